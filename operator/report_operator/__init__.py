@@ -1,0 +1,1 @@
+"""The operator: turns each ReportSchedule into a CronJob and keeps watch over its runs."""

@@ -1,0 +1,21 @@
+"""Where the runner finds things inside its pod. The operator builds the pod from these names."""
+
+from __future__ import annotations
+
+DEFINITION_DIR = "/etc/report/definition"
+DEFINITION_KEY = "definition.json"
+DEFINITION_PATH = f"{DEFINITION_DIR}/{DEFINITION_KEY}"
+
+# One directory per Secret, one file per key.
+SECRETS_DIR = "/etc/report/secrets"
+
+OUTPUT_DIR = "/var/adaf/reports"
+TERMINATION_LOG = "/dev/termination-log"
+TERMINATION_LOG_LIMIT = 4096  # bytes; the kubelet cuts what is beyond
+
+# Environment, filled by the downward API from annotations that are stamped at admission.
+ENV_SLOT = "REPORT_SLOT"  # RFC 3339, UTC
+ENV_REPORT_DATE = "REPORT_DATE"  # YYYY-MM-DD
+ENV_RUN_ID = "REPORT_RUN_ID"
+ENV_ATTEMPT = "REPORT_ATTEMPT"  # of the slot: 1, and more only for an explicit retry
+ENV_POD_NAME = "REPORT_POD_NAME"

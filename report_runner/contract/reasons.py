@@ -1,0 +1,51 @@
+"""Why a run failed: one vocabulary for status, events, metrics, exit codes and the API."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Failure reasons. The first six are the common causes of the on-call runbook."""
+
+    DATABASE_UNAVAILABLE = "DatabaseUnavailable"
+    RESOURCE_EXHAUSTED = "ResourceExhausted"
+    STORAGE_UNAVAILABLE = "StorageUnavailable"
+    EXTERNAL_SOURCE_UNAVAILABLE = "ExternalSourceUnavailable"
+    CONFIGURATION_ERROR = "ConfigurationError"
+    QUEUE_TIMEOUT = "QueueTimeout"
+    TIMEOUT = "Timeout"
+    DATA_CHECK_FAILED = "DataCheckFailed"
+    EMPTY_REPORT = "EmptyReport"
+    DELIVERY_FAILED = "DeliveryFailed"
+    IMAGE_UNAVAILABLE = "ImageUnavailable"
+    NODE_LOST = "NodeLost"
+    INTERNAL_ERROR = "InternalError"
+
+
+EXIT_OK = 0
+EXIT_USAGE = 64  # EX_USAGE: the command line itself is wrong
+
+# sysexits(3), one code per reason, so that a pod that could not leave a result still says why.
+EXIT_CODES: dict[Reason, int] = {
+    Reason.DATA_CHECK_FAILED: 65,  # EX_DATAERR
+    Reason.EMPTY_REPORT: 66,  # EX_NOINPUT
+    Reason.EXTERNAL_SOURCE_UNAVAILABLE: 68,  # EX_NOHOST
+    Reason.DATABASE_UNAVAILABLE: 69,  # EX_UNAVAILABLE
+    Reason.INTERNAL_ERROR: 70,  # EX_SOFTWARE
+    Reason.RESOURCE_EXHAUSTED: 71,  # EX_OSERR
+    Reason.STORAGE_UNAVAILABLE: 74,  # EX_IOERR
+    Reason.DELIVERY_FAILED: 75,  # EX_TEMPFAIL
+    Reason.TIMEOUT: 76,  # EX_PROTOCOL has no better use here
+    Reason.CONFIGURATION_ERROR: 78,  # EX_CONFIG
+}
+
+# Trying again cannot mend these: the Job fails at the first attempt.
+PERMANENT_EXIT_CODES: tuple[int, ...] = (EXIT_USAGE, EXIT_CODES[Reason.CONFIGURATION_ERROR])
+
+
+def reason_of_exit_code(code: int) -> Reason:
+    """The reason an exit code stands for; `InternalError` for one that is not in the table."""
+    if code == EXIT_USAGE:
+        return Reason.CONFIGURATION_ERROR
+    return next((r for r, c in EXIT_CODES.items() if c == code), Reason.INTERNAL_ERROR)

@@ -1,0 +1,95 @@
+"""What a run leaves in its termination message: JSON within the kubelet's 4,096 bytes."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from enum import StrEnum
+
+from pydantic import Field, ValidationError
+
+from report_runner.contract.definition import Format
+from report_runner.contract.model import Model
+from report_runner.contract.pod import TERMINATION_LOG_LIMIT
+from report_runner.contract.reasons import Reason
+
+
+class Outcome(StrEnum):
+    """How a run ended."""
+
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+
+
+class OutputFile(Model):
+    """A finished file; `path` is relative to the report volume."""
+
+    path: str
+    format: Format
+    bytes: int
+    sha256: str
+
+
+class DeliveryStatus(StrEnum):
+    """What became of one recipient in this attempt."""
+
+    SENT = "sent"
+    ALREADY_SENT = "alreadySent"  # an earlier attempt of the same slot did it
+    FAILED = "failed"
+
+
+class DeliveryResult(Model):
+    """One recipient."""
+
+    recipient: str
+    status: DeliveryStatus
+    message_id: str | None = None
+    error: str | None = None
+
+
+class RunResult(Model):
+    """The runner's own account of a run; `message` is for a person, at most 1,000 characters."""
+
+    outcome: Outcome
+    reason: Reason | None = None
+    message: str = ""
+    slot: datetime | None = None
+    report_date: date | None = None
+    rows: dict[str, int] = Field(default_factory=dict)
+    pages: int | None = None
+    duration_seconds: float = 0.0
+    outputs: list[OutputFile] = Field(default_factory=list)
+    deliveries: list[DeliveryResult] = Field(default_factory=list)
+    manifest: str | None = None  # path of the manifest, relative to the report volume
+    truncated: bool = False  # lists were cut to fit; the manifest has them whole
+
+
+def dump_result(result: RunResult, limit: int = TERMINATION_LOG_LIMIT) -> str:
+    """JSON of at most `limit` bytes: first the message is cut, then the lists are."""
+    text = result.model_dump_json(by_alias=True, exclude_none=True)
+    if len(text.encode()) <= limit:
+        return text
+    cut = result.model_copy(update={"message": result.message[:1000], "truncated": True})
+    while True:
+        text = cut.model_dump_json(by_alias=True, exclude_none=True)
+        if len(text.encode()) <= limit:
+            return text
+        if cut.deliveries or cut.outputs:
+            update: dict[str, object] = {
+                "deliveries": cut.deliveries[: len(cut.deliveries) // 2],
+                "outputs": cut.outputs[: len(cut.outputs) // 2],
+            }
+        elif cut.rows:
+            update = {"rows": {}}
+        else:
+            update = {"message": cut.message[: max(len(cut.message) // 2 - 1, 0)]}
+        cut = cut.model_copy(update=update)
+
+
+def parse_result(text: str | None) -> RunResult | None:
+    """The result in a termination message, or None where there is none that can be read."""
+    if not text:
+        return None
+    try:
+        return RunResult.model_validate_json(text)
+    except ValidationError:
+        return None

@@ -1,0 +1,65 @@
+"""Data on its way through a run: tables in, rendered documents out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from report_runner.contract.definition import Chart, Format
+from report_runner.contract.reasons import Reason
+
+
+class RunError(Exception):
+    """A run that has to end, with its reason and a message for a person.
+
+    The message names the field (for example `spec.report.sources[positions].postgres.query`)
+    and the remedy, and holds neither a password nor report data.
+    """
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of one source. Values: None, bool, int, float, Decimal, str, date, datetime, ..."""
+
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[Any, ...]]
+
+    def records(self) -> list[dict[str, Any]]:
+        """Each row by column name."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
+
+@dataclass(frozen=True, slots=True)
+class RenderInput:
+    """All that a document is made of; two equal inputs give the same document."""
+
+    title: str
+    report_type: str
+    namespace: str
+    name: str
+    slot: datetime  # aware, UTC
+    report_date: date
+    time_zone: str
+    generated_at: datetime  # aware
+    run_id: str
+    parameters: Mapping[str, Any]
+    tables: Mapping[str, Table]
+    charts: Sequence[Chart] = field(default_factory=tuple)
+    template: str = ""  # Jinja2 source
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One rendered file, still under its temporary name."""
+
+    format: Format
+    path: Path
+    pages: int | None = None
