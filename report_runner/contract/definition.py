@@ -17,14 +17,14 @@ from pydantic.alias_generators import to_camel
 from report_runner.contract.model import Duration, Identifier, Model, ObjectName
 
 
-def _with_rules(*rules: tuple[str, str]) -> ConfigDict:
+def rules(*pairs: tuple[str, str]) -> ConfigDict:
     return ConfigDict(
         alias_generator=to_camel,
         populate_by_name=True,
         extra="forbid",
         frozen=True,
         json_schema_extra={
-            "x-kubernetes-validations": [{"rule": r, "message": m} for r, m in rules]
+            "x-kubernetes-validations": [{"rule": r, "message": m} for r, m in pairs]
         },
     )
 
@@ -108,7 +108,7 @@ class InlineSource(Model):
 class Source(Model):
     """A named result that templates and charts use."""
 
-    model_config = _with_rules(("has(self.postgres) != has(self.inline)", ONE_SOURCE_KIND))
+    model_config = rules(("has(self.postgres) != has(self.inline)", ONE_SOURCE_KIND))
 
     name: Identifier = Field(description="Name in templates and charts: a letter, then a-z0-9_.")
     postgres: PostgresSource | None = Field(default=None, description="Rows from PostgreSQL.")
@@ -138,7 +138,7 @@ class Chart(Model):
 class Template(Model):
     """The page."""
 
-    model_config = _with_rules(("has(self.builtin) != has(self.configMapRef)", ONE_TEMPLATE))
+    model_config = rules(("has(self.builtin) != has(self.configMapRef)", ONE_TEMPLATE))
 
     builtin: BuiltinTemplate | None = Field(
         default=None, description="A template that comes with the runner."
@@ -160,7 +160,7 @@ CHART_SOURCE = "every chart's source must be the name of one of sources"
 class Report(Model):
     """What is in the report."""
 
-    model_config = _with_rules(
+    model_config = rules(
         (
             "!has(self.charts) || self.charts.all(c, self.sources.exists(s, s.name == c.source))",
             CHART_SOURCE,

@@ -1,0 +1,234 @@
+"""The API server: plain dicts in and out, few verbs, errors with a reason."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+from kubernetes_asyncio import client, config
+
+from report_operator.api.v1alpha1.resource import GROUP, PLURAL, VERSION
+from report_operator.domain.names import FIELD_MANAGER
+
+Body = dict[str, Any]
+
+MERGE_PATCH = "application/merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"  # JSON is YAML
+METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+PAGE = 500  # objects in one page of a list
+REQUEST_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of object and where it is served."""
+
+    prefix: str  # "/api/v1" or "/apis/GROUP/VERSION"
+    plural: str
+
+    def path(self, namespace: str | None, name: str = "", subresource: str = "") -> str:
+        """URL path of a collection, an object or a subresource."""
+        parts = [self.prefix]
+        if namespace is not None:
+            parts += ["namespaces", namespace]
+        parts += [part for part in (self.plural, name, subresource) if part]
+        return "/".join(parts)
+
+
+SCHEDULES = Kind(f"/apis/{GROUP}/{VERSION}", PLURAL)
+CRONJOBS = Kind("/apis/batch/v1", "cronjobs")
+JOBS = Kind("/apis/batch/v1", "jobs")
+PODS = Kind("/api/v1", "pods")
+CONFIGMAPS = Kind("/api/v1", "configmaps")
+EVENTS = Kind("/api/v1", "events")
+
+
+class ApiError(Exception):
+    """An answer of the API server that is not a success."""
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(f"{status} {reason}: {message}")
+        self.status = status
+        self.reason = reason
+        self.message = message
+
+    @property
+    def is_conflict(self) -> bool:
+        """Somebody else was first: read again, decide again."""
+        return self.status == 409 and self.reason != "AlreadyExists"
+
+
+class KubeClient:
+    """One connection pool. Every call raises ApiError, or aiohttp.ClientError / TimeoutError."""
+
+    def __init__(self, api: client.ApiClient) -> None:
+        self._api = api
+        self._host: str = api.configuration.host or ""
+        self._session: aiohttp.ClientSession = api.rest_client.pool_manager
+
+    @classmethod
+    async def connect(cls) -> Self:
+        """In a pod by its service account, elsewhere by the kubeconfig."""
+        try:
+            config.load_incluster_config()  # type: ignore[no-untyped-call]
+        except config.ConfigException:
+            await config.load_kube_config()
+        return cls(client.ApiClient())
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._api.close()
+
+    @property
+    def api(self) -> client.ApiClient:
+        """For the leader election of the client library."""
+        return self._api
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Body | None = None,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+    ) -> Body:
+        """One call; the decoded answer."""
+        headers = {"Accept": accept}
+        await self._api.update_params_for_auth(headers, [], ["BearerToken"])
+        data = None
+        if body is not None:
+            headers["Content-Type"] = content_type
+            data = json.dumps(body, separators=(",", ":")).encode()
+        async with self._session.request(
+            method,
+            self._host + path,
+            params=dict(query or {}),
+            data=data,
+            headers=headers,
+            timeout=aiohttp.ClientTimeout(total=REQUEST_SECONDS),
+        ) as response:
+            raw = await response.read()
+            if response.status >= 400:
+                raise _error(response.status, raw)
+            answer: Body = json.loads(raw) if raw else {}
+            return answer
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Body | None:
+        """The object, or None where there is none."""
+        try:
+            return await self.request("GET", kind.path(namespace, name))
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    async def list(
+        self,
+        kind: Kind,
+        namespace: str | None = None,
+        *,
+        labels: str = "",
+        fields: str = "",
+        metadata_only: bool = False,
+    ) -> list[Body]:
+        """All objects, read in pages."""
+        found: list[Body] = []
+        query = {"limit": str(PAGE)}
+        if labels:
+            query["labelSelector"] = labels
+        if fields:
+            query["fieldSelector"] = fields
+        while True:
+            page = await self.request(
+                "GET",
+                kind.path(namespace),
+                query=query,
+                accept=METADATA_ONLY if metadata_only else "application/json",
+            )
+            found += page["items"]
+            token = page["metadata"].get("continue")
+            if not token:
+                return found
+            query["continue"] = token
+
+    async def create(self, kind: Kind, namespace: str, body: Body) -> Body | None:
+        """The created object, or None where one of that name exists already."""
+        try:
+            return await self.request(
+                "POST", kind.path(namespace), body=body, query={"fieldManager": FIELD_MANAGER}
+            )
+        except ApiError as error:
+            if error.status == 409 and error.reason == "AlreadyExists":
+                return None
+            raise
+
+    async def apply(self, kind: Kind, body: Body, *, force: bool) -> Body:
+        """Server-side apply; without `force` a field that somebody else holds is a conflict."""
+        meta = body["metadata"]
+        return await self.request(
+            "PATCH",
+            kind.path(meta["namespace"], meta["name"]),
+            body=body,
+            content_type=APPLY_PATCH,
+            query={"fieldManager": FIELD_MANAGER, "force": "true" if force else "false"},
+        )
+
+    async def patch(
+        self, kind: Kind, namespace: str, name: str, body: Body, *, subresource: str = ""
+    ) -> Body:
+        """JSON merge patch. Name metadata.resourceVersion in it to refuse a stale decision."""
+        return await self.request(
+            "PATCH",
+            kind.path(namespace, name, subresource),
+            body=body,
+            content_type=MERGE_PATCH,
+            query={"fieldManager": FIELD_MANAGER},
+        )
+
+    async def replace_status(self, kind: Kind, body: Body) -> Body:
+        """Write the status of exactly the version in `body`; a newer one is a conflict."""
+        meta = body["metadata"]
+        return await self.request(
+            "PUT", kind.path(meta["namespace"], meta["name"], "status"), body=body
+        )
+
+    async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> bool:
+        """Delete exactly this object and what it owns; False where it is gone already."""
+        try:
+            await self.request(
+                "DELETE",
+                kind.path(namespace, name),
+                body={
+                    "apiVersion": "v1",
+                    "kind": "DeleteOptions",
+                    "propagationPolicy": "Background",
+                    "preconditions": {"uid": uid},
+                },
+            )
+        except ApiError as error:
+            if error.status in (404, 409):
+                return False
+            raise
+        return True
+
+
+def _error(status: int, raw: bytes) -> ApiError:
+    try:
+        answer = json.loads(raw)
+        return ApiError(status, answer.get("reason", ""), answer.get("message", ""))
+    except (ValueError, AttributeError):
+        return ApiError(status, "", raw[:300].decode(errors="replace"))

@@ -1,0 +1,102 @@
+"""Kubernetes Events: written once each, and read where a pod cannot start."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+
+from report_operator.adapters.kube import EVENTS, ApiError, KubeClient
+from report_operator.api.v1alpha1.resource import API_VERSION, KIND
+from report_operator.domain.names import FIELD_MANAGER
+from report_operator.domain.times import format_time
+from report_operator.domain.transitions import Transition
+
+logger = logging.getLogger(__name__)
+
+WAITING_LIMIT = 10_000  # events; beyond that the oldest are dropped, status has it all
+FRESH_SECONDS = 5.0
+
+
+@dataclass(slots=True)
+class Recorder:
+    """Events are told in the background: nothing waits for them."""
+
+    kube: KubeClient
+    instance: str
+    _waiting: asyncio.Queue[dict[str, Any]] = field(
+        default_factory=lambda: asyncio.Queue(WAITING_LIMIT)
+    )
+    _read: dict[tuple[str, str], tuple[float, list[str]]] = field(default_factory=dict)
+
+    def record(self, about: Mapping[str, Any], event: Transition) -> None:
+        """Tell of a transition of a ReportSchedule. The same transition makes the same Event."""
+        meta = about["metadata"]
+        digest = hashlib.sha256(f"{meta['uid']}/{event.reason}/{event.key}".encode()).hexdigest()[
+            :16
+        ]
+        at = format_time(event.at)
+        body = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {
+                "name": f"{meta['name'][:200].rstrip('.-')}.{digest}",
+                "namespace": meta["namespace"],
+            },
+            "involvedObject": {
+                "apiVersion": API_VERSION,
+                "kind": KIND,
+                "name": meta["name"],
+                "namespace": meta["namespace"],
+                "uid": meta["uid"],
+            },
+            "type": event.kind,
+            "reason": event.reason,
+            "message": event.message[:1000],
+            "firstTimestamp": at,
+            "lastTimestamp": at,
+            "count": 1,
+            "source": {"component": FIELD_MANAGER},
+            "reportingComponent": FIELD_MANAGER,
+            "reportingInstance": self.instance,
+        }
+        if self._waiting.full():
+            self._waiting.get_nowait()
+            logger.warning("too many events are waiting: the oldest is dropped")
+        self._waiting.put_nowait(body)
+
+    async def run(self) -> None:
+        """Write events until cancelled."""
+        while True:
+            body = await self._waiting.get()
+            try:
+                await self.kube.create(EVENTS, body["metadata"]["namespace"], body)
+            except (ApiError, aiohttp.ClientError, OSError, TimeoutError) as error:
+                logger.warning("an event could not be written: %s", error)
+
+    async def warnings_about(self, namespace: str, name: str) -> list[str]:
+        """Messages of the warning events about a pod or Job, newest last; at most 5 s old."""
+        known = self._read.get((namespace, name))
+        if known is not None and time.monotonic() - known[0] < FRESH_SECONDS:
+            return known[1]
+        events = await self.kube.list(
+            EVENTS, namespace, fields=f"involvedObject.name={name},type=Warning"
+        )
+        events.sort(
+            key=lambda event: (
+                event.get("lastTimestamp")
+                or event.get("eventTime")
+                or event["metadata"]["creationTimestamp"]
+            )
+        )
+        messages = [event.get("message", "") for event in events]
+        if len(self._read) > 1000:
+            self._read.clear()
+        self._read[namespace, name] = (time.monotonic(), messages)
+        return messages

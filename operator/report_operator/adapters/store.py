@@ -1,0 +1,130 @@
+"""What has been observed of the cluster, as the watch streams and our own writes tell it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from report_operator.api.v1alpha1.resource import Key
+from report_operator.domain import names
+from report_operator.domain.run import Pod, Run, observe_job, observe_pod
+
+logger = logging.getLogger(__name__)
+
+Body = Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class Store:
+    """Latest known state; an older version of an object never replaces a newer one."""
+
+    schedules: dict[Key, dict[str, Any]] = field(default_factory=dict)
+    cronjobs: dict[Key, dict[str, Any]] = field(default_factory=dict)  # by their schedule
+    runs: dict[str, Run] = field(default_factory=dict)  # by Job uid
+    pods: dict[str, dict[str, Pod]] = field(default_factory=dict)  # by Job uid, pod name
+    heard: set[str] = field(default_factory=set)  # kinds whose watch spoke since the last resync
+    _by_schedule: dict[str, dict[str, Run]] = field(default_factory=dict)
+
+    def observe_schedule(self, body: Body, *, deleted: bool = False) -> tuple[Key, bool]:
+        """Take note of a ReportSchedule; its key, and whether this was news."""
+        meta = body["metadata"]
+        key = Key(meta["namespace"], meta["name"])
+        return key, _observe(self.schedules, key, body, deleted)
+
+    def observe_cronjob(self, body: Body, *, deleted: bool = False) -> tuple[Key, bool] | None:
+        """Take note of a CronJob; None for one that does not say whose it is."""
+        meta = body["metadata"]
+        name = (meta.get("annotations") or {}).get(names.ANNOTATION_SCHEDULE)
+        if name is None:
+            return None
+        key = Key(meta["namespace"], name)
+        known = self.cronjobs.get(key)
+        if deleted and known is not None and known["metadata"]["uid"] != meta["uid"]:
+            return key, False  # a predecessor of the one that is there now
+        return key, _observe(self.cronjobs, key, body, deleted)
+
+    def observe_job(self, body: Body, *, deleted: bool = False) -> tuple[Key, bool] | None:
+        """Take note of a Job; None for one that only looks like ours."""
+        try:
+            run = observe_job(body)
+        except (KeyError, ValueError) as error:
+            logger.debug("not a run: %s: %r", body["metadata"].get("name"), error)
+            return None
+        key = Key(run.namespace, run.schedule)
+        known = self.runs.get(run.uid)
+        if deleted:
+            self.forget_run(run.uid)
+            return key, known is not None
+        if known is not None and int(known.resource_version) >= int(run.resource_version):
+            return key, False
+        self.runs[run.uid] = run
+        self._by_schedule.setdefault(run.schedule_uid, {})[run.uid] = run
+        return key, True
+
+    def forget_run(self, uid: str) -> None:
+        """Drop a Job that is gone, and its pods."""
+        self.pods.pop(uid, None)
+        run = self.runs.pop(uid, None)
+        if run is not None:
+            siblings = self._by_schedule[run.schedule_uid]
+            del siblings[uid]
+            if not siblings:
+                del self._by_schedule[run.schedule_uid]
+
+    def observe_pod(self, body: Body, *, deleted: bool = False) -> Key | None:
+        """Take note of a pod; the schedule of its run, where that is known.
+
+        A deleted pod stays known while its Job does: it may be the only one that knows why the
+        run failed.
+        """
+        meta = body["metadata"]
+        job_uid = (meta.get("labels") or {}).get(names.LABEL_JOB_UID)
+        if job_uid is None:
+            return None
+        pod = observe_pod(body)
+        pods = self.pods.setdefault(job_uid, {})
+        if deleted and not pod.ended:
+            pods.pop(pod.name, None)
+        else:
+            pods[pod.name] = pod
+        run = self.runs.get(job_uid)
+        return Key(run.namespace, run.schedule) if run else None
+
+    def runs_of(self, schedule_uid: str) -> list[Run]:
+        """The runs of a schedule, oldest slot first."""
+        runs = self._by_schedule.get(schedule_uid, {}).values()
+        return sorted(runs, key=lambda run: (run.slot, run.created_at, run.name))
+
+    def pods_of(self, run: Run) -> list[Pod]:
+        """The pods of a run, oldest first."""
+        pods = self.pods.get(run.uid, {}).values()
+        return sorted(pods, key=lambda pod: pod.created_at)
+
+    def forget_orphan_pods(self) -> None:
+        """Drop pods of Jobs that are gone."""
+        for uid in [uid for uid in self.pods if uid not in self.runs]:
+            del self.pods[uid]
+
+    def uids(self, plural: str) -> set[str]:
+        """Uids of the schedules, CronJobs or Jobs that are known."""
+        if plural == "jobs":
+            return set(self.runs)
+        bodies = self.cronjobs if plural == "cronjobs" else self.schedules
+        return {body["metadata"]["uid"] for body in bodies.values()}
+
+
+def _observe(known: dict[Key, dict[str, Any]], key: Key, body: Body, deleted: bool) -> bool:
+    if deleted:
+        return known.pop(key, None) is not None
+    before = known.get(key)
+    if (
+        before is not None
+        and before["metadata"]["uid"] == body["metadata"]["uid"]
+        and int(before["metadata"]["resourceVersion"]) >= int(body["metadata"]["resourceVersion"])
+    ):
+        return False
+    meta = {k: v for k, v in body["metadata"].items() if k != "managedFields"}
+    known[key] = {**body, "metadata": meta}
+    return True

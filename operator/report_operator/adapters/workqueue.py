@@ -1,0 +1,101 @@
+"""A queue of keys as client-go has it: a key waits once, runs once at a time, retries slower."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, TypeVar
+
+logger = logging.getLogger(__name__)
+
+K = TypeVar("K", bound=Hashable)
+
+FIRST_RETRY_SECONDS = 0.2
+LAST_RETRY_SECONDS = 60.0
+
+
+class WorkQueue(Generic[K]):
+    """Calls `work(key)` for every key added, with at most `workers` of them at once.
+
+    A key that is added while its work runs is worked once more afterwards. Work that raises is
+    repeated with exponential backoff (0.2 s to 60 s) and never given up.
+    """
+
+    def __init__(self, work: Callable[[K], Awaitable[None]], workers: int) -> None:
+        self._work = work
+        self._workers = workers
+        self._ready: asyncio.Queue[K] = asyncio.Queue()
+        self._waiting: set[K] = set()  # in _ready
+        self._running: set[K] = set()
+        self._again: set[K] = set()  # added while running
+        self._timers: dict[K, asyncio.TimerHandle] = {}
+        self._failures: dict[K, int] = {}
+
+    def add(self, key: K) -> None:
+        """Work on the key as soon as a worker is free."""
+        if key in self._running:
+            self._again.add(key)
+        elif key not in self._waiting:
+            self._waiting.add(key)
+            self._ready.put_nowait(key)
+
+    def add_after(self, key: K, seconds: float) -> None:
+        """Work on the key later; of several times the earliest holds."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + max(seconds, 0.0)
+        timer = self._timers.get(key)
+        if timer is not None:
+            if timer.when() <= due:
+                return
+            timer.cancel()
+        self._timers[key] = loop.call_at(due, self._fire, key)
+
+    def _fire(self, key: K) -> None:
+        del self._timers[key]
+        self.add(key)
+
+    async def run(self) -> None:
+        """Work until cancelled; work in hand is finished by its own cancellation."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self._workers):
+                    group.create_task(self._worker())
+        finally:
+            for timer in self._timers.values():
+                timer.cancel()
+            self._timers.clear()
+
+    async def _worker(self) -> None:
+        while True:
+            key = await self._ready.get()
+            self._waiting.discard(key)
+            self._running.add(key)
+            try:
+                await self._work(key)
+            except Exception as error:
+                failures = self._failures.get(key, 0) + 1
+                self._failures[key] = failures
+                delay = min(FIRST_RETRY_SECONDS * 2 ** (failures - 1), LAST_RETRY_SECONDS)
+                expected = isinstance(error, OSError | TimeoutError) or hasattr(error, "status")
+                logger.warning(
+                    "%s: failed %d times, again in %.1f s: %s",
+                    key,
+                    failures,
+                    delay,
+                    error or type(error).__name__,
+                    exc_info=None if expected else error,
+                )
+                self.add_after(key, delay)
+            else:
+                self._failures.pop(key, None)
+            finally:
+                self._running.discard(key)
+                if key in self._again:
+                    self._again.discard(key)
+                    self.add(key)
+
+    @property
+    def depth(self) -> int:
+        """Keys that wait for a worker."""
+        return len(self._waiting)

@@ -1,0 +1,30 @@
+"""Conditions and their reasons: the vocabulary of `kubectl describe`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class ConditionType(StrEnum):
+    """The three conditions of a ReportSchedule."""
+
+    READY = "Ready"
+    DELAYED = "Delayed"
+    FAILING = "Failing"
+
+
+class ReadyReason(StrEnum):
+    """Why the definition is in effect, or is not."""
+
+    READY = "Ready"
+    INVALID_SPEC = "InvalidSpec"
+    INVALID_SCHEDULE = "InvalidSchedule"
+    INVALID_TIME_ZONE = "InvalidTimeZone"
+    TEMPLATE_NOT_FOUND = "TemplateNotFound"
+    TEMPLATE_INVALID = "TemplateInvalid"
+    TEMPLATE_TOO_LARGE = "TemplateTooLarge"
+    DEFINITION_TOO_LARGE = "DefinitionTooLarge"
+    SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105  (a reason, not a secret)
+    SECRET_NOT_ALLOWED = "SecretNotAllowed"  # noqa: S105
+    NAME_CONFLICT = "NameConflict"
+    API_ERROR = "ApiError"

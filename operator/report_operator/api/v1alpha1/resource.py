@@ -1,0 +1,83 @@
+"""The custom resource as a whole: names, and reading one that the API server sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from report_operator.api.v1alpha1.spec import ReportScheduleSpec
+from report_operator.api.v1alpha1.status import ReportScheduleStatus
+
+GROUP = "reports.adaf.io"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+KIND = "ReportSchedule"
+PLURAL = "reportschedules"
+SINGULAR = "reportschedule"
+SHORT_NAMES = ("rs", "reportsched")
+
+
+class SpecError(ValueError):
+    """A spec that the models refuse; the message names each field and what is wrong there."""
+
+
+class Key(NamedTuple):
+    """A ReportSchedule by namespace and name."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class ReportSchedule:
+    """A ReportSchedule whose spec is right."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    spec: ReportScheduleSpec
+    kind: str = KIND
+
+    @property
+    def key(self) -> Key:
+        """Namespace and name."""
+        return Key(self.namespace, self.name)
+
+
+def parse_schedule(body: Mapping[str, Any]) -> ReportSchedule:
+    """The API server's JSON → ReportSchedule. Raises SpecError."""
+    meta = body["metadata"]
+    try:
+        spec = ReportScheduleSpec.model_validate(body.get("spec") or {})
+    except ValidationError as error:
+        raise SpecError("; ".join(_problem(item) for item in error.errors()[:5])) from error
+    return ReportSchedule(
+        namespace=meta["namespace"],
+        name=meta["name"],
+        uid=meta["uid"],
+        generation=meta["generation"],
+        spec=spec,
+    )
+
+
+def parse_status(body: Mapping[str, Any]) -> ReportScheduleStatus:
+    """The status; an empty one where there is none yet, or none that can be read."""
+    try:
+        return ReportScheduleStatus.model_validate(body.get("status") or {})
+    except ValidationError:
+        return ReportScheduleStatus()
+
+
+def _problem(item: Any) -> str:
+    path = "spec"
+    for part in item["loc"]:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}"
+    message = str(item["msg"]).removeprefix("Value error, ")
+    return f"{path}: {message}"

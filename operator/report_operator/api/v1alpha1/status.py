@@ -1,0 +1,157 @@
+"""`status` of a ReportSchedule. Instants are RFC 3339 in UTC with whole seconds."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, ConfigDict, Field, PlainSerializer
+from pydantic.alias_generators import to_camel
+
+from report_operator.api.v1alpha1.conditions import ConditionType
+from report_runner.contract.model import Model
+from report_runner.contract.reasons import Reason
+from report_runner.contract.result import Outcome
+
+
+def _whole_seconds(instant: datetime) -> datetime:
+    if instant.tzinfo is None:
+        raise ValueError("an instant needs a zone")
+    return instant.astimezone(UTC).replace(microsecond=0)
+
+
+Instant = Annotated[
+    datetime,
+    AfterValidator(_whole_seconds),
+    PlainSerializer(lambda instant: f"{instant:%Y-%m-%dT%H:%M:%SZ}", return_type=str),
+]
+
+
+class _StatusModel(Model):
+    # An older operator reads what a newer one wrote: unknown fields are not its business.
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True
+    )
+
+
+class Health(StrEnum):
+    """One word for a list."""
+
+    HEALTHY = "Healthy"
+    DELAYED = "Delayed"
+    FAILING = "Failing"
+
+
+class DelayStage(StrEnum):
+    """Where a late run is stuck."""
+
+    NOT_CREATED = "NotCreated"
+    QUEUED = "Queued"
+    PENDING = "Pending"
+    RUNNING = "Running"
+    RETRYING = "Retrying"
+
+
+class Condition(_StatusModel):
+    """As metav1.Condition."""
+
+    type: ConditionType = Field(description="Ready, Delayed or Failing.")
+    status: Literal["True", "False", "Unknown"] = Field(description="True, False or Unknown.")
+    reason: str = Field(max_length=1024, description="One word for programs.")
+    message: str = Field(max_length=32768, description="What it means and what to do.")
+    last_transition_time: Instant = Field(description="When status last changed.")
+    observed_generation: int | None = Field(
+        default=None, description="The generation of the spec that this was decided from."
+    )
+
+
+class LastFailure(_StatusModel):
+    """The newest failed run."""
+
+    time: Instant = Field(description="When it failed.")
+    reason: Reason = Field(description="Why, in one word.")
+    message: str = Field(description="Why, for a person.")
+    job: str = Field(description="The run's Job.")
+    report_date: date | None = Field(default=None, description="The date that it reports on.")
+    slot: Instant = Field(description="The instant for which it was scheduled.")
+
+
+class Delay(_StatusModel):
+    """A slot that is late."""
+
+    since: Instant = Field(description="When it became late: its slot + spec.lateAfter.")
+    seconds: int = Field(description="Age of the slot, in steps of five minutes.")
+    stage: DelayStage = Field(description="Where it is stuck.")
+    slot: Instant = Field(description="The slot.")
+    job: str | None = Field(default=None, description="The run's Job, if there is one.")
+
+
+class RecentRun(_StatusModel):
+    """The outcome of a run."""
+
+    job: str = Field(description="The run's Job.")
+    uid: str = Field(description="Uid of the Job.")
+    slot: Instant = Field(description="The instant for which it was scheduled.")
+    manual: bool = Field(default=False, description="Started by hand, not by the schedule.")
+    report_date: date | None = Field(default=None, description="The date that it reports on.")
+    attempt: int = Field(default=1, description="Which explicit attempt of the slot this was.")
+    outcome: Outcome = Field(description="Succeeded or Failed.")
+    reason: Reason | None = Field(default=None, description="Why it failed, in one word.")
+    message: str = Field(default="", description="Why it failed, for a person.")
+    started_at: Instant | None = Field(default=None, description="When its pod first ran.")
+    finished_at: Instant = Field(description="When it ended.")
+    queued_seconds: int | None = Field(default=None, description="Waited for admission.")
+    pending_seconds: int | None = Field(default=None, description="Waited for its pod to run.")
+    run_seconds: int | None = Field(default=None, description="Ran, all attempts together.")
+    rows: int | None = Field(default=None, description="Rows of all sources.")
+    outputs: list[str] = Field(
+        default_factory=list, description="Files, relative to the report volume."
+    )
+
+
+class ReportScheduleStatus(_StatusModel):
+    """What is observed."""
+
+    observed_generation: int | None = Field(
+        default=None, description="The generation of the spec that this status was decided from."
+    )
+    health: Health | None = Field(default=None, description="Healthy, Delayed or Failing.")
+    conditions: list[Condition] = Field(
+        default_factory=list,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+        description="Ready, Delayed, Failing.",
+    )
+    last_schedule_time: Instant | None = Field(
+        default=None, description="The newest slot that a Job was made for."
+    )
+    last_success_time: Instant | None = Field(
+        default=None, description="When a run last succeeded."
+    )
+    next_schedule_time: Instant | None = Field(default=None, description="The next slot.")
+    last_failure: LastFailure | None = Field(default=None, description="The newest failed run.")
+    delay: Delay | None = Field(default=None, description="The slot that is late, if one is.")
+    active: int = Field(default=0, description="Runs that are admitted and not finished.")
+    queued: int = Field(default=0, description="Runs that wait for admission.")
+    consecutive_failures: int = Field(
+        default=0, description="Runs that failed since the last success."
+    )
+    cron_job: str | None = Field(default=None, description="The CronJob's name.")
+    definition: str | None = Field(
+        default=None, description="The ConfigMap with the definition that new runs use."
+    )
+    schedule_since: Instant | None = Field(
+        default=None, description="Slots count from here: created, edited or resumed then."
+    )
+    handled_through: Instant | None = Field(
+        default=None, description="With missedRuns.policy RunAll: slots up to here have a Job."
+    )
+    recent_runs: list[RecentRun] = Field(
+        default_factory=list,
+        max_length=100,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["uid"]},
+        description="The last outcomes, oldest first.",
+    )
+    run_counts: dict[str, int] = Field(
+        default_factory=dict, description="How often each result occurred."
+    )

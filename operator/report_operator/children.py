@@ -1,0 +1,197 @@
+"""Keeps a schedule's ConfigMap and CronJob as they should be."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from report_operator.adapters.kube import CONFIGMAPS, CRONJOBS, ApiError, Body, KubeClient
+from report_operator.adapters.store import Store
+from report_operator.adapters.templates import Templates
+from report_operator.api.v1alpha1.conditions import ReadyReason
+from report_operator.api.v1alpha1.resource import ReportSchedule
+from report_operator.domain import names
+from report_operator.domain.desired import (
+    DEFINITION_LIMIT,
+    FrozenDefinition,
+    PodSettings,
+    covers,
+    desired_config_map,
+    desired_cronjob,
+    freeze_definition,
+)
+from report_operator.domain.status import Problem
+from report_operator.domain.times import format_time, parse_time
+from report_operator.domain.validation import check_schedule, check_secrets, check_template
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Children:
+    """Server-side apply, only where something differs."""
+
+    kube: KubeClient
+    store: Store
+    templates: Templates
+    settings: PodSettings
+    secret_allowed: Callable[[str], bool]
+    missing_definitions: set[tuple[str, str]]
+    # What the server made of our last apply: it may write a quantity in another way than we do.
+    _applied: dict[str, tuple[Body, int]] = field(default_factory=dict)
+
+    async def ensure(
+        self, schedule: ReportSchedule, since_before: datetime | None, now: datetime
+    ) -> Problem | None:
+        """Bring the children about, or say why the last good ones stay as they are."""
+        problem = check_schedule(schedule.spec) or check_secrets(schedule.spec, self.secret_allowed)
+        if problem is not None:
+            return problem
+        text: str | None = None
+        reference = schedule.spec.report.template.config_map_ref
+        if reference is not None:
+            config_map = await self.templates.get(schedule.namespace, reference.name)
+            text, problem = check_template(reference, config_map)
+            if problem is not None:
+                return problem
+        definition = freeze_definition(schedule, text)
+        size = len(definition.content.encode())
+        if size > DEFINITION_LIMIT:
+            return Problem(
+                ReadyReason.DEFINITION_TOO_LARGE,
+                f"spec.report and its template come to {size} bytes; a run's definition holds "
+                f"{DEFINITION_LIMIT}: move inline rows to a database, or shorten the template",
+            )
+        return await self._apply(schedule, definition, since_before, now)
+
+    def forget(self, uid: str) -> None:
+        """The schedule is gone."""
+        self._applied.pop(uid, None)
+
+    async def _apply(
+        self,
+        schedule: ReportSchedule,
+        definition: FrozenDefinition,
+        since_before: datetime | None,
+        now: datetime,
+    ) -> Problem | None:
+        live = self.store.cronjobs.get(schedule.key)
+        known = live is not None
+        if live is None:
+            live = await self.kube.get(
+                CRONJOBS, schedule.namespace, names.cronjob_name(schedule.name)
+            )
+        if live is not None and _owner(live) != schedule.uid:
+            if _owner_kind(live) == schedule.kind:
+                # Left by a namesake that was deleted a moment ago; the garbage collector has it.
+                raise PredecessorPresentError(schedule.name)
+            return Problem(
+                ReadyReason.NAME_CONFLICT,
+                f"a CronJob {live['metadata']['name']} that is not ours exists in this namespace: "
+                "rename the ReportSchedule, or delete that CronJob",
+            )
+        desired = desired_cronjob(
+            schedule, definition, self.settings, _since(schedule, live, since_before, now)
+        )
+        if (
+            live is None
+            or _definition(live) != definition.name
+            or self._is_missing(schedule.namespace, definition.name)
+        ):
+            await self.kube.create(
+                CONFIGMAPS, schedule.namespace, desired_config_map(schedule, definition)
+            )
+            self.missing_definitions.discard((schedule.namespace, definition.name))
+        if live is not None and known and self._up_to_date(schedule.uid, live, desired):
+            return None
+        if live is not None and _restarts(live, desired):
+            await self._start_counting_at(live, now)
+        try:
+            answer = await self.kube.apply(CRONJOBS, desired, force=live is not None)
+        except ApiError as error:
+            if error.status in (400, 403, 422):
+                return Problem(ReadyReason.API_ERROR, f"the CronJob was refused: {error.message}")
+            raise
+        if live is None and since_before is not None:
+            # Deleted by somebody: slots since then are owed still.
+            await self._start_counting_at(answer, since_before)
+        self._applied[schedule.uid] = (desired, answer["metadata"]["generation"])
+        self.store.observe_cronjob(answer)
+        return None
+
+    def _is_missing(self, namespace: str, name: str) -> bool:
+        return (namespace, name) in self.missing_definitions
+
+    def _up_to_date(self, uid: str, live: Mapping[str, Any], desired: Body) -> bool:
+        if self._applied.get(uid) == (desired, live["metadata"]["generation"]):
+            return covers(live["metadata"], desired["metadata"])
+        return covers(live, desired)
+
+    async def _start_counting_at(self, cronjob: Mapping[str, Any], instant: datetime) -> None:
+        """Tell the CronJob controller from when on slots count.
+
+        Without it an edit or an unsuspend would at once start a slot that lies in the past.
+        """
+        meta = cronjob["metadata"]
+        await self.kube.patch(
+            CRONJOBS,
+            meta["namespace"],
+            meta["name"],
+            {"status": {"lastScheduleTime": format_time(instant)}},
+            subresource="status",
+        )
+
+
+class PredecessorPresentError(Exception):
+    """The CronJob of a deleted ReportSchedule of the same name is not collected yet."""
+
+    status = 409
+
+
+def _owner(body: Mapping[str, Any]) -> str:
+    return next(
+        (o["uid"] for o in body["metadata"].get("ownerReferences") or () if o.get("controller")),
+        "",
+    )
+
+
+def _owner_kind(body: Mapping[str, Any]) -> str:
+    return next(
+        (o["kind"] for o in body["metadata"].get("ownerReferences") or () if o.get("controller")),
+        "",
+    )
+
+
+def _definition(cronjob: Mapping[str, Any]) -> str | None:
+    template = cronjob["spec"]["jobTemplate"].get("metadata") or {}
+    found: str | None = (template.get("annotations") or {}).get(names.ANNOTATION_DEFINITION)
+    return found
+
+
+def _since(
+    schedule: ReportSchedule,
+    live: Mapping[str, Any] | None,
+    since_before: datetime | None,
+    now: datetime,
+) -> datetime:
+    """From when on slots count: now for a new, edited or resumed schedule."""
+    if live is None:
+        return since_before or now
+    spec = live["spec"]
+    same = (
+        spec["schedule"] == schedule.spec.schedule
+        and spec.get("timeZone") == schedule.spec.time_zone
+        and (spec.get("suspend", False) is False or schedule.spec.suspend)
+    )
+    text = (live["metadata"].get("annotations") or {}).get(names.ANNOTATION_SINCE)
+    return (parse_time(text) if same else None) or now
+
+
+def _restarts(live: Mapping[str, Any], desired: Body) -> bool:
+    """Whether the controller would count from another moment than it did."""
+    before = (live["metadata"].get("annotations") or {}).get(names.ANNOTATION_SINCE)
+    after = desired["metadata"]["annotations"][names.ANNOTATION_SINCE]
+    return bool(before != after)

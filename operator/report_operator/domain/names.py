@@ -1,0 +1,71 @@
+"""Names, labels and annotations of the objects that the operator makes."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+
+PREFIX = "reports.adaf.io"
+FIELD_MANAGER = "report-scheduler"
+
+LABEL_UID = f"{PREFIX}/schedule-uid"
+LABEL_SCHEDULE = f"{PREFIX}/schedule"  # the CronJob's name: a label value has 63 characters
+LABEL_TIER = f"{PREFIX}/tier"
+LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
+MANAGED_BY = "report-scheduler"
+
+ANNOTATION_SCHEDULE = f"{PREFIX}/schedule-name"
+ANNOTATION_PRIORITY = f"{PREFIX}/priority"
+ANNOTATION_TIME_ZONE = f"{PREFIX}/time-zone"
+ANNOTATION_CONCURRENCY = f"{PREFIX}/concurrency-policy"
+ANNOTATION_DEFINITION = f"{PREFIX}/definition"
+ANNOTATION_LATE_AFTER = f"{PREFIX}/late-after"
+ANNOTATION_SINCE = f"{PREFIX}/schedule-since"
+
+# Stamped at admission, on the Job and on its pod template.
+ANNOTATION_SLOT = f"{PREFIX}/slot"
+ANNOTATION_REPORT_DATE = f"{PREFIX}/report-date"
+ANNOTATION_RUN_ID = f"{PREFIX}/run-id"
+ANNOTATION_ATTEMPT = f"{PREFIX}/attempt"
+ANNOTATION_ADMITTED_AT = f"{PREFIX}/admitted-at"
+
+# Written before the operator ends a run that would otherwise hang: why it did.
+ANNOTATION_FAILURE_REASON = f"{PREFIX}/failure-reason"
+ANNOTATION_FAILURE_MESSAGE = f"{PREFIX}/failure-message"
+
+# The CronJob controller's own (k8s.io/api/batch/v1).
+ANNOTATION_CRONJOB_SLOT = "batch.kubernetes.io/cronjob-scheduled-timestamp"
+LABEL_JOB_NAME = "batch.kubernetes.io/job-name"
+LABEL_JOB_UID = "batch.kubernetes.io/controller-uid"
+
+CRONJOB_NAME_LIMIT = 52  # the controller appends 11 characters for the Job's name
+
+
+def _shortened(name: str, limit: int) -> str:
+    if len(name) <= limit:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:10]
+    return f"{name[: limit - 11].rstrip('.-')}-{digest}"
+
+
+def cronjob_name(schedule: str) -> str:
+    """The ReportSchedule's own name, shortened with a hash where it is over 52 characters."""
+    return _shortened(schedule, CRONJOB_NAME_LIMIT)
+
+
+def job_name(cronjob: str, slot: datetime) -> str:
+    """The name that the CronJob controller gives the slot's Job: minutes since the epoch.
+
+    Source: `getJobName` in pkg/controller/cronjob/utils.go of Kubernetes.
+    """
+    return f"{cronjob}-{int(slot.timestamp()) // 60}"
+
+
+def definition_name(cronjob: str, content: str) -> str:
+    """Name of the ConfigMap with this content."""
+    return f"{cronjob}-{hashlib.sha256(content.encode()).hexdigest()[:10]}"
+
+
+def run_id(schedule: str, slot: datetime, attempt: int) -> str:
+    """Readable and stable: schedule, slot, attempt."""
+    return f"{schedule}.{slot.astimezone(UTC):%Y%m%dT%H%M%SZ}.{attempt}"

@@ -1,0 +1,122 @@
+"""Outcomes: what a finished run leaves in status, each exactly once, and when its Job may go."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from report_operator.api.v1alpha1.status import RecentRun
+from report_operator.domain.failure import Cause, explain_failure, newest_result
+from report_operator.domain.run import Pod, Run
+from report_runner.contract.result import Outcome
+
+RECENT_LIMIT = 100  # maxItems of status.recentRuns
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """How much stays: finished Jobs (for their logs) and outcomes."""
+
+    succeeded_jobs: int
+    failed_jobs: int
+    outcomes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The recorded outcomes, oldest first, and how often each result occurred."""
+
+    recent: tuple[RecentRun, ...]
+    counts: Mapping[str, int]
+
+
+def record(run: Run, pods: Sequence[Pod], finished_at: datetime, cause: Cause | None) -> RecentRun:
+    """The outcome of one run; `cause` is None for a success."""
+    result = newest_result(pods)
+    started = min((pod.started_at for pod in pods if pod.started_at), default=None)
+    report_date = date.fromisoformat(run.report_date) if run.report_date else None
+    return RecentRun(
+        job=run.name,
+        uid=run.uid,
+        slot=run.slot,
+        manual=run.manual,
+        report_date=report_date,
+        attempt=run.attempt,
+        outcome=Outcome.SUCCEEDED if cause is None else Outcome.FAILED,
+        reason=cause.reason if cause else None,
+        message=cause.message if cause else (result.message if result else ""),
+        started_at=started,
+        finished_at=finished_at,
+        queued_seconds=_seconds(run.created_at, run.admitted_at or finished_at),
+        pending_seconds=_seconds(run.admitted_at, started),
+        run_seconds=_seconds(started, finished_at),
+        rows=sum(result.rows.values()) if result else None,
+        outputs=[output.path for output in result.outputs] if result else [],
+    )
+
+
+def record_finished(run: Run, pods: Sequence[Pod]) -> RecentRun:
+    """The outcome of a Job that is complete or failed. Raises ValueError for one that is not."""
+    if run.finished_at is None:
+        raise ValueError(f"{run.name} is not finished")
+    cause = None if run.succeeded else explain_failure(run, pods)
+    return record(run, pods, run.finished_at, cause)
+
+
+def _seconds(start: datetime | None, end: datetime | None) -> int | None:
+    if start is None or end is None:
+        return None
+    return max(round((end - start) / timedelta(seconds=1)), 0)
+
+
+def merge(
+    ledger: Ledger, fresh: Sequence[RecentRun], existing: Collection[str], keep: int
+) -> Ledger:
+    """The ledger with new outcomes, oldest first.
+
+    An entry goes only when its Job is gone (`existing` holds the uids of those that are not), so
+    that no outcome is counted twice. Where there is no room yet, the newest outcomes wait for the
+    next time; their Jobs wait with them.
+    """
+    known = {entry.uid for entry in ledger.recent}
+    new = sorted(
+        (entry for entry in fresh if entry.uid not in known), key=lambda entry: entry.finished_at
+    )
+    held = sum(entry.uid in existing for entry in ledger.recent)
+    new = new[: max(RECENT_LIMIT - held, 0)]
+    entries = [*ledger.recent, *new]
+    surplus = len(entries) - max(keep, 1)
+    kept = []
+    for entry in entries:
+        if surplus > 0 and entry.uid not in existing and entry not in new:
+            surplus -= 1
+            continue
+        kept.append(entry)
+    counts = Counter(dict(ledger.counts))
+    counts.update(result_key(entry) for entry in new)
+    return Ledger(tuple(kept), dict(sorted(counts.items())))
+
+
+def result_key(entry: RecentRun) -> str:
+    """`Succeeded`, or the reason of the failure."""
+    return entry.reason.value if entry.reason else Outcome.SUCCEEDED.value
+
+
+def prunable(runs: Sequence[Run], ledger: Ledger, keep: Keep) -> list[Run]:
+    """Finished Jobs whose outcome is recorded and which need not stay for their logs."""
+    recorded = {entry.uid for entry in ledger.recent}
+    surplus: list[Run] = []
+    for succeeded, limit in ((True, keep.succeeded_jobs), (False, keep.failed_jobs)):
+        done = [
+            run
+            for run in runs
+            if run.finished_at is not None
+            and run.succeeded is succeeded
+            and run.uid in recorded
+            and not run.deleting
+        ]
+        done.sort(key=lambda run: (run.finished_at or run.created_at, run.name))
+        surplus += done[: max(len(done) - limit, 0)]
+    return surplus

@@ -1,0 +1,73 @@
+"""Kubernetes Events: one for each transition, none while nothing changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from report_operator.api.v1alpha1.conditions import ConditionType
+from report_operator.api.v1alpha1.status import Condition, RecentRun, ReportScheduleStatus
+from report_operator.domain.times import format_time
+from report_runner.contract.result import Outcome
+
+NORMAL = "Normal"
+WARNING = "Warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """Something that happened; `key` is the same however often it is found out."""
+
+    kind: str
+    reason: str
+    message: str
+    at: datetime
+    key: str
+
+
+def transitions(before: ReportScheduleStatus, after: ReportScheduleStatus) -> list[Transition]:
+    """What lies between two statuses, oldest first."""
+    known = {entry.uid for entry in before.recent_runs}
+    found = [_ended(entry) for entry in after.recent_runs if entry.uid not in known]
+    old = {condition.type: condition for condition in before.conditions}
+    for condition in after.conditions:
+        previous = old.get(condition.type)
+        event = _condition(condition, previous)
+        if event is not None:
+            found.append(event)
+    return found
+
+
+def _ended(entry: RecentRun) -> Transition:
+    slot = f"slot {format_time(entry.slot)}, Job {entry.job}"
+    if entry.outcome is Outcome.SUCCEEDED:
+        return Transition(NORMAL, "RunSucceeded", slot, entry.finished_at, entry.uid)
+    reason = entry.reason.value if entry.reason else ""
+    return Transition(
+        WARNING, "RunFailed", f"{slot}: {reason}: {entry.message}", entry.finished_at, entry.uid
+    )
+
+
+def _condition(after: Condition, before: Condition | None) -> Transition | None:
+    is_true = after.status == "True"
+    was_true = before is not None and before.status == "True"
+    unchanged = before is not None and is_true == was_true
+    at = after.last_transition_time
+    key = f"{after.type}-{after.status}-{format_time(at)}"
+    match after.type:
+        case ConditionType.READY:
+            same_reason = before is not None and before.reason == after.reason
+            if unchanged and (is_true or same_reason):
+                return None
+            if is_true:
+                return Transition(NORMAL, "Ready", after.message, at, key)
+            key = f"{key}-{after.reason}"
+            return Transition(WARNING, after.reason, after.message, at, key)
+        case ConditionType.DELAYED:
+            if is_true == was_true:
+                return None
+            if is_true:
+                return Transition(WARNING, "Delayed", after.message, at, key)
+            return Transition(NORMAL, "OnTime", "no slot is late any more", at, key)
+        case _:
+            return None  # each failed run has an event of its own

@@ -1,0 +1,82 @@
+"""What the schema cannot tell: problems that make `Ready` false, with field and remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from report_operator.api.v1alpha1.conditions import ReadyReason
+from report_operator.api.v1alpha1.spec import ReportScheduleSpec
+from report_operator.domain.cron import ScheduleError, load_zone, parse
+from report_operator.domain.status import Problem
+from report_runner.contract.definition import ConfigMapKeyReference
+from report_runner.contract.templating import TEMPLATE_LIMIT, compile_problem
+
+TEMPLATE_FIELD = "spec.report.template.configMapRef"
+
+
+def check_schedule(spec: ReportScheduleSpec) -> Problem | None:
+    """Schedule and time zone, in the CronJob controller's dialect."""
+    try:
+        parse(spec.schedule)
+    except ScheduleError as error:
+        return Problem(ReadyReason.INVALID_SCHEDULE, f"spec.schedule: {error}")
+    try:
+        load_zone(spec.time_zone)
+    except ScheduleError as error:
+        return Problem(ReadyReason.INVALID_TIME_ZONE, f"spec.timeZone: {error}")
+    return None
+
+
+def check_secrets(spec: ReportScheduleSpec, allowed: Callable[[str], bool]) -> Problem | None:
+    """Every Secret has to be on the operator's allowlist."""
+    fields: dict[str, str] = {}
+    for number, source in enumerate(spec.report.sources):
+        if source.postgres:
+            field = f"spec.report.sources[{number}].postgres.connection.secretRef.name"
+            fields[field] = source.postgres.connection.secret_ref.name
+    if spec.delivery.email:
+        fields["spec.delivery.email.smtp.secretRef.name"] = spec.delivery.email.smtp.secret_ref.name
+    for field, name in fields.items():
+        if not allowed(name):
+            return Problem(
+                ReadyReason.SECRET_NOT_ALLOWED,
+                f"{field}: runs may not mount the Secret {name}: the operator's configuration "
+                "allows other names (allowedSecrets); rename the Secret or have it allowed",
+            )
+    return None
+
+
+def check_template(
+    reference: ConfigMapKeyReference, config_map: Mapping[str, Any] | None
+) -> tuple[str, Problem | None]:
+    """The template's text, and what is wrong with it."""
+    if config_map is None:
+        return "", Problem(
+            ReadyReason.TEMPLATE_NOT_FOUND,
+            f"{TEMPLATE_FIELD}.name: ConfigMap {reference.name} does not exist in this namespace; "
+            "create it or correct the name",
+        )
+    data: Mapping[str, str] = config_map.get("data") or {}
+    if reference.key not in data:
+        keys = ", ".join(sorted(data)[:10]) or "none"
+        return "", Problem(
+            ReadyReason.TEMPLATE_NOT_FOUND,
+            f"{TEMPLATE_FIELD}.key: ConfigMap {reference.name} has no key {reference.key}; "
+            f"its keys: {keys}",
+        )
+    text = data[reference.key]
+    size = len(text.encode())
+    if size > TEMPLATE_LIMIT:
+        return "", Problem(
+            ReadyReason.TEMPLATE_TOO_LARGE,
+            f"{TEMPLATE_FIELD}: the template has {size} bytes, the limit is {TEMPLATE_LIMIT}; "
+            "embed smaller images, and take data from sources instead",
+        )
+    problem = compile_problem(text)
+    if problem is not None:
+        return "", Problem(
+            ReadyReason.TEMPLATE_INVALID,
+            f"{TEMPLATE_FIELD}: {reference.name}/{reference.key} {problem}",
+        )
+    return text, None

@@ -1,0 +1,74 @@
+"""What kopf calls: every event becomes a key in the queue, nothing is decided here.
+
+The handlers are `on.event` handlers: they see every change, write no annotation and add no
+finalizer. Retries, order and pace are the queue's.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import kopf
+
+from report_operator.adapters.store import Store
+from report_operator.api.v1alpha1.resource import GROUP, PLURAL, VERSION, Key
+from report_operator.domain.names import LABEL_UID
+
+
+class Queue(Protocol):
+    """Where keys go."""
+
+    def changed(self, key: Key) -> None:
+        """Something about the schedule changed."""
+
+    def runs_changed(self) -> None:
+        """Runs came, went or ended: the next may be admitted."""
+
+
+def register(registry: kopf.OperatorRegistry, store: Store, queue: Queue) -> None:
+    """Attach the handlers."""
+
+    @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
+    async def schedule_event(event: kopf.RawEvent, **_: Any) -> None:
+        store.heard.add(PLURAL)
+        key, news = store.observe_schedule(event["object"], deleted=_deleted(event))
+        if news:
+            queue.changed(key)
+
+    @kopf.on.event("batch", "v1", "cronjobs", registry=registry)
+    async def cronjob_event(event: kopf.RawEvent, **_: Any) -> None:
+        store.heard.add("cronjobs")
+        found = store.observe_cronjob(event["object"], deleted=_deleted(event))
+        if found and found[1]:
+            queue.changed(found[0])
+
+    @kopf.on.event("batch", "v1", "jobs", registry=registry)
+    async def job_event(event: kopf.RawEvent, **_: Any) -> None:
+        store.heard.add("jobs")
+        found = store.observe_job(event["object"], deleted=_deleted(event))
+        if found and found[1]:
+            queue.changed(found[0])
+            queue.runs_changed()
+
+    @kopf.on.event("", "v1", "pods", registry=registry)
+    async def pod_event(event: kopf.RawEvent, **_: Any) -> None:
+        key = store.observe_pod(event["object"], deleted=_deleted(event))
+        if key is not None:
+            queue.changed(key)
+
+
+def configure(settings: kopf.OperatorSettings) -> None:
+    """Watch only what is ours, and let the server do the selecting."""
+    for kind in ("cronjobs", "jobs"):
+        settings.watching.label_selectors["batch", "v1", kind] = LABEL_UID
+    settings.watching.label_selectors["", "v1", "pods"] = LABEL_UID
+    settings.watching.chunk_size = 500
+    settings.watching.server_timeout = 10 * 60
+    settings.watching.client_timeout = 11 * 60
+    settings.watching.connect_timeout = 10
+    settings.posting.enabled = False
+    settings.networking.request_timeout = 60
+
+
+def _deleted(event: kopf.RawEvent) -> bool:
+    return event["type"] == "DELETED"

@@ -1,0 +1,116 @@
+"""The command `report-scheduler`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+
+from report_operator.adapters.http import serve
+from report_operator.adapters.kube import KubeClient
+from report_operator.adapters.lease import Lease, LeaseLostError
+from report_operator.config import ConfigError, OperatorConfig, load_config
+from report_operator.operator import ReportOperator
+from report_operator.resync import WatchBlindError
+
+logger = logging.getLogger("report_operator")
+
+EXIT_RESTART = 1  # the Deployment starts it again
+EXIT_CONFIG = 78
+DEFAULT_CONFIG = Path("/etc/report-scheduler/config.yaml")
+
+
+class JsonFormatter(logging.Formatter):
+    """One line of JSON for each record."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Time, level, logger, message, and the traceback where there is one."""
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse the command line and run."""
+    parser = argparse.ArgumentParser(
+        prog="report-scheduler", description="The operator behind ReportSchedules."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="reconcile until stopped")
+    run.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="YAML file")
+    run.add_argument("--log-format", choices=("json", "text"), default="json")
+    run.add_argument("--log-level", default="INFO", choices=("DEBUG", "INFO", "WARNING"))
+    check = commands.add_parser("check-config", help="say whether a configuration file is right")
+    check.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="YAML file")
+    args = parser.parse_args(argv)
+    try:
+        config = load_config(args.config)
+    except ConfigError as error:
+        print(f"report-scheduler: {error}", file=sys.stderr)
+        return EXIT_CONFIG
+    if args.command == "check-config":
+        print(f"{args.config}: right")
+        return 0
+    _set_up_logging(args.log_format, args.log_level)
+    return asyncio.run(_run(config))
+
+
+def _set_up_logging(style: str, level: str) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        JsonFormatter()
+        if style == "json"
+        else logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    )
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.getLogger("kopf").setLevel(logging.WARNING)
+    logging.getLogger("aiohttp").setLevel(logging.WARNING)
+
+
+async def _run(config: OperatorConfig) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    identity = f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"
+    namespace = os.environ.get("POD_NAMESPACE", "default")
+    async with await KubeClient.connect() as kube:
+        operator = ReportOperator(kube, config, identity)
+        lease = Lease(kube, namespace, config.lease_name, identity, config.lease_seconds)
+        async with serve(
+            operator.health, operator.metrics.registry, config.health_port, config.metrics_port
+        ):
+            leading = asyncio.create_task(lease.lead(lambda: operator.run(stop)))
+            waiting = asyncio.create_task(stop.wait())
+            await asyncio.wait({leading, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            if operator.started is None:
+                leading.cancel()
+            try:
+                await leading
+            except asyncio.CancelledError:
+                logger.info("stopped while waiting for the lease")
+            except (LeaseLostError, WatchBlindError) as error:
+                logger.critical("%s: starting again", error)
+                return EXIT_RESTART
+            finally:
+                waiting.cancel()
+    logger.info("stopped")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

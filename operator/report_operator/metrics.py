@@ -1,0 +1,124 @@
+"""Metrics of the schedules; all of them are rebuilt from the cluster at start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+
+from prometheus_client import CollectorRegistry, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from report_operator.api.v1alpha1.status import RecentRun
+from report_operator.domain.view import ScheduleView
+from report_runner.contract.reasons import Reason
+from report_runner.contract.result import Outcome
+
+PREFIX = "report_scheduler"
+SCHEDULE_LABELS = ("namespace", "reportschedule", "tier")
+STAGE_BUCKETS = (1, 5, 15, 60, 300, 900, 1800, 3600, 10800)  # seconds
+
+Views = Callable[[], Iterable[ScheduleView]]
+
+
+class ScheduleCollector(Collector):
+    """Gauges and counters per schedule, made from the views at each scrape."""
+
+    def __init__(self, views: Views) -> None:
+        self._views = views
+
+    def describe(self) -> Iterator[GaugeMetricFamily]:
+        """Nothing: what there is depends on the cluster."""
+        return iter(())
+
+    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+        """One pass over all schedules."""
+        failed = _gauge("last_run_failed", "Whether the last finished run failed.")
+        ready = _gauge("schedule_ready", "Whether the definition is in effect.")
+        due = _gauge(
+            "next_due_timestamp_seconds",
+            "Oldest slot that is due and unfinished, else the next slot; absent while suspended.",
+        )
+        late = _gauge("late_after_seconds", "A slot is late when it is unfinished for longer.")
+        success = _gauge("last_success_timestamp_seconds", "When a run last succeeded.")
+        queued = _gauge("queued_runs", "Runs that wait for admission.")
+        active = _gauge("active_runs", "Runs that are admitted and not finished.")
+        runs = CounterMetricFamily(
+            f"{PREFIX}_runs", "Finished runs.", labels=(*SCHEDULE_LABELS, "result", "reason")
+        )
+        depth = 0
+        for view in self._views():
+            labels = (view.namespace, view.name, view.tier)
+            failed.add_metric(labels, view.last_run_failed)
+            ready.add_metric(labels, view.ready)
+            late.add_metric(labels, view.late_after.total_seconds())
+            queued.add_metric(labels, view.queued)
+            active.add_metric(labels, view.active)
+            if view.next_due is not None:
+                due.add_metric(labels, view.next_due.timestamp())
+            if view.last_success is not None:
+                success.add_metric(labels, view.last_success.timestamp())
+            succeeded = Outcome.SUCCEEDED.value
+            runs.add_metric((*labels, succeeded, ""), view.counts.get(succeeded, 0))
+            for reason in Reason:
+                count = view.counts.get(reason.value, 0)
+                runs.add_metric((*labels, Outcome.FAILED.value, reason.value), count)
+            depth += view.queued
+        total = GaugeMetricFamily(f"{PREFIX}_queue_depth", "Runs that wait, over all schedules.")
+        total.add_metric((), depth)
+        yield from (failed, ready, due, late, success, queued, active, runs, total)
+
+
+def _gauge(name: str, text: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"{PREFIX}_{name}", text, labels=SCHEDULE_LABELS)
+
+
+class Metrics:
+    """Everything that /metrics shows."""
+
+    def __init__(self, views: Views) -> None:
+        self.registry = CollectorRegistry()
+        self.registry.register(ScheduleCollector(views))
+        self._stages = Histogram(
+            f"{PREFIX}_run_stage_seconds",
+            "How long finished runs were queued, pending and running.",
+            (*SCHEDULE_LABELS, "stage"),
+            buckets=STAGE_BUCKETS,
+            registry=self.registry,
+        )
+        self._up = Gauge(
+            f"{PREFIX}_dependency_up",
+            "Whether a dependency answered last time.",
+            ("dependency",),
+            registry=self.registry,
+        )
+        self._reconciled = Gauge(
+            f"{PREFIX}_last_reconcile_timestamp_seconds",
+            "When a schedule was last reconciled.",
+            registry=self.registry,
+        )
+        self._resynced = Gauge(
+            f"{PREFIX}_last_resync_timestamp_seconds",
+            "When everything was last compared with the API server.",
+            registry=self.registry,
+        )
+
+    def run_recorded(self, namespace: str, name: str, tier: str, run: RecentRun) -> None:
+        """A finished run's stage times."""
+        for stage, seconds in (
+            ("queued", run.queued_seconds),
+            ("pending", run.pending_seconds),
+            ("running", run.run_seconds),
+        ):
+            if seconds is not None:
+                self._stages.labels(namespace, name, tier, stage).observe(seconds)
+
+    def reconciled(self, now: datetime) -> None:
+        """A schedule was reconciled."""
+        self._reconciled.set(now.timestamp())
+
+    def resynced(self, now: datetime, *, up: bool) -> None:
+        """A resync ended; `up` is whether the API server answered."""
+        self._up.labels("kubernetes").set(up)
+        if up:
+            self._resynced.set(now.timestamp())

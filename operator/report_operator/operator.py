@@ -1,0 +1,180 @@
+"""The running operator: queues, resync, kopf's watch streams, and their end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import aiohttp
+import kopf
+
+from report_operator import handlers
+from report_operator.adapters.kube import ApiError, KubeClient
+from report_operator.adapters.recorder import Recorder
+from report_operator.adapters.store import Store
+from report_operator.adapters.templates import Templates
+from report_operator.adapters.workqueue import WorkQueue
+from report_operator.admit import Gate
+from report_operator.api.v1alpha1.resource import Key
+from report_operator.children import Children
+from report_operator.config import OperatorConfig
+from report_operator.domain.admission import Limits as AdmissionLimits
+from report_operator.domain.desired import PodSettings
+from report_operator.domain.outcomes import Keep
+from report_operator.metrics import Metrics
+from report_operator.reconcile import Limits, Reconciler
+from report_operator.resync import Resync
+
+logger = logging.getLogger(__name__)
+
+STALE_RESYNCS = 4  # resyncs that may fail before the process counts as hung
+
+
+def utc_now() -> datetime:
+    """The clock."""
+    return datetime.now(UTC)
+
+
+@dataclass(slots=True)
+class ReportOperator:
+    """One operator; `run` is called while the Lease is held."""
+
+    kube: KubeClient
+    config: OperatorConfig
+    identity: str
+    store: Store = field(default_factory=Store)
+    metrics: Metrics = field(init=False)
+    last_resync: datetime | None = None
+    started: datetime | None = None
+    _schedules: WorkQueue[Key] = field(init=False)
+    _admission: WorkQueue[str] = field(init=False)
+    _reconciler: Reconciler = field(init=False)
+    _resync: Resync = field(init=False)
+    _recorder: Recorder = field(init=False)
+
+    def __post_init__(self) -> None:
+        config, kube, store = self.config, self.kube, self.store
+        self._recorder = Recorder(kube, self.identity)
+        self.metrics = Metrics(lambda: list(self._reconciler.views.values()))
+        self._resync = Resync(kube, store, tuple(config.watch_namespaces) or (None,), utc_now)
+        children = Children(
+            kube,
+            store,
+            Templates(kube),
+            PodSettings(
+                image=config.runner.image,
+                image_pull_policy=config.runner.image_pull_policy,
+                output_claim=config.runner.output_claim,
+                default_resources=config.runner.default_resources,
+                scratch_size_limit=config.runner.scratch_size_limit,
+            ),
+            config.secret_allowed,
+            self._resync.missing_definitions,
+        )
+        self._reconciler = Reconciler(
+            kube=kube,
+            store=store,
+            children=children,
+            recorder=self._recorder,
+            metrics=self.metrics,
+            keep=Keep(
+                config.history.keep_succeeded_jobs,
+                config.history.keep_failed_jobs,
+                config.history.keep_outcomes,
+            ),
+            limits=Limits(
+                timedelta(seconds=config.startup_deadline_seconds),
+                timedelta(seconds=config.queue_timeout_seconds),
+            ),
+            clock=utc_now,
+        )
+        gate = Gate(
+            kube,
+            store,
+            AdmissionLimits(config.admission.max_active, config.admission.max_active_per_tier),
+            utc_now,
+        )
+        self._schedules = WorkQueue(self._reconcile, config.workers)
+        self._admission = WorkQueue(lambda _: gate.admit(), workers=1)
+
+    def changed(self, key: Key) -> None:
+        """Something about the schedule changed."""
+        self._schedules.add(key)
+
+    def runs_changed(self) -> None:
+        """Runs came, went or ended: the next may be admitted."""
+        self._admission.add("admission")
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop` is set, or something essential ends: then its error is raised."""
+        self.started = utc_now()
+        tasks = [
+            asyncio.create_task(self._schedules.run(), name="schedules"),
+            asyncio.create_task(self._admission.run(), name="admission"),
+            asyncio.create_task(self._recorder.run(), name="events"),
+            asyncio.create_task(self._resync_for_ever(), name="resync"),
+            asyncio.create_task(self._watch(stop), name="watch"),
+        ]
+        stopping = asyncio.create_task(stop.wait(), name="stop")
+        try:
+            done, _ = await asyncio.wait({*tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.set()
+            await asyncio.wait({tasks[-1]}, timeout=10)
+            for task in (*tasks, stopping):
+                task.cancel()
+            await asyncio.gather(*tasks, stopping, return_exceptions=True)
+        for task in done - {stopping}:
+            task.result()
+            raise RuntimeError(f"the task {task.get_name()} ended by itself")
+
+    def health(self) -> tuple[bool, dict[str, Any]]:
+        """For /healthz: a standby is well; a leader is, while its resyncs succeed."""
+        details: dict[str, Any] = {"leading": self.started is not None, "identity": self.identity}
+        if self.started is None:
+            return True, details
+        age = (utc_now() - (self.last_resync or self.started)).total_seconds()
+        details["lastResyncAgeSeconds"] = round(age, 1)
+        details["schedules"] = len(self.store.schedules)
+        details["queue"] = self._schedules.depth
+        return age < STALE_RESYNCS * self.config.resync_seconds + 60, details
+
+    async def _reconcile(self, key: Key) -> None:
+        again = await self._reconciler.reconcile(key)
+        if again is not None:
+            self._schedules.add_after(key, again.total_seconds() + 0.05)
+
+    async def _watch(self, stop: asyncio.Event) -> None:
+        registry = kopf.OperatorRegistry()
+        settings = kopf.OperatorSettings()
+        handlers.register(registry, self.store, self)
+        handlers.configure(settings)
+        await kopf.operator(
+            registry=registry,
+            settings=settings,
+            namespaces=self.config.watch_namespaces,
+            clusterwide=not self.config.watch_namespaces,
+            standalone=True,
+            stop_flag=stop,
+        )
+
+    async def _resync_for_ever(self) -> None:
+        while True:
+            try:
+                keys = await self._resync.run()
+            except (ApiError, aiohttp.ClientError, OSError, TimeoutError) as error:
+                logger.warning("resync: %s", error or type(error).__name__)
+                self.metrics.resynced(utc_now(), up=False)
+                await asyncio.sleep(min(5.0, self.config.resync_seconds))
+                continue
+            self.last_resync = utc_now()
+            self.metrics.resynced(self.last_resync, up=True)
+            self.runs_changed()
+            spread = self.config.resync_seconds / 2
+            for key in keys:
+                self._schedules.add_after(key, random.uniform(0, spread))  # noqa: S311
+            await asyncio.sleep(self.config.resync_seconds * random.uniform(0.9, 1.1))  # noqa: S311

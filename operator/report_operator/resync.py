@@ -1,0 +1,118 @@
+"""The periodic look at everything: it finds what an event missed, and notices a blind watch."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from report_operator.adapters.kube import (
+    CONFIGMAPS,
+    CRONJOBS,
+    JOBS,
+    SCHEDULES,
+    Kind,
+    KubeClient,
+)
+from report_operator.adapters.store import Store
+from report_operator.api.v1alpha1.resource import Key
+from report_operator.domain import names
+from report_operator.domain.times import parse_time
+
+logger = logging.getLogger(__name__)
+
+ORPHAN_AGE = timedelta(minutes=10)  # a definition that was just made may not be in use yet
+BLIND_AFTER = 2  # resyncs in a row that found changes of a kind whose watch said nothing at all
+
+
+class WatchBlindError(Exception):
+    """The watch streams have stopped telling what happens: start again."""
+
+
+@dataclass(slots=True)
+class Resync:
+    """Lists everything of ours, corrects the store, and removes definitions nobody uses."""
+
+    kube: KubeClient
+    store: Store
+    namespaces: tuple[str | None, ...]  # (None,): all
+    clock: Callable[[], datetime]
+    missing_definitions: set[tuple[str, str]] = field(default_factory=set)
+    _suspects: set[str] = field(default_factory=set)
+    _blind: int = 0
+
+    async def run(self) -> list[Key]:
+        """One resync; every schedule that there is. Raises WatchBlindError."""
+        observers = {
+            SCHEDULES: ("", self.store.observe_schedule),
+            CRONJOBS: (names.LABEL_UID, self.store.observe_cronjob),
+            JOBS: (names.LABEL_UID, self.store.observe_job),
+        }
+        silent: set[str] = set()
+        gone: set[str] = set()
+        for kind, (labels, observe) in observers.items():
+            bodies = await self._list(kind, labels)
+            found = [observe(body) for body in bodies]
+            if any(item and item[1] for item in found) and kind.plural not in self.store.heard:
+                silent.add(kind.plural)
+            listed = {body["metadata"]["uid"] for body in bodies}
+            gone |= self.store.uids(kind.plural) - listed
+        self.store.heard.clear()
+        self._judge_watch(silent)
+        self._forget(gone)
+        self.store.forget_orphan_pods()
+        await self._definitions()
+        return list(self.store.schedules)
+
+    async def _list(self, kind: Kind, labels: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        for namespace in self.namespaces:
+            found += await self.kube.list(kind, namespace, labels=labels)
+        return found
+
+    def _forget(self, gone: set[str]) -> None:
+        """Drop what was missing twice running: an object may be younger than the list."""
+        twice = gone & self._suspects
+        self._suspects = gone - twice
+        for bodies in (self.store.schedules, self.store.cronjobs):
+            for key in [key for key, body in bodies.items() if body["metadata"]["uid"] in twice]:
+                del bodies[key]
+        for uid in twice & set(self.store.runs):
+            self.store.forget_run(uid)
+
+    def _judge_watch(self, silent: set[str]) -> None:
+        """A list may be ahead of a watch for a moment, but not twice while the watch is silent."""
+        self._blind = self._blind + 1 if silent else 0
+        if self._blind >= BLIND_AFTER:
+            raise WatchBlindError(f"{sorted(silent)} changed, and no watch told of it")
+
+    async def _definitions(self) -> None:
+        """Remove definitions that nothing uses, and note those that are missing."""
+        used = self._used_definitions()
+        found: set[tuple[str, str]] = set()
+        for namespace in self.namespaces:
+            for body in await self.kube.list(
+                CONFIGMAPS, namespace, labels=names.LABEL_UID, metadata_only=True
+            ):
+                meta = body["metadata"]
+                found.add((meta["namespace"], meta["name"]))
+                if (meta["namespace"], meta["name"]) in used:
+                    continue
+                created = parse_time(meta["creationTimestamp"]) or datetime.max.replace(tzinfo=UTC)
+                if self.clock() - created > ORPHAN_AGE:
+                    await self.kube.delete(CONFIGMAPS, meta["namespace"], meta["name"], meta["uid"])
+        self.missing_definitions.clear()
+        self.missing_definitions.update(used - found)
+
+    def _used_definitions(self) -> set[tuple[str, str]]:
+        used = {
+            (run.namespace, run.definition)
+            for run in self.store.runs.values()
+            if run.definition and not run.finished
+        }
+        for body in self.store.cronjobs.values():
+            template = body["spec"]["jobTemplate"]["metadata"]["annotations"]
+            used.add((body["metadata"]["namespace"], template[names.ANNOTATION_DEFINITION]))
+        return used
