@@ -28,6 +28,10 @@ class Queue(Protocol):
 def register(registry: kopf.OperatorRegistry, store: Store, queue: Queue) -> None:
     """Attach the handlers."""
 
+    @kopf.on.login(registry=registry)
+    def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
+        return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
     async def schedule_event(event: kopf.RawEvent, **_: Any) -> None:
         store.heard.add(PLURAL)

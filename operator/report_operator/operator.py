@@ -165,7 +165,8 @@ class ReportOperator:
     async def _resync_for_ever(self) -> None:
         while True:
             try:
-                keys = await self._resync.run()
+                for key in await self._resync.run():
+                    self._schedules.add(key)
             except (ApiError, aiohttp.ClientError, OSError, TimeoutError) as error:
                 logger.warning("resync: %s", error or type(error).__name__)
                 self.metrics.resynced(utc_now(), up=False)
@@ -175,6 +176,6 @@ class ReportOperator:
             self.metrics.resynced(self.last_resync, up=True)
             self.runs_changed()
             spread = self.config.resync_seconds / 2
-            for key in keys:
+            for key in list(self.store.schedules):
                 self._schedules.add_after(key, random.uniform(0, spread))  # noqa: S311
             await asyncio.sleep(self.config.resync_seconds * random.uniform(0.9, 1.1))  # noqa: S311

@@ -43,19 +43,21 @@ class Resync:
     _suspects: set[str] = field(default_factory=set)
     _blind: int = 0
 
-    async def run(self) -> list[Key]:
-        """One resync; every schedule that there is. Raises WatchBlindError."""
+    async def run(self) -> set[Key]:
+        """One resync; the schedules about which it found something new. Raises WatchBlindError."""
         observers = {
             SCHEDULES: ("", self.store.observe_schedule),
             CRONJOBS: (names.LABEL_UID, self.store.observe_cronjob),
             JOBS: (names.LABEL_UID, self.store.observe_job),
         }
         silent: set[str] = set()
+        changed: set[Key] = set()
         gone: set[str] = set()
         for kind, (labels, observe) in observers.items():
             bodies = await self._list(kind, labels)
-            found = [observe(body) for body in bodies]
-            if any(item and item[1] for item in found) and kind.plural not in self.store.heard:
+            news = {item[0] for item in map(observe, bodies) if item and item[1]}
+            changed |= news
+            if news and kind.plural not in self.store.heard:
                 silent.add(kind.plural)
             listed = {body["metadata"]["uid"] for body in bodies}
             gone |= self.store.uids(kind.plural) - listed
@@ -64,7 +66,7 @@ class Resync:
         self._forget(gone)
         self.store.forget_orphan_pods()
         await self._definitions()
-        return list(self.store.schedules)
+        return changed
 
     async def _list(self, kind: Kind, labels: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []

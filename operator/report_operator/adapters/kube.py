@@ -159,7 +159,7 @@ class KubeClient:
                 query=query,
                 accept=METADATA_ONLY if metadata_only else "application/json",
             )
-            found += page["items"]
+            found += page.get("items") or []
             token = page["metadata"].get("continue")
             if not token:
                 return found

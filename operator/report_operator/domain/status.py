@@ -59,6 +59,16 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
+class _Finding:
+    """A condition before it is known since when it holds."""
+
+    type: ConditionType
+    holds: bool
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """The status, what is due, and when the clock alone would change something."""
 
@@ -86,8 +96,8 @@ def judge(previous: ReportScheduleStatus, facts: Facts, now: datetime) -> Verdic
         observed_generation=facts.generation,
         health=_health(late=late, failing=failing),
         conditions=[
-            _merge(previous, condition, facts.generation, now)
-            for condition in (_ready(facts), _delayed(facts, due, late), _failing(last))
+            _merge(previous, finding, facts.generation, now)
+            for finding in (_ready(facts), _delayed(facts, due, late), _failing(last))
         ],
         last_schedule_time=max([*slots, *_known(previous.last_schedule_time)], default=None),
         last_success_time=_last_success(previous, recent),
@@ -125,25 +135,25 @@ def _health(*, late: bool, failing: bool) -> Health:
     return Health.DELAYED if late else Health.HEALTHY
 
 
-def _ready(facts: Facts) -> Condition:
+def _ready(facts: Facts) -> _Finding:
     if facts.problem is not None:
-        return _condition(ConditionType.READY, False, facts.problem.reason, facts.problem.message)
+        return _Finding(ConditionType.READY, False, facts.problem.reason, facts.problem.message)
     if facts.blockage is not None and facts.blockage.missing_secret:
-        return _condition(
+        return _Finding(
             ConditionType.READY,
             False,
             ReadyReason.SECRET_NOT_FOUND,
             facts.blockage.cause.message,
         )
-    return _condition(
+    return _Finding(
         ConditionType.READY, True, ReadyReason.READY, f"CronJob {facts.cronjob} is up to date"
     )
 
 
-def _delayed(facts: Facts, due: Due | None, late: bool) -> Condition:
+def _delayed(facts: Facts, due: Due | None, late: bool) -> _Finding:
     if not late or due is None:
-        return _condition(ConditionType.DELAYED, False, "OnTime", "no slot is late")
-    return _condition(ConditionType.DELAYED, True, due.stage, _delay_message(facts, due))
+        return _Finding(ConditionType.DELAYED, False, "OnTime", "no slot is late")
+    return _Finding(ConditionType.DELAYED, True, due.stage, _delay_message(facts, due))
 
 
 def _delay_message(facts: Facts, due: Due) -> str:
@@ -167,33 +177,33 @@ def _delay_message(facts: Facts, due: Due) -> str:
     return f"{slot}: Job {run.name} {advice}{blocked}"
 
 
-def _failing(last: RecentRun | None) -> Condition:
+def _failing(last: RecentRun | None) -> _Finding:
     if last is None:
-        return _condition(ConditionType.FAILING, False, "NoRunYet", "no run has ended yet")
+        return _Finding(ConditionType.FAILING, False, "NoRunYet", "no run has ended yet")
     if last.outcome is Outcome.SUCCEEDED or last.reason is None:
-        return _condition(
+        return _Finding(
             ConditionType.FAILING, False, "LastRunSucceeded", f"Job {last.job} succeeded"
         )
-    return _condition(
+    return _Finding(
         ConditionType.FAILING, True, last.reason.value, f"Job {last.job}: {last.message}"
     )
 
 
-def _condition(kind: ConditionType, status: bool, reason: str, message: str) -> Condition:
-    return Condition(
-        type=kind, status="True" if status else "False", reason=str(reason), message=message
-    )
-
-
 def _merge(
-    previous: ReportScheduleStatus, condition: Condition, generation: int, now: datetime
+    previous: ReportScheduleStatus, finding: _Finding, generation: int, now: datetime
 ) -> Condition:
     """The condition, with the time at which its status last changed."""
-    before = next((c for c in previous.conditions if c.type == condition.type), None)
-    same = before is not None and before.status == condition.status
-    since = before.last_transition_time if before is not None and same else now
-    return condition.model_copy(
-        update={"last_transition_time": since, "observed_generation": generation}
+    word = "True" if finding.holds else "False"
+    before = next((c for c in previous.conditions if c.type == finding.type), None)
+    return Condition(
+        type=finding.type,
+        status=word,
+        reason=finding.reason,
+        message=finding.message,
+        last_transition_time=(
+            before.last_transition_time if before and before.status == word else now
+        ),
+        observed_generation=generation,
     )
 
 

@@ -17,7 +17,7 @@ API_VERSION = f"{GROUP}/{VERSION}"
 KIND = "ReportSchedule"
 PLURAL = "reportschedules"
 SINGULAR = "reportschedule"
-SHORT_NAMES = ("rs", "reportsched")
+SHORT_NAMES = ("reportsched", "rsched")  # "rs" is the ReplicaSet's
 
 
 class SpecError(ValueError):
