@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from report_operator.adapters.cache import ShortCache
 from report_operator.adapters.kube import CONFIGMAPS, CRONJOBS, ApiError, Body, KubeClient
 from report_operator.adapters.store import Store
-from report_operator.adapters.templates import Templates
 from report_operator.api.v1alpha1.conditions import ReadyReason
 from report_operator.api.v1alpha1.resource import ReportSchedule
 from report_operator.domain import names
@@ -29,6 +29,9 @@ from report_operator.domain.validation import check_schedule, check_secrets, che
 
 logger = logging.getLogger(__name__)
 
+TEMPLATE_SECONDS = 20.0
+FOREIGN_SECONDS = 5.0
+
 
 @dataclass(slots=True)
 class Children:
@@ -36,12 +39,20 @@ class Children:
 
     kube: KubeClient
     store: Store
-    templates: Templates
     settings: PodSettings
     secret_allowed: Callable[[str], bool]
     missing_definitions: set[tuple[str, str]]
     # What the server made of our last apply: it may write a quantity in another way than we do.
     _applied: dict[str, tuple[Body, int]] = field(default_factory=dict)
+    _templates: ShortCache[tuple[str, str], Body | None] = field(init=False)
+    _foreign: ShortCache[str, frozenset[str]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Template ConfigMaps are not watched: an edited one is noticed by the next resync.
+        self._templates = ShortCache(
+            lambda key: self.kube.get(CONFIGMAPS, *key), seconds=TEMPLATE_SECONDS
+        )
+        self._foreign = ShortCache(self._read_foreign, seconds=FOREIGN_SECONDS)
 
     async def ensure(
         self, schedule: ReportSchedule, since_before: datetime | None, now: datetime
@@ -53,7 +64,7 @@ class Children:
         text: str | None = None
         reference = schedule.spec.report.template.config_map_ref
         if reference is not None:
-            config_map = await self.templates.get(schedule.namespace, reference.name)
+            config_map = await self._templates.get((schedule.namespace, reference.name))
             text, problem = check_template(reference, config_map)
             if problem is not None:
                 return problem
@@ -80,10 +91,9 @@ class Children:
     ) -> Problem | None:
         live = self.store.cronjobs.get(schedule.key)
         known = live is not None
-        if live is None:
-            live = await self.kube.get(
-                CRONJOBS, schedule.namespace, names.cronjob_name(schedule.name)
-            )
+        name = names.cronjob_name(schedule.name)
+        if live is None and name in await self._foreign.get(schedule.namespace):
+            live = await self.kube.get(CRONJOBS, schedule.namespace, name)
         if live is not None and _owner(live) != schedule.uid:
             if _owner_kind(live) == schedule.kind:
                 # Left by a namesake that was deleted a moment ago; the garbage collector has it.
@@ -121,6 +131,11 @@ class Children:
         self._applied[schedule.uid] = (desired, answer["metadata"]["generation"])
         self.store.observe_cronjob(answer)
         return None
+
+    async def _read_foreign(self, namespace: str) -> frozenset[str]:
+        """Names of CronJobs that are not in the store: not ours, or not heard of yet."""
+        found = await self.kube.list(CRONJOBS, namespace, metadata_only=True)
+        return frozenset(body["metadata"]["name"] for body in found)
 
     def _is_missing(self, namespace: str, name: str) -> bool:
         return (namespace, name) in self.missing_definitions

@@ -6,7 +6,7 @@ finalizer. Retries, order and pace are the queue's.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import kopf
 
@@ -70,8 +70,24 @@ def configure(settings: kopf.OperatorSettings) -> None:
     settings.watching.server_timeout = 10 * 60
     settings.watching.client_timeout = 11 * 60
     settings.watching.connect_timeout = 10
+    settings.persistence.diffbase_storage = _NoDiffBase()
     settings.posting.enabled = False
     settings.networking.request_timeout = 60
+
+
+class _NoDiffBase(kopf.DiffBaseStorage):
+    """Remembers nothing: `on.event` handlers compare nothing, and kopf would copy each object."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        """Nothing."""
+        return cast(kopf.BodyEssence, {})
+
+    def fetch(self, **_: Any) -> kopf.BodyEssence | None:
+        """Nothing."""
+        return None
+
+    def store(self, **_: Any) -> None:
+        """Nowhere."""
 
 
 def _deleted(event: kopf.RawEvent) -> bool:

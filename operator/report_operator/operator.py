@@ -16,7 +16,6 @@ from report_operator import handlers
 from report_operator.adapters.kube import ApiError, KubeClient
 from report_operator.adapters.recorder import Recorder
 from report_operator.adapters.store import Store
-from report_operator.adapters.templates import Templates
 from report_operator.adapters.workqueue import WorkQueue
 from report_operator.admit import Gate
 from report_operator.api.v1alpha1.resource import Key
@@ -64,7 +63,6 @@ class ReportOperator:
         children = Children(
             kube,
             store,
-            Templates(kube),
             PodSettings(
                 image=config.runner.image,
                 image_pull_policy=config.runner.image_pull_policy,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -69,7 +70,12 @@ class KubeClient:
     def __init__(self, api: client.ApiClient) -> None:
         self._api = api
         self._host: str = api.configuration.host or ""
-        self._session: aiohttp.ClientSession = api.rest_client.pool_manager
+        # The library's own session reads the environment for proxies and netrc at each request.
+        self._session = aiohttp.ClientSession(
+            connector=api.rest_client.pool_manager.connector,
+            connector_owner=False,
+            trust_env=any(name in os.environ for name in ("HTTPS_PROXY", "https_proxy")),
+        )
 
     @classmethod
     async def connect(cls) -> Self:
@@ -89,12 +95,8 @@ class KubeClient:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        await self._session.close()
         await self._api.close()
-
-    @property
-    def api(self) -> client.ApiClient:
-        """For the leader election of the client library."""
-        return self._api
 
     async def request(
         self,

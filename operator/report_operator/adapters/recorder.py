@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
 
+from report_operator.adapters.cache import ShortCache
 from report_operator.adapters.kube import EVENTS, ApiError, KubeClient
 from report_operator.api.v1alpha1.resource import API_VERSION, KIND
 from report_operator.domain.names import FIELD_MANAGER
@@ -33,7 +33,10 @@ class Recorder:
     _waiting: asyncio.Queue[dict[str, Any]] = field(
         default_factory=lambda: asyncio.Queue(WAITING_LIMIT)
     )
-    _read: dict[tuple[str, str], tuple[float, list[str]]] = field(default_factory=dict)
+    _warnings: ShortCache[tuple[str, str], list[str]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._warnings = ShortCache(self._read_warnings, FRESH_SECONDS)
 
     def record(self, about: Mapping[str, Any], event: Transition) -> None:
         """Tell of a transition of a ReportSchedule. The same transition makes the same Event."""
@@ -82,9 +85,10 @@ class Recorder:
 
     async def warnings_about(self, namespace: str, name: str) -> list[str]:
         """Messages of the warning events about a pod or Job, newest last; at most 5 s old."""
-        known = self._read.get((namespace, name))
-        if known is not None and time.monotonic() - known[0] < FRESH_SECONDS:
-            return known[1]
+        return await self._warnings.get((namespace, name))
+
+    async def _read_warnings(self, about: tuple[str, str]) -> list[str]:
+        namespace, name = about
         events = await self.kube.list(
             EVENTS, namespace, fields=f"involvedObject.name={name},type=Warning"
         )
@@ -95,8 +99,4 @@ class Recorder:
                 or event["metadata"]["creationTimestamp"]
             )
         )
-        messages = [event.get("message", "") for event in events]
-        if len(self._read) > 1000:
-            self._read.clear()
-        self._read[namespace, name] = (time.monotonic(), messages)
-        return messages
+        return [event.get("message", "") for event in events]

@@ -57,7 +57,7 @@ def _condition(after: Condition, before: Condition | None) -> Transition | None:
     match after.type:
         case ConditionType.READY:
             same_reason = before is not None and before.reason == after.reason
-            if unchanged and (is_true or same_reason):
+            if (unchanged and (is_true or same_reason)) or (before is None and is_true):
                 return None
             if is_true:
                 return Transition(NORMAL, "Ready", after.message, at, key)
