@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
@@ -20,22 +19,37 @@ from report_operator.api.v1alpha1 import resource
 from report_operator.api.v1alpha1.spec import ReportScheduleSpec
 from report_operator.api.v1alpha1.status import ReportScheduleStatus
 from report_operator.domain.cron import schema_pattern
+from report_runner.contract.model import Model
+from report_runner.contract.rules import VALIDATIONS, quoted
 
 TARGET = Path("crds") / f"{resource.GROUP}_{resource.PLURAL}.yaml"
 
 SCHEDULE_MESSAGE = (
-    "schedule is not in the CronJob dialect: use five fields (minute 0-59, hour 0-23, day 1-31, "
-    "month 1-12, weekday 0-6 or SUN-SAT) such as '0 6 * * 1-5', or @hourly, @daily, @weekly, "
-    "@monthly, @yearly, @every 1h; the zone goes into timeZone"
+    "write a schedule in the CronJob dialect: five fields (minute 0-59, hour 0-23, day 1-31, "
+    "month 1-12 or JAN-DEC, weekday 0-6 or SUN-SAT) such as '0 6 * * 1-5', or @hourly, @daily, "
+    "@weekly, @monthly, @yearly, @every 1h"
 )
-ZONE_MESSAGE = "timeZone has to be an IANA name such as Europe/Madrid or Etc/UTC"
+ZONE_MESSAGE = "write the IANA name of a time zone, such as Europe/Madrid or Etc/UTC"
+TZ_MESSAGE = "name the time zone in the field timeZone, not in the schedule"
 
 # What only the API server checks by itself, Python by report_operator.domain.cron.
+_ZONE_PART = "[A-Za-z._0-9+][A-Za-z._0-9+-]{0,13}"
 FIELD_RULES = {
-    "schedule": (f"self.matches('{schema_pattern()}')", SCHEDULE_MESSAGE),
+    "schedule": (
+        {"rule": "!self.contains('TZ')", "message": TZ_MESSAGE},
+        {
+            "rule": f"self.contains('TZ') || self.matches({quoted(schema_pattern())})",
+            "message": SCHEDULE_MESSAGE,
+        },
+    ),
     "timeZone": (
-        "self.lowerAscii() != 'local' && timestamp('2024-01-01T00:00:00Z').getHours(self) >= 0",
-        ZONE_MESSAGE,
+        {
+            # getHours() takes an offset as well, and fails where there is no such zone.
+            "rule": f"self.matches('^{_ZONE_PART}(/{_ZONE_PART})*$') && "
+            "self.lowerAscii() != 'local' && "
+            "timestamp('2024-01-01T00:00:00Z').getHours(self) >= 0",
+            "message": ZONE_MESSAGE,
+        },
     ),
 }
 
@@ -60,7 +74,13 @@ COLUMNS = (
     ("Active", "integer", ".status.active", True),
 )
 
-DROPPED = ("title", "additionalProperties", "$defs", "const")
+# Keywords of JSON schema that a structural schema has no place for, or that say nothing in it.
+DROPPED = ("title", "additionalProperties", "$defs", "properties", "propertyNames")
+KEPT = (
+    *("default", "description", "enum", "format", "items", "required", "type"),
+    *("maxItems", "maxLength", "maxProperties", "maximum"),
+    *("minItems", "minLength", "minProperties", "minimum"),
+)
 
 
 class _SchemaWithDefaults(GenerateJsonSchema):
@@ -70,21 +90,18 @@ class _SchemaWithDefaults(GenerateJsonSchema):
         factory = schema.get("default_factory")
         if factory is not None and not schema.get("default_factory_takes_data"):
             made: Any = factory()  # type: ignore[call-arg]
+            wire = made.to_wire() if isinstance(made, Model) else self.encode_default(made)
             inner = self.generate_inner(schema["schema"])
-            if isinstance(made, BaseModel):
-                return {
-                    **inner,
-                    "default": made.model_dump(mode="json", by_alias=True, exclude_none=True),
-                }
-            return {**inner, "default": self.encode_default(made)}
+            # An empty list or object is what an absent one means already.
+            return {**inner, "default": wire} if wire else inner
         return super().default_schema(schema)
 
 
 def custom_resource_definition() -> dict[str, Any]:
     """The CustomResourceDefinition as plain data."""
-    spec = _structural(ReportScheduleSpec)
-    for field, (rule, message) in FIELD_RULES.items():
-        spec["properties"][field]["x-kubernetes-validations"] = [{"rule": rule, "message": message}]
+    spec = _structural(ReportScheduleSpec, defaults=True)
+    for field, rules in FIELD_RULES.items():
+        spec["properties"][field][VALIDATIONS] = list(rules)
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -121,7 +138,7 @@ def custom_resource_definition() -> dict[str, Any]:
                                 "kind": {"type": "string"},
                                 "metadata": {"type": "object"},
                                 "spec": spec,
-                                "status": _structural(ReportScheduleStatus),
+                                "status": _structural(ReportScheduleStatus, defaults=False),
                             },
                         }
                     },
@@ -131,18 +148,13 @@ def custom_resource_definition() -> dict[str, Any]:
     }
 
 
-def _structural(model: type[BaseModel]) -> dict[str, Any]:
+def _structural(model: type[Model], defaults: bool) -> dict[str, Any]:
     schema = model.model_json_schema(by_alias=True, schema_generator=_SchemaWithDefaults)
-    found: dict[str, Any] = _translate(schema, schema.get("$defs", {}))
-    return found
+    return _translate(schema, schema.get("$defs", {}), defaults)
 
 
-def _translate(node: Any, definitions: dict[str, Any]) -> Any:
+def _translate(node: dict[str, Any], definitions: dict[str, Any], defaults: bool) -> dict[str, Any]:
     """One node of pydantic's schema → the API server's structural schema."""
-    if isinstance(node, list):
-        return [_translate(item, definitions) for item in node]
-    if not isinstance(node, dict):
-        return node
     if "$ref" in node:
         target = definitions[node["$ref"].removeprefix("#/$defs/")]
         node = {**target, **{key: value for key, value in node.items() if key != "$ref"}}
@@ -151,32 +163,30 @@ def _translate(node: Any, definitions: dict[str, Any]) -> Any:
         if len(kinds) != 1:
             raise ValueError(f"a structural schema has no alternatives: {node}")
         rest = {key: value for key, value in node.items() if key not in ("anyOf", "default")}
-        return _translate({**kinds[0], **rest}, definitions)
-    free = node.get("additionalProperties")
-    out = {
-        key: value if key in ("default", "enum", "required") else _translate(value, definitions)
-        for key, value in node.items()
-        if key not in DROPPED
-        and key not in ("properties", "propertyNames")
-        and not (key == "default" and value is None)
-    }
+        return _translate({**kinds[0], **rest}, definitions, defaults)
+    out: dict[str, Any] = {}
+    for key, value in node.items():
+        if key in DROPPED or (key == "default" and not defaults):
+            continue
+        if key not in KEPT and not key.startswith("x-kubernetes-"):
+            raise ValueError(f"{key}: no keyword of a structural schema that is known here: {node}")
+        out[key] = _translate(value, definitions, defaults) if key == "items" else value
     if "properties" in node:
         out["properties"] = {
-            name: _translate(child, definitions) for name, child in node["properties"].items()
+            name: _translate(child, definitions, defaults)
+            for name, child in node["properties"].items()
         }
+    free = node.get("additionalProperties")
     if isinstance(free, dict):
-        out["additionalProperties"] = _translate(free, definitions)
+        out["additionalProperties"] = _translate(free, definitions, defaults)
     names = node.get("propertyNames", {}).get("enum")
     if names:
-        allowed = ", ".join(f"'{name}'" for name in names)
-        out["x-kubernetes-validations"] = [
-            {"rule": f"self.all(key, key in [{allowed}])", "message": f"only {allowed} can be set"}
-        ]
-    if out.get("x-kubernetes-preserve-unknown-fields") and out.get("type") == "object":
-        out.pop("properties", None)
-    if out.get("format") == "date":
-        del out["format"]
-        out["pattern"] = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+        allowed = ", ".join(quoted(name) for name in names)
+        rule = {
+            "rule": f"self.all(key, key in [{allowed}])",
+            "message": "only " + ", ".join(names) + " can be set",
+        }
+        out[VALIDATIONS] = [*out.get(VALIDATIONS, []), rule]
     return out
 
 

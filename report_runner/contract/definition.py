@@ -2,35 +2,61 @@
 
 Each field is declared here once: the operator composes its custom resource from these models
 (and generates the CRD from them), the runner reads the same models from its ConfigMap.
-Rules that span fields are written twice, side by side: `x-kubernetes-validations` for the API
-server and a validator for Python; the contract corpus holds them together.
+A rule beyond types is written for the API server and for Python side by side (contract.rules);
+the contract corpus holds the two together.
 """
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from functools import lru_cache
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import ConfigDict, Field, StringConstraints, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import AfterValidator, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 
-from report_runner.contract.model import Duration, Identifier, Model, ObjectName
+from report_runner.contract.model import (
+    Boolean,
+    Identifier,
+    Integer,
+    Line,
+    Model,
+    ObjectName,
+    QueryDuration,
+    RetentionDuration,
+)
+from report_runner.contract.rules import Rule, matches
+from report_runner.contract.templating import compile_problem
+
+Item = TypeVar("Item")
+
+# Bound in every query by the run itself.
+RESERVED_PARAMETERS = frozenset(("report_date", "slot"))
 
 
-def rules(*pairs: tuple[str, str]) -> ConfigDict:
-    return ConfigDict(
-        alias_generator=to_camel,
-        populate_by_name=True,
-        extra="forbid",
-        frozen=True,
-        json_schema_extra={
-            "x-kubernetes-validations": [{"rule": r, "message": m} for r, m in pairs]
-        },
-    )
+def unique(key: str = "") -> AfterValidator:
+    """Every element once, as the list types `map` (with the field `key`) and `set` have it."""
+
+    def check(items: list[Item]) -> list[Item]:
+        found: set[Hashable] = set()
+        for item in items:
+            value = getattr(item, key) if key else item
+            if value in found:
+                raise PydanticCustomError("rule", "{value} occurs twice", {"value": str(value)})
+            found.add(value)
+        return items
+
+    return AfterValidator(check)
 
 
-ONE_SOURCE_KIND = "set exactly one of postgres and inline"
-ONE_TEMPLATE = "set exactly one of builtin and configMapRef"
+def list_map(key: str) -> dict[str, Any]:
+    """Schema of a list whose elements are told apart by a field."""
+    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
+
+
+LIST_SET: dict[str, Any] = {"x-kubernetes-list-type": "set"}
+FREE_FORM: dict[str, Any] = {"x-kubernetes-preserve-unknown-fields": True}
 
 
 class Format(StrEnum):
@@ -59,7 +85,9 @@ class ConfigMapKeyReference(Model):
 
     name: ObjectName = Field(description="Name of the ConfigMap.")
     key: Annotated[
-        str, StringConstraints(pattern=r"^[-._a-zA-Z0-9]+$", min_length=1, max_length=253)
+        str,
+        StringConstraints(max_length=253),
+        matches("[-._a-zA-Z0-9]+", "write a key of a ConfigMap: letters, digits, '-', '_' and '.'"),
     ] = Field(default="template.html.j2", description="Key that holds the template.")
 
 
@@ -76,14 +104,18 @@ class PostgresSource(Model):
     """Rows from one SQL query."""
 
     connection: PostgresConnection = Field(description="Where to log in.")
-    query: Annotated[str, StringConstraints(min_length=1, max_length=65536)] = Field(
+    query: Annotated[
+        str,
+        StringConstraints(max_length=65536),
+        Rule("self.trim() != ''", "write a query: one SELECT", lambda text: bool(text.strip())),
+    ] = Field(
         description="One SELECT. %(report_date)s, %(slot)s and every parameter of "
         "report.parameters are bound by name; write %% for a percent sign."
     )
-    timeout: Duration = Field(
+    timeout: QueryDuration = Field(
         default="5m", description="The query is cancelled after this time, e.g. 90s, 5m."
     )
-    max_rows: int = Field(
+    max_rows: Integer = Field(
         default=100_000,
         ge=1,
         le=1_000_000,
@@ -94,12 +126,7 @@ class PostgresSource(Model):
 class InlineSource(Model):
     """Rows written in the manifest itself: small reference data, or a first try."""
 
-    rows: list[
-        Annotated[
-            dict[str, Any],
-            Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True}),
-        ]
-    ] = Field(
+    rows: list[Annotated[dict[str, Any], Field(json_schema_extra=FREE_FORM)]] = Field(
         max_length=1000,
         description="Each row an object; its keys are the columns, in the order of the first row.",
     )
@@ -108,17 +135,17 @@ class InlineSource(Model):
 class Source(Model):
     """A named result that templates and charts use."""
 
-    model_config = rules(("has(self.postgres) != has(self.inline)", ONE_SOURCE_KIND))
+    rules = (
+        Rule(
+            "has(self.postgres) != has(self.inline)",
+            "set exactly one of postgres and inline",
+            lambda source: (source.postgres is None) != (source.inline is None),
+        ),
+    )
 
     name: Identifier = Field(description="Name in templates and charts: a letter, then a-z0-9_.")
     postgres: PostgresSource | None = Field(default=None, description="Rows from PostgreSQL.")
     inline: InlineSource | None = Field(default=None, description="Rows written here.")
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Self:
-        if (self.postgres is None) == (self.inline is None):
-            raise ValueError(ONE_SOURCE_KIND)
-        return self
 
 
 class Chart(Model):
@@ -126,11 +153,11 @@ class Chart(Model):
 
     name: Identifier = Field(description="Name in templates: {{ charts.NAME }}.")
     source: Identifier = Field(description="The source whose rows are the chart's data.")
-    title: Annotated[str, StringConstraints(max_length=200)] | None = Field(
+    title: Annotated[Line, StringConstraints(max_length=200)] | None = Field(
         default=None, description="Caption under which the builtin templates show it."
     )
     spec: dict[str, Any] = Field(
-        json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
+        json_schema_extra=FREE_FORM,
         description="Vega-Lite specification without data: the rows of the source are its data.",
     )
 
@@ -138,7 +165,13 @@ class Chart(Model):
 class Template(Model):
     """The page."""
 
-    model_config = rules(("has(self.builtin) != has(self.configMapRef)", ONE_TEMPLATE))
+    rules = (
+        Rule(
+            "has(self.builtin) != has(self.configMapRef)",
+            "set exactly one of builtin and configMapRef",
+            lambda template: (template.builtin is None) != (template.config_map_ref is None),
+        ),
+    )
 
     builtin: BuiltinTemplate | None = Field(
         default=None, description="A template that comes with the runner."
@@ -147,72 +180,58 @@ class Template(Model):
         default=None, description="A Jinja2 HTML template of your own, of at most 256 KiB."
     )
 
-    @model_validator(mode="after")
-    def _one_kind(self) -> Self:
-        if (self.builtin is None) == (self.config_map_ref is None):
-            raise ValueError(ONE_TEMPLATE)
-        return self
-
-
-CHART_SOURCE = "every chart's source must be the name of one of sources"
-
 
 class Report(Model):
     """What is in the report."""
 
-    model_config = rules(
-        (
+    rules = (
+        Rule(
+            None,
+            "report_date and slot are set by the run: choose another name",
+            lambda report: not RESERVED_PARAMETERS & set(report.parameters),
+            path="parameters",
+        ),
+        Rule(
             "!has(self.charts) || self.charts.all(c, self.sources.exists(s, s.name == c.source))",
-            CHART_SOURCE,
-        )
+            "every chart's source has to be the name of one of report.sources",
+            lambda report: {c.source for c in report.charts} <= {s.name for s in report.sources},
+            path="charts",
+        ),
     )
 
-    title: Annotated[str, StringConstraints(min_length=1, max_length=200)] = Field(
+    title: Annotated[Line, StringConstraints(max_length=200)] = Field(
         description="Title on the cover, in the mail's subject and in lists."
     )
     parameters: dict[str, Any] = Field(
         default_factory=dict,
-        json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
+        max_length=100,
+        json_schema_extra=FREE_FORM,
         description="Values for templates ({{ parameters.NAME }}) and queries (%(NAME)s).",
     )
-    sources: list[Source] = Field(
+    sources: Annotated[list[Source], unique("name")] = Field(
         min_length=1,
         max_length=50,
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        json_schema_extra=list_map("name"),
         description="Named results for the template and the charts.",
     )
-    charts: list[Chart] = Field(
+    charts: Annotated[list[Chart], unique("name")] = Field(
         default_factory=list,
         max_length=50,
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        json_schema_extra=list_map("name"),
         description="Charts over the sources.",
     )
     template: Template = Field(description="The page: builtin, or your own in a ConfigMap.")
-    formats: list[Format] = Field(
+    formats: Annotated[list[Format], unique()] = Field(
         default_factory=lambda: [Format.PDF],
         min_length=1,
         max_length=3,
-        json_schema_extra={"x-kubernetes-list-type": "set"},
+        json_schema_extra=LIST_SET,
         description="Files to write.",
     )
-    allow_empty: bool = Field(
+    allow_empty: Boolean = Field(
         default=False,
         description="A report whose sources have no row at all fails unless this is true.",
     )
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        names = [source.name for source in self.sources]
-        for kind, found in (
-            ("sources", names),
-            ("charts", [chart.name for chart in self.charts]),
-            ("formats", list(self.formats)),
-        ):
-            if len(set(found)) != len(found):
-                raise ValueError(f"{kind}: every name may occur once")
-        if any(chart.source not in names for chart in self.charts):
-            raise ValueError(CHART_SOURCE)
-        return self
 
 
 class SmtpServer(Model):
@@ -224,36 +243,50 @@ class SmtpServer(Model):
     )
 
 
+_HOST_LABEL = "[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?"
 MailAddress = Annotated[
-    str, StringConstraints(pattern=r"^[^@\s<>,;:]{1,64}@[A-Za-z0-9.-]{1,253}$", max_length=254)
+    str,
+    StringConstraints(max_length=254),
+    matches(
+        "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+([.][A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
+        f"@{_HOST_LABEL}([.]{_HOST_LABEL})*",
+        "write a mail address alone, such as jane.doe@example.com",
+    ),
 ]
+
+
+@lru_cache(maxsize=1024)
+def _subject_problem(subject: str) -> str | None:
+    problem = compile_problem(subject)
+    return None if problem is None else problem.message
+
+
+def _compiles(subject: str) -> str:
+    problem = _subject_problem(subject)
+    if problem is not None:
+        raise PydanticCustomError("rule", "no Jinja2 template: {problem}", {"problem": problem})
+    return subject
 
 
 class EmailDelivery(Model):
     """Each recipient gets a message of his own; nobody gets it twice for one slot."""
 
-    to: list[MailAddress] = Field(
+    to: Annotated[list[MailAddress], unique()] = Field(
         min_length=1,
         max_length=50,
-        json_schema_extra={"x-kubernetes-list-type": "set"},
+        json_schema_extra=LIST_SET,
         description="Recipients.",
     )
-    subject: Annotated[str, StringConstraints(min_length=1, max_length=500)] = Field(
+    subject: Annotated[Line, StringConstraints(max_length=500), AfterValidator(_compiles)] = Field(
         default="{{ title }} {{ report_date }}", description="Subject line, a Jinja2 template."
     )
-    attach: list[Format] = Field(
+    attach: Annotated[list[Format], unique()] = Field(
         default_factory=lambda: [Format.PDF],
         max_length=3,
-        json_schema_extra={"x-kubernetes-list-type": "set"},
+        json_schema_extra=LIST_SET,
         description="Formats to attach; each has to be one of report.formats.",
     )
     smtp: SmtpServer = Field(description="The mail server.")
-
-    @model_validator(mode="after")
-    def _unique(self) -> Self:
-        if len(set(self.to)) != len(self.to) or len(set(self.attach)) != len(self.attach):
-            raise ValueError("to and attach: every value may occur once")
-        return self
 
 
 class Delivery(Model):
@@ -265,7 +298,7 @@ class Delivery(Model):
 class Output(Model):
     """The files on the report volume."""
 
-    retention: Duration = Field(
+    retention: RetentionDuration = Field(
         default="7d",
         description="Files of a report date older than this are removed by later runs.",
     )

@@ -2,22 +2,68 @@
 
 from __future__ import annotations
 
-import re
-from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, Strict, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
+from pydantic.annotated_handlers import GetJsonSchemaHandler
+from pydantic_core import core_schema
 
-DURATION_PATTERN = r"^([0-9]{1,4}d)?([0-9]{1,5}h)?([0-9]{1,6}m)?([0-9]{1,7}s)?$"
-NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
-IDENTIFIER_PATTERN = r"^[a-z][a-z0-9_]*$"
+from report_runner.contract.rules import Rule, bounds, matches, parse_duration, with_rules
 
-Duration = Annotated[str, StringConstraints(pattern=DURATION_PATTERN, min_length=2, max_length=32)]
-ObjectName = Annotated[str, StringConstraints(pattern=NAME_PATTERN, min_length=1, max_length=253)]
-Identifier = Annotated[
-    str, StringConstraints(pattern=IDENTIFIER_PATTERN, min_length=1, max_length=63)
+__all__ = [
+    "AttemptDuration",
+    "Boolean",
+    "Identifier",
+    "Integer",
+    "LateDuration",
+    "Line",
+    "MissedDuration",
+    "Model",
+    "ObjectName",
+    "QueryDuration",
+    "RetentionDuration",
+    "parse_duration",
 ]
+
+_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+
+ObjectName = Annotated[
+    str,
+    StringConstraints(max_length=253),
+    matches(
+        f"{_LABEL}([.]{_LABEL})*",
+        "write the name of an object: lower case letters, digits, '-' and '.', "
+        "first and last a letter or digit",
+    ),
+]
+Identifier = Annotated[
+    str,
+    StringConstraints(max_length=63),
+    matches(
+        "[a-z][a-z0-9_]*",
+        "write an identifier: a lower case letter, then lower case letters, digits and '_'",
+    ),
+]
+# Text that becomes a mail header or a heading.
+Line = Annotated[
+    str,
+    matches(
+        "[^\\x00-\\x1f\\x7f]*[^\\x00-\\x20\\x7f][^\\x00-\\x1f\\x7f]*",
+        "write one line of text: no line break, and not blank",
+    ),
+]
+# As the API server: no "true" for true, no "3" for 3.
+Boolean = Annotated[bool, Strict()]
+Integer = Annotated[int, Strict()]
+
+_DurationText = StringConstraints(max_length=32)
+
+AttemptDuration = Annotated[str, _DurationText, bounds("10s", "24h")]
+QueryDuration = Annotated[str, _DurationText, bounds("1s", "24h")]
+LateDuration = Annotated[str, _DurationText, bounds("1m", "30d")]
+MissedDuration = Annotated[str, _DurationText, bounds("1m", "7d")]
+RetentionDuration = Annotated[str, _DurationText, bounds("1h", "3650d")]
 
 
 class Model(BaseModel):
@@ -27,21 +73,32 @@ class Model(BaseModel):
         alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True
     )
 
+    rules: ClassVar[tuple[Rule, ...]] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, data: Any) -> Any:
+        """As the API server, which drops a null (and then sets the default)."""
+        if isinstance(data, dict) and None in data.values():
+            return {name: value for name, value in data.items() if value is not None}
+        return data
+
+    @model_validator(mode="after")
+    def _keep_rules(self) -> Self:
+        for rule in type(self).rules:
+            rule.check(self)
+        return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: core_schema.CoreSchema, handler: GetJsonSchemaHandler, /
+    ) -> dict[str, Any]:
+        """Pydantic's hook: the CRD's rules."""
+        schema = handler(core)
+        resolved = handler.resolve_ref_schema(schema)
+        resolved.update(with_rules(resolved, cls.rules))
+        return schema
+
     def to_wire(self) -> dict[str, Any]:
         """Plain JSON data in the names that users write; fields that are not set are left out."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
-
-
-_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
-
-
-def parse_duration(text: str) -> timedelta:
-    """`"1h30m"` → 90 minutes. Days, hours, minutes, seconds in that order.
-
-    Raises ValueError for anything else.
-    """
-    match = _DURATION.fullmatch(text)
-    if not text or match is None:
-        raise ValueError(f"{text!r} is not a duration; write for example 90s, 30m, 2h or 7d")
-    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from report_operator.api.v1alpha1.problems import describe
 from report_operator.api.v1alpha1.spec import ReportScheduleSpec
 from report_operator.api.v1alpha1.status import ReportScheduleStatus
 
@@ -57,7 +58,7 @@ def parse_schedule(body: Mapping[str, Any]) -> ReportSchedule:
     try:
         spec = ReportScheduleSpec.model_validate(body.get("spec") or {})
     except ValidationError as error:
-        raise SpecError("; ".join(_problem(item) for item in error.errors()[:5])) from error
+        raise SpecError(describe(error, "spec")) from error
     return ReportSchedule(
         namespace=meta["namespace"],
         name=meta["name"],
@@ -73,11 +74,3 @@ def parse_status(body: Mapping[str, Any]) -> ReportScheduleStatus:
         return ReportScheduleStatus.model_validate(body.get("status") or {})
     except ValidationError:
         return ReportScheduleStatus()
-
-
-def _problem(item: Any) -> str:
-    path = "spec"
-    for part in item["loc"]:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}"
-    message = str(item["msg"]).removeprefix("Value error, ")
-    return f"{path}: {message}"

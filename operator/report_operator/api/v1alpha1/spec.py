@@ -1,30 +1,33 @@
 """`spec` of a ReportSchedule: when, how important, and what (report_runner.contract).
 
-Rules that span fields stand twice, side by side: for the API server (CEL) and for Python. The
-corpus in tests/contract holds them together.
+A rule beyond types is written for the API server and for Python side by side; the corpus in
+tests/contract holds the two together. Schedule and time zone are told to the API server by
+report_operator.crd and judged by report_operator.domain.cron: the model takes any text.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints
 
-from report_runner.contract.definition import Delivery, Output, Report, rules
+from report_operator.api.v1alpha1.placement import (
+    NodeSelector,
+    ResourceRequirements,
+    Toleration,
+)
+from report_runner.contract.definition import Delivery, Output, Report
 from report_runner.contract.model import (
     AttemptDuration,
+    Boolean,
     Identifier,
+    Integer,
     LateDuration,
     MissedDuration,
     Model,
 )
-
-QUANTITY_PATTERN = r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
-Quantity = Annotated[str, StringConstraints(pattern=QUANTITY_PATTERN, max_length=32)]
-ResourceName = Literal["cpu", "memory", "ephemeral-storage"]
-
-ATTACH_FORMATS = "delivery.email.attach: every format has to be one of report.formats"
+from report_runner.contract.rules import Rule
 
 
 class Tier(StrEnum):
@@ -74,7 +77,7 @@ class MissedRuns(Model):
 class Retry(Model):
     """After a failed attempt."""
 
-    limit: int = Field(
+    limit: Integer = Field(
         default=3,
         ge=0,
         le=10,
@@ -82,43 +85,21 @@ class Retry(Model):
     )
 
 
-class ResourceRequirements(Model):
-    """As in a pod: cpu, memory, ephemeral-storage."""
-
-    requests: dict[ResourceName, Quantity] = Field(
-        default_factory=dict, max_length=3, description="Reserved for the run, e.g. memory: 256Mi."
-    )
-    limits: dict[ResourceName, Quantity] = Field(
-        default_factory=dict, max_length=3, description="A run that uses more memory is killed."
-    )
-
-
-class Toleration(Model):
-    """As in a pod."""
-
-    key: Annotated[str, StringConstraints(max_length=316)] | None = Field(
-        default=None, description="Taint key; all keys where it is left out."
-    )
-    operator: Literal["Exists", "Equal"] = Field(default="Equal", description="Exists or Equal.")
-    value: Annotated[str, StringConstraints(max_length=63)] | None = Field(
-        default=None, description="Taint value, for Equal."
-    )
-    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(
-        default=None, description="Taint effect; all effects where it is left out."
-    )
-    toleration_seconds: int | None = Field(
-        default=None, description="How long a NoExecute taint is tolerated."
-    )
+def _attaches_what_is_written(spec: ReportScheduleSpec) -> bool:
+    email = spec.delivery.email
+    return email is None or set(email.attach) <= set(spec.report.formats)
 
 
 class ReportScheduleSpec(Model):
     """A report, when it is due, and how it is run."""
 
-    model_config = rules(
-        (
+    rules = (
+        Rule(
             "!has(self.delivery) || !has(self.delivery.email) || "
             "self.delivery.email.attach.all(f, f in self.report.formats)",
-            ATTACH_FORMATS,
+            "every format to attach has to be one of report.formats",
+            _attaches_what_is_written,
+            path="delivery.email.attach",
         ),
     )
 
@@ -126,13 +107,13 @@ class ReportScheduleSpec(Model):
         description="Kind of report, e.g. executive_dashboard; the admin API calls it type."
     )
     tier: Tier = Field(default=Tier.STANDARD, description="critical, standard or bulk.")
-    schedule: Annotated[str, StringConstraints(min_length=1, max_length=256)] = Field(
+    schedule: Annotated[str, StringConstraints(max_length=256)] = Field(
         description='When, as in a CronJob: five fields such as "0 6 * * 1-5", or @daily.'
     )
-    time_zone: Annotated[str, StringConstraints(min_length=1, max_length=64)] = Field(
+    time_zone: Annotated[str, StringConstraints(max_length=64)] = Field(
         default="Etc/UTC", description="IANA name of the zone that the schedule is in."
     )
-    suspend: bool = Field(default=False, description="True: no new runs.")
+    suspend: Boolean = Field(default=False, description="True: no new runs.")
     priority: Priority = Field(default=Priority.NORMAL, description="Order in the queue.")
     late_after: LateDuration = Field(
         default="30m", description="A slot without a delivered report after this time is delayed."
@@ -152,16 +133,15 @@ class ReportScheduleSpec(Model):
     resources: ResourceRequirements | None = Field(
         default=None, description="Of the run's pod; the operator has defaults."
     )
-    node_selector: dict[str, str] = Field(
-        default_factory=dict, max_length=20, description="Labels of nodes that may run it."
+    node_selector: NodeSelector = Field(
+        default_factory=dict,
+        max_length=20,
+        json_schema_extra={"x-kubernetes-map-type": "atomic"},
+        description="Labels of nodes that may run it.",
     )
     tolerations: list[Toleration] = Field(
-        default_factory=list, max_length=20, description="Taints of nodes that may run it."
+        default_factory=list,
+        max_length=20,
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        description="Taints of nodes that may run it.",
     )
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        email = self.delivery.email
-        if email and not set(email.attach) <= set(self.report.formats):
-            raise ValueError(ATTACH_FORMATS)
-        return self

@@ -1,0 +1,105 @@
+"""What pydantic found wrong, in the words of those who write manifests: path, problem, remedy."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from report_operator.api.v1alpha1.spec import ReportScheduleSpec
+from report_runner.contract.model import Model
+
+SHOWN = 5  # problems of one object
+_LONG = 60
+
+_KINDS = {
+    "string_type": "text (put it in quotes)",
+    "int_type": "a whole number, without quotes",
+    "bool_type": "true or false, without quotes",
+    "list_type": "a list",
+    "dict_type": "an object",
+    "model_type": "an object",
+    "model_attributes_type": "an object",
+}
+
+
+def describe(error: ValidationError, root: str) -> str:
+    """The first problems, each with its path below `root`."""
+    found = error.errors(include_url=False)
+    told = [_problem(item, root) for item in found[:SHOWN]]
+    if len(found) > SHOWN:
+        told.append(f"and {len(found) - SHOWN} more problems")
+    return "; ".join(told)
+
+
+def _problem(item: ErrorDetails, root: str) -> str:
+    path = root
+    key: Any = None
+    for part in item["loc"]:
+        if part == "[key]":
+            continue
+        path += f"[{part}]" if isinstance(part, int) else f".{part}"
+        key = part
+    context = item.get("ctx") or {}
+    if context.get("path"):
+        path += f".{context['path']}"
+    return f"{path}: {_words(item, context, key)}"
+
+
+def _words(item: ErrorDetails, context: dict[str, Any], key: Any) -> str:
+    kind = item["type"]
+    if kind == "missing":
+        return "is required"
+    if kind == "extra_forbidden":
+        return f"no such field: {_suggestion(item, key)}"
+    if kind in ("enum", "literal_error"):
+        return f"{_shown(item['input'])} is not one of {context['expected']}"
+    if kind in _KINDS:
+        return f"{_shown(item['input'])} has to be {_KINDS[kind]}"
+    if kind in ("too_long", "too_short"):
+        bound = context.get("max_length", context.get("min_length"))
+        return f"has to have at {'most' if kind == 'too_long' else 'least'} {bound} elements"
+    if kind == "string_too_long":
+        return f"has to have at most {context['max_length']} characters"
+    if kind in ("greater_than_equal", "less_than_equal"):
+        return f"{_shown(item['input'])}: {item['msg']}"
+    told = item["msg"].removeprefix("Value error, ")
+    given = item["input"]
+    return f"{_shown(given)}: {told}" if isinstance(given, str) and given else told
+
+
+def _suggestion(item: ErrorDetails, key: Any) -> str:
+    known = _fields(item["loc"][:-1])
+    close = difflib.get_close_matches(str(key), known, n=1, cutoff=0.7)
+    if close:
+        return f"did you mean {close[0]}?"
+    return "remove it" + (f"; there are {', '.join(known)}" if known else "")
+
+
+def _fields(path: tuple[int | str, ...]) -> list[str]:
+    """The names of the fields at a path below spec; none where it leads elsewhere."""
+    model: type[Model] | None = ReportScheduleSpec
+    for part in path:
+        if model is None or isinstance(part, int):
+            continue
+        field = next((f for f in model.model_fields.values() if f.alias == part), None)
+        model = _model_in(field.annotation) if field else None
+    return [field.alias or "" for field in model.model_fields.values()] if model else []
+
+
+def _model_in(annotation: Any) -> type[Model] | None:
+    """The model in `Model`, `Model | None`, `list[Model]`."""
+    if isinstance(annotation, type) and issubclass(annotation, Model):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        found = _model_in(argument)
+        if found is not None:
+            return found
+    return None
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONG else text[:_LONG] + "..."

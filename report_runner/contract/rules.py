@@ -1,0 +1,125 @@
+"""Rules beyond types: each is written for the API server (CEL) and for Python side by side.
+
+A rule stands in a field's annotation, or in `Model.rules` where it spans fields. The CRD carries
+its CEL text, pydantic calls its Python function, and both give the same message.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler
+from pydantic.annotated_handlers import GetJsonSchemaHandler
+from pydantic_core import PydanticCustomError, core_schema
+
+VALIDATIONS = "x-kubernetes-validations"
+
+DURATION_PATTERN = "([0-9]{1,4}d)?([0-9]{1,5}h)?([0-9]{1,6}m)?([0-9]{1,7}s)?"
+_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """`cel` and `holds` say the same of one value; `message` is what a person is told.
+
+    `cel` is None for what CEL cannot tell; such an object is accepted, and its status says what
+    is wrong. `path` leads from the value to the field that is to blame, such as
+    `delivery.email.attach`.
+    """
+
+    cel: str | None
+    message: str
+    holds: Callable[[Any], bool]
+    path: str = ""
+
+    def check(self, value: Any) -> Any:
+        """The value itself. Raises PydanticCustomError where the rule does not hold."""
+        if not self.holds(value):
+            raise PydanticCustomError("rule", "{message}", self._told())
+        return value
+
+    def _told(self) -> dict[str, Any]:
+        return {"message": self.message, "path": self.path}
+
+    def to_schema(self) -> dict[str, str]:
+        """An element of `x-kubernetes-validations`."""
+        found = {"rule": self.cel or "true", "message": self.message}
+        if self.path:
+            found["fieldPath"] = "." + self.path
+        return found
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        """Pydantic's hook: validate."""
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Pydantic's hook: the CRD's rule."""
+        return with_rules(handler(schema), (self,))
+
+
+def with_rules(schema: dict[str, Any], rules: tuple[Rule, ...]) -> dict[str, Any]:
+    """A JSON schema with more rules."""
+    told = [rule.to_schema() for rule in rules if rule.cel is not None]
+    return {**schema, VALIDATIONS: schema.get(VALIDATIONS, []) + told} if told else schema
+
+
+def quoted(text: str) -> str:
+    """A CEL literal."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def matches(pattern: str, message: str) -> Rule:
+    """The whole text has to match. `pattern`: what RE2 and Python's ASCII dialect read alike."""
+    compiled = re.compile(pattern, re.ASCII)
+    return Rule(
+        cel=f"self.matches({quoted(f'^({pattern})$')})",
+        message=message,
+        holds=lambda text: compiled.fullmatch(text) is not None,
+    )
+
+
+def bounds(low: str, high: str) -> Rule:
+    """A duration from `low` to `high`, both included."""
+    least, most = parse_duration(low), parse_duration(high)
+
+    def holds(text: str) -> bool:
+        return _well_formed(text) and least <= parse_duration(text) <= most
+
+    # CEL's duration() knows no days, and reads 0s after anything.
+    days = "(self.contains('d') ? int(self.split('d')[0]) : 0)"
+    rest = "duration(self.substring(self.indexOf('d') + 1) + '0s').getSeconds()"
+    return Rule(
+        cel=f"self != '' && self.matches('^{DURATION_PATTERN}$') && "
+        f"[{days} * 86400 + {rest}].all(n, {_seconds(least)} <= n && n <= {_seconds(most)})",
+        message=f"write a duration from {low} to {high}, with the units d, h, m, s in this order, "
+        "such as 90s, 30m or 1h30m",
+        holds=holds,
+    )
+
+
+def parse_duration(text: str) -> timedelta:
+    """`"1h30m"` → 90 minutes. Days, hours, minutes, seconds in that order.
+
+    Raises ValueError for anything else.
+    """
+    match = _DURATION.fullmatch(text)
+    if not text or match is None:
+        raise ValueError(f"{text!r} is not a duration; write for example 90s, 30m, 2h or 7d")
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+
+
+def _well_formed(text: str) -> bool:
+    return bool(text) and re.fullmatch(DURATION_PATTERN, text, re.ASCII) is not None
+
+
+def _seconds(duration: timedelta) -> int:
+    return int(duration.total_seconds())
