@@ -1,0 +1,166 @@
+"""`python3 hack/localcluster COMMAND`: a local Kubernetes cluster for this checkout.
+
+KUBECONTEXT=<context> uses a cluster of your own, a Docker engine that answers means kind, and
+otherwise a real single node is started on this machine. ADAF_CLUSTER=<name> means another cluster
+than the checkout's own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+if not __package__:  # started as a directory: modules are found from the checkout's root
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
+
+from hack.localcluster import cleanup, images, node, others
+from hack.localcluster.cluster import Cluster, ClusterError, this_cluster
+from hack.localcluster.progress import Progress
+from hack.localcluster.tools import clients
+
+
+@contextmanager
+def _locked(cluster: Cluster, say: Progress) -> Iterator[None]:
+    cluster.lock.parent.mkdir(parents=True, exist_ok=True)
+    with cluster.lock.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"another command works on the cluster {cluster.name}: waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _backend(cluster: Cluster) -> str:
+    return cluster.backend.read_text() if cluster.backend.exists() else ""
+
+
+def _up(cluster: Cluster, say: Progress) -> None:
+    context = os.environ.get("KUBECONTEXT")
+    present = _backend(cluster)
+    wanted = "user" if context else present or ("kind" if others.docker_answers() else "node")
+    if present and present != wanted:
+        raise ClusterError(
+            f"the cluster {cluster.name} is there already, made another way ({present}): `down` "
+            "first, or unset KUBECONTEXT"
+        )
+    if context:
+        others.user_up(cluster, context, say)
+    elif wanted == "kind":
+        others.kind_up(cluster, say)
+    else:
+        node.up(cluster, say)
+    print(cluster.kubeconfig)
+
+
+def _down(cluster: Cluster, say: Progress, *, purge: bool) -> None:
+    if _backend(cluster) == "kind":
+        others.kind_down(cluster, say)
+    node_there = _backend(cluster) != "user"
+    if node_there and cluster.state.exists():
+        node.require_root()
+    if node_there:
+        cleanup.node(cluster)
+    elif cluster.state.exists():
+        shutil.rmtree(cluster.state)
+    if purge:
+        for kept in ("node", "clients", "kind"):
+            shutil.rmtree(cluster.base / kept, ignore_errors=True)
+    say(f"nothing is left of the cluster {cluster.name}")
+
+
+def _load(cluster: Cluster, archives: list[Path], say: Progress) -> None:
+    backend = _backend(cluster)
+    if backend == "user":
+        raise ClusterError("images are not loaded into your own cluster: push them to its registry")
+    for archive in archives:
+        if backend == "kind":
+            others.kind_load(cluster, archive, say)
+            continue
+        node.running(cluster)
+        snapshotter = cluster.config("snapshotter").read_text()
+        for name in images.load(cluster, archive.resolve(), snapshotter):
+            print(name)
+
+
+def _status(cluster: Cluster) -> int:
+    if (backend := _backend(cluster)) in ("kind", "user"):
+        print(f"{cluster.name}: {backend}, kubeconfig {cluster.kubeconfig}")
+        return 0
+    lines, well = node.status(cluster)
+    print("\n".join(lines))
+    return 0 if well else 1
+
+
+def _environment(cluster: Cluster, say: Progress) -> None:
+    print(f"export KUBECONFIG={shlex.quote(str(cluster.kubeconfig))}")
+    print(f"export PATH={shlex.quote(str(clients(cluster, say)))}:$PATH")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="hack/localcluster",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("up", help="start it, heal it, or leave it as it is; prints its kubeconfig")
+    down = commands.add_parser("down", help="remove it with all its data")
+    down.add_argument("--purge", action="store_true", help="remove the built programs as well")
+    commands.add_parser("status", help="which part runs and is ready; exit code 1 if any is not")
+    load = commands.add_parser("load", help="import image archives, so that pods find them")
+    load.add_argument("archive", nargs="+", type=Path)
+    commands.add_parser("kubeconfig", help="print the kubeconfig's path")
+    commands.add_parser("exec-path", help="print the directory with kubectl and helm")
+    commands.add_parser("env", help='for eval "$(...)": KUBECONFIG, and PATH with kubectl and helm')
+    for verb, what in (
+        ("start", "start one component of the node"),
+        ("stop", "stop one (TERM)"),
+        ("kill", "kill one (KILL)"),
+        ("restart", "stop one, start it, and wait until it is ready"),
+    ):
+        commands.add_parser(verb, help=what).add_argument("component")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Exit code 1, and why on standard error, where something fails."""
+    arguments = _arguments()
+    say = Progress()
+    try:
+        cluster = this_cluster(os.environ)
+        command: str = arguments.command
+        if command in ("start", "stop", "kill", "restart"):
+            with _locked(cluster, say):
+                node.change(cluster, command, arguments.component)
+            return 0
+        if command in ("up", "down", "load"):
+            actions: dict[str, Callable[[], None]] = {
+                "up": lambda: _up(cluster, say),
+                "down": lambda: _down(cluster, say, purge=arguments.purge),
+                "load": lambda: _load(cluster, arguments.archive, say),
+            }
+            with _locked(cluster, say):
+                actions[command]()
+            return 0
+        if command == "status":
+            return _status(cluster)
+        if command == "env":
+            _environment(cluster, say)
+        else:
+            print(cluster.kubeconfig if command == "kubeconfig" else clients(cluster, say))
+    except ClusterError as error:
+        print(f"localcluster: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

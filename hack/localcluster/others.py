@@ -1,0 +1,97 @@
+"""Clusters that are not made here: the user's own, and kind where a Docker engine answers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from hack.localcluster.cluster import HACK, Cluster, ClusterError
+from hack.localcluster.progress import Progress, run_logged
+from hack.localcluster.tools import clients, kind_program
+
+_KIND_CONFIG = HACK / "kind.yaml"
+
+
+def docker_answers() -> bool:
+    """There is a Docker engine that we may talk to."""
+    if not shutil.which("docker"):
+        return False
+    try:
+        done = subprocess.run(["docker", "info"], capture_output=True, check=False, timeout=20)
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
+
+
+def user_up(cluster: Cluster, context: str, say: Progress) -> None:
+    """Check that the context answers, and copy it into the cluster's own kubeconfig.
+
+    Raises ClusterError where it does not exist or does not answer.
+    """
+    kubectl = str(clients(cluster, say) / "kubectl")
+    view = [kubectl, "config", "view", "--minify", "--flatten", "--raw", f"--context={context}"]
+    config = _output(view, f"KUBECONTEXT={context}: no such context in your kubeconfig")
+    _write_private(cluster.kubeconfig, config)
+    # The copy's current context is the named one, whatever it is in the user's own file.
+    own = [kubectl, f"--kubeconfig={cluster.kubeconfig}"]
+    _output([*own, "config", "use-context", context], "kubectl failed")
+    _output(
+        [*own, "--request-timeout=20s", "get", "--raw=/readyz"],
+        f"KUBECONTEXT={context}: the cluster does not answer",
+    )
+    cluster.backend.write_text("user")
+    say(f"using your cluster {context}")
+
+
+def kind_up(cluster: Cluster, say: Progress) -> None:
+    """Make the kind cluster, unless there is one that answers."""
+    kind = str(kind_program(cluster, say))
+    kubectl = str(clients(cluster, say) / "kubectl")
+    own = [kubectl, f"--kubeconfig={cluster.kubeconfig}", "--request-timeout=10s"]
+    if cluster.context in _output([kind, "get", "clusters"], "kind failed").split():
+        done = subprocess.run([*own, "get", "--raw=/readyz"], capture_output=True, check=False)
+        if done.returncode == 0:
+            say(f"the kind cluster {cluster.context} is up already")
+            return
+        say("the kind cluster does not answer: beginning anew")
+        kind_down(cluster, say)
+    cluster.state.mkdir(parents=True, exist_ok=True)
+    cluster.backend.write_text("kind")
+    create = [kind, "create", "cluster", f"--name={cluster.context}", f"--config={_KIND_CONFIG}"]
+    command = [*create, f"--kubeconfig={cluster.kubeconfig}", "--wait=180s"]
+    say("kind makes a cluster")
+    run_logged(command, cluster.logs("kind"), say, "kind")
+    rename = ["config", "rename-context", f"kind-{cluster.context}", cluster.context]
+    _output([*own, *rename], "kubectl failed")
+
+
+def kind_down(cluster: Cluster, say: Progress) -> None:
+    """Delete the kind cluster; none is fine too."""
+    kind = str(kind_program(cluster, say))
+    _output([kind, "delete", "cluster", f"--name={cluster.context}"], "kind failed")
+
+
+def kind_load(cluster: Cluster, archive: Path, say: Progress) -> None:
+    """Import an image archive into the kind node."""
+    kind = str(kind_program(cluster, say))
+    _output(
+        [kind, "load", "image-archive", str(archive), f"--name={cluster.context}"],
+        f"{archive}: not loaded",
+    )
+
+
+def _output(command: Sequence[str], problem: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ClusterError(f"{problem}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)

@@ -1,0 +1,102 @@
+"""Processes that outlive the command that started them, and are never mistaken for others."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from hack.localcluster.progress import wait_until
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process for all time: its id, its start in clock ticks since boot, and which boot."""
+
+    pid: int
+    start: int
+    boot: str
+
+
+def boot_id() -> str:
+    """Another one after each start of the machine."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def parse_stat(stat: str) -> tuple[str, int]:
+    """State letter and start time out of /proc/PID/stat, whatever the program's name contains."""
+    fields = stat[stat.rindex(")") + 2 :].split()
+    return fields[0], int(fields[19])
+
+
+def identify(pid: int) -> Process | None:
+    """The process that has this id now; None for a dead or dying one."""
+    try:
+        state, start = parse_stat(Path(f"/proc/{pid}/stat").read_text())
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if state in "ZX" else Process(pid, start, boot_id())
+
+
+def recorded(pid_file: Path) -> Process | None:
+    """The process that a pid file means, if that one still lives."""
+    try:
+        process = Process(**json.loads(pid_file.read_text()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None  # a crash may have cut the file short: the cgroup finds the process then
+    return process if identify(process.pid) == process else None
+
+
+def spawn(
+    command: Sequence[str], log: Path, pid_file: Path, procs: Path, namespace: Path | None
+) -> subprocess.Popen[bytes]:
+    """Start a daemon in its own session and in the cgroup of the `procs` file.
+
+    The shell enters the cgroup before it becomes the program, so no child can be born outside;
+    `nsenter` becomes the program as well, hence the process id stays the same.
+    """
+    inside = ["nsenter", f"--net={namespace}", "--"] if namespace else []
+    log.parent.mkdir(parents=True, exist_ok=True)
+    pid_file.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            ["sh", "-c", 'echo $$ > "$0" && exec "$@"', str(procs), *inside, *command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            cwd="/",
+            umask=0o022,
+        )
+    if identity := identify(process.pid):
+        unfinished = pid_file.with_suffix(".tmp")
+        unfinished.write_text(json.dumps(asdict(identity)))
+        unfinished.replace(pid_file)
+    return process
+
+
+def send(process: Process, which: signal.Signals) -> None:
+    """Signal a process, unless it has ended since."""
+    if identify(process.pid) == process:
+        try:
+            os.kill(process.pid, which)
+        except ProcessLookupError:
+            return  # it ended between the two lines
+
+
+def end(process: Process, patience: float) -> None:
+    """TERM, and KILL for what still lives after `patience` seconds."""
+
+    def gone() -> bool:
+        return identify(process.pid) != process
+
+    if patience > 0:
+        send(process, signal.SIGTERM)
+        if wait_until(gone, patience):
+            return
+    send(process, signal.SIGKILL)
+    wait_until(gone, 10)

@@ -1,0 +1,87 @@
+"""What a person sees meanwhile."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from hack.localcluster.cluster import ClusterError
+
+_QUIET = 20.0  # seconds after which a long step says that it still lives
+
+
+class Progress:
+    """Lines with the seconds since the start, on standard error."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+
+    def __call__(self, line: str) -> None:
+        """One line."""
+        print(f"[{time.monotonic() - self._start:6.1f}s] {line}", file=sys.stderr, flush=True)
+
+
+def tail(log: Path, lines: int = 15) -> str:
+    """The last lines of a log, indented; empty where there is none."""
+    if not log.is_file():
+        return ""
+    last = log.read_text(errors="replace").splitlines()[-lines:]
+    return "\n".join(f"    {line[:300]}" for line in last)
+
+
+def run_logged(
+    command: Sequence[str],
+    log: Path,
+    say: Progress,
+    what: str,
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> None:
+    """Run a long command with its output in `log`.
+
+    Raises ClusterError with the log's last lines where the command fails.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        )
+        while True:
+            try:
+                code = process.wait(timeout=_QUIET)
+                break
+            except subprocess.TimeoutExpired:
+                say(f"{what}: still at it")
+            except BaseException:
+                process.terminate()
+                process.wait()
+                raise
+    if code:
+        raise ClusterError(
+            f"{what} failed: {shlex.join(command)} ended with {code}\n{tail(log)}\n  log: {log}"
+        )
+
+
+def wait_until(
+    condition: Callable[[], bool],
+    seconds: float,
+    failed: Callable[[], str | None] = lambda: None,
+) -> bool:
+    """Ask every 0.1 s until the condition holds (True) or the time is over (False).
+
+    Raises ClusterError with what `failed` says, as soon as it says anything.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        if condition():
+            return True
+        if problem := failed():
+            raise ClusterError(problem)
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.1)
