@@ -1,0 +1,193 @@
+"""Sending by SMTP, with a ledger: nobody gets the report of a slot twice."""
+
+from __future__ import annotations
+
+import logging
+import smtplib
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from report_runner.contract.definition import EmailDelivery
+from report_runner.contract.reasons import Reason
+from report_runner.contract.result import DeliveryResult, DeliveryStatus
+from report_runner.data import RunError
+from report_runner.delivery.message import Letter, compose, message_id
+from report_runner.manifest import LedgerEntry, LedgerState
+from report_runner.surroundings import read_secret
+
+logger = logging.getLogger(__name__)
+
+SMTP_SECONDS = 30.0
+FIELD = "spec.delivery.email.smtp.secretRef"
+SECURITIES = ("starttls", "tls", "none")
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A mail server, from its Secret."""
+
+    host: str
+    port: int
+    sender: str
+    username: str
+    password: str
+    security: str
+    ca: Path | None
+    secret: str
+
+    def connect(self) -> smtplib.SMTP:
+        """Connected, encrypted and logged in. Raises OSError or smtplib.SMTPException."""
+        context = ssl.create_default_context(cafile=str(self.ca) if self.ca else None)
+        if self.security == "tls":
+            client: smtplib.SMTP = smtplib.SMTP_SSL(
+                self.host, self.port, timeout=SMTP_SECONDS, context=context
+            )
+        else:
+            client = smtplib.SMTP(self.host, self.port, timeout=SMTP_SECONDS)
+            if self.security == "starttls":
+                client.starttls(context=context)
+        if self.username:
+            client.login(self.username, self.password)
+        return client
+
+
+def read_server(delivery: EmailDelivery, secrets: Path) -> Server:
+    """The mail server of a delivery. Raises RunError(ConfigurationError)."""
+    secret = delivery.smtp.secret_ref.name
+
+    def key(name: str, default: str | None = None) -> str:
+        return read_secret(secrets, secret, name, FIELD, default)
+
+    security = key("security", "starttls")
+    if security not in SECURITIES:
+        raise RunError(
+            Reason.CONFIGURATION_ERROR,
+            f"{FIELD}: Secret {secret}, key security: {security!r} is not one of "
+            f"{', '.join(SECURITIES)}",
+        )
+    port = key("port", "587")
+    if not port.isdigit():
+        raise RunError(
+            Reason.CONFIGURATION_ERROR, f"{FIELD}: Secret {secret}, key port: not a number"
+        )
+    ca = secrets / secret / "ca.crt"
+    return Server(
+        host=key("host"),
+        port=int(port),
+        sender=key("from"),
+        username=key("username", ""),
+        password=key("password", ""),
+        security=security,
+        ca=ca if ca.exists() else None,
+        secret=secret,
+    )
+
+
+@dataclass(slots=True)
+class Postman:
+    """Delivers one letter to its recipients, and writes each step into the ledger first."""
+
+    server: Server
+    letter: Letter
+    ledger: dict[str, LedgerEntry]
+    save: Callable[[], None]  # makes the ledger durable
+    clock: Callable[[], datetime]
+
+    def deliver(self, recipients: list[str]) -> list[DeliveryResult]:
+        """What became of each recipient.
+
+        Raises RunError(ConfigurationError) where the server refuses the login or the sender,
+        RunError(DeliveryFailed) where it cannot be reached; who has the report stays in the
+        ledger either way.
+        """
+        open_ones = [name for name in recipients if not self._has_it(name)]
+        results = {
+            name: DeliveryResult(
+                recipient=name,
+                status=DeliveryStatus.ALREADY_SENT,
+                message_id=self.ledger[name].message_id,
+            )
+            for name in recipients
+            if name not in open_ones
+        }
+        if open_ones:
+            try:
+                client = self.server.connect()
+            except (OSError, smtplib.SMTPException) as error:
+                raise self._connect_error(error) from error
+            try:
+                for name in open_ones:
+                    results[name] = self._send(client, name)
+            finally:
+                _quit(client)
+        return [results[name] for name in recipients]
+
+    def _has_it(self, recipient: str) -> bool:
+        entry = self.ledger.get(recipient)
+        return entry is not None and entry.state is LedgerState.SENT
+
+    def _send(self, client: smtplib.SMTP, recipient: str) -> DeliveryResult:
+        identity = message_id(self.letter, recipient)
+        self._note(recipient, LedgerState.SENDING, "")
+        message = compose(self.letter, recipient, self.clock())
+        try:
+            client.send_message(message, from_addr=self.letter.sender, to_addrs=[recipient])
+        except (OSError, smtplib.SMTPException) as error:
+            answer = _answer(error)
+            self._note(recipient, LedgerState.FAILED, answer)
+            logger.warning("%s: %s", recipient, answer)
+            return DeliveryResult(
+                recipient=recipient,
+                status=DeliveryStatus.FAILED,
+                message_id=identity,
+                error=answer,
+            )
+        self._note(recipient, LedgerState.SENT, "accepted")
+        return DeliveryResult(recipient=recipient, status=DeliveryStatus.SENT, message_id=identity)
+
+    def _note(self, recipient: str, state: LedgerState, answer: str) -> None:
+        self.ledger[recipient] = LedgerEntry(
+            message_id=message_id(self.letter, recipient),
+            state=state,
+            at=self.clock(),
+            run_id=self.letter.run_id,
+            answer=answer,
+        )
+        self.save()
+
+    def _connect_error(self, error: OSError | smtplib.SMTPException) -> RunError:
+        where = f"mail server {self.server.host}:{self.server.port} (Secret {self.server.secret})"
+        if isinstance(error, smtplib.SMTPAuthenticationError):
+            return RunError(
+                Reason.CONFIGURATION_ERROR, f"{where} refuses the login: {_answer(error)}"
+            )
+        if isinstance(error, smtplib.SMTPNotSupportedError | ssl.SSLCertVerificationError):
+            return RunError(
+                Reason.CONFIGURATION_ERROR,
+                f"{where}: {_answer(error)}; see the Secret's keys security and ca.crt",
+            )
+        return RunError(Reason.DELIVERY_FAILED, f"{where} cannot be used: {_answer(error)}")
+
+
+def _answer(error: OSError | smtplib.SMTPException) -> str:
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        code, text = next(iter(error.recipients.values()))
+        return f"recipient refused: {code} {_text(text)}"
+    if isinstance(error, smtplib.SMTPResponseException):
+        return f"{error.smtp_code} {_text(error.smtp_error)}"
+    return _text(str(error) or type(error).__name__)
+
+
+def _text(answer: bytes | str) -> str:
+    text = answer.decode(errors="replace") if isinstance(answer, bytes) else answer
+    return " ".join(text.split())[:200]
+
+
+def _quit(client: smtplib.SMTP) -> None:
+    try:
+        client.quit()
+    except (OSError, smtplib.SMTPException):
+        client.close()

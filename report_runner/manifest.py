@@ -1,0 +1,96 @@
+"""The manifest beside each report: what went in, what came out, who got it."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from enum import StrEnum
+
+from pydantic import ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from report_runner.contract.model import Model
+from report_runner.contract.result import OutputFile
+from report_runner.storage import MANIFEST_SUFFIX, Place, storage_errors, write_whole
+
+
+class _Entry(Model):
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True
+    )
+
+
+class Input(_Entry):
+    """One source as it was read."""
+
+    rows: int
+    seconds: float
+    warnings: list[str] = Field(default_factory=list)
+
+
+class LedgerState(StrEnum):
+    """What is known of a recipient's message."""
+
+    SENDING = "sending"  # written before; where it stays, the server may or may not have it
+    SENT = "sent"
+    FAILED = "failed"
+
+
+class LedgerEntry(_Entry):
+    """One recipient of this slot, over all attempts."""
+
+    message_id: str
+    state: LedgerState
+    at: datetime
+    run_id: str
+    answer: str = ""
+
+
+class Manifest(_Entry):
+    """All of one slot."""
+
+    namespace: str
+    name: str
+    slot: datetime
+    report_date: date
+    run_id: str
+    attempt: int
+    # Of the definition: files are used again only where it is the same.
+    definition: str
+    generated_at: datetime
+    pages: int | None = None
+    inputs: dict[str, Input] = Field(default_factory=dict)
+    outputs: list[OutputFile] = Field(default_factory=list)
+    deliveries: dict[str, LedgerEntry] = Field(default_factory=dict)
+
+
+@contextmanager
+def slot_lock(place: Place) -> Iterator[None]:
+    """One attempt of a slot at a time, also where two pods work on it.
+
+    The lock is the file's, so it is gone with the process that held it.
+    """
+    path = place.day / f".{place.stem}.lock"
+    with storage_errors(f"lock {place.relative(path)}"):
+        stream = path.open("a")
+    with stream:
+        with storage_errors(f"lock {place.relative(path)}"):
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def load(place: Place) -> Manifest | None:
+    """The manifest of an earlier attempt, or None where there is none that can be read."""
+    path = place.file(MANIFEST_SUFFIX)
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
+
+
+def save(place: Place, manifest: Manifest) -> None:
+    """Write it whole. Raises RunError(StorageUnavailable)."""
+    text = manifest.model_dump_json(by_alias=True, exclude_none=True, indent=2)
+    write_whole(place, MANIFEST_SUFFIX, text.encode() + b"\n")

@@ -1,0 +1,52 @@
+"""Where a report's rows come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from report_runner.contract.definition import Definition, InlineSource
+from report_runner.data import Table
+from report_runner.surroundings import Run
+
+
+@dataclass(frozen=True, slots=True)
+class SourceContext:
+    """What every kind of source may need."""
+
+    definition: Definition
+    run: Run
+    secrets: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """Rows, and what a person should know about how they came."""
+
+    table: Table
+    warnings: tuple[str, ...] = ()
+
+
+def inline_table(source: InlineSource) -> Table:
+    """The rows as written; columns in the order in which they first occur."""
+    columns: dict[str, None] = {}
+    for row in source.rows:
+        columns.update(dict.fromkeys(row))
+    return Table(
+        columns=tuple(columns),
+        rows=[tuple(row.get(column) for column in columns) for row in source.rows],
+    )
+
+
+def fetch_all(context: SourceContext) -> dict[str, Fetched]:
+    """Every source of the report, by name. Raises RunError."""
+    fetched: dict[str, Fetched] = {}
+    for source in context.definition.report.sources:
+        if source.postgres is not None:
+            # Only where it is needed: a fresh pod pays for every import.
+            from report_runner.sources.postgres import fetch
+
+            fetched[source.name] = fetch(source.name, source.postgres, context)
+        elif source.inline is not None:
+            fetched[source.name] = Fetched(inline_table(source.inline))
+    return fetched

@@ -1,0 +1,115 @@
+"""What the pod gives the runner: paths, and the run's slot, date, id and attempt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from report_runner.contract import pod
+from report_runner.contract.definition import Definition
+from report_runner.contract.reasons import Reason
+from report_runner.data import RunError
+
+# Other places than a pod's, for tests and laptops.
+OVERRIDES = {
+    "REPORT_DEFINITION": pod.DEFINITION_PATH,
+    "REPORT_SECRETS_DIR": pod.SECRETS_DIR,
+    "REPORT_OUTPUT_DIR": pod.OUTPUT_DIR,
+    "REPORT_TERMINATION_LOG": pod.TERMINATION_LOG,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Where things are."""
+
+    definition: Path
+    secrets: Path
+    output: Path
+    termination_log: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Which run this is. `slot` is aware, UTC."""
+
+    slot: datetime
+    report_date: date
+    run_id: str
+    attempt: int
+    pod: str
+
+
+def find_paths(environment: Mapping[str, str]) -> Paths:
+    """The pod's paths, or those that the environment names instead."""
+    found = {name: Path(environment.get(name) or usual) for name, usual in OVERRIDES.items()}
+    return Paths(*found.values())
+
+
+def find_run(environment: Mapping[str, str]) -> Run:
+    """The stamps of admission. Raises RunError(ConfigurationError) where they are missing."""
+    texts = {
+        name: environment.get(name, "")
+        for name in (pod.ENV_SLOT, pod.ENV_REPORT_DATE, pod.ENV_RUN_ID)
+    }
+    missing = [name for name, text in texts.items() if not text]
+    if missing:
+        raise RunError(
+            Reason.CONFIGURATION_ERROR,
+            f"{', '.join(missing)} not set: this Job was started without being admitted. Leave "
+            "spec.suspend of a Job to the operator, or make the Job with "
+            "`kubectl create job --from=cronjob/NAME`",
+        )
+    try:
+        slot = datetime.fromisoformat(texts[pod.ENV_SLOT])
+        return Run(
+            slot=slot.replace(tzinfo=slot.tzinfo or UTC).astimezone(UTC),
+            report_date=date.fromisoformat(texts[pod.ENV_REPORT_DATE]),
+            run_id=texts[pod.ENV_RUN_ID],
+            attempt=int(environment.get(pod.ENV_ATTEMPT) or 1),
+            pod=environment.get(pod.ENV_POD_NAME, ""),
+        )
+    except ValueError as error:
+        raise RunError(Reason.CONFIGURATION_ERROR, f"the run's environment: {error}") from error
+
+
+def read_definition(path: Path) -> Definition:
+    """The definition. Raises RunError(ConfigurationError)."""
+    try:
+        return Definition.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise RunError(
+            Reason.CONFIGURATION_ERROR, f"the definition {path} cannot be read: {error.strerror}"
+        ) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise RunError(
+            Reason.CONFIGURATION_ERROR,
+            f"the definition is not one that this runner knows: {where}: {first['msg']}; the "
+            "images of operator and runner have to be of one version",
+        ) from error
+
+
+def read_secret(secrets: Path, name: str, key: str, field: str, default: str | None = None) -> str:
+    """One key of a mounted Secret, without the line break at its end.
+
+    Raises RunError(ConfigurationError) that names the Secret and the key, never a value.
+    """
+    path = secrets / name / key
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        if default is not None:
+            return default
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(
+            Reason.CONFIGURATION_ERROR, f"{field}: Secret {name}, key {key}: {error}"
+        ) from error
+    raise RunError(
+        Reason.CONFIGURATION_ERROR, f"{field}: the Secret {name} has no key {key}; add it"
+    )
