@@ -120,20 +120,16 @@ def _read(
                 rows.append(row)
                 if len(rows) > source.max_rows:
                     break
-        except KeyError as error:
-            known = ", ".join(sorted(parameters))
-            raise RunError(
-                Reason.CONFIGURATION_ERROR,
-                f"{where.field}.query names %({error.args[0]})s, which is no parameter; "
-                f"there are: {known}",
-            ) from error
+            if not rows:
+                # A stream without rows does not tell its columns.
+                cursor.execute(statement, parameters)
         except (psycopg.ProgrammingError, TypeError) as error:
             if isinstance(error, psycopg.Error) and error.sqlstate:
                 raise
             raise RunError(
                 Reason.CONFIGURATION_ERROR,
-                f"{where.field}.query: {error}; write one SELECT, placeholders as %(name)s, and "
-                "a percent sign as %%",
+                f"{where.field}.query: {error}; write one SELECT, a percent sign as %%, and as "
+                f"placeholders any of {_placeholders(parameters)}",
             ) from error
         columns = tuple(column.name for column in cursor.description or ())
         _check_columns(columns, where)
@@ -144,6 +140,10 @@ def _read(
             "the query or raise maxRows",
         )
     return Fetched(Table(columns, rows), warnings)
+
+
+def _placeholders(parameters: Mapping[str, Any]) -> str:
+    return ", ".join(f"%({name})s" for name in sorted(parameters))
 
 
 def _check_columns(columns: tuple[str, ...], where: _Names) -> None:
