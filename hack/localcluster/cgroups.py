@@ -22,7 +22,10 @@ class Hierarchies:
 
 
 def parse_hierarchies(mountinfo: str) -> Hierarchies:
-    """Out of /proc/self/mountinfo. Version 2 counts only where it is mounted alone."""
+    """Out of /proc/self/mountinfo.
+
+    Beside version 1, version 2 has no controllers, but runc makes cgroups in it all the same.
+    """
     first: list[Path] = []
     second: list[Path] = []
     for line in mountinfo.splitlines():
@@ -32,7 +35,7 @@ def parse_hierarchies(mountinfo: str) -> Hierarchies:
             first.append(Path(before.split()[4]))
         elif kind == "cgroup2":
             second.append(Path(before.split()[4]))
-    return Hierarchies(False, tuple(first)) if first else Hierarchies(True, tuple(second[:1]))
+    return Hierarchies(False, (*first, *second)) if first else Hierarchies(True, tuple(second[:1]))
 
 
 def hierarchies() -> Hierarchies:

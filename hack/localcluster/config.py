@@ -12,6 +12,7 @@ from hack.localcluster.network import (
     DNS_SERVICE_IP,
     NODE_IP,
     POD_SUBNET,
+    SERVICE_SUBNET,
 )
 
 PAUSE_IMAGE = "localhost/adaf-pause:1"
@@ -73,7 +74,8 @@ def cni(cluster: Cluster) -> str:
         "type": "host-local",
         "ranges": [[{"subnet": POD_SUBNET}]],
         "dataDir": str(cluster.state / "addresses"),
-        "routes": [{"dst": "0.0.0.0/0"}],
+        # No default route: what is not in the cluster is refused at once, not after a time-out.
+        "routes": [{"dst": to} for to in (POD_SUBNET, SERVICE_SUBNET, f"{NODE_IP}/32")],
     }
     return _json(
         {

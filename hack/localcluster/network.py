@@ -16,13 +16,15 @@ DNS_SERVICE_IP = "10.96.0.10"
 API_PORT = 6443
 
 # A bridge without ports carries the node's address: a dummy device is not in every kernel.
+# A Service's address needs some route before it is translated; all the world's are refused at once.
 _SET_UP = f"""
 set -e
 ip link set lo up
 ip link show node0 >/dev/null 2>&1 || ip link add node0 type bridge
 ip address replace {NODE_NETWORK} dev node0
 ip link set node0 up
-ip route replace default dev node0
+ip route replace {SERVICE_SUBNET} dev node0
+ip route replace unreachable default
 echo 1 > /proc/sys/net/ipv4/ip_forward
 """
 

@@ -18,7 +18,7 @@ from hack.localcluster.tools import NodePrograms, clients, install_debian_packag
 
 _CAP_SYS_RESOURCE = 24
 _ADDONS = HACK / "localcluster" / "addons.yaml"
-_PATIENCE = 15.0  # seconds for a component to end by itself
+_PATIENCE = 5.0  # seconds for a component to end by itself
 
 
 @dataclass(frozen=True, slots=True)

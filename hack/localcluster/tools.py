@@ -130,6 +130,9 @@ def node_programs(cluster: Cluster, say: Progress) -> NodePrograms:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
         environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"}
+        environment.setdefault(
+            "GOGC", "400"
+        )  # the compiler collects less, for memory that is there
         log = cluster.logs("build")
         build = [go, "build", "-trimpath", "-buildvcs=false", "-ldflags", flags]
         say("fetching the Go modules of Kubernetes, etcd and CoreDNS")
