@@ -1,0 +1,237 @@
+"""Each outcome is counted exactly once, and a Job goes only after its outcome is recorded."""
+
+from collections import Counter
+from datetime import date, timedelta
+
+import pytest
+from factories import (
+    MINUTE,
+    SLOT,
+    active_run,
+    finished_run,
+    make_entry,
+    make_pod,
+    make_run,
+    result_text,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from report_operator.domain.outcomes import (
+    RECENT_LIMIT,
+    Keep,
+    Ledger,
+    merge,
+    prunable,
+    record,
+    record_finished,
+    result_key,
+)
+from report_operator.domain.run import Run
+from report_runner.contract.definition import Format
+from report_runner.contract.reasons import Reason
+from report_runner.contract.result import Outcome, OutputFile
+
+EMPTY = Ledger((), {})
+NONE_KEPT = Keep(0, 0, 1)
+
+
+def uids(ledger: Ledger) -> list[str]:
+    return [entry.uid for entry in ledger.recent]
+
+
+def test_outcome_of_a_success() -> None:
+    said = result_text(
+        message="2 pages",
+        rows={"a": 3, "b": 4},
+        outputs=[OutputFile(path="2026/11/24/x.pdf", format=Format.PDF, bytes=1, sha256="0")],
+    )
+    pods = [
+        make_pod(name="b", created_at=SLOT + 2 * MINUTE, started_at=SLOT + 3 * MINUTE),
+        make_pod(name="a", started_at=SLOT + MINUTE, result_text=said),
+    ]
+    run = finished_run(
+        admitted_at=SLOT + timedelta(seconds=20), attempt=2, report_date="2026-11-24", manual=True
+    )
+    entry = record_finished(run, pods)
+    assert (entry.job, entry.uid, entry.slot, entry.manual) == (run.name, run.uid, SLOT, True)
+    assert (entry.outcome, entry.reason, entry.message) == (Outcome.SUCCEEDED, None, "2 pages")
+    assert (entry.started_at, entry.finished_at) == (SLOT + MINUTE, SLOT + 5 * MINUTE)
+    assert (entry.queued_seconds, entry.pending_seconds, entry.run_seconds) == (20, 40, 240)
+    assert (entry.rows, entry.outputs) == (7, ["2026/11/24/x.pdf"])
+    assert (entry.report_date, entry.attempt) == (date(2026, 11, 24), 2)
+    assert result_key(entry) == "Succeeded"
+
+
+def test_outcome_of_a_failure() -> None:
+    said = result_text(Reason.TIMEOUT, "too slow")
+    entry = record_finished(finished_run(succeeded=False), [make_pod(result_text=said)])
+    assert (entry.outcome, entry.reason, entry.message) == (
+        Outcome.FAILED,
+        Reason.TIMEOUT,
+        "too slow",
+    )
+    assert result_key(entry) == "Timeout"
+
+
+def test_outcome_of_a_run_without_pods() -> None:
+    entry = record_finished(finished_run(succeeded=False, forced_reason="ImageUnavailable"), [])
+    assert entry.reason is Reason.IMAGE_UNAVAILABLE
+    assert (entry.started_at, entry.pending_seconds, entry.run_seconds) == (None, None, None)
+    assert (entry.rows, entry.outputs) == (None, [])
+
+
+def test_run_that_was_never_admitted_was_queued_all_the_time() -> None:
+    entry = record(make_run(), (), SLOT + 30 * MINUTE, None)
+    assert (entry.queued_seconds, entry.pending_seconds, entry.run_seconds) == (1800, None, None)
+
+
+def test_clocks_that_disagree_give_no_negative_time() -> None:
+    entry = record_finished(finished_run(), [make_pod(started_at=SLOT - MINUTE)])
+    assert entry.pending_seconds == 0
+
+
+def test_unfinished_run_has_no_outcome() -> None:
+    with pytest.raises(ValueError, match="daily-29732460 is not finished"):
+        record_finished(active_run(), [])
+
+
+def test_new_outcomes_are_counted_and_listed_by_their_end() -> None:
+    late = make_entry("late", Reason.TIMEOUT, finished_at=SLOT + 9 * MINUTE)
+    ledger = merge(EMPTY, [late, make_entry("early")], {"late", "early"}, keep=20)
+    assert uids(ledger) == ["early", "late"]
+    assert ledger.counts == {"Succeeded": 1, "Timeout": 1}
+
+
+def test_merging_again_changes_nothing() -> None:
+    entries = [make_entry(str(n), finished_at=SLOT + n * MINUTE) for n in range(30)]
+    existing = {str(n) for n in range(25, 30)}
+    once = merge(EMPTY, entries, existing, keep=20)
+    assert merge(once, [], existing, keep=20).counts == once.counts == {"Succeeded": 30}
+    settled = merge(once, entries[25:], existing, keep=20)
+    assert merge(settled, entries[25:], existing, keep=20) == settled
+    assert len(settled.recent) == 20
+
+
+def test_entry_stays_while_its_job_does() -> None:
+    old, new = make_entry("old"), make_entry("new", finished_at=SLOT + 9 * MINUTE)
+    ledger = merge(Ledger((old,), {"Succeeded": 1}), [new], {"old", "new"}, keep=1)
+    assert uids(ledger) == ["old", "new"]
+    assert uids(merge(ledger, [], {"new"}, keep=1)) == ["new"]
+
+
+def test_newest_entries_stay_when_all_jobs_are_gone() -> None:
+    entries = tuple(make_entry(str(n), finished_at=SLOT + n * MINUTE) for n in range(9))
+    ledger = Ledger(entries, {"Succeeded": 9})
+    assert uids(merge(ledger, [], (), keep=3)) == ["6", "7", "8"]
+    assert uids(merge(ledger, [], (), keep=0)) == ["8"]  # never none at all: it tells the health
+    assert merge(ledger, [], (), keep=3).counts == {"Succeeded": 9}
+
+
+def test_outcomes_beyond_the_limit_wait_their_turn() -> None:
+    fresh = [make_entry(f"{n:03}", finished_at=SLOT + n * MINUTE) for n in range(RECENT_LIMIT + 10)]
+    existing = {entry.uid for entry in fresh}
+    full = merge(EMPTY, fresh[::-1], existing, keep=20)
+    assert uids(full) == [entry.uid for entry in fresh[:RECENT_LIMIT]]
+    assert full.counts == {"Succeeded": RECENT_LIMIT}
+    assert merge(full, fresh, existing, keep=20) == full
+    left = existing - set(uids(full)[:50])
+    rest = merge(full, [entry for entry in fresh if entry.uid in left], left, keep=20)
+    assert rest.counts == {"Succeeded": RECENT_LIMIT + 10}
+    assert set(uids(rest)) == left
+
+
+def test_prunable_are_the_oldest_of_each_kind_beyond_what_is_kept() -> None:
+    good = [finished_run(f"g{n}", finished_at=SLOT + n * MINUTE) for n in range(4)]
+    bad = [finished_run(f"b{n}", succeeded=False, finished_at=SLOT - n * MINUTE) for n in range(4)]
+    ledger = merge(EMPTY, [make_entry(run.uid) for run in good + bad], (), keep=50)
+    chosen = prunable([*good, *bad], ledger, Keep(3, 2, 20))
+    assert [run.uid for run in chosen] == ["g0", "b3", "b2"]
+    assert prunable([*good, *bad], ledger, Keep(4, 4, 20)) == []
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        finished_run("unrecorded"),
+        finished_run("recorded", deleting=True),
+        active_run(uid="recorded"),
+        make_run(uid="recorded"),
+    ],
+)
+def test_never_prunable(run: Run) -> None:
+    assert prunable([run], Ledger((make_entry("recorded"),), {}), NONE_KEPT) == []
+
+
+def test_unrecorded_jobs_do_not_push_out_recorded_ones() -> None:
+    runs = [finished_run(str(n), finished_at=SLOT + n * MINUTE) for n in range(5)]
+    ledger = Ledger(tuple(make_entry(str(n)) for n in range(2)), {})
+    assert prunable(runs, ledger, Keep(2, 2, 20)) == []
+
+
+def cycle(
+    saved: Ledger, runs: dict[str, Run], reasons: dict[str, Reason | None], keep: Keep
+) -> tuple[Ledger, list[Run]]:
+    """What one reconciliation decides, from the saved ledger and the Jobs there are."""
+    known = set(uids(saved))
+    fresh = [
+        make_entry(uid, reasons[uid], finished_at=run.finished_at)
+        for uid, run in runs.items()
+        if run.finished_at and uid not in known
+    ]
+    ledger = merge(saved, fresh, set(runs), keep.outcomes)
+    return ledger, prunable(list(runs.values()), ledger, keep)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.integers(0, 60),  # runs that end now
+            st.sampled_from(("crash", "saved", "some", "all")),
+            st.integers(0, 99),
+        ),
+        max_size=12,
+    ),
+    keep=st.builds(Keep, st.integers(0, 20), st.integers(0, 20), st.integers(1, 50)),
+    outcomes=st.lists(
+        st.sampled_from((None, Reason.TIMEOUT, Reason.NODE_LOST)), min_size=1, max_size=7
+    ),
+)
+def test_every_outcome_is_counted_once_whatever_happens_in_between(steps, keep, outcomes) -> None:
+    """The operator may die before it saves, after it, or halfway through the pruning."""
+    saved, runs, reasons, ended = EMPTY, {}, {}, 0
+
+    def settle() -> None:
+        nonlocal saved
+        saved, doomed = cycle(saved, runs, reasons, keep)
+        for run in doomed:
+            del runs[run.uid]
+
+    for born, fate, part in steps:
+        for _ in range(born):
+            uid = str(ended)
+            reasons[uid] = outcomes[ended % len(outcomes)]
+            runs[uid] = finished_run(
+                uid, succeeded=reasons[uid] is None, finished_at=SLOT + ended * MINUTE
+            )
+            ended += 1
+        ledger, doomed = cycle(saved, runs, reasons, keep)
+        if fate != "crash":
+            saved = ledger
+            for run in doomed[: {"saved": 0, "some": part}.get(fate, len(doomed))]:
+                assert run.uid in uids(saved)
+                del runs[run.uid]
+        assert len(saved.recent) <= RECENT_LIMIT
+        assert len(set(uids(saved))) == len(saved.recent)
+
+    for _ in range(ended // 40 + 3):  # each round makes room for at least RECENT_LIMIT - 2 * 20
+        settle()
+    expected = Counter(reason.value if reason else "Succeeded" for reason in reasons.values())
+    assert saved.counts == expected
+    kinds = Counter(run.succeeded for run in runs.values())
+    assert kinds[True] <= keep.succeeded_jobs
+    assert kinds[False] <= keep.failed_jobs
+    newest = sorted(reasons, key=int)[-1:]
+    assert uids(saved)[-1:] == newest
+    assert sum(saved.counts.values()) == ended
