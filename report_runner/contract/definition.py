@@ -17,10 +17,10 @@ from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from report_runner.contract.model import (
+    ONE_LINE,
     Boolean,
     Identifier,
     Integer,
-    Line,
     Model,
     ObjectName,
     QueryDuration,
@@ -153,7 +153,7 @@ class Chart(Model):
 
     name: Identifier = Field(description="Name in templates: {{ charts.NAME }}.")
     source: Identifier = Field(description="The source whose rows are the chart's data.")
-    title: Annotated[Line, StringConstraints(max_length=200)] | None = Field(
+    title: Annotated[str, StringConstraints(max_length=200), ONE_LINE] | None = Field(
         default=None, description="Caption under which the builtin templates show it."
     )
     spec: dict[str, Any] = Field(
@@ -199,7 +199,7 @@ class Report(Model):
         ),
     )
 
-    title: Annotated[Line, StringConstraints(max_length=200)] = Field(
+    title: Annotated[str, StringConstraints(max_length=200), ONE_LINE] = Field(
         description="Title on the cover, in the mail's subject and in lists."
     )
     parameters: dict[str, Any] = Field(
@@ -277,7 +277,9 @@ class EmailDelivery(Model):
         json_schema_extra=LIST_SET,
         description="Recipients.",
     )
-    subject: Annotated[Line, StringConstraints(max_length=500), AfterValidator(_compiles)] = Field(
+    subject: Annotated[
+        str, StringConstraints(max_length=500), ONE_LINE, AfterValidator(_compiles)
+    ] = Field(
         default="{{ title }} {{ report_date }}", description="Subject line, a Jinja2 template."
     )
     attach: Annotated[list[Format], unique()] = Field(

@@ -12,12 +12,12 @@ from pydantic_core import core_schema
 from report_runner.contract.rules import Rule, bounds, matches, parse_duration, with_rules
 
 __all__ = [
+    "ONE_LINE",
     "AttemptDuration",
     "Boolean",
     "Identifier",
     "Integer",
     "LateDuration",
-    "Line",
     "MissedDuration",
     "Model",
     "ObjectName",
@@ -46,13 +46,10 @@ Identifier = Annotated[
     ),
 ]
 # Text that becomes a mail header or a heading.
-Line = Annotated[
-    str,
-    matches(
-        "[^\\x00-\\x1f\\x7f]*[^\\x00-\\x20\\x7f][^\\x00-\\x1f\\x7f]*",
-        "write one line of text: no line break, and not blank",
-    ),
-]
+ONE_LINE = matches(
+    "[^\\x00-\\x1f\\x7f]*[^\\x00-\\x20\\x7f][^\\x00-\\x1f\\x7f]*",
+    "write one line of text: no line break, and not blank",
+)
 # As the API server: no "true" for true, no "3" for 3.
 Boolean = Annotated[bool, Strict()]
 Integer = Annotated[int, Strict()]

@@ -67,12 +67,13 @@ def _words(item: ErrorDetails, context: dict[str, Any], key: Any) -> str:
         return f"{_shown(item['input'])}: {item['msg']}"
     told = item["msg"].removeprefix("Value error, ")
     given = item["input"]
-    return f"{_shown(given)}: {told}" if isinstance(given, str) and given else told
+    scalar = isinstance(given, str | int) and given != ""
+    return f"{_shown(given)}: {told}" if scalar else told
 
 
 def _suggestion(item: ErrorDetails, key: Any) -> str:
     known = _fields(item["loc"][:-1])
-    close = difflib.get_close_matches(str(key), known, n=1, cutoff=0.7)
+    close = difflib.get_close_matches(str(key), known, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]}?"
     return "remove it" + (f"; there are {', '.join(known)}" if known else "")

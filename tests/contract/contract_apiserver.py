@@ -1,0 +1,117 @@
+"""A small client of a real API server: JSON over HTTPS with a kubeconfig's credentials."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+from kubernetes_asyncio import config
+from kubernetes_asyncio.client import Configuration
+
+CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+PATIENCE = 60  # seconds until a CRD has to be served
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Status code and JSON body."""
+
+    code: int
+    body: dict[str, Any]
+
+    @property
+    def message(self) -> str:
+        """What a person is told, empty where all is well."""
+        return "" if self.code < 400 else self.body.get("message", "")
+
+
+class ApiServer:
+    """Calls of one API server."""
+
+    def __init__(self, kubeconfig: Path) -> None:
+        settings = Configuration()
+        asyncio.run(
+            config.load_kube_config(config_file=str(kubeconfig), client_configuration=settings)
+        )
+        self._host = settings.host
+        self._headers = {"Accept": "application/json"}
+        token = settings.api_key.get("BearerToken")
+        if token:
+            self._headers["Authorization"] = token
+        self._tls = ssl.create_default_context(cafile=settings.ssl_ca_cert)
+        if settings.cert_file:
+            self._tls.load_cert_chain(settings.cert_file, settings.key_file)
+
+    def call(
+        self, method: str, path: str, body: Any = None, content_type: str = "application/json"
+    ) -> Answer:
+        """One request; an HTTP error is an answer, not an exception."""
+        request = urllib.request.Request(  # noqa: S310  (the host is the kubeconfig's)
+            self._host + path,
+            method=method,
+            headers={**self._headers, "Content-Type": content_type},
+            data=None if body is None else json.dumps(body).encode(),
+        )
+        try:
+            with urllib.request.urlopen(request, context=self._tls, timeout=30) as answer:  # noqa: S310
+                return Answer(answer.status, json.load(answer))
+        except urllib.error.HTTPError as error:
+            with error:
+                return Answer(error.code, _json(error.read()))
+
+    def serve(self, definition: dict[str, Any]) -> None:
+        """Have a CRD served just as it is written. One that is there already stays when we go."""
+        path = f"{CRDS}/{definition['metadata']['name']}"
+        before = self.call("GET", path)
+        answer = self.call(
+            "PATCH",
+            f"{path}?fieldManager=contract-tests&force=true",
+            definition,
+            "application/apply-patch+yaml",
+        )
+        assert answer.code < 300, answer.message
+        if before.code == 200 and before.body["spec"] == answer.body["spec"]:
+            return
+        group, version = definition["spec"]["group"], definition["spec"]["versions"][0]["name"]
+        want = _messages(definition)
+        _until(
+            "the CRD to be served",
+            lambda: (
+                want <= _messages(self.call("GET", f"/openapi/v3/apis/{group}/{version}").body)
+                and self.call("GET", f"/apis/{group}/{version}").code == 200
+            ),
+        )
+
+
+def _messages(node: Any) -> frozenset[str]:
+    """The messages of all CEL rules in a schema."""
+    if isinstance(node, list):
+        return frozenset().union(*map(_messages, node))
+    if not isinstance(node, dict):
+        return frozenset()
+    found = {rule["message"] for rule in node.get("x-kubernetes-validations", ())}
+    return frozenset(found).union(*map(_messages, node.values()))
+
+
+def _json(raw: bytes) -> dict[str, Any]:
+    try:
+        body: dict[str, Any] = json.loads(raw)
+    except ValueError:
+        return {"message": raw.decode(errors="replace")}
+    return body
+
+
+def _until(what: str, holds: Callable[[], bool]) -> None:
+    end = monotonic() + PATIENCE
+    while not holds():
+        if monotonic() > end:
+            raise TimeoutError(f"waited {PATIENCE} s for {what}")
+        sleep(0.1)

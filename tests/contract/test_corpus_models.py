@@ -1,0 +1,63 @@
+"""The operator's side of the contract: models, and the schedule's dialect."""
+
+from __future__ import annotations
+
+import pytest
+from contract_corpus import ONLY_API_SERVER, Case, load
+
+from report_operator.api.v1alpha1.resource import ReportSchedule, SpecError, parse_schedule
+from report_operator.domain.validation import check_schedule
+
+SERVER_SIDE = {"namespace": "reports", "uid": "a-uid", "generation": 1}
+
+
+def operator_says(case: Case) -> str:
+    """What is wrong with a manifest; nothing where it is right."""
+    body = {**case.body, "metadata": {**case.body["metadata"], **SERVER_SIDE}}
+    try:
+        schedule = parse_schedule(body)
+    except SpecError as error:
+        return str(error)
+    problem = check_schedule(schedule.spec)
+    return problem.message if problem else ""
+
+
+def test_the_corpus_is_there():
+    assert len(load("good")) >= 30
+    assert len(load("bad")) >= 60
+    assert len(load("later")) >= 3
+
+
+@pytest.mark.parametrize("case", load("good"), ids=str)
+def test_accepts(case):
+    assert operator_says(case) == ""
+
+
+@pytest.mark.parametrize("case", [*load("bad"), *load("later")], ids=str)
+def test_refuses_with_path_and_remedy(case):
+    assert case.model, "the header says `# model: ...`"
+    if case.model == ONLY_API_SERVER:
+        assert operator_says(case) == ""
+        return
+    message = operator_says(case)
+    assert case.model in message
+    assert message.startswith("spec.")
+
+
+def test_names_every_problem_of_a_manifest_at_once():
+    case = load("good")[0]
+    spec = {**case.body["spec"], "tier": "gold", "suspend": "no", "retries": 3}
+    message = operator_says(Case("", {**case.body, "spec": spec}, "", ""))
+    assert "spec.tier: 'gold' is not one of 'critical', 'standard' or 'bulk'" in message
+    assert "spec.suspend: 'no' has to be true or false" in message
+    assert "spec.retries: no such field: did you mean retry?" in message
+
+
+def test_null_in_a_row_stays_a_null():
+    case = next(c for c in load("good") if c.name == "source-with-null-value")
+    body = {**case.body, "metadata": {**case.body["metadata"], **SERVER_SIDE}}
+    schedule: ReportSchedule = parse_schedule(body)
+    assert schedule.spec.report.sources[0].inline.rows == [{"symbol": "ACME", "value": None}]
+    assert schedule.spec.to_wire()["report"]["sources"][0]["inline"]["rows"] == [
+        {"symbol": "ACME", "value": None}
+    ]
