@@ -66,6 +66,8 @@ def configure(settings: kopf.OperatorSettings) -> None:
     for kind in ("cronjobs", "jobs"):
         settings.watching.label_selectors["batch", "v1", kind] = LABEL_UID
     settings.watching.label_selectors["", "v1", "pods"] = LABEL_UID
+    # What is watched is known; looking for new kinds would need rights on CRDs.
+    settings.scanning.disabled = True
     settings.watching.chunk_size = 500
     settings.watching.server_timeout = 10 * 60
     settings.watching.client_timeout = 11 * 60

@@ -14,6 +14,8 @@ import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 
+import uvloop
+
 from report_operator.adapters.http import serve
 from report_operator.adapters.kube import KubeClient
 from report_operator.adapters.lease import Lease, LeaseLostError
@@ -66,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{args.config}: right")
         return 0
     _set_up_logging(args.log_format, args.log_level)
-    return asyncio.run(_run(config))
+    return uvloop.run(_run(config))
 
 
 def _set_up_logging(style: str, level: str) -> None:

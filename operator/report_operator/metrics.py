@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 
-from prometheus_client import CollectorRegistry, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Gauge, Histogram, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -73,12 +73,30 @@ def _gauge(name: str, text: str) -> GaugeMetricFamily:
     return GaugeMetricFamily(f"{PREFIX}_{name}", text, labels=SCHEDULE_LABELS)
 
 
+class _WritesCollector(Collector):
+    """Requests that changed something, by kind."""
+
+    def __init__(self, writes: Mapping[str, int]) -> None:
+        self._writes = writes
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        family = CounterMetricFamily(
+            f"{PREFIX}_api_writes", "Writes to the API server.", labels=("resource",)
+        )
+        for resource, count in sorted(self._writes.items()):
+            if resource != "leases":
+                family.add_metric((resource,), count)
+        yield family
+
+
 class Metrics:
     """Everything that /metrics shows."""
 
-    def __init__(self, views: Views) -> None:
+    def __init__(self, views: Views, writes: Mapping[str, int]) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
         self.registry.register(ScheduleCollector(views))
+        self.registry.register(_WritesCollector(writes))
         self._stages = Histogram(
             f"{PREFIX}_run_stage_seconds",
             "How long finished runs were queued, pending and running.",

@@ -58,7 +58,7 @@ class ReportOperator:
     def __post_init__(self) -> None:
         config, kube, store = self.config, self.kube, self.store
         self._recorder = Recorder(kube, self.identity)
-        self.metrics = Metrics(lambda: list(self._reconciler.views.values()))
+        self.metrics = Metrics(lambda: list(self._reconciler.views.values()), kube.writes)
         self._resync = Resync(kube, store, tuple(config.watch_namespaces) or (None,), utc_now)
         children = Children(
             kube,

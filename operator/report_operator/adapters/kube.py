@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
+import orjson
 from kubernetes_asyncio import client, config
 
 from report_operator.api.v1alpha1.resource import GROUP, PLURAL, VERSION
@@ -69,6 +70,7 @@ class KubeClient:
 
     def __init__(self, api: client.ApiClient) -> None:
         self._api = api
+        self.writes: Counter[str] = Counter()  # by plural; leases are not worth counting
         self._host: str = api.configuration.host or ""
         # The library's own session reads the environment for proxies and netrc at each request.
         self._session = aiohttp.ClientSession(
@@ -112,9 +114,11 @@ class KubeClient:
         headers = {"Accept": accept}
         await self._api.update_params_for_auth(headers, [], ["BearerToken"])
         data = None
+        if method != "GET":
+            self.writes[_plural(path)] += 1
         if body is not None:
             headers["Content-Type"] = content_type
-            data = json.dumps(body, separators=(",", ":")).encode()
+            data = orjson.dumps(body)
         async with self._session.request(
             method,
             self._host + path,
@@ -126,7 +130,7 @@ class KubeClient:
             raw = await response.read()
             if response.status >= 400:
                 raise _error(response.status, raw)
-            answer: Body = json.loads(raw) if raw else {}
+            answer: Body = orjson.loads(raw) if raw else {}
             return answer
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Body | None:
@@ -228,9 +232,14 @@ class KubeClient:
         return True
 
 
+def _plural(path: str) -> str:
+    """`/apis/batch/v1/namespaces/x/jobs/y` → `jobs`."""
+    return path.partition("/namespaces/")[2].split("/")[1]
+
+
 def _error(status: int, raw: bytes) -> ApiError:
     try:
-        answer = json.loads(raw)
+        answer = orjson.loads(raw)
         return ApiError(status, answer.get("reason", ""), answer.get("message", ""))
     except (ValueError, AttributeError):
         return ApiError(status, "", raw[:300].decode(errors="replace"))

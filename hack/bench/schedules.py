@@ -1,0 +1,209 @@
+"""How fast 1,000 ReportSchedules become Ready, beside how fast `kubectl create` posts them.
+
+    python3 hack/bench/schedules.py [--count 1000] [--quiet-seconds 60]
+
+Both are measured in this run, on the cluster that KUBECONFIG names: first kubectl alone, with no
+operator, then with one. An operator in the cluster is scaled to 0 meanwhile. Then the cluster
+is left alone, and the operator's writes are counted, which should be none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.request import urlopen
+
+ROOT = Path(__file__).resolve().parents[2]
+RATIO_LIMIT = 1.25
+MEMORY_LIMIT_MB = 200
+METRICS_PORT = 19190
+
+MANIFEST = """\
+apiVersion: reports.adaf.io/v1alpha1
+kind: ReportSchedule
+metadata: {{name: bench-{number:05d}, namespace: {namespace}}}
+spec:
+  reportType: executive_dashboard
+  schedule: "{minute} 6 1 1 *"
+  timeZone: Europe/Madrid
+  report:
+    title: Report {number}
+    sources:
+    - name: positions
+      postgres:
+        connection: {{secretRef: {{name: report-db}}}}
+        query: SELECT * FROM positions WHERE day = %(report_date)s
+    template: {{builtin: executive_dashboard}}
+    formats: [pdf]
+"""
+
+
+def kubectl(*arguments: str, text: str | None = None) -> str:
+    """Standard output of kubectl."""
+    done = subprocess.run(
+        ["kubectl", *arguments], input=text, text=True, capture_output=True, check=False
+    )
+    if done.returncode:
+        sys.exit(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def create(namespace: str, count: int) -> float:
+    """Seconds that `kubectl create` takes for all manifests."""
+    text = "---\n".join(
+        MANIFEST.format(number=number, namespace=namespace, minute=number % 60)
+        for number in range(count)
+    )
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        file.write(text)
+        file.flush()
+        start = time.monotonic()
+        kubectl("create", "-f", file.name, "-o", "name")
+        return time.monotonic() - start
+
+
+def ready(namespace: str) -> int:
+    """How many are Ready for the generation that they have."""
+    path = f"/apis/reports.adaf.io/v1alpha1/namespaces/{namespace}/reportschedules"
+    return sum(
+        any(
+            condition["type"] == "Ready" and condition["status"] == "True"
+            for condition in item.get("status", {}).get("conditions", ())
+        )
+        for item in json.loads(kubectl("get", "--raw", path))["items"]
+    )
+
+
+@contextmanager
+def namespace(name: str) -> Iterator[str]:
+    """A namespace for the time of the block; it is really gone afterwards."""
+    kubectl("create", "namespace", name)
+    try:
+        yield name
+    finally:
+        kubectl("delete", "namespace", name, "--timeout=300s")
+
+
+@contextmanager
+def nobody_else() -> Iterator[None]:
+    """No operator of the cluster's own."""
+    selector = "-lapp.kubernetes.io/name=adaf-report-scheduler"
+    found = json.loads(kubectl("get", "deployments", "-A", selector, "-o", "json"))["items"]
+    for item in found:
+        _scale(item["metadata"], 0)
+    try:
+        yield
+    finally:
+        for item in found:
+            _scale(item["metadata"], item["spec"]["replicas"])
+
+
+def _scale(meta: dict[str, str], replicas: int) -> None:
+    kubectl(
+        "scale", f"deployment/{meta['name']}", "-n", meta["namespace"], f"--replicas={replicas}"
+    )
+    if not replicas:
+        kubectl(
+            "wait", "--for=delete", "pod", "-n", meta["namespace"],
+            "-lapp.kubernetes.io/name=adaf-report-scheduler", "--timeout=120s",
+        )  # fmt: skip
+
+
+@contextmanager
+def operator(watched: str) -> Iterator[subprocess.Popen[bytes]]:
+    """An operator of this tree, for one namespace; its log is shown where it fails."""
+    config = {
+        "runner": {"image": "localhost/none:bench"},
+        "watchNamespaces": [watched],
+        "healthPort": 0,
+        "metricsPort": METRICS_PORT,
+    }
+    with tempfile.TemporaryDirectory() as directory:
+        file, log = Path(directory) / "config.yaml", Path(directory) / "log"
+        file.write_text(json.dumps(config))
+        program = shutil.which("report-scheduler") or str(ROOT / ".venv/bin/report-scheduler")
+        with log.open("wb") as stream:
+            process = subprocess.Popen(
+                [program, "run", "--config", str(file)],
+                env=os.environ | {"POD_NAMESPACE": watched},
+                stdout=stream,
+                stderr=stream,
+            )
+        try:
+            wait_until(lambda: '"leading"' in log.read_text() or process.poll() is not None)
+            if process.poll() is not None:
+                sys.exit(log.read_text())
+            yield process
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def wait_until(holds: object, seconds: float = 600.0) -> None:
+    """Poll a condition; ends the program where it does not come to hold."""
+    deadline = time.monotonic() + seconds
+    while not holds():  # type: ignore[operator]
+        if time.monotonic() > deadline:
+            sys.exit("the condition did not come to hold")
+        time.sleep(0.2)
+
+
+def writes() -> int:
+    """Requests by which the operator changed something so far, the Lease's left out."""
+    with urlopen(f"http://127.0.0.1:{METRICS_PORT}/metrics") as answer:
+        lines = answer.read().decode().splitlines()
+    prefix = "report_scheduler_api_writes_total"
+    return sum(int(float(line.split()[-1])) for line in lines if line.startswith(prefix))
+
+
+def memory_mb(process: subprocess.Popen[bytes]) -> tuple[float, float]:
+    """Resident memory now and at its highest."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    found = {line.split(":")[0]: line.split()[1] for line in status.splitlines() if "kB" in line}
+    return int(found["VmRSS"]) / 1024, int(found["VmHWM"]) / 1024
+
+
+def main() -> int:
+    """Print the comparison; exit code 1 where a limit is passed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--quiet-seconds", type=float, default=60.0)
+    args = parser.parse_args()
+    with nobody_else():
+        with namespace("bench-baseline") as name:
+            alone = create(name, args.count)
+        with namespace("bench-operator") as name, operator(name) as process:
+            start = time.monotonic()
+            posted = create(name, args.count)
+            wait_until(lambda: ready(name) == args.count)
+            took = time.monotonic() - start
+            before = writes()
+            time.sleep(args.quiet_seconds)
+            quiet = writes() - before
+            resident, highest = memory_mb(process)
+    ratio = took / alone
+    print(f"kubectl create alone      {args.count} in {alone:6.2f} s   baseline")
+    print(f"kubectl create beside it  {args.count} in {posted:6.2f} s")
+    print(
+        f"all Ready                 {args.count} in {took:6.2f} s   "
+        f"ratio {ratio:.2f} (limit {RATIO_LIMIT})"
+    )
+    print(f"writes in {args.quiet_seconds:.0f} s of rest  {quiet} (limit 0)")
+    print(
+        f"memory                    {resident:.0f} MB, at most {highest:.0f} MB "
+        f"(limit {MEMORY_LIMIT_MB})"
+    )
+    return int(ratio > RATIO_LIMIT or quiet > 0 or resident > MEMORY_LIMIT_MB)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
