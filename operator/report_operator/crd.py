@@ -1,12 +1,13 @@
-"""Writes the CRD from the typed models: `python -m report_operator.crd --write | --check`.
+"""Writes the CRD and the field reference: `python -m report_operator.crd --write | --check`.
 
-The models are the one place where a field is declared; this only translates pydantic's JSON
+The typed models are the one place where a field is declared; this only translates pydantic's JSON
 schema into the structural schema that the API server takes.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,11 @@ from report_operator.api.v1alpha1 import resource
 from report_operator.api.v1alpha1.spec import ReportScheduleSpec
 from report_operator.api.v1alpha1.status import ReportScheduleStatus
 from report_operator.domain.cron import schema_pattern
+from report_operator.reference import render_reference
 from report_runner.contract.model import Model
 from report_runner.contract.rules import VALIDATIONS, quoted
 
+REFERENCE = Path("docs") / "reference.md"
 TARGET = Path("crds") / f"{resource.GROUP}_{resource.PLURAL}.yaml"
 
 SCHEDULE_MESSAGE = (
@@ -67,7 +70,7 @@ COLUMNS = (
     ("Type", "string", ".spec.reportType", True),
     ("Tier", "string", ".spec.tier", True),
     ("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason', True),
-    ("Failure", "string", '.status.conditions[?(@.type=="Failing")].reason', True),
+    ("Last Run", "string", '.status.conditions[?(@.type=="Failing")].reason', True),
     ("Failures", "integer", ".status.consecutiveFailures", True),
     ("Delay", "string", ".status.delay.stage", True),
     ("Queued", "integer", ".status.queued", True),
@@ -171,6 +174,11 @@ def _translate(node: dict[str, Any], definitions: dict[str, Any], defaults: bool
         if key not in KEPT and not key.startswith("x-kubernetes-"):
             raise ValueError(f"{key}: no keyword of a structural schema that is known here: {node}")
         out[key] = _translate(value, definitions, defaults) if key == "items" else value
+    preset = out.get("default")
+    if preset is not None and "description" in out and not isinstance(preset, dict):
+        # kubectl explain does not show defaults.
+        shown = preset if isinstance(preset, str) else json.dumps(preset)
+        out["description"] += f" Default: {shown}."
     if "properties" in node:
         out["properties"] = {
             name: _translate(child, definitions, defaults)
@@ -207,20 +215,31 @@ def render() -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Write the file, or say whether it is up to date."""
+    """Write the files, or say whether they are up to date."""
     parser = argparse.ArgumentParser(prog="report_operator.crd")
     group = parser.add_mutually_exclusive_group(required=True)
-    group.add_argument("--write", action="store_true", help="write the file")
-    group.add_argument("--check", action="store_true", help="fail where the file is not the same")
+    group.add_argument("--write", action="store_true", help="write the files")
+    group.add_argument("--check", action="store_true", help="fail where a file is not the same")
     args = parser.parse_args(argv)
-    text = render()
+    texts = {TARGET: render(), REFERENCE: render_reference(_schema())}
     if args.write:
-        TARGET.write_text(text)
+        for path, text in texts.items():
+            path.write_text(text)
         return 0
-    if not TARGET.exists() or TARGET.read_text() != text:
-        print(f"{TARGET} differs from the models: run --write", file=sys.stderr)
-        return 1
-    return 0
+    stale = [str(path) for path, text in texts.items() if _content(path) != text]
+    for name in stale:
+        print(f"{name} differs from the models: run --write", file=sys.stderr)
+    return 1 if stale else 0
+
+
+def _content(path: Path) -> str | None:
+    return path.read_text() if path.exists() else None
+
+
+def _schema() -> dict[str, Any]:
+    version: dict[str, Any] = custom_resource_definition()["spec"]["versions"][0]
+    schema: dict[str, Any] = version["schema"]["openAPIV3Schema"]
+    return schema
 
 
 if __name__ == "__main__":

@@ -106,32 +106,40 @@ class ReportScheduleSpec(Model):
     report_type: Identifier = Field(
         description="Kind of report, e.g. executive_dashboard; the admin API calls it type."
     )
-    tier: Tier = Field(default=Tier.STANDARD, description="critical, standard or bulk.")
+    tier: Tier = Field(
+        default=Tier.STANDARD,
+        description="How much depends on it: the severity of its alerts, and a group to backfill.",
+    )
     schedule: Annotated[str, StringConstraints(max_length=256)] = Field(
-        description='When, as in a CronJob: five fields such as "0 6 * * 1-5", or @daily.'
+        description="When, as in a CronJob: minute, hour, day of month, month and weekday, such as "
+        '"0 6 * * 1-5", or one of @hourly, @daily, @weekly, @monthly, @yearly, @every 1h.'
     )
     time_zone: Annotated[str, StringConstraints(max_length=64)] = Field(
-        default="Etc/UTC", description="IANA name of the zone that the schedule is in."
+        default="Etc/UTC", description="IANA name of the schedule's zone, e.g. Europe/Madrid."
     )
-    suspend: Boolean = Field(default=False, description="True: no new runs.")
+    suspend: Boolean = Field(default=False, description="true: no new runs are started.")
     priority: Priority = Field(default=Priority.NORMAL, description="Order in the queue.")
     late_after: LateDuration = Field(
-        default="30m", description="A slot without a delivered report after this time is delayed."
+        default="30m", description="A slot whose report is not delivered by then is delayed."
     )
     missed_runs: MissedRuns = Field(
         default_factory=MissedRuns, description="What to do with missed slots."
     )
     concurrency_policy: ConcurrencyPolicy = Field(
         default=ConcurrencyPolicy.FORBID,
-        description="When the last run still goes: Allow both, Forbid or Replace.",
+        description="When the run before still goes: Allow both, Forbid the new one, or Replace "
+        "the old one.",
     )
     timeout: AttemptDuration = Field(default="20m", description="One attempt may take this long.")
-    retry: Retry = Field(default_factory=Retry, description="Further attempts.")
-    report: Report = Field(description="What is in it.")
-    delivery: Delivery = Field(default_factory=Delivery, description="Where it goes.")
+    retry: Retry = Field(default_factory=Retry, description="What to do after a failed attempt.")
+    report: Report = Field(description="What is in the report, and how it looks.")
+    delivery: Delivery = Field(
+        default_factory=Delivery, description="Where the finished report goes."
+    )
     output: Output = Field(default_factory=Output, description="Files on the report volume.")
     resources: ResourceRequirements | None = Field(
-        default=None, description="Of the run's pod; the operator has defaults."
+        default=None,
+        description="CPU, memory and scratch space of the run's pod; left out, the operator's.",
     )
     node_selector: NodeSelector = Field(
         default_factory=dict,
