@@ -1,0 +1,331 @@
+"""The status from the facts: conditions, delay, and silence while nothing changes."""
+
+from datetime import date, datetime, timedelta
+
+import pytest
+from factories import (
+    MINUTE,
+    SLOT,
+    active_run,
+    finished_run,
+    fresh_status,
+    make_entry,
+    make_facts,
+    make_plan,
+    make_run,
+)
+
+from report_operator.api.v1alpha1.conditions import ConditionType, ReadyReason
+from report_operator.api.v1alpha1.resource import parse_status
+from report_operator.api.v1alpha1.status import (
+    Condition,
+    DelayStage,
+    Health,
+    LastFailure,
+    ReportScheduleStatus,
+)
+from report_operator.domain.failure import Blockage, Cause
+from report_operator.domain.outcomes import Ledger
+from report_operator.domain.status import Facts, Problem, judge
+from report_operator.domain.transitions import transitions
+from report_runner.contract.reasons import Reason
+
+DAY = timedelta(days=1)
+QUIET = SLOT - 30 * MINUTE  # before the first slot
+BLOCKED = Blockage(
+    Cause(Reason.CONFIGURATION_ERROR, "Secret report-db does not exist"), "report-db"
+)
+FULL = Blockage(Cause(Reason.RESOURCE_EXHAUSTED, "no node takes the pod"))
+
+
+def condition(status: ReportScheduleStatus, kind: ConditionType) -> Condition:
+    return next(found for found in status.conditions if found.type is kind)
+
+
+def ledger(*entries) -> Ledger:
+    return Ledger(entries, {})
+
+
+def status_of(now: datetime, previous: ReportScheduleStatus | None = None, **changes):
+    return judge(previous or fresh_status(), make_facts(**changes), now).status
+
+
+OK, BAD = make_entry("ok"), make_entry("bad", Reason.DATABASE_UNAVAILABLE)
+PENDING = active_run()
+
+# name: now and facts, one for each situation that a schedule may be in
+SITUATIONS: dict[str, tuple[datetime, Facts]] = {
+    "new": (QUIET, make_facts()),
+    "no CronJob yet": (QUIET, make_facts(plan=None, cronjob=None, definition=None)),
+    "refused": (
+        QUIET,
+        make_facts(problem=Problem(ReadyReason.INVALID_SCHEDULE, "spec.schedule: no")),
+    ),
+    "due": (SLOT + 29 * MINUTE, make_facts()),
+    "never created": (SLOT + 31 * MINUTE, make_facts()),
+    "queued": (SLOT + 40 * MINUTE, make_facts(runs=(make_run(),))),
+    "pending": (
+        SLOT + 47 * MINUTE + timedelta(microseconds=1),
+        make_facts(runs=(PENDING,), blockage=FULL, blocked_run=PENDING),
+    ),
+    "secret missing": (
+        SLOT + MINUTE,
+        make_facts(runs=(PENDING,), blockage=BLOCKED, blocked_run=PENDING),
+    ),
+    "retrying": (SLOT + 40 * MINUTE, make_facts(runs=(active_run(failed_pods=2),))),
+    "succeeded": (SLOT + 6 * MINUTE, make_facts(runs=(finished_run("ok"),), ledger=ledger(OK))),
+    "failed": (
+        SLOT + 6 * MINUTE,
+        make_facts(
+            runs=(finished_run("bad", succeeded=False),),
+            ledger=Ledger((BAD,), {"DatabaseUnavailable": 1}),
+            handled_through=SLOT,
+        ),
+    ),
+    "suspended": (SLOT + DAY, make_facts(plan=make_plan(suspended=True))),
+}
+situations = pytest.mark.parametrize("name", SITUATIONS)
+
+
+@situations
+def test_status_is_still_while_the_facts_are(name: str) -> None:
+    """No write and no event, however often it is judged, and whatever the fraction of a second."""
+    now, facts = SITUATIONS[name]
+    first = judge(fresh_status(), facts, now)
+    again = judge(first.status, facts, now + timedelta(milliseconds=700))
+    assert again.status == first.status
+    assert transitions(first.status, again.status) == []
+    if first.check_at is not None:
+        assert first.check_at > now
+        later = judge(first.status, facts, first.check_at - timedelta(milliseconds=1))
+        assert later.status == first.status
+
+
+@situations
+def test_status_comes_back_from_the_api_server_as_it_was(name: str) -> None:
+    now, facts = SITUATIONS[name]
+    status = judge(fresh_status(), facts, now).status
+    assert parse_status({"status": status.to_wire()}) == status
+
+
+def test_status_that_cannot_be_read_counts_as_none() -> None:
+    assert parse_status({"status": {"active": "many"}}) == fresh_status()
+    assert parse_status({}) == fresh_status()
+    assert parse_status({"status": {"active": 2, "ofANewerVersion": True}}).active == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "health", "ready", "delayed", "failing"),
+    [
+        ("new", "Healthy", "Ready", None, None),
+        ("no CronJob yet", "Healthy", "Ready", None, None),
+        ("refused", "Healthy", "InvalidSchedule", None, None),
+        ("due", "Healthy", "Ready", None, None),
+        ("never created", "Delayed", "Ready", "NotCreated", None),
+        ("queued", "Delayed", "Ready", "Queued", None),
+        ("pending", "Delayed", "Ready", "Pending", None),
+        ("secret missing", "Healthy", "SecretNotFound", None, None),
+        ("retrying", "Delayed", "Ready", "Retrying", None),
+        ("succeeded", "Healthy", "Ready", None, None),
+        ("failed", "Failing", "Ready", None, "DatabaseUnavailable"),
+        ("suspended", "Healthy", "Ready", None, None),
+    ],
+)
+def test_conditions(name, health, ready, delayed, failing) -> None:
+    now, facts = SITUATIONS[name]
+    status = judge(fresh_status(), facts, now).status
+    assert status.health == health
+    assert [c.type for c in status.conditions] == list(ConditionType)
+    found = {c.type.value: (c.status, c.reason) for c in status.conditions}
+    assert found["Ready"] == ("True" if ready == "Ready" else "False", ready)
+    assert found["Delayed"] == (("True", delayed) if delayed else ("False", "OnTime"))
+    assert found["Failing"][0] == ("True" if failing else "False")
+    if failing:
+        assert found["Failing"][1] == failing
+    assert {c.observed_generation for c in status.conditions} == {3}
+    assert status.observed_generation == 3
+
+
+def test_failing_outweighs_late() -> None:
+    now = SLOT + DAY + 31 * MINUTE
+    status = status_of(now, ledger=ledger(BAD))
+    assert status.health is Health.FAILING
+    assert condition(status, ConditionType.DELAYED).status == "True"
+    assert status.delay is not None
+
+
+def test_messages_say_what_is_stuck_and_why() -> None:
+    def told(name: str) -> str:
+        now, facts = SITUATIONS[name]
+        return condition(judge(fresh_status(), facts, now).status, ConditionType.DELAYED).message
+
+    assert "2026-11-24T05:00:00Z" in told("never created")
+    assert "no Job was created" in told("never created")
+    assert "Job daily-29732460 waits for admission" in told("queued")
+    assert "ResourceExhausted: no node takes the pod" in told("pending")
+    assert "after 2 failed" in told("retrying")
+
+
+def test_blockage_of_another_run_is_not_blamed() -> None:
+    status = status_of(
+        SLOT + 40 * MINUTE,
+        runs=(make_run(), active_run(uid="other", manual=True)),
+        blockage=FULL,
+        blocked_run=active_run(uid="other"),
+    )
+    assert "no node" not in condition(status, ConditionType.DELAYED).message
+
+
+@pytest.mark.parametrize(
+    ("minutes", "seconds"),
+    [(29, None), (30, 1800), (34, 1800), (35, 2100), (61, 3600)],
+)
+def test_delay_grows_in_steps_of_five_minutes(minutes: int, seconds: int | None) -> None:
+    delay = status_of(SLOT + minutes * MINUTE).delay
+    assert (delay.seconds if delay else None) == seconds
+    if delay:
+        assert (delay.since, delay.slot, delay.stage) == (
+            SLOT + 30 * MINUTE,
+            SLOT,
+            DelayStage.NOT_CREATED,
+        )
+        assert delay.job is None
+
+
+def test_delay_names_the_job() -> None:
+    delay = status_of(SLOT + 31 * MINUTE, runs=(make_run(),)).delay
+    assert delay is not None
+    assert delay.job == "daily-29732460"
+
+
+@pytest.mark.parametrize(
+    ("now", "changes", "expected"),
+    [
+        (QUIET, {}, SLOT),  # the next slot
+        (SLOT + MINUTE, {"runs": (make_run(),)}, SLOT + 30 * MINUTE),  # becomes late
+        (SLOT + 31 * MINUTE, {"runs": (make_run(),)}, SLOT + 35 * MINUTE),  # the delay's next step
+        (SLOT + MINUTE, {}, SLOT + 6 * MINUTE),  # a Job that nobody made is looked for
+        (QUIET, {"plan": None}, None),
+        (QUIET, {"plan": make_plan(suspended=True)}, None),
+    ],
+)
+def test_when_the_clock_alone_changes_something(now, changes, expected) -> None:
+    assert judge(fresh_status(), make_facts(**changes), now).check_at == expected
+
+
+def test_transition_times_change_with_the_status_only() -> None:
+    late = SLOT + 31 * MINUTE
+    before = status_of(QUIET)
+    queued = status_of(late, before, runs=(make_run(),))
+    pending = status_of(late + 5 * MINUTE, queued, runs=(PENDING,))
+    times = [
+        condition(status, ConditionType.DELAYED).last_transition_time
+        for status in (before, queued, pending)
+    ]
+    assert times == [QUIET, late, late]
+    assert condition(pending, ConditionType.DELAYED).reason == "Pending"
+    assert condition(pending, ConditionType.READY).last_transition_time == QUIET
+
+
+def test_successive_outcomes() -> None:
+    first = status_of(SLOT + 6 * MINUTE, ledger=ledger(OK))
+    assert first.last_success_time == OK.finished_at
+    assert first.last_failure is None
+    assert first.consecutive_failures == 0
+
+    bad = make_entry("bad", Reason.TIMEOUT, slot=SLOT + DAY, finished_at=SLOT + DAY)
+    bad = bad.model_copy(update={"report_date": date(2026, 11, 25)})
+    worse = make_entry("worse", Reason.NODE_LOST, slot=SLOT + 2 * DAY, finished_at=SLOT + 2 * DAY)
+    now = SLOT + 2 * DAY + MINUTE
+    failing = status_of(now, first, ledger=ledger(OK, bad, worse))
+    assert failing.consecutive_failures == 2
+    assert failing.last_failure == LastFailure(
+        time=worse.finished_at,
+        reason=Reason.NODE_LOST,
+        message=worse.message,
+        job=worse.job,
+        slot=worse.slot,
+    )
+    assert failing.last_success_time == OK.finished_at
+    assert status_of(now, failing, ledger=ledger(OK, bad, worse)) == failing
+
+    # Older entries leave the list; what they said stays.
+    still = status_of(now, failing, ledger=ledger(worse))
+    assert (still.consecutive_failures, still.last_success_time) == (2, OK.finished_at)
+
+    well = make_entry("well", slot=SLOT + 3 * DAY, finished_at=SLOT + 3 * DAY)
+    healed = status_of(SLOT + 3 * DAY + MINUTE, still, ledger=ledger(worse, well))
+    assert healed.health is Health.HEALTHY
+    assert healed.consecutive_failures == 0
+    assert healed.last_failure == failing.last_failure
+    only = status_of(SLOT + 3 * DAY + MINUTE, healed, ledger=ledger(well))
+    assert only.last_failure == failing.last_failure
+
+
+def test_last_failure_carries_the_report_date() -> None:
+    entry = BAD.model_copy(update={"report_date": date(2026, 11, 24)})
+    last = status_of(SLOT + 6 * MINUTE, ledger=ledger(entry)).last_failure
+    assert last is not None
+    assert last.report_date == date(2026, 11, 24)
+
+
+def test_health_and_count_agree_on_runs_that_ended_in_the_same_second() -> None:
+    status = status_of(SLOT + 6 * MINUTE, ledger=ledger(OK, BAD))
+    assert (status.consecutive_failures > 0) == (status.health is Health.FAILING)
+
+
+def test_manual_success_stands_in_for_a_missed_slot() -> None:
+    by_hand = {"manual": True, "slot": SLOT + 60 * MINUTE, "finished_at": SLOT + 65 * MINUTE}
+    now = SLOT + 70 * MINUTE
+    assert status_of(now, ledger=ledger(make_entry("m", **by_hand))).health is Health.HEALTHY
+    failed = status_of(now, ledger=ledger(make_entry("m", Reason.TIMEOUT, **by_hand)))
+    assert condition(failed, ConditionType.DELAYED).status == "True"
+
+
+def test_last_schedule_time_is_of_slots_alone_and_never_goes_back() -> None:
+    runs = (finished_run(slot=SLOT), make_run(uid="m", manual=True, slot=SLOT + 60 * MINUTE))
+    now = SLOT + 61 * MINUTE
+    first = status_of(now, runs=runs, ledger=ledger(make_entry("job-1")))
+    assert first.last_schedule_time == SLOT
+    # The Job and its outcome are long gone; its slot is not owed again.
+    later = status_of(SLOT + 10 * 60 * MINUTE, first)
+    assert later.last_schedule_time == SLOT
+    assert later.health is Health.HEALTHY
+
+
+@pytest.mark.parametrize(
+    ("now", "changes", "upcoming", "next_due"),
+    [
+        (QUIET, {}, SLOT, SLOT),
+        (SLOT + MINUTE, {"runs": (make_run(),)}, SLOT + DAY, SLOT),
+        (SLOT + MINUTE, {}, SLOT + DAY, SLOT),
+        (SLOT + MINUTE, {"runs": (finished_run(),)}, SLOT + DAY, SLOT + DAY),
+        (QUIET, {"plan": make_plan(suspended=True)}, None, None),
+        (QUIET, {"plan": None}, None, None),
+    ],
+)
+def test_next_slot_and_next_due(now, changes, upcoming, next_due) -> None:
+    verdict = judge(fresh_status(), make_facts(**changes), now)
+    assert verdict.status.next_schedule_time == upcoming
+    assert verdict.next_due == next_due
+
+
+def test_counts_and_names() -> None:
+    runs = (
+        make_run(uid="a"),
+        make_run(uid="b"),
+        active_run(uid="c"),
+        finished_run("d"),
+        active_run(uid="e", manual=True),
+    )
+    status = status_of(SLOT, runs=runs, ledger=Ledger((OK,), {"Succeeded": 41}))
+    assert (status.queued, status.active) == (2, 2)
+    assert (status.cron_job, status.definition) == ("daily", "daily-0123456789")
+    assert status.run_counts == {"Succeeded": 41}
+    assert status.recent_runs == [OK]
+    assert status.schedule_since == SLOT - 60 * MINUTE
+
+
+def test_start_of_counting_is_remembered_while_there_is_no_cronjob() -> None:
+    first = status_of(QUIET)
+    assert status_of(QUIET, first, plan=None).schedule_since == SLOT - 60 * MINUTE

@@ -1,0 +1,88 @@
+"""Runs that would hang for ever are ended with a reason; others are left alone."""
+
+from datetime import timedelta
+
+import pytest
+from factories import MINUTE, SLOT, active_run, finished_run, make_pod, make_run
+
+from report_operator.domain.failure import Blockage, Cause
+from report_operator.domain.verdicts import overdue
+from report_runner.contract.reasons import Reason
+
+STARTUP, QUEUE = timedelta(minutes=10), timedelta(hours=24)
+FULL = Blockage(Cause(Reason.IMAGE_UNAVAILABLE, "image runner:1: ErrImagePull"))
+WAITING = make_pod(phase="Pending", exit_code=None, started_at=None, finished_at=None)
+SECOND = timedelta(seconds=1)
+
+
+def verdict(run, pods=(), blockage=None, after=timedelta(0)):
+    found = overdue(run, pods, blockage, STARTUP, QUEUE, SLOT + after)
+    return found and found.cause
+
+
+NOTHING_YET = active_run(active_pods=0)
+
+
+@pytest.mark.parametrize(
+    ("run", "pods", "after"),
+    [
+        (make_run(), (), QUEUE - SECOND),
+        (make_run(deleting=True), (), 2 * QUEUE),
+        (make_run(forced_reason="QueueTimeout"), (), 2 * QUEUE),
+        (finished_run(), (), 2 * QUEUE),
+        (NOTHING_YET, (), STARTUP - SECOND),
+        (active_run(active_pods=0, admitted_at=None), (), STARTUP),
+        (active_run(), (WAITING,), STARTUP - SECOND),
+        (active_run(ready_pods=1), (make_pod(phase="Running", exit_code=None),), 2 * QUEUE),
+        # a new attempt's pod has its own time
+        (
+            active_run(failed_pods=1),
+            (make_pod(), make_pod(phase="Pending", created_at=SLOT + STARTUP)),
+            STARTUP + 9 * MINUTE,
+        ),
+        # between two attempts
+        (active_run(failed_pods=1, active_pods=0), (make_pod(),), STARTUP + MINUTE),
+    ],
+)
+def test_run_that_may_go_on(run, pods, after) -> None:
+    assert verdict(run, pods, FULL, after) is None
+
+
+def test_queue_timeout() -> None:
+    cause = verdict(make_run(), after=QUEUE)
+    assert cause.reason is Reason.QUEUE_TIMEOUT
+    assert "waited 1440 min for admission" in cause.message
+
+
+@pytest.mark.parametrize(
+    ("run", "pods"),
+    [
+        (NOTHING_YET, ()),
+        (active_run(), (WAITING,)),
+        (active_run(failed_pods=1), (make_pod(created_at=SLOT - MINUTE), WAITING)),
+    ],
+)
+def test_pod_that_does_not_start(run, pods) -> None:
+    cause = verdict(run, pods, FULL, STARTUP)
+    assert cause.reason is Reason.IMAGE_UNAVAILABLE
+    assert cause.message == "could not start within 10 min: image runner:1: ErrImagePull"
+    assert verdict(run, pods, None, STARTUP).reason is Reason.INTERNAL_ERROR
+
+
+def test_pod_that_runs_is_not_ended_although_the_job_says_so_later() -> None:
+    """The Job's count of ready pods lags behind the pod itself."""
+    started = make_pod(phase="Running", exit_code=None, finished_at=None)
+    assert verdict(active_run(), (started,), None, STARTUP + SECOND) is None
+
+
+def test_pods_that_are_not_known_yet_are_not_held_against_the_run() -> None:
+    """After a restart Jobs may be heard of before their pods."""
+    assert verdict(active_run(active_pods=1), (), None, STARTUP + MINUTE) is None
+
+
+def test_next_attempt_that_never_gets_a_pod_is_ended() -> None:
+    """Between attempts the Job controller waits ten minutes at most; a quota may last for ever."""
+    run = active_run(failed_pods=1, active_pods=0)
+    cause = verdict(run, (make_pod(),), FULL, timedelta(hours=2))
+    assert cause is not None
+    assert cause.reason is Reason.IMAGE_UNAVAILABLE
