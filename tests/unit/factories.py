@@ -46,7 +46,7 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Body:
 def make_run(**changes: Any) -> Run:
     """A run that waits for admission."""
     values: Body = {
-        "name": "daily-29732460",
+        "name": "daily-29924940",
         "uid": "job-1",
         "resource_version": "100",
         "namespace": "reports",
@@ -87,7 +87,7 @@ def finished_run(uid: str = "job-1", *, succeeded: bool = True, **changes: Any) 
 def make_pod(**changes: Any) -> Pod:
     """A pod that failed, without a word about why."""
     values: Body = {
-        "name": "daily-29732460-abcde",
+        "name": "daily-29924940-abcde",
         "created_at": SLOT,
         "phase": "Failed",
         "started_at": SLOT + timedelta(seconds=3),
@@ -212,7 +212,7 @@ _JOB: Body = {
     "apiVersion": "batch/v1",
     "kind": "Job",
     "metadata": {
-        "name": "daily-29732460",
+        "name": "daily-29924940",
         "namespace": "reports",
         "uid": "job-1",
         "resourceVersion": "100",
@@ -286,7 +286,7 @@ _POD: Body = {
     "apiVersion": "v1",
     "kind": "Pod",
     "metadata": {
-        "name": "daily-29732460-abcde",
+        "name": "daily-29924940-abcde",
         "namespace": "reports",
         "uid": "pod-1",
         "resourceVersion": "200",
@@ -294,7 +294,7 @@ _POD: Body = {
         "labels": {
             **_LABELS,
             "batch.kubernetes.io/controller-uid": "job-1",
-            "batch.kubernetes.io/job-name": "daily-29732460",
+            "batch.kubernetes.io/job-name": "daily-29924940",
         },
     },
     "spec": {

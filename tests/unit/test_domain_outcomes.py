@@ -92,7 +92,7 @@ def test_clocks_that_disagree_give_no_negative_time() -> None:
 
 
 def test_unfinished_run_has_no_outcome() -> None:
-    with pytest.raises(ValueError, match="daily-29732460 is not finished"):
+    with pytest.raises(ValueError, match="daily-29924940 is not finished"):
         record_finished(active_run(), [])
 
 

@@ -31,7 +31,7 @@ def test_waiting_job() -> None:
     run = observe_job(job())
     assert (run.namespace, run.name, run.uid, run.schedule) == (
         "reports",
-        "daily-29732460",
+        "daily-29924940",
         "job-1",
         "daily",
     )

@@ -161,7 +161,7 @@ def test_messages_say_what_is_stuck_and_why() -> None:
 
     assert "2026-11-24T05:00:00Z" in told("never created")
     assert "no Job was created" in told("never created")
-    assert "Job daily-29732460 waits for admission" in told("queued")
+    assert "Job daily-29924940 waits for admission" in told("queued")
     assert "ResourceExhausted: no node takes the pod" in told("pending")
     assert "after 2 failed" in told("retrying")
 
@@ -195,7 +195,7 @@ def test_delay_grows_in_steps_of_five_minutes(minutes: int, seconds: int | None)
 def test_delay_names_the_job() -> None:
     delay = status_of(SLOT + 31 * MINUTE, runs=(make_run(),)).delay
     assert delay is not None
-    assert delay.job == "daily-29732460"
+    assert delay.job == "daily-29924940"
 
 
 @pytest.mark.parametrize(

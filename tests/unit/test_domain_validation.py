@@ -1,0 +1,112 @@
+"""What the schema cannot tell: the message names the field and the remedy."""
+
+import pytest
+from factories import make_schedule
+
+from report_operator.api.v1alpha1.conditions import ReadyReason
+from report_operator.domain.validation import check_schedule, check_secrets, check_template
+from report_runner.contract.definition import ConfigMapKeyReference
+
+REFERENCE = ConfigMapKeyReference(name="pages", key="daily.j2")
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason", "words"),
+    [
+        (
+            {"schedule": "61 6 * * *"},
+            ReadyReason.INVALID_SCHEDULE,
+            ("spec.schedule: minute field", "61"),
+        ),
+        ({"schedule": "0 6 * *"}, ReadyReason.INVALID_SCHEDULE, ("spec.schedule: ", "five fields")),
+        ({"schedule": "CRON_TZ=UTC 0 6 * * *"}, ReadyReason.INVALID_SCHEDULE, ("timeZone",)),
+        (
+            {"timeZone": "Europe/Madird"},
+            ReadyReason.INVALID_TIME_ZONE,
+            ("spec.timeZone: ", "did you mean Europe/Madrid?"),
+        ),
+        ({"timeZone": "europe/madrid"}, ReadyReason.INVALID_TIME_ZONE, ("is Europe/Madrid",)),
+        ({"timeZone": "Local"}, ReadyReason.INVALID_TIME_ZONE, ("spec.timeZone: ",)),
+    ],
+)
+def test_wrong_schedule(spec, reason, words) -> None:
+    problem = check_schedule(make_schedule(spec).spec)
+    assert problem is not None
+    assert problem.reason is reason
+    for word in words:
+        assert word in problem.message
+
+
+@pytest.mark.parametrize("expression", ["0 6 * * 1-5", "@every 90s", "@daily", "0 0 31 2 *"])
+def test_right_schedule(expression: str) -> None:
+    assert check_schedule(make_schedule({"schedule": expression}).spec) is None
+
+
+@pytest.mark.parametrize(
+    ("refused", "field"),
+    [
+        ("report-db", "spec.report.sources[0].postgres.connection.secretRef.name: "),
+        ("report-mail", "spec.delivery.email.smtp.secretRef.name: "),
+    ],
+)
+def test_secret_that_is_not_allowed(refused: str, field: str) -> None:
+    spec = make_schedule().spec
+    problem = check_secrets(spec, lambda name: name != refused)
+    assert problem is not None
+    assert problem.reason is ReadyReason.SECRET_NOT_ALLOWED
+    assert problem.message.startswith(field)
+    assert refused in problem.message
+    assert "allowedSecrets" in problem.message
+    assert check_secrets(spec, lambda name: True) is None
+
+
+@pytest.mark.parametrize(
+    ("config_map", "reason", "words"),
+    [
+        (None, ReadyReason.TEMPLATE_NOT_FOUND, ("configMapRef.name", "pages does not exist")),
+        ({}, ReadyReason.TEMPLATE_NOT_FOUND, ("configMapRef.key", "keys: none")),
+        (
+            {"data": {"b": "", "a": ""}, "binaryData": {"daily.j2": "AA=="}},
+            ReadyReason.TEMPLATE_NOT_FOUND,
+            ("no key daily.j2", "keys: a, b"),
+        ),
+        (
+            {"data": {"daily.j2": "x" * 300_000}},
+            ReadyReason.TEMPLATE_TOO_LARGE,
+            ("300000 bytes", "262144"),
+        ),
+        (  # bytes, not characters
+            {"data": {"daily.j2": "é" * 140_000}},
+            ReadyReason.TEMPLATE_TOO_LARGE,
+            ("280000 bytes",),
+        ),
+        (
+            {"data": {"daily.j2": "<p>\n{% if x %}\n{{ y }\n{% endif %}"}},
+            ReadyReason.TEMPLATE_INVALID,
+            ("pages/daily.j2 line 3: ",),
+        ),
+        (
+            {"data": {"daily.j2": "{% include 'other' %}"}},
+            ReadyReason.TEMPLATE_INVALID,
+            ("line 1", "include"),
+        ),
+        (
+            {"data": {"daily.j2": "\n{{ x | nosuch }}"}},
+            ReadyReason.TEMPLATE_INVALID,
+            ("line 2", "nosuch"),
+        ),
+    ],
+)
+def test_wrong_template(config_map, reason, words) -> None:
+    text, problem = check_template(REFERENCE, config_map)
+    assert text == ""
+    assert problem is not None
+    assert problem.reason is reason
+    assert problem.message.startswith("spec.report.template.configMapRef")
+    for word in words:
+        assert word in problem.message
+
+
+@pytest.mark.parametrize("text", ["", "<h1>{{ title }}</h1>\n", "x" * 262_144])
+def test_right_template(text: str) -> None:
+    assert check_template(REFERENCE, {"data": {"daily.j2": text}}) == (text, None)

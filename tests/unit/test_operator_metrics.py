@@ -1,0 +1,139 @@
+"""The metrics as Prometheus reads them."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from factories import SLOT, make_entry
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from report_operator.domain.view import ScheduleView
+from report_operator.metrics import Metrics
+from report_runner.contract.reasons import Reason
+
+LABELS = {"namespace": "reports", "reportschedule": "daily", "tier": "critical"}
+VIEW = ScheduleView(
+    namespace="reports",
+    name="daily",
+    tier="critical",
+    last_run_failed=False,
+    ready=True,
+    late_after=timedelta(minutes=30),
+    next_due=SLOT,
+    last_success=SLOT - timedelta(days=1),
+    queued=2,
+    active=1,
+    counts={"Succeeded": 40, "Timeout": 2},
+)
+PER_SCHEDULE = {
+    "last_run_failed": 0,
+    "schedule_ready": 1,
+    "next_due_timestamp_seconds": SLOT.timestamp(),
+    "late_after_seconds": 1800,
+    "last_success_timestamp_seconds": (SLOT - timedelta(days=1)).timestamp(),
+    "queued_runs": 2,
+    "active_runs": 1,
+}
+
+
+def metrics_of(views: list[ScheduleView], **writes: int) -> Metrics:
+    return Metrics(lambda: views, writes)
+
+
+def scrape(metrics: Metrics) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """Every sample of ours, by its name without the prefix and by its labels."""
+    text = generate_latest(metrics.registry).decode()
+    found = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.name.startswith("process_"):
+                continue
+            key = (
+                sample.name.removeprefix("report_scheduler_"),
+                frozenset(sample.labels.items()),
+            )
+            assert sample.name.startswith("report_scheduler_")
+            assert key not in found
+            found[key] = sample.value
+    return found
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float | None:
+    return scrape(metrics).get((name, frozenset(labels.items())))
+
+
+def test_gauges_of_a_schedule() -> None:
+    metrics = metrics_of([VIEW])
+    found = scrape(metrics)
+    for name, expected in PER_SCHEDULE.items():
+        assert found[name, frozenset(LABELS.items())] == expected, name
+    bad = metrics_of([replace(VIEW, last_run_failed=True, ready=False)])
+    assert value(bad, "last_run_failed", **LABELS) == 1
+    assert value(bad, "schedule_ready", **LABELS) == 0
+
+
+def test_runs_are_counted_by_result_and_reason_from_zero() -> None:
+    """A counter that appears with its first failure would show no increase to Prometheus."""
+    found = {
+        (dict(labels)["result"], dict(labels)["reason"]): number
+        for (name, labels), number in scrape(metrics_of([VIEW])).items()
+        if name == "runs_total"
+    }
+    expected = {("Failed", reason.value): 0.0 for reason in Reason} | {("Succeeded", ""): 40.0}
+    assert found == expected | {("Failed", "Timeout"): 2.0}
+
+
+def test_instants_that_there_are_not_are_absent() -> None:
+    metrics = metrics_of([replace(VIEW, next_due=None, last_success=None)])
+    names = {name for name, _ in scrape(metrics)}
+    assert "next_due_timestamp_seconds" not in names
+    assert "last_success_timestamp_seconds" not in names
+    assert "late_after_seconds" in names
+
+
+def test_schedules_come_and_go() -> None:
+    views = [VIEW, replace(VIEW, name="weekly", queued=3)]
+    metrics = metrics_of(views)
+    assert value(metrics, "queue_depth") == 5
+    del views[0]
+    assert value(metrics, "queue_depth") == 3
+    assert value(metrics, "queued_runs", **LABELS) is None
+    views.clear()
+    assert value(metrics, "queue_depth") == 0
+
+
+def test_stages_of_finished_runs() -> None:
+    metrics = metrics_of([])
+    entry = make_entry(queued_seconds=0, pending_seconds=4, run_seconds=240)
+    metrics.run_recorded("reports", "daily", "critical", entry)
+    metrics.run_recorded("reports", "daily", "critical", make_entry(queued_seconds=30))
+
+    def stage(suffix: str, stage: str, **more: str) -> float | None:
+        return value(metrics, f"run_stage_seconds_{suffix}", stage=stage, **LABELS, **more)
+
+    assert [stage("count", name) for name in ("queued", "pending", "running")] == [2, 1, 1]
+    assert [stage("sum", name) for name in ("queued", "pending", "running")] == [30, 4, 240]
+    assert stage("bucket", "running", le="60.0") == 0
+    assert stage("bucket", "running", le="300.0") == 1
+
+
+def test_operator_itself() -> None:
+    metrics = metrics_of([])
+    metrics.reconciled(SLOT)
+    metrics.resynced(SLOT, up=True)
+    assert value(metrics, "dependency_up", dependency="kubernetes") == 1
+    later = SLOT + timedelta(minutes=2)
+    metrics.resynced(later, up=False)
+    assert value(metrics, "dependency_up", dependency="kubernetes") == 0
+    assert value(metrics, "last_resync_timestamp_seconds") == SLOT.timestamp()
+    assert value(metrics, "last_reconcile_timestamp_seconds") == SLOT.timestamp()
+
+
+def test_writes_to_the_api_server_by_kind() -> None:
+    """The lease is written all the time, and says nothing about schedules."""
+    found = scrape(metrics_of([], jobs=3, cronjobs=1, leases=99))
+    assert {
+        dict(labels)["resource"]: number
+        for (name, labels), number in found.items()
+        if name == "api_writes_total"
+    } == {"jobs": 3, "cronjobs": 1}
