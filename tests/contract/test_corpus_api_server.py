@@ -45,7 +45,6 @@ def test_sets_the_defaults_that_the_models_have(api_server, case):
     for kind in ("requests", "limits"):  # numbers stay numbers in the API server
         amounts = written.get("resources", {}).get(kind, {})
         amounts.update({name: str(amount) for name, amount in amounts.items()})
-    # The model knows that an attachment list was left empty on purpose; so does the object.
     assert written == wire
 
 
