@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from hypothesis import HealthCheck, settings
+
 from report_operator.api.v1alpha1.resource import ReportSchedule, parse_schedule
 from report_operator.api.v1alpha1.status import RecentRun, ReportScheduleStatus
 from report_operator.domain.cron import load_zone, parse
@@ -23,6 +25,9 @@ Body = dict[str, Any]
 SLOT = datetime(2026, 11, 24, 5, 0, tzinfo=UTC)  # 06:00 in Madrid
 UID = "5f0c6c1e-0000-4000-8000-000000000001"
 MINUTE = timedelta(minutes=1)
+
+# For hypothesis on a busy machine: what is slow there is not wrong.
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def at(text: str) -> datetime:

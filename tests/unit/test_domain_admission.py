@@ -4,7 +4,7 @@ from collections import Counter
 from itertools import permutations
 
 import pytest
-from factories import MINUTE, SLOT, active_run, finished_run, make_run
+from factories import MINUTE, PATIENT, SLOT, active_run, finished_run, make_run
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -135,6 +135,7 @@ some_limits = st.builds(
 )
 
 
+@PATIENT
 @given(crowds(), some_limits, st.randoms())
 def test_admission_keeps_every_limit_and_wastes_none(crowd, limits, random) -> None:
     result = admissible(crowd, limits)

@@ -5,7 +5,7 @@ import re
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from factories import SLOT, UID, at, job_body, make_schedule, merged
+from factories import PATIENT, SLOT, UID, at, job_body, make_schedule, merged
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -280,6 +280,7 @@ object_names = (
 )
 
 
+@PATIENT
 @given(object_names, object_names)
 def test_names_are_valid_and_distinct(one: str, other: str) -> None:
     found = {}

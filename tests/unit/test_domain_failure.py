@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from factories import MINUTE, SLOT, finished_run, make_pod, result_text
+from factories import MINUTE, PATIENT, SLOT, finished_run, make_pod, result_text
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -208,6 +208,7 @@ def test_sandbox_that_cannot_be_made_is_no_matter_of_storage() -> None:
 texts = st.text(max_size=1500) | st.integers(900, 5000).map(lambda n: "x y" * n)
 
 
+@PATIENT
 @given(texts, texts, texts, st.none() | st.integers(0, 255), st.integers(1, 4))
 def test_messages_are_short_and_of_one_line(
     said: str, reason: str, message: str, code: int | None, attempts: int

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 from factories import (
     MINUTE,
+    PATIENT,
     SLOT,
     active_run,
     at,
@@ -170,6 +171,7 @@ def test_no_catch_up_before_the_schedule_began_or_while_it_is_suspended() -> Non
     assert catch_up(make_plan("0 * * * *", suspended=True), SLOT + MINUTE) == []
 
 
+@PATIENT
 @given(
     st.integers(1, 90),
     st.integers(0, 600),

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 import pytest
 from factories import (
     MINUTE,
+    PATIENT,
     SLOT,
     active_run,
     finished_run,
@@ -183,7 +184,7 @@ def cycle(
     return ledger, prunable(list(runs.values()), ledger, keep)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(PATIENT, max_examples=60)
 @given(
     steps=st.lists(
         st.tuples(
