@@ -74,8 +74,9 @@ def cni(cluster: Cluster) -> str:
         "type": "host-local",
         "ranges": [[{"subnet": POD_SUBNET}]],
         "dataDir": str(cluster.state / "addresses"),
-        # No default route: what is not in the cluster is refused at once, not after a time-out.
-        "routes": [{"dst": to} for to in (POD_SUBNET, SERVICE_SUBNET, f"{NODE_IP}/32")],
+        # No default route: what is not in the cluster is refused at once. The way to other
+        # pods the plugin adds itself.
+        "routes": [{"dst": to} for to in (SERVICE_SUBNET, f"{NODE_IP}/32")],
     }
     return _json(
         {
