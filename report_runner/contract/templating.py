@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from jinja2 import StrictUndefined, TemplateSyntaxError
+from jinja2 import (
+    StrictUndefined,
+    TemplateAssertionError,
+    TemplateSyntaxError,
+    nodes,
+    pass_context,
+)
+from jinja2.exceptions import SecurityError
+from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from report_runner.contract.filters import FILTERS, NOTHING
+
 TEMPLATE_LIMIT = 256 * 1024  # bytes of one template
+TEXT_LIMIT = 16 * 1024 * 1024  # characters that one operation may make
+POWER_LIMIT = 4096  # bits that a power may have
+
+NO_FILES = "include, import and extends have no files to read from; put all into one template"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,20 +37,97 @@ class TemplateProblem:
         return f"line {self.line}: {self.message}"
 
 
-def template_environment() -> ImmutableSandboxedEnvironment:
-    """A sandbox: no attribute of Python's inside is reachable, an undefined name is an error."""
-    return ImmutableSandboxedEnvironment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+class TooLargeError(SecurityError):
+    """An operation of a template would make something far too large."""
+
+
+def _check_binop(operator: str, left: Any, right: Any) -> None:
+    if operator == "**":
+        whole = isinstance(left, int) and isinstance(right, int)
+        if whole and abs(right) * max(left.bit_length(), 1) > POWER_LIMIT:
+            raise TooLargeError("the power is too large")
+    elif operator == "*":
+        for sized, times in ((left, right), (right, left)):
+            if (
+                isinstance(sized, str | bytes | list | tuple)
+                and isinstance(times, int)
+                and len(sized) * times > TEXT_LIMIT
+            ):
+                raise TooLargeError("the repetition is too large")
+
+
+class TemplateEnvironment(ImmutableSandboxedEnvironment):
+    """A sandbox in which one operation cannot take all of the memory either.
+
+    What many operations add up to is bounded by the process that renders.
+    """
+
+    intercepted_binops = frozenset(("*", "**"))
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        _check_binop(operator, left, right)
+        return super().call_binop(context, operator, left, right)
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        # A column may be called `items` or `values`: the row's value goes before dict's methods.
+        if isinstance(obj, Mapping) and attribute in obj:
+            return obj[attribute]
+        return super().getattr(obj, attribute)
+
+
+@pass_context
+def _finalize(_context: Context, value: Any) -> Any:
+    # Needing the context also keeps the compiler from working out constant expressions: the
+    # operator compiles templates of others, and `'a'|center(10**9)` is one.
+    return NOTHING if value is None else value
+
+
+def template_environment(autoescape: bool = True) -> TemplateEnvironment:
+    """A sandbox: no attribute of Python's inside is reachable, an undefined name is an error.
+
+    NULL is printed as an en dash; the filters of `contract.filters` are known.
+    """
+    environment = TemplateEnvironment(
+        autoescape=autoescape,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        optimized=False,
+        finalize=_finalize,
+        extensions=["jinja2.ext.do", "jinja2.ext.loopcontrols"],
     )
+    environment.filters.update(FILTERS)
+    del environment.globals["lipsum"]
+    return environment
 
 
 def compile_problem(source: str) -> TemplateProblem | None:
     """None where `source` compiles."""
+    environment = template_environment()
     try:
-        # Unknown filters and tests are found by compiling, not by parsing.
-        template_environment().from_string(source)
+        tree = environment.parse(source)
+        problem = _forbidden(tree)
+        if problem is None:
+            # Unknown filters and tests are found by compiling, not by parsing.
+            environment.compile(tree)
+    except TemplateAssertionError as error:
+        return TemplateProblem(error.lineno, error.message or "unknown filter or test")
     except TemplateSyntaxError as error:
         return TemplateProblem(error.lineno, error.message or "syntax error")
     except RecursionError:
         return TemplateProblem(1, "nested too deeply")
+    except (SyntaxError, MemoryError, ValueError, OverflowError) as error:
+        # Python's own compiler refuses what Jinja2 made: more than 20 loops in each other,
+        # a number of thousands of digits.
+        return TemplateProblem(1, f"cannot be compiled: {str(error).split('(')[0].strip()}")
+    return problem
+
+
+def _forbidden(tree: nodes.Template) -> TemplateProblem | None:
+    for reference in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)):
+        return TemplateProblem(reference.lineno, NO_FILES)
+    for modifier in tree.find_all(nodes.EvalContextModifier):
+        # This one expression is worked out while compiling.
+        if any(not isinstance(option.value, nodes.Const) for option in modifier.options):
+            return TemplateProblem(modifier.lineno, "autoescape takes true or false")
     return None

@@ -1,0 +1,194 @@
+"""What a template sees: the names in its context."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime
+from functools import cached_property
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from jinja2 import TemplateRuntimeError
+from markupsafe import Markup
+
+from report_runner.data import RenderInput, Table
+from report_runner.render.charts import ChartImage
+from report_runner.render.tables import LANDSCAPE, PORTRAIT, HtmlTable, build_table, natural_width
+
+KPIS = "kpis"
+AS_OF = "as_of"
+
+
+class Source:
+    """One named result. `rows` are records by column name; iterating gives the same."""
+
+    def __init__(self, name: str, table: Table) -> None:
+        self.name = name
+        self.columns = table.columns
+        self._table = table
+
+    @cached_property
+    def rows(self) -> tuple[Mapping[str, Any], ...]:
+        """Records by column name."""
+        return tuple(self._table.records())
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self._table.rows)
+
+    def column(self, name: str) -> list[Any]:
+        """All values of one column, e.g. `sources.positions.column("weight") | sum`."""
+        if name not in self.columns:
+            raise TemplateRuntimeError(f"source {self.name!r} has no column {name!r}")
+        index = self.columns.index(name)
+        return [row[index] for row in self._table.rows]
+
+
+def source_table(source: Source) -> Table:
+    """The rows behind a source, as they came."""
+    return source._table
+
+
+def data_date(data: RenderInput) -> date:
+    """The date that the data is of.
+
+    The parameter `data_date` where it is set, else the latest value in a column called `as_of`
+    of any source, else the report date.
+    """
+    given = data.parameters.get("data_date")
+    if isinstance(given, str):
+        try:
+            return date.fromisoformat(given[:10])
+        except ValueError:
+            pass  # not a date: the rule goes on to what the data say
+    elif isinstance(given, date):
+        return given
+    found = [
+        value.date() if isinstance(value, datetime) else value
+        for table in data.tables.values()
+        if AS_OF in table.columns
+        for row in table.rows
+        if isinstance(value := row[table.columns.index(AS_OF)], date)
+    ]
+    return max(found, default=data.report_date)
+
+
+def _select(rows: Any, columns: Sequence[str] | None) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Names and rows out of a source or a list of records, in the columns that are wanted."""
+    if isinstance(rows, Source):
+        names, found = list(rows.columns), source_table(rows).rows
+        if columns is None:
+            return names, list(found)
+        for name in columns:
+            if name not in names:
+                raise TemplateRuntimeError(f"table: source {rows.name!r} has no column {name!r}")
+        picked = [names.index(name) for name in columns]
+        return list(columns), [tuple(row[i] for i in picked) for row in found]
+    records = list(rows)
+    if not all(isinstance(record, Mapping) for record in records):
+        raise TemplateRuntimeError("table: wants a source or a list of records")
+    names = list(columns) if columns is not None else list(records[0]) if records else []
+    return names, [tuple(record.get(name) for name in names) for record in records]
+
+
+class TableMaker:
+    """The `table(...)` of templates. Leaves a placeholder and keeps the table apart."""
+
+    def __init__(self, token: str, zone: ZoneInfo, available: float) -> None:
+        self.tables: list[HtmlTable] = []
+        self._token = token
+        self._zone = zone
+        self._available = available
+
+    def __call__(
+        self,
+        rows: Any,
+        columns: Sequence[str] | None = None,
+        *,
+        caption: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        formats: Mapping[str, str] | None = None,
+        signed: Sequence[str] | None = None,
+        limit: int | None = None,
+        empty: str = "No rows.",
+    ) -> Markup:
+        """A table of a source or of records.
+
+        `columns` picks and orders, `labels` and `formats` go by column name (formats: text,
+        plain, integer, decimals:N, percent:N of a ratio, date, datetime), `signed` names the
+        columns whose gains and losses are coloured (by default those that are called so),
+        `limit` shows the first rows only.
+        """
+        names, found = _select(rows, columns)
+        self.tables.append(
+            build_table(
+                names,
+                found[:limit],
+                caption=caption,
+                labels=labels,
+                formats=formats,
+                signed=signed,
+                zone=self._zone,
+                available=self._available,
+                empty=empty,
+            )
+        )
+        return Markup(  # noqa: S704  (made of a token and a number)
+            placeholder(self._token, len(self.tables) - 1)
+        )
+
+
+def placeholder(token: str, index: int) -> str:
+    """What stands in a template's output for its table number `index`."""
+    return f'<table data-table="{token}-{index}"></table>'
+
+
+def orientation(data: RenderInput) -> str:
+    """`landscape` where a table needs clearly more than the width of an upright page."""
+    widest = max(
+        (natural_width(t.columns, t.rows) for name, t in data.tables.items() if name != KPIS),
+        default=0.0,
+    )
+    return "landscape" if widest > 1.2 * PORTRAIT else "portrait"
+
+
+def table_sources(data: RenderInput) -> list[str]:
+    """The sources that the builtin templates show as tables.
+
+    The parameter `tables` names them; without it they are those that neither are the key figures
+    nor feed a chart.
+    """
+    wanted = data.parameters.get("tables")
+    if isinstance(wanted, list):
+        return [str(name) for name in wanted]
+    drawn = {chart.source for chart in data.charts}
+    return [name for name in data.tables if name != KPIS and name not in drawn]
+
+
+def page_width(page_orientation: str) -> float:
+    """Points between the margins of the builtin page."""
+    return LANDSCAPE if page_orientation == "landscape" else PORTRAIT
+
+
+def template_context(data: RenderInput, charts: Mapping[str, ChartImage]) -> dict[str, Any]:
+    """All names but `table`."""
+    zone = ZoneInfo(data.time_zone)
+    return {
+        "title": data.title,
+        "report_type": data.report_type,
+        "report_date": data.report_date,
+        "data_date": data_date(data),
+        "slot": data.slot.astimezone(zone),
+        "time_zone": data.time_zone,
+        "generated_at": data.generated_at.astimezone(zone),
+        "run_id": data.run_id,
+        "namespace": data.namespace,
+        "name": data.name,
+        "parameters": data.parameters,
+        "sources": {name: Source(name, table) for name, table in data.tables.items()},
+        "charts": charts,
+        "orientation": orientation(data),
+        "table_sources": table_sources(data),
+    }

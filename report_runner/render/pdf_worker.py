@@ -1,0 +1,224 @@
+"""The process that makes PDF pages: requests pickled on standard input, one JSON line each out.
+
+WeasyPrint is imported here only. It runs on one document after the other, so that the memory of
+the largest piece is all that it ever needs.
+"""
+
+from __future__ import annotations
+
+import ctypes.util
+import gc
+import json
+import logging
+import os
+import pickle
+import sys
+from dataclasses import dataclass
+from typing import Any
+from xml.etree.ElementTree import Element
+
+from report_runner.render.chart_worker import end_with_parent
+from report_runner.render.split import ROW, Piece, margins_tree, piece_tree
+
+
+@dataclass(frozen=True, slots=True)
+class WholeRequest:
+    """A document at once."""
+
+    html: str
+    path: str
+    created: str  # a PDF date
+    identifier: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SkeletonRequest:
+    """What the pieces that follow are cut from."""
+
+    skeleton: Element
+
+
+@dataclass(frozen=True, slots=True)
+class PieceRequest:
+    """One piece of the skeleton's document."""
+
+    piece: Piece
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class MarginsRequest:
+    """The margins of all pages of the skeleton's document."""
+
+    pages: int
+    path: str
+
+
+Request = WholeRequest | SkeletonRequest | PieceRequest | MarginsRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Pages written. Where the piece goes on, `next_row` (table, row) begins the next page."""
+
+    pages: int = 0
+    next_row: tuple[int, int] | None = None
+    rows_per_page: int = 0  # 0 where pages differ
+    error: str = ""
+    kind: str = ""  # class of the error
+
+
+def _import_weasyprint() -> Any:
+    # cffi tries the names of other systems first, and for each that is not there asks the
+    # compiler where it might be: a third of a second.
+    original = ctypes.util.find_library
+    ctypes.util.find_library = lambda name: None  # noqa: ARG005
+    try:
+        import weasyprint
+    finally:
+        ctypes.util.find_library = original
+    logging.getLogger("weasyprint").setLevel(logging.ERROR)
+    logging.getLogger("fontTools").setLevel(logging.ERROR)
+    return weasyprint
+
+
+class _Printer:
+    def __init__(self) -> None:
+        self.weasyprint = _import_weasyprint()
+        self.fonts = self.weasyprint.text.fonts.FontConfiguration()
+        self.skeleton: Element | None = None
+
+    def _render(self, **source: Any) -> Any:
+        fetcher = self.weasyprint.urls.URLFetcher(allowed_protocols=["data"], allow_redirects=False)
+        document = self.weasyprint.HTML(
+            url_fetcher=fetcher, base_url="about:blank", media_type="print", **source
+        )
+        return document.render(font_config=self.fonts, presentational_hints=False)
+
+    def whole(self, request: WholeRequest) -> Answer:
+        document = self._render(string=request.html)
+
+        def finish(_document: Any, pdf: Any) -> None:
+            pdf.info["CreationDate"] = pdf.info["ModDate"] = self.weasyprint.pdf.pydyf.String(
+                request.created
+            )
+
+        document.write_pdf(request.path, finisher=finish, pdf_identifier=request.identifier)
+        return Answer(len(document.pages))
+
+    def piece(self, request: PieceRequest) -> Answer:
+        assert self.skeleton is not None  # noqa: S101 - the first request of all
+        document = self._render(tree=piece_tree(self.skeleton, request.piece))
+        pages = document.pages
+        if request.piece.end is None:
+            document.write_pdf(request.path)
+            return Answer(len(pages))
+        keep, following = _last_clean_cut(pages)
+        uniform = _rows_per_page(pages)
+        end = request.piece.end
+        if uniform and len(_rows_on(pages[-1])) == uniform:
+            # The last page is as full as the others: nothing of it has to be done again.
+            keep, following = len(pages), (end.table, end.row)
+        if following is None or keep == 0:
+            return Answer(0, None, uniform)
+        document.copy(pages[:keep]).write_pdf(request.path)
+        return Answer(keep, following, uniform)
+
+    def margins(self, request: MarginsRequest) -> Answer:
+        assert self.skeleton is not None  # noqa: S101 - the first request of all
+        document = self._render(tree=margins_tree(self.skeleton, request.pages))
+        document.write_pdf(request.path)
+        return Answer(len(document.pages))
+
+    def answer(self, request: Request) -> Answer:
+        match request:
+            case WholeRequest():
+                return self.whole(request)
+            case PieceRequest():
+                return self.piece(request)
+            case MarginsRequest():
+                return self.margins(request)
+            case SkeletonRequest(skeleton):
+                self.skeleton = skeleton
+                return Answer()
+
+
+def _row(box: Any) -> tuple[int, int] | None:
+    element = getattr(box, "element", None)
+    mark = element.get(ROW) if element is not None and hasattr(element, "get") else None
+    if mark is None or type(box).__name__ != "TableRowBox":
+        return None
+    table, _, number = mark.partition("-")
+    return int(table), int(number)
+
+
+def _walk(box: Any) -> Any:
+    """Rows and other visible things of a page in their order; heads of tables left out."""
+    row = _row(box)
+    if row is not None:
+        yield row
+        return
+    if getattr(box, "is_header", False) or type(box).__name__ == "MarginBox":
+        return
+    children = getattr(box, "children", None)
+    if not children:
+        if type(box).__name__ != "TableColumnBox" and hasattr(box, "element"):
+            yield None
+        return
+    for child in children:
+        yield from _walk(child)
+
+
+def _rows_on(page: Any) -> list[tuple[int, int]]:
+    return [row for row in _walk(page._page_box) if row is not None]
+
+
+def _last_clean_cut(pages: list[Any]) -> tuple[int, tuple[int, int] | None]:
+    """The last page that begins with a whole row: its index and that row."""
+    for index in range(len(pages) - 1, 0, -1):
+        first = next(_walk(pages[index]._page_box), None)
+        if first is not None and first not in _rows_on(pages[index - 1]):
+            return index, first
+    return 0, None
+
+
+def _rows_per_page(pages: list[Any]) -> int:
+    """Rows on each page that is all rows, 0 where these differ or are too few to tell."""
+    counts = []
+    for page in pages[:-1]:
+        found = list(_walk(page._page_box))
+        if all(row is not None for row in found):
+            counts.append(len(found))
+    return counts[0] if counts and len(set(counts)) == 1 else 0
+
+
+def main() -> None:
+    """Answers until standard input ends."""
+    end_with_parent()
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what a library prints is no answer
+    os.environ.setdefault("SOURCE_DATE_EPOCH", "0")
+    printer = _Printer()
+    gc.freeze()
+    gc.set_threshold(200_000, 50, 100)
+    while True:
+        try:
+            request: Request = pickle.load(sys.stdin.buffer)  # noqa: S301 - from our own parent
+        except EOFError:
+            return
+        try:
+            answer = printer.answer(request)
+        except Exception as error:  # noqa: BLE001 - told to the parent, which decides
+            answer = Answer(error=str(error)[:300], kind=type(error).__name__)
+        del request
+        gc.collect()
+        fields = {name: getattr(answer, name) for name in Answer.__slots__}
+        out.write(json.dumps(fields) + "\n")
+        out.flush()
+
+
+if __name__ == "__main__":
+    # Pickled requests are of this module by its real name, not of `__main__`.
+    from report_runner.render import pdf_worker
+
+    pdf_worker.main()

@@ -1,0 +1,161 @@
+"""A template becomes text, in a process of its own that may use only so much."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from jinja2 import TemplateError, TemplateSyntaxError
+from jinja2.exceptions import SecurityError
+
+from report_runner.contract.reasons import Reason
+from report_runner.contract.templating import (
+    TooLargeError,
+    compile_problem,
+    template_environment,
+)
+from report_runner.data import RenderInput, RunError
+from report_runner.render.charts import ChartImage
+from report_runner.render.context import TableMaker, orientation, page_width, template_context
+from report_runner.render.guard import MIB, Limits, in_fork, lift_memory_limit, share_of_memory
+from report_runner.render.tables import HtmlTable
+
+FIELD = "spec.report.template"
+SUBJECT_FIELD = "spec.delivery.email.subject"
+PAGE_LIMIT = 32 * MIB  # of markup that the template itself writes; tables are apart
+OUTPUT_LIMIT = 256 * MIB
+MEMORY_LIMIT = 512 * MIB
+SECONDS = 60.0
+SUBJECT_LIMIT = 500  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a template wrote: markup with a placeholder for each table, and the tables."""
+
+    markup: str
+    token: str
+    tables: tuple[HtmlTable, ...]
+
+
+class _OutputTooLargeError(Exception):
+    pass
+
+
+def render_page(data: RenderInput, charts: Mapping[str, ChartImage]) -> Page:
+    """The HTML of `data.template`. Raises RunError, which names the template's line."""
+    token = secrets.token_hex(8)
+
+    def work(write: Callable[[bytes], None]) -> None:
+        maker = TableMaker(token, ZoneInfo(data.time_zone), page_width(orientation(data)))
+        context = {**template_context(data, charts), "table": maker}
+        markup = _generate(data.template, context, PAGE_LIMIT, autoescape=True)
+        shape = [(table.head, table.tail, len(table.rows)) for table in maker.tables]
+        write(json.dumps({"text": markup, "tables": shape}).encode() + b"\n")
+        for table in maker.tables:
+            for row in table.rows:
+                write(row.encode() + b"\n")
+
+    head, _, rest = _guarded(work, FIELD).partition(b"\n")
+    answer = json.loads(head)
+    lines = rest.decode().split("\n")
+    tables, position = [], 0
+    for opening, tail, count in answer["tables"]:
+        tables.append(HtmlTable(opening, lines[position : position + count], tail))
+        position += count
+    return Page(answer["text"], token, tuple(tables))
+
+
+def render_line(source: str, data: RenderInput, field: str = SUBJECT_FIELD) -> str:
+    """One line of plain text, at most 500 characters. Raises RunError as `render_page` does."""
+
+    def work(write: Callable[[bytes], None]) -> None:
+        context = {**template_context(data, {}), "table": _no_table}
+        text = _generate(source, context, 64 * 1024, autoescape=False)
+        write(json.dumps({"text": " ".join(text.split())[:SUBJECT_LIMIT]}).encode())
+
+    text: str = json.loads(_guarded(work, field))["text"]
+    return text
+
+
+def _no_table(*_: Any, **__: Any) -> str:
+    return ""
+
+
+def _guarded(work: Callable[[Callable[[bytes], None]], None], field: str) -> bytes:
+    """Runs `work` in a fork; a failure there is raised here as RunError."""
+
+    def attempt(write: Callable[[bytes], None]) -> None:
+        pieces: list[bytes] = []
+        try:
+            work(pieces.append)
+        except BaseException as error:  # noqa: BLE001 - it ends this process, told to the other
+            pieces.clear()
+            lift_memory_limit()
+            reason, message = explain(error, field)
+            write(json.dumps({"reason": reason, "message": message}).encode() + b"\n")
+        for piece in pieces:
+            write(piece)
+
+    limits = Limits(SECONDS, share_of_memory(MEMORY_LIMIT, 0.4), OUTPUT_LIMIT)
+    answer = in_fork(attempt, limits, field)
+    if not answer:
+        raise RunError(Reason.RESOURCE_EXHAUSTED, f"{field}: rendering was killed")
+    last = answer[: answer.find(b"\n")] if b"\n" in answer else answer
+    if last.startswith(b'{"reason"'):
+        failure = json.loads(last)
+        raise RunError(Reason(failure["reason"]), failure["message"])
+    return answer
+
+
+def _generate(source: str, context: dict[str, Any], limit: int, *, autoescape: bool) -> str:
+    problem = compile_problem(source)
+    if problem is not None:
+        raise TemplateSyntaxError(problem.message, problem.line)
+    pieces, size = [], 0
+    for piece in template_environment(autoescape).from_string(source).generate(context):
+        size += len(piece)
+        if size > limit:
+            raise _OutputTooLargeError(f"writes more than {limit // 1024} KiB")
+        pieces.append(piece)
+    return "".join(pieces)
+
+
+def _line(error: BaseException) -> int | None:
+    if isinstance(error, TemplateSyntaxError):
+        return error.lineno
+    lines = [
+        number
+        for frame, number in traceback.walk_tb(error.__traceback__)
+        if frame.f_code.co_filename == "<template>"
+    ]
+    return lines[-1] if lines else None
+
+
+def explain(error: BaseException, field: str) -> tuple[Reason, str]:
+    """Reason and message for what went wrong inside a template."""
+    line = _line(error)
+    where = field if line is None else f"{field}: line {line}"
+    match error:
+        case MemoryError():
+            return Reason.RESOURCE_EXHAUSTED, f"{where}: needs too much memory"
+        case RecursionError():
+            return Reason.RESOURCE_EXHAUSTED, f"{where}: calls itself without end"
+        case _OutputTooLargeError() | TooLargeError():
+            return Reason.RESOURCE_EXHAUSTED, f"{where}: {error}"
+        case OverflowError():
+            return Reason.RESOURCE_EXHAUSTED, f"{where}: {str(error).rstrip('.').lower()}"
+        case SecurityError():
+            return Reason.CONFIGURATION_ERROR, f"{where}: not allowed: {error}"
+        case TemplateError():
+            return Reason.CONFIGURATION_ERROR, f"{where}: {error.message}"
+        case Exception() if line is not None:
+            # An operation of the template on its values: adding a text to a number and the like.
+            return Reason.CONFIGURATION_ERROR, f"{where}: {str(error)[:300]}"
+        case _:
+            return Reason.INTERNAL_ERROR, f"{where}: {type(error).__name__}: {str(error)[:300]}"
