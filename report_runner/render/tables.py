@@ -315,7 +315,12 @@ def build_table(
         _cells(column, [row[i] for row in rows], texts[i], layout.wrapping[i])
         for i, column in enumerate(columns)
     ]
-    body = [f"<tr>{''.join(row)}</tr>" for row in zip(*cells, strict=True)]
+    # Stripes by class: a selector such as :nth-child counts all rows for every cell.
+    stripes = ("<tr>", '<tr class="e">')
+    body = [
+        f"{stripes[number % 2]}{''.join(row)}</tr>"
+        for number, row in enumerate(zip(*cells, strict=True))
+    ]
     if not body:
         body = [f'<tr><td class="empty" colspan="{len(columns)}">{_cell_text(empty)}</td></tr>']
     return HtmlTable(str(Markup("").join(map(Markup, head))), body, "</tbody></table>")
