@@ -234,7 +234,8 @@ class KubeClient:
 
 def _plural(path: str) -> str:
     """`/apis/batch/v1/namespaces/x/jobs/y` → `jobs`."""
-    return path.partition("/namespaces/")[2].split("/")[1]
+    parts = path.partition("/namespaces/")[2].split("/")
+    return parts[1] if len(parts) > 1 else "namespaces"
 
 
 def _error(status: int, raw: bytes) -> ApiError:

@@ -1,0 +1,1 @@
+"""Container images without a container engine: Debian packages, a chroot, and an OCI archive."""

@@ -1,0 +1,40 @@
+"""`python3 -m hack.image build|name [IMAGE...]`: one line per image on standard output."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import sys
+
+from hack.image.recipe import Progress, cache_dir, recipes
+from hack.image.rootfs import BuildError
+
+
+def main() -> int:
+    """Exit code 1, and why on standard error, where a build fails."""
+    known = recipes()
+    parser = argparse.ArgumentParser(prog="python3 -m hack.image", description=__doc__)
+    parser.add_argument("command", choices=["build", "name"])
+    parser.add_argument("image", nargs="*", help=f"of {', '.join(known)}; all unless said")
+    arguments = parser.parse_args()
+    unknown = sorted(set(arguments.image) - set(known))
+    if unknown:
+        parser.error(f"no such image: {', '.join(unknown)}; known: {', '.join(known)}")
+    say = Progress()
+    cache_dir().mkdir(parents=True, exist_ok=True)
+    for short in arguments.image or known:
+        image = known[short].image()
+        if arguments.command == "build":
+            with (cache_dir() / "image.lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)  # two checkouts share the cache
+                try:
+                    image = known[short].build(say)
+                except BuildError as error:
+                    print(f"image {short}: {error}", file=sys.stderr)
+                    return 1
+        print(f"{image.name} {image.archive}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,251 @@
+"""The images and what they are made of. A key is a hash of inputs: an image is built once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import re
+import shutil
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hack.image import rootfs
+from hack.image.dockerfile import image_config
+from hack.image.oci import Layer, layer_of_tree, seal_layer, stored_layer, write_archive
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = ROOT / "hack" / "image"
+DEMO = ROOT / "hack" / "demo"
+RECIPE = 1  # raise it where the builder itself changes what it makes
+KEEP = 4  # archives per image
+
+
+def cache_dir() -> Path:
+    """Where layers and archives are kept, outside the tree and shared by checkouts."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(os.environ.get("ADAF_CACHE") or Path(base, "adaf-report-scheduler"))
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A built image: its name in a container runtime, and its archive."""
+
+    name: str
+    archive: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """An image of three layers: Debian packages, Python dependencies, files of ours."""
+
+    name: str
+    packages: Path
+    dockerfile: Path
+    requirements: Path | None = None
+    distribution: bool = False  # our own Python distribution
+    files: tuple[tuple[Path, str], ...] = ()  # copied as they are: (file, path in the image)
+
+    def system_key(self) -> str:
+        """Of the Debian layer."""
+        return _key(["system", platform.machine()], [self.packages, HERE / "install-system"])
+
+    def python_key(self) -> str:
+        """Of the layer with the dependencies."""
+        inputs = [HERE / "install-tools", HERE / "install-dependencies", *self._locks()]
+        return _key(["python", self.system_key()], inputs)
+
+    def key(self) -> str:
+        """Of the whole image."""
+        inputs = [self.dockerfile, *(path for path, _ in self.files)]
+        if self.distribution:
+            inputs += [HERE / "install-code", *_sources()]
+        return _key(["image", self.python_key()], inputs)
+
+    def _locks(self) -> list[Path]:
+        if self.requirements is None:
+            return []
+        return [ROOT / "requirements" / "build.txt", self.requirements]
+
+    def image(self) -> Image:
+        """Name and archive, built or not."""
+        key = self.key()[:12]
+        archive = cache_dir() / "images" / f"{self.name}-{key}.tar"
+        return Image(f"localhost/{self.name}:dev-{key}", archive)
+
+    def build(self, say: Progress) -> Image:
+        """Build what is not there yet. Raises BuildError."""
+        image = self.image()
+        if image.archive.exists():
+            image.archive.touch()
+            return image
+        rootfs.require_tools()
+        for part in ("images", "layers", "roots", "wheels"):
+            (cache_dir() / part).mkdir(parents=True, exist_ok=True)
+        layers = [self._system(say)]
+        if self.requirements:
+            layers.append(self._python(layers[0], say))
+        if self.distribution:
+            layers.append(self._code(say))
+        if self.files:
+            layers.append(self._files())
+        say(f"{self.name}: archive")
+        config = image_config(self.dockerfile, version())
+        write_archive(image.archive, image.name, layers, config, _architecture())
+        self._forget_old()
+        return image
+
+    def _system(self, say: Progress) -> Layer:
+        path = cache_dir() / "layers" / f"system-{self.system_key()}.tar"
+        if layer := stored_layer(path):
+            return layer
+        say(f"{self.name}: Debian packages (about a minute, once)")
+        packages = [
+            line for line in self.packages.read_text().split("\n") if line and line[0] != "#"
+        ]
+        partial = path.with_name(path.name + ".partial")
+        rootfs.debootstrap(packages, HERE / "install-system", self.packages, partial)
+        return seal_layer(partial, path)
+
+    def _root(self) -> Path:
+        return cache_dir() / "roots" / self.python_key()
+
+    def _wheels(self) -> Path:
+        return cache_dir() / "wheels" / _key([platform.machine()], self._locks())
+
+    def _python(self, system: Layer, say: Progress) -> Layer:
+        path = cache_dir() / "layers" / f"python-{self.python_key()}.tar"
+        root = self._root()
+        if (layer := stored_layer(path)) and root.exists():
+            return layer
+        say(f"{self.name}: Python dependencies")
+        rootfs.download_wheels(self._locks(), self._wheels())
+        partial = root.with_name(root.name + ".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        rootfs.extract(system.path, partial)
+        for lock, script in zip(
+            self._locks(), ("install-tools", "install-dependencies"), strict=True
+        ):
+            _copy(HERE / script, partial / "tmp/build" / script)
+            _copy(lock, partial / "tmp/build" / lock.name)
+            command = [f"/tmp/build/{script}", f"/tmp/build/{lock.name}"]
+            rootfs.in_chroot(partial, command, self._wheels())
+        partial.replace(root)
+        return layer_of_tree(root, ["opt/venv"], path)
+
+    def _code(self, say: Progress) -> Layer:
+        path = cache_dir() / "layers" / f"code-{self.key()}.tar"
+        if layer := stored_layer(path):
+            return layer
+        say(f"{self.name}: our code")
+        root = self._root()
+        source = root / "tmp/source"
+        shutil.rmtree(source, ignore_errors=True)
+        for file in _sources():
+            _copy(file, source / file.relative_to(ROOT))
+        _copy(HERE / "install-code", root / "tmp/build/install-code")
+        rootfs.in_chroot(root, ["/tmp/build/install-code", "/tmp/source"])
+        return layer_of_tree(root / "opt/code", ["opt"], path)
+
+    def _files(self) -> Layer:
+        tree = cache_dir() / "roots" / f"files-{self.key()}"
+        shutil.rmtree(tree, ignore_errors=True)
+        for file, inside in self.files:
+            _copy(file, tree / inside)
+        tops = sorted({Path(inside).parts[0] for _, inside in self.files})
+        layer = layer_of_tree(tree, tops, cache_dir() / "layers" / f"files-{self.key()}.tar")
+        shutil.rmtree(tree)
+        return layer
+
+    def _forget_old(self) -> None:
+        """Archives are large: the last few stay, with the code layers no older than them."""
+        images = sorted(
+            (cache_dir() / "images").glob(f"{self.name}-*.tar"), key=lambda p: p.stat().st_mtime
+        )
+        for old in images[:-KEEP]:
+            old.unlink(missing_ok=True)
+        day_ago = time.time() - 86_400
+        for layer in (cache_dir() / "layers").glob("code-*"):
+            if layer.stat().st_mtime < day_ago:
+                layer.unlink(missing_ok=True)
+
+
+class Progress:
+    """Progress lines on standard error, with the seconds since the start."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+
+    def __call__(self, text: str) -> None:
+        """Say it."""
+        print(f"[image {time.monotonic() - self._start:5.1f} s] {text}", file=sys.stderr)
+
+
+def version() -> str:
+    """Of the distribution, as pyproject.toml says."""
+    match = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    if match is None:
+        raise rootfs.BuildError("pyproject.toml has no version")
+    return match[1]
+
+
+def recipes() -> dict[str, Recipe]:
+    """Every image, by its short name."""
+    return {
+        "runner": Recipe(
+            name="adaf-report-scheduler",
+            packages=HERE / "packages.txt",
+            dockerfile=ROOT / "Dockerfile",
+            requirements=ROOT / "requirements" / "image.txt",
+            distribution=True,
+        ),
+        "demo-mail": Recipe(
+            name="adaf-demo-mail",
+            packages=HERE / "packages.txt",
+            dockerfile=DEMO / "mail" / "Dockerfile",
+            requirements=ROOT / "requirements" / "demo-mail.txt",
+            files=((DEMO / "mail" / "server.py", "opt/demo/server.py"),),
+        ),
+        "demo-postgres": Recipe(
+            name="adaf-demo-postgres",
+            packages=DEMO / "postgres" / "packages.txt",
+            dockerfile=DEMO / "postgres" / "Dockerfile",
+            files=((DEMO / "postgres" / "start", "opt/demo/start"),),
+        ),
+    }
+
+
+def _sources() -> list[Path]:
+    """Files of our distribution, as pip sees them."""
+    files = [ROOT / name for name in ("pyproject.toml", "README.md", "LICENSE")]
+    for package in ("operator/report_operator", "report_runner"):
+        files += [
+            path
+            for path in (ROOT / package).rglob("*")
+            if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc"
+        ]
+    return sorted(files)
+
+
+def _key(words: Iterable[str], files: Iterable[Path]) -> str:
+    sha = hashlib.sha256(f"recipe {RECIPE}\n".encode())
+    for word in words:
+        sha.update(f"{word}\n".encode())
+    for path in files:
+        name = path.relative_to(ROOT).as_posix()
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        sha.update(f"{name} {path.stat().st_mode & 0o111:o} {content}\n".encode())
+    return sha.hexdigest()[:24]
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(source, target)
+
+
+def _architecture() -> str:
+    machine = platform.machine()
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
