@@ -55,8 +55,9 @@ def debootstrap(packages: Sequence[str], setup: Path, setup_input: Path, target:
             f'--customize-hook=install -D -t "$1/tmp/build" {setup} {setup_input}',
             f'--customize-hook=chroot "$1" /tmp/build/{setup.name} /tmp/build/{setup_input.name}',
             # Nothing of this host's registries stays behind, nor what differs between two builds.
-            '--customize-hook=rm -rf "$1"/etc/apt/sources.list* "$1"/etc/machine-id "$1"/etc/hostname',
-            '--customize-hook=rm -rf "$1"/etc/resolv.conf "$1"/var/cache/ldconfig',
+            '--customize-hook=rm -rf "$1"/etc/apt/sources.list* "$1"/etc/machine-id',
+            '--customize-hook=rm -rf "$1"/etc/hostname "$1"/etc/resolv.conf',
+            '--customize-hook=rm -rf "$1"/var/cache/ldconfig',
             SUITE,
             str(target),
             str(sources),
@@ -69,8 +70,13 @@ def _host_sources() -> list[str]:
     if not shutil.which("apt-get"):
         return list(_MIRRORS)
     listing = subprocess.run(
-        ["apt-get", "indextargets", "Created-By: Packages"]
-        + ["--format", "$(SITE)|$(RELEASE)|$(COMPONENT)"],
+        [
+            "apt-get",
+            "indextargets",
+            "Created-By: Packages",
+            "--format",
+            "$(SITE)|$(RELEASE)|$(COMPONENT)",
+        ],
         check=False,
         capture_output=True,
         text=True,
@@ -95,7 +101,7 @@ def extract(archive: Path, root: Path) -> None:
     """Unpack a layer; owners and device nodes as they are."""
     root.mkdir(parents=True)
     with tarfile.open(archive) as tar:
-        tar.extractall(root, filter="fully_trusted", numeric_owner=True)
+        tar.extractall(root, filter="fully_trusted", numeric_owner=True)  # noqa: S202  (our own)
 
 
 def in_chroot(root: Path, command: Sequence[str], wheels: Path | None = None) -> None:

@@ -1,0 +1,187 @@
+"""The installed chart on a real node: everything goes through kubectl, as for a user."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+CLAIM = "adaf-reports"
+SECONDS = 180.0
+
+
+class UnexpectedError(AssertionError):
+    """A condition that did not come to hold; says what was there instead."""
+
+
+def kubectl(*arguments: str, text: str | None = None, check: bool = True) -> str:
+    done = subprocess.run(
+        ["kubectl", *arguments], input=text, text=True, capture_output=True, check=False
+    )
+    if check and done.returncode:
+        raise UnexpectedError(f"kubectl {' '.join(arguments)}: {done.stderr}")
+    return done.stdout if check else done.stdout + done.stderr
+
+
+def wait_for(what: str, probe: Callable[[], Any], seconds: float = SECONDS) -> Any:
+    """Poll until `probe` gives something true."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = probe()
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise UnexpectedError(f"not within {seconds:.0f} s: {what}")
+        time.sleep(0.3)
+
+
+@dataclass(frozen=True)
+class Team:
+    """A namespace with a report volume, and what tests do in it."""
+
+    namespace: str
+
+    def kubectl(self, *arguments: str, text: str | None = None, check: bool = True) -> str:
+        return kubectl("-n", self.namespace, *arguments, text=text, check=check)
+
+    def apply(self, name: str, **spec: Any) -> None:
+        """A ReportSchedule that never comes due by itself, with the changes given."""
+        manifest = {
+            "apiVersion": "reports.adaf.io/v1alpha1",
+            "kind": "ReportSchedule",
+            "metadata": {"name": name},
+            "spec": {
+                "reportType": "executive_dashboard",
+                "schedule": "0 0 1 1 *",
+                "timeZone": "Europe/Madrid",
+                "retry": {"limit": 0},
+                "report": {
+                    "title": "A test",
+                    "sources": [{"name": "facts", "inline": {"rows": [{"a": 1, "b": "x"}]}}],
+                    "template": {"builtin": "executive_dashboard"},
+                    "formats": ["csv"],
+                },
+                **spec,
+            },
+        }
+        self.kubectl("apply", "--server-side", "-f", "-", text=yaml.safe_dump(manifest))
+        generation = self.get(name)["metadata"]["generation"]
+        wait_for(
+            f"{name} is reconciled",
+            lambda: self.get(name).get("status", {}).get("observedGeneration") == generation,
+        )
+
+    def get(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(
+            self.kubectl("get", "reportschedule", name, "-o", "json")
+        )
+        return found
+
+    def status(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.get(name).get("status", {})
+        return found
+
+    def condition(self, name: str, kind: str) -> dict[str, Any]:
+        return next((c for c in self.status(name).get("conditions", ()) if c["type"] == kind), {})
+
+    def start(self, name: str, job: str) -> None:
+        """A run by hand, as on-call starts one."""
+        self.kubectl("create", "job", job, f"--from=cronjob/{self.status(name)['cronJob']}")
+
+    def outcome(self, name: str, job: str, seconds: float = SECONDS) -> dict[str, Any]:
+        """The recorded outcome of a run."""
+
+        def recorded() -> dict[str, Any] | None:
+            runs = self.status(name).get("recentRuns", ())
+            return next((run for run in runs if run["job"] == job), None)
+
+        try:
+            found: dict[str, Any] = wait_for(f"outcome of {job}", recorded, seconds)
+        except UnexpectedError as error:
+            pods = self.kubectl("get", "pods,jobs,events", check=False)
+            raise UnexpectedError(f"{error}\n{self.status(name)}\n{pods}") from error
+        return found
+
+    def run(self, name: str, job: str = "run-1") -> dict[str, Any]:
+        self.start(name, job)
+        return self.outcome(name, job)
+
+    def files(self) -> list[str]:
+        """Paths on the report volume, as the node has them."""
+        volume = self.kubectl("get", "pvc", CLAIM, "-o", "jsonpath={.spec.volumeName}")
+        spec = json.loads(kubectl("get", "pv", volume, "-o", "json"))["spec"]
+        root = Path((spec.get("hostPath") or spec.get("local"))["path"])
+        return sorted(str(p.relative_to(root)) for p in root.rglob("*") if p.is_file())
+
+    def events(self, name: str) -> list[tuple[str, str]]:
+        listed = json.loads(
+            self.kubectl(
+                "get", "events", "-o", "json",
+                f"--field-selector=involvedObject.kind=ReportSchedule,involvedObject.name={name}",
+            )
+        )  # fmt: skip
+        return [(item["reason"], item["message"]) for item in listed["items"]]
+
+
+def _claim(storage_class: str, size: str) -> str:
+    spec: dict[str, Any] = {
+        "accessModes": ["ReadWriteOnce"],
+        "storageClassName": storage_class,
+        "resources": {"requests": {"storage": size}},
+    }
+    return yaml.safe_dump(
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {"name": CLAIM},
+            "spec": spec,
+        }
+    )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def installed() -> None:
+    """The operator is there; else nothing here means anything."""
+    if "KUBECONFIG" not in os.environ:
+        done = subprocess.run(
+            ["python3", str(ROOT / "hack/localcluster"), "kubeconfig"],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        os.environ["KUBECONFIG"] = done.stdout.strip()
+    found = kubectl(
+        "get", "deploy", "-A", "-lapp.kubernetes.io/name=adaf-report-scheduler", "-o", "name",
+        check=False,
+    )  # fmt: skip
+    assert "deployment" in found, f"no operator in the cluster (make up): {found}"
+
+
+@pytest.fixture
+def make_team() -> Iterator[Callable[..., Team]]:
+    made: list[str] = []
+
+    def make(storage_class: str = "standard", size: str = "100Mi") -> Team:
+        name = f"e2e-{uuid.uuid4().hex[:8]}"
+        kubectl("create", "namespace", name)
+        made.append(name)
+        kubectl("label", "ns", name, "pod-security.kubernetes.io/enforce=restricted")
+        kubectl("-n", name, "apply", "-f", "-", text=_claim(storage_class, size))
+        return Team(name)
+
+    yield make
+    for name in made:
+        kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
+
+
+@pytest.fixture
+def team(make_team: Callable[..., Team]) -> Team:
+    return make_team()
