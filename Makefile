@@ -1,0 +1,88 @@
+# `make up`: a cluster and a real report. `make test`: everything. `make help`: the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+STAMP := $(VENV)/.stamp-$(shell cat requirements/dev.txt pyproject.toml | sha256sum | cut -c1-16)
+LOCAL := python3 hack/localcluster
+LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url
+APT := postgresql poppler-utils libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 \
+       fonts-dejavu-core fonts-liberation2 mmdebstrap openssl golang-go
+
+export PATH := $(BIN):$(PATH)
+
+.PHONY: help up up-cluster down test check unit integration venv packages lock image logs demo env bench fmt
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+up: packages venv ## cluster, image, chart, demo data, and a real report at the end
+	$(BIN)/python hack/up.py
+
+up-cluster: packages ## the local cluster alone
+	$(LOCAL) up
+
+down: ## remove the local cluster and all that belongs to it
+	$(LOCAL) down
+
+test: packages venv check integration ## everything: lint, types, unit, integration, end to end
+
+check: venv ## lint, types, layers, drift, unit tests
+	@ruff check .
+	ruff format --check .
+	mypy
+	lint-imports --no-cache >/dev/null || lint-imports
+	python -m report_operator.crd --check
+	pytest -q -n 2 tests/unit tests/contract/test_corpus_models.py
+
+integration: venv ## against the real cluster (brought up if it is not), then end to end
+	@if $(LOCAL) status >/dev/null 2>&1; then was_up=1; else was_up=; fi
+	finish() { code=$$?; [ -n "$$was_up" ] || $(LOCAL) down; exit $$code; }
+	trap finish EXIT
+	$(BIN)/python hack/up.py
+	eval "$$($(LOCAL) env)"
+	pytest -q -n 2 tests/integration tests/contract/test_corpus_api_server.py tests/e2e
+
+venv: $(STAMP) ## the development environment
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	@echo "making $(VENV)"
+	[ -x $(BIN)/python ] || python3 -m venv $(VENV)
+	[ -x $(BIN)/uv ] || $(BIN)/pip install --quiet uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
+	rm -f $(VENV)/.stamp-*
+	touch $(STAMP)
+
+packages: ## Debian packages that tests and builds need
+	@hack/packages $(APT)
+
+lock: venv ## pin the dependencies anew
+	uv pip compile $(LOCK) pyproject.toml --all-extras --group dev -o requirements/dev.txt
+	uv pip compile $(LOCK) -c requirements/dev.txt pyproject.toml --all-extras -o requirements/image.txt
+	uv pip compile $(LOCK) requirements/build.in -o requirements/build.txt
+	uv pip compile $(LOCK) requirements/demo-mail.in -o requirements/demo-mail.txt
+
+image: packages ## build the images
+	python3 -m hack.image build
+
+logs: ## follow the operator's log
+	@eval "$$($(LOCAL) env)"
+	kubectl -n report-scheduler logs -f deploy/report-scheduler-adaf-report-scheduler
+
+demo: up ## the same as up
+
+env: ## print what a shell needs: eval "$$(make -s env)"
+	@$(LOCAL) env
+
+bench: venv ## the benchmarks: schedules beside kubectl, PDF speed
+	@eval "$$($(LOCAL) env)"
+	python hack/bench/schedules.py || true
+	python hack/bench/pdf.py || true
+
+fmt: venv ## format
+	@ruff check --fix --quiet . || true
+	ruff format .

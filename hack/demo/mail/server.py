@@ -1,0 +1,47 @@
+"""A mail server that keeps every message as a file: STARTTLS is required, nothing is sent on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import ssl
+import time
+from pathlib import Path
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+MAILBOX = Path(os.environ.get("MAILBOX", "/var/lib/demo/mail"))
+PORT = int(os.environ.get("PORT", "2525"))
+
+
+class Keeper:
+    """Writes each message to a file of its own."""
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802
+        """Aiosmtpd's hook for a received message."""
+        content = envelope.content or b""
+        data = content.encode() if isinstance(content, str) else content
+        name = f"{time.time_ns()}.eml"
+        draft = MAILBOX / f".{name}"
+        draft.write_bytes(b"X-Envelope-To: " + ", ".join(envelope.rcpt_tos).encode() + b"\r\n" + data)
+        draft.rename(MAILBOX / name)
+        print(f"kept {name} for {', '.join(envelope.rcpt_tos)}", flush=True)
+        return "250 kept"
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    MAILBOX.mkdir(parents=True, exist_ok=True)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain("/etc/demo-tls/tls.crt", "/etc/demo-tls/tls.key")
+    controller = Controller(
+        Keeper(), hostname="0.0.0.0", port=PORT, tls_context=tls, require_starttls=True
+    )
+    controller.start()
+    signal.sigwait({signal.SIGTERM, signal.SIGINT})
+    controller.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,328 @@
+"""`make up`: a cluster, the chart, the demo's data, and a real report at the end.
+
+Every step may be repeated. `--no-demo` stops after the chart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import csv
+import io
+import json
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+DEMO = ROOT / "hack" / "demo"
+RELEASE = "report-scheduler"
+SCHEDULES = ("market-dashboard", "portfolio-performance", "broken-on-purpose")
+START = time.monotonic()
+RUN_SECONDS = 240.0
+
+
+def say(text: str) -> None:
+    """A progress line."""
+    print(f"[{time.monotonic() - START:6.1f} s] {text}", flush=True)
+
+
+def run(*command: str, text: str | None = None, quiet: bool = True) -> str:
+    """Run a program; ends this one with its words where it fails."""
+    done = subprocess.run(
+        command,
+        input=text,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE if quiet else None,
+    )
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr or ''}")
+    return done.stdout
+
+
+def kubectl(*arguments: str, text: str | None = None) -> str:
+    """Standard output of kubectl."""
+    return run("kubectl", *arguments, text=text)
+
+
+def apply(*objects: dict[str, Any]) -> None:
+    """Server-side apply."""
+    listing = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
+    kubectl(
+        "apply", "--server-side", "--force-conflicts", "-f", "-", text=json.dumps(listing)
+    )
+
+
+def secret(namespace: str, name: str, values: dict[str, str]) -> dict[str, Any]:
+    """A Secret's manifest."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": namespace},
+        "stringData": values,
+    }
+
+
+def wait_for(what: str, probe: Callable[[], Any], seconds: float) -> Any:
+    """Poll until `probe` gives something true."""
+    deadline = time.monotonic() + seconds
+    while not (found := probe()):
+        if time.monotonic() > deadline:
+            sys.exit(f"not within {seconds:.0f} s: {what}")
+        time.sleep(0.5)
+    return found
+
+
+def images() -> dict[str, tuple[str, str]]:
+    """Build all images; name and archive of each by its short name."""
+    found: dict[str, tuple[str, str]] = {}
+    for short in ("runner", "demo-postgres", "demo-mail"):
+        name, archive = run(
+            sys.executable, "-m", "hack.image", "build", short, quiet=False
+        ).split()
+        found[short] = (name, archive)
+    return found
+
+
+def cluster_and_images() -> dict[str, tuple[str, str]]:
+    """Both at once: they wait for different things."""
+    built: dict[str, tuple[str, str]] = {}
+    failed: list[str] = []
+
+    def build() -> None:
+        try:
+            built.update(images())
+        except SystemExit as error:
+            failed.append(str(error))
+
+    builder = threading.Thread(target=build)
+    builder.start()
+    try:
+        subprocess.run(
+            [sys.executable, str(ROOT / "hack" / "localcluster"), "up"], check=True, cwd=ROOT
+        )
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"the cluster did not come up (exit code {error.returncode})")
+    finally:
+        builder.join()
+    if failed:
+        sys.exit(failed[0])
+    return built
+
+
+def use_cluster() -> None:
+    """Take over what `hack/localcluster env` says: KUBECONFIG and PATH."""
+    for line in run(sys.executable, str(ROOT / "hack" / "localcluster"), "env").splitlines():
+        name, _, value = line.removeprefix("export ").partition("=")
+        os.environ[name] = os.path.expandvars(value.strip("\"'"))
+
+
+def load(archives: list[str]) -> None:
+    """Bring the images to the node."""
+    run(sys.executable, str(ROOT / "hack" / "localcluster"), "load", *archives)
+
+
+def namespaces() -> None:
+    """The demo's namespaces, under the strictest pod security."""
+    apply(
+        *(
+            {
+                "apiVersion": "v1",
+                "kind": "Namespace",
+                "metadata": {
+                    "name": name,
+                    "labels": {"pod-security.kubernetes.io/enforce": "restricted"},
+                },
+            }
+            for name in ("demo", "reports", RELEASE)
+        )
+    )
+
+
+def install(image: str) -> None:
+    """The chart, as a platform engineer installs it."""
+    repository, _, tag = image.rpartition(":")
+    run(
+        "helm", "upgrade", "--install", RELEASE, "charts/adaf-report-scheduler",
+        "--namespace", RELEASE, "--take-ownership",
+        "--set", f"image.repository={repository}", "--set", f"image.tag={tag}",
+        "--set", "teamNamespaces={reports}",
+    )  # fmt: skip
+    kubectl(
+        "-n", RELEASE, "rollout", "status", "--timeout=180s",
+        f"deployment/{RELEASE}-adaf-report-scheduler",
+    )  # fmt: skip
+
+
+def market_data() -> dict[str, Any]:
+    """The data and the SQL that loads it, as a ConfigMap."""
+    from vega_datasets import local_data
+
+    path = Path(local_data.stocks.filepath)
+    rows = list(csv.reader(io.StringIO(path.read_text())))
+    say(f"market data: {len(rows) - 1} real prices from vega-datasets")
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "market-data", "namespace": "demo"},
+        "data": {
+            "stocks.csv": path.read_text(),
+            "market.sql": (DEMO / "postgres" / "market.sql").read_text(),
+        },
+    }
+
+
+def known_secret(namespace: str, name: str) -> dict[str, str]:
+    """The values of a Secret that an earlier `make up` made; empty where there is none."""
+    text = kubectl("-n", namespace, "get", "secret", name, "--ignore-not-found", "-o", "json")
+    data = json.loads(text)["data"] if text else {}
+    return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
+
+def certificate() -> dict[str, str]:
+    """A certificate of its own authority for the mail server."""
+    host = "mail.demo.svc"
+    with tempfile.TemporaryDirectory() as directory:
+        key, cert = Path(directory, "tls.key"), Path(directory, "tls.crt")
+        run(
+            "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3650",
+            "-subj", f"/CN={host}", "-addext", f"subjectAltName=DNS:{host}",
+            "-keyout", str(key), "-out", str(cert),
+        )  # fmt: skip
+        return {"tls.key": key.read_text(), "tls.crt": cert.read_text()}
+
+
+def demo_services(built: dict[str, tuple[str, str]]) -> None:
+    """Database and mail server; passwords and keys are made once and kept."""
+    reader = known_secret("demo", "demo-passwords").get("reader") or secrets.token_urlsafe(18)
+    tls = known_secret("demo", "demo-mail-tls") or certificate()
+    apply(
+        market_data(),
+        secret("demo", "demo-passwords", {"reader": reader}),
+        secret("demo", "demo-mail-tls", tls),
+        secret(
+            "reports",
+            "report-db",
+            {
+                "host": "postgres.demo.svc",
+                "port": "5432",
+                "dbname": "market",
+                "user": "report_reader",
+                "password": reader,
+            },
+        ),
+        secret(
+            "reports",
+            "report-smtp",
+            {
+                "host": "mail.demo.svc",
+                "port": "2525",
+                "from": "reports@example.com",
+                "security": "starttls",
+                "ca.crt": tls["tls.crt"],
+            },
+        ),
+    )
+    manifest = (DEMO / "services.yaml").read_text()
+    manifest = manifest.replace("IMAGE-POSTGRES", built["demo-postgres"][0])
+    manifest = manifest.replace("IMAGE-MAIL", built["demo-mail"][0])
+    kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", text=manifest)
+    for name in ("postgres", "mail"):
+        kubectl("-n", "demo", "rollout", "status", f"deployment/{name}", "--timeout=180s")
+
+
+def demo_runs() -> dict[str, dict[str, Any]]:
+    """One run of each schedule; its recorded outcome by schedule."""
+    kubectl(
+        "apply", "--server-side", "--force-conflicts", "-f", str(DEMO / "schedules.yaml")
+    )
+    jobs: dict[str, str] = {}
+    for name in SCHEDULES:
+        wait_for(f"{name} has a CronJob", lambda name=name: _status(name).get("cronJob"), 60)
+        jobs[name] = f"{name}-demo-{int(time.time())}"
+        kubectl("-n", "reports", "create", "job", jobs[name], f"--from=cronjob/{name}")
+    return {
+        name: wait_for(f"the run of {name}", lambda n=name, j=job: _outcome(n, j), RUN_SECONDS)
+        for name, job in jobs.items()
+    }
+
+
+def _status(name: str) -> dict[str, Any]:
+    text = kubectl("-n", "reports", "get", "reportschedule", name, "-o", "json")
+    found: dict[str, Any] = json.loads(text).get("status", {})
+    return found
+
+
+def _outcome(name: str, job: str) -> dict[str, Any] | None:
+    runs = _status(name).get("recentRuns", [])
+    return next((run for run in runs if run["job"] == job), None)
+
+
+def copy_out(outputs: list[str]) -> list[Path]:
+    """Finished files from the report volume to out/, where the volume is on this machine."""
+    volume = kubectl("-n", "reports", "get", "pvc", "adaf-reports", "-o", "jsonpath={.spec.volumeName}")
+    spec = json.loads(kubectl("get", "pv", volume, "-o", "json"))["spec"]
+    source = Path((spec.get("hostPath") or spec.get("local") or {"path": "/nonexistent"})["path"])
+    target = ROOT / "out"
+    target.mkdir(exist_ok=True)
+    copied = []
+    for output in outputs:
+        if (source / output).is_file():
+            copied.append(target / Path(output).name)
+            copied[-1].write_bytes((source / output).read_bytes())
+    return copied
+
+
+def show(outcomes: dict[str, dict[str, Any]]) -> None:
+    """What a newcomer should see."""
+    print("\n$ kubectl get reportschedules -A")
+    print(kubectl("get", "reportschedules", "-A"))
+    for name in SCHEDULES[:2]:
+        for path in copy_out(outcomes[name].get("outputs", [])):
+            print(f"{name}: {path.relative_to(ROOT)}")
+    print("\nthe newest mail's headers:")
+    script = "sed '/^\\r*$/q' $(ls -t /var/lib/demo/mail/*.eml | head -1)"
+    print(kubectl("-n", "demo", "exec", "deploy/mail", "--", "sh", "-c", script).strip())
+    failing = next(c for c in _status(SCHEDULES[2])["conditions"] if c["type"] == "Failing")
+    print(f"\nand {SCHEDULES[2]}, as it should: {failing['reason']}: {failing['message']}")
+
+
+def main() -> int:
+    """All steps."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--no-demo", action="store_true")
+    args = parser.parse_args()
+    built = cluster_and_images()
+    use_cluster()
+    say("the cluster is up, the images are built")
+    load([archive for _, archive in built.values()])
+    say("the images are on the node")
+    namespaces()
+    install(built["runner"][0])
+    say("the chart is installed, the operator runs")
+    demo_services(built)
+    say("the demo's database and mail server run")
+    if args.no_demo:
+        return 0
+    outcomes = demo_runs()
+    say("each schedule ran once")
+    show(outcomes)
+    wrong = [name for name in SCHEDULES[:2] if outcomes[name]["outcome"] != "Succeeded"]
+    for name in wrong:
+        print(f"{name} failed: {outcomes[name]}", file=sys.stderr)
+    say("done. Next: eval \"$(make -s env)\", then kubectl -n reports describe reportschedule ...")
+    return int(bool(wrong))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
