@@ -58,9 +58,7 @@ def kubectl(*arguments: str, text: str | None = None) -> str:
 def apply(*objects: dict[str, Any]) -> None:
     """Server-side apply."""
     listing = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
-    kubectl(
-        "apply", "--server-side", "--force-conflicts", "-f", "-", text=json.dumps(listing)
-    )
+    kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", text=json.dumps(listing))
 
 
 def secret(namespace: str, name: str, values: dict[str, str]) -> dict[str, Any]:
@@ -87,9 +85,7 @@ def images() -> dict[str, tuple[str, str]]:
     """Build all images; name and archive of each by its short name."""
     found: dict[str, tuple[str, str]] = {}
     for short in ("runner", "demo-postgres", "demo-mail"):
-        name, archive = run(
-            sys.executable, "-m", "hack.image", "build", short, quiet=False
-        ).split()
+        name, archive = run(sys.executable, "-m", "hack.image", "build", short, quiet=False).split()
         found[short] = (name, archive)
     return found
 
@@ -243,9 +239,7 @@ def demo_services(built: dict[str, tuple[str, str]]) -> None:
 
 def demo_runs() -> dict[str, dict[str, Any]]:
     """One run of each schedule; its recorded outcome by schedule."""
-    kubectl(
-        "apply", "--server-side", "--force-conflicts", "-f", str(DEMO / "schedules.yaml")
-    )
+    kubectl("apply", "--server-side", "--force-conflicts", "-f", str(DEMO / "schedules.yaml"))
     jobs: dict[str, str] = {}
     for name in SCHEDULES:
         wait_for(f"{name} has a CronJob", lambda name=name: _status(name).get("cronJob"), 60)
@@ -270,8 +264,8 @@ def _outcome(name: str, job: str) -> dict[str, Any] | None:
 
 def copy_out(outputs: list[str]) -> list[Path]:
     """Finished files from the report volume to out/, where the volume is on this machine."""
-    volume = kubectl("-n", "reports", "get", "pvc", "adaf-reports", "-o", "jsonpath={.spec.volumeName}")
-    spec = json.loads(kubectl("get", "pv", volume, "-o", "json"))["spec"]
+    claim = json.loads(kubectl("-n", "reports", "get", "pvc", "adaf-reports", "-o", "json"))
+    spec = json.loads(kubectl("get", "pv", claim["spec"]["volumeName"], "-o", "json"))["spec"]
     source = Path((spec.get("hostPath") or spec.get("local") or {"path": "/nonexistent"})["path"])
     target = ROOT / "out"
     target.mkdir(exist_ok=True)
@@ -320,7 +314,7 @@ def main() -> int:
     wrong = [name for name in SCHEDULES[:2] if outcomes[name]["outcome"] != "Succeeded"]
     for name in wrong:
         print(f"{name} failed: {outcomes[name]}", file=sys.stderr)
-    say("done. Next: eval \"$(make -s env)\", then kubectl -n reports describe reportschedule ...")
+    say('done. Next: eval "$(make -s env)", then kubectl -n reports describe reportschedule ...')
     return int(bool(wrong))
 
 

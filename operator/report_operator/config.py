@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
+
+from report_operator.api.v1alpha1.spec import Tier
 
 
 class ConfigError(ValueError):
@@ -25,7 +27,7 @@ class Admission(_Section):
     """How many runs may be active at once."""
 
     max_active: int = Field(default=20, ge=1)
-    max_active_per_tier: dict[str, int] = Field(default_factory=dict)
+    max_active_per_tier: dict[Tier, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
 
 
 class Runner(_Section):
@@ -78,7 +80,7 @@ def load_config(path: Path) -> OperatorConfig:
     """Read the YAML file. Raises ConfigError with each field that is wrong."""
     try:
         data: Any = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: {error}") from error
     try:
         return OperatorConfig.model_validate(data)

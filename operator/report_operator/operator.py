@@ -93,7 +93,9 @@ class ReportOperator:
         gate = Gate(
             kube,
             store,
-            AdmissionLimits(config.admission.max_active, config.admission.max_active_per_tier),
+            AdmissionLimits(
+                config.admission.max_active, dict(config.admission.max_active_per_tier)
+            ),
             utc_now,
         )
         self._schedules = WorkQueue(self._reconcile, config.workers)

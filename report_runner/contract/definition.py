@@ -13,7 +13,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, field_validator
 from pydantic_core import PydanticCustomError
 
 from report_runner.contract.model import (
@@ -160,6 +160,23 @@ class Chart(Model):
         json_schema_extra=FREE_FORM,
         description="Vega-Lite specification without data: the rows of the source are its data.",
     )
+
+    @field_validator("spec")
+    @classmethod
+    def _y_is_quoted(cls, spec: dict[str, Any]) -> dict[str, Any]:
+        """YAML reads a bare `y` as true, and the chart would have no second axis."""
+        open_parts: list[Any] = [spec]
+        while open_parts:
+            part = open_parts.pop()
+            if isinstance(part, dict):
+                if "true" in part or True in part:
+                    raise PydanticCustomError(
+                        "rule", 'YAML reads an unquoted y as true: write "y": in quotes'
+                    )
+                open_parts += part.values()
+            elif isinstance(part, list):
+                open_parts += part
+        return spec
 
 
 class Template(Model):

@@ -40,9 +40,6 @@ class Store:
         if name is None:
             return None
         key = Key(meta["namespace"], name)
-        known = self.cronjobs.get(key)
-        if deleted and known is not None and known["metadata"]["uid"] != meta["uid"]:
-            return key, False  # a predecessor of the one that is there now
         return key, _observe(self.cronjobs, key, body, deleted)
 
     def observe_job(self, body: Body, *, deleted: bool = False) -> tuple[Key, bool] | None:
@@ -85,6 +82,9 @@ class Store:
             return None
         pod = observe_pod(body)
         pods = self.pods.setdefault(job_uid, {})
+        known = pods.get(pod.name)
+        if known is not None and known.resource_version > pod.resource_version:
+            return None
         if deleted and not pod.ended:
             pods.pop(pod.name, None)
         else:
@@ -116,13 +116,14 @@ class Store:
 
 
 def _observe(known: dict[Key, dict[str, Any]], key: Key, body: Body, deleted: bool) -> bool:
-    if deleted:
-        return known.pop(key, None) is not None
     before = known.get(key)
-    if (
-        before is not None
-        and before["metadata"]["uid"] == body["metadata"]["uid"]
-        and int(before["metadata"]["resourceVersion"]) >= int(body["metadata"]["resourceVersion"])
+    if deleted:
+        if before is None or before["metadata"]["uid"] != body["metadata"]["uid"]:
+            return False  # a predecessor of the one that is there now
+        del known[key]
+        return True
+    if before is not None and int(before["metadata"]["resourceVersion"]) >= int(
+        body["metadata"]["resourceVersion"]
     ):
         return False
     meta = {k: v for k, v in body["metadata"].items() if k != "managedFields"}

@@ -76,7 +76,7 @@ class WorkQueue(Generic[K]):
             except Exception as error:
                 failures = self._failures.get(key, 0) + 1
                 self._failures[key] = failures
-                delay = min(FIRST_RETRY_SECONDS * 2 ** (failures - 1), LAST_RETRY_SECONDS)
+                delay = min(FIRST_RETRY_SECONDS * 2 ** min(failures - 1, 20), LAST_RETRY_SECONDS)
                 expected = isinstance(error, OSError | TimeoutError) or hasattr(error, "status")
                 logger.warning(
                     "%s: failed %d times, again in %.1f s: %s",

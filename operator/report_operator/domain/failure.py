@@ -56,8 +56,10 @@ def newest_result(pods: Sequence[Pod]) -> RunResult | None:
 
 def explain_failure(run: Run, pods: Sequence[Pod]) -> Cause:
     """Why a Job that failed did: the operator's own verdict, else the last attempt's."""
-    if run.forced_reason:
+    if run.forced_reason in {reason.value for reason in Reason}:
         return _cause(Reason(run.forced_reason), run.forced_message)
+    if run.forced_reason:  # somebody edited the annotation
+        return _cause(Reason.INTERNAL_ERROR, f"{run.forced_reason}: {run.forced_message}")
     ended = sorted((pod for pod in pods if pod.ended), key=lambda pod: pod.created_at)
     if ended:
         cause = explain_pod(ended[-1])
@@ -143,7 +145,9 @@ def explain_blockage(pod: Pod | None, events: Sequence[str]) -> Blockage | None:
     if pod.unschedulable:
         return _blocked(Reason.RESOURCE_EXHAUSTED, f"no node takes the pod: {pod.unschedulable}")
     if newest:
-        return _blocked(Reason.STORAGE_UNAVAILABLE, f"the pod cannot start: {newest}")
+        mounts = "volume" in newest.lower() or "mount" in newest.lower()
+        reason = Reason.STORAGE_UNAVAILABLE if mounts else Reason.INTERNAL_ERROR
+        return _blocked(reason, f"the pod cannot start: {newest}")
     return None
 
 

@@ -92,7 +92,17 @@ def slots_to_catch_up(
     """
     if plan.suspended:
         return []
-    floor = max(plan.since, now - start_within, handled_through or plan.since)
-    window = slots_between(plan.schedule, plan.zone, floor, now - CREATION_GRACE, CATCH_UP_LIMIT)
+    counted = max(plan.since, handled_through or plan.since)
+    floor = max(counted, now - start_within)
+    # On the beat: @every counts from the last slot, not from the edge of the window.
+    start = latest_slot(plan.schedule, plan.zone, counted, floor) or counted
     known = {run.slot for run in runs}
-    return [slot for slot in window.slots if slot not in known]
+    missed: list[datetime] = []
+    until = now - CREATION_GRACE
+    while len(missed) < CATCH_UP_LIMIT:
+        window = slots_between(plan.schedule, plan.zone, start, until, CATCH_UP_LIMIT)
+        missed += [slot for slot in window.slots if slot not in known and slot > floor]
+        if not window.truncated:
+            break
+        start = window.slots[-1]
+    return missed[:CATCH_UP_LIMIT]

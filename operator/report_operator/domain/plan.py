@@ -18,9 +18,11 @@ def observe_plan(cronjob: Mapping[str, Any]) -> Plan | None:
     """CronJob → Plan; None where its schedule is not one (somebody edited it by hand)."""
     meta, spec = cronjob["metadata"], cronjob["spec"]
     annotations = meta.get("annotations") or {}
-    since = parse_time(annotations.get(names.ANNOTATION_SINCE)) or parse_time(
-        meta["creationTimestamp"]
-    )
+    try:
+        since = parse_time(annotations.get(names.ANNOTATION_SINCE))
+    except ValueError:  # somebody edited it
+        since = None
+    since = since or parse_time(meta["creationTimestamp"])
     if since is None:
         return None
     try:

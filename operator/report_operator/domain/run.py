@@ -45,6 +45,7 @@ class Pod:
     result_text: str = ""  # termination message
     memory_limit: str = ""
     image: str = ""
+    resource_version: int = 0
 
     @property
     def ended(self) -> bool:
@@ -177,6 +178,7 @@ def observe_pod(pod: Body) -> Pod:
         result_text=terminated.get("message", ""),
         memory_limit=(container.get("resources", {}).get("limits") or {}).get("memory", ""),
         image=container.get("image", ""),
+        resource_version=int(meta.get("resourceVersion") or 0),
     )
 
 

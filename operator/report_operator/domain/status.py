@@ -126,7 +126,9 @@ def _known(instant: datetime | None) -> list[datetime]:
 
 
 def _newest(recent: Sequence[RecentRun]) -> RecentRun | None:
-    return max(recent, key=lambda entry: entry.finished_at, default=None)
+    # Of several in one second the one that was recorded last.
+    ordered = sorted(recent, key=lambda entry: entry.finished_at)
+    return ordered[-1] if ordered else None
 
 
 def _health(*, late: bool, failing: bool) -> Health:

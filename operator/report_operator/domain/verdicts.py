@@ -10,6 +10,8 @@ from report_operator.domain.failure import Blockage, Cause
 from report_operator.domain.run import Pod, Run, Stage
 from report_runner.contract.reasons import Reason
 
+BACKOFF = timedelta(minutes=10)  # the Job controller's longest pause between attempts
+
 
 @dataclass(frozen=True, slots=True)
 class Overdue:
@@ -42,16 +44,23 @@ def overdue(
         )
     if run.stage not in (Stage.PENDING, Stage.RETRYING):
         return None
-    newest = pods[-1] if pods else None
-    if newest is not None and newest.ended:
-        return None  # the Job controller waits before the next attempt
-    since = newest.created_at if newest else run.admitted_at
-    if since is None or now - since < startup_limit:
+    waiting_since = _waiting_since(run, pods[-1] if pods else None)
+    if waiting_since is None or now - waiting_since < startup_limit:
         return None
     note = f"could not start within {_minutes(startup_limit)}"
     if blockage is not None:
         return Overdue(Cause(blockage.cause.reason, f"{note}: {blockage.cause.message}"))
     return Overdue(Cause(Reason.INTERNAL_ERROR, f"the pod {note} and nothing says why"))
+
+
+def _waiting_since(run: Run, newest: Pod | None) -> datetime | None:
+    """From when on the run should have had a pod that runs; None where it has, or may have."""
+    if newest is None:
+        return None if run.active_pods else run.admitted_at  # its pod may not be heard of yet
+    if newest.ended:
+        # The Job controller waits before the next attempt.
+        return None if run.active_pods else (newest.finished_at or newest.created_at) + BACKOFF
+    return None if newest.started_at is not None else newest.created_at
 
 
 def _minutes(span: timedelta) -> str:
