@@ -94,7 +94,8 @@ class ReportOperator:
             kube,
             store,
             AdmissionLimits(
-                config.admission.max_active, dict(config.admission.max_active_per_tier)
+                config.admission.max_active,
+                {tier.value: most for tier, most in config.admission.max_active_per_tier.items()},
             ),
             utc_now,
         )
