@@ -1,0 +1,139 @@
+"""Delivery to a real SMTP server: each recipient once, whatever happens in between."""
+
+from __future__ import annotations
+
+import email
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.message import Message
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+from conftest import free_port
+
+from report_runner.contract.definition import Format
+from report_runner.contract.reasons import Reason
+from report_runner.contract.result import DeliveryStatus
+from report_runner.data import RunError
+from report_runner.delivery.mail import Postman, Server
+from report_runner.delivery.message import Attachment, Letter, compose, message_id
+from report_runner.manifest import LedgerEntry, LedgerState
+
+SLOT = datetime(2026, 1, 5, 6, tzinfo=UTC)
+EVERYBODY = ["a@example.com", "b@example.com", "c@example.com"]
+
+
+class Inbox:
+    def __init__(self, refused: str = "") -> None:
+        self.mails: list[tuple[str, Message]] = []
+        self.refused = refused
+
+    async def handle_RCPT(  # noqa: N802
+        self, server: Any, session: Any, envelope: Any, address: str, options: Any
+    ) -> str:
+        if address == self.refused:
+            return "550 no such user"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        self.mails.append((envelope.rcpt_tos[0], email.message_from_bytes(envelope.content)))
+        return "250 OK"
+
+
+@contextmanager
+def serving(inbox: Inbox, port: int) -> Iterator[None]:
+    controller = Controller(inbox, hostname="127.0.0.1", port=port)
+    controller.start()
+    try:
+        yield
+    finally:
+        controller.stop()
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def letter(tmp_path: Path) -> Letter:
+    file = tmp_path / "report.pdf"
+    file.write_bytes(b"%PDF-1.7 test")
+    return Letter(
+        sender="reports@example.com",
+        subject="Positions 2026-01-05",
+        text="text",
+        html="<p>html</p>",
+        schedule_uid="u1",
+        schedule="reports/positions",
+        slot=SLOT,
+        run_id="positions.1",
+        attachments=[Attachment(file, "positions-2026-01-05.pdf", Format.PDF)],
+    )
+
+
+def postman(letter: Letter, port: int, ledger: dict[str, LedgerEntry]) -> Postman:
+    server = Server("127.0.0.1", port, letter.sender, "", "", "none", None, "report-smtp")
+    return Postman(server, letter, ledger, lambda: None, lambda: datetime.now(UTC))
+
+
+def test_everybody_gets_it_once(letter: Letter, port: int) -> None:
+    inbox, ledger = Inbox(), dict[str, LedgerEntry]()
+    with serving(inbox, port):
+        first = postman(letter, port, ledger).deliver(EVERYBODY)
+        second = postman(letter, port, ledger).deliver(EVERYBODY)
+    assert [item.status for item in first] == [DeliveryStatus.SENT] * 3
+    assert [item.status for item in second] == [DeliveryStatus.ALREADY_SENT] * 3
+    assert [recipient for recipient, _ in inbox.mails] == EVERYBODY
+    mail = inbox.mails[0][1]
+    assert mail["Message-ID"] == message_id(letter, "a@example.com")
+    attached = [part for part in mail.walk() if part.get_filename()]
+    assert [part.get_filename() for part in attached] == ["positions-2026-01-05.pdf"]
+    assert attached[0].get_payload(decode=True) == b"%PDF-1.7 test"
+
+
+def test_one_who_is_refused_does_not_cost_the_others_theirs(letter: Letter, port: int) -> None:
+    inbox, ledger = Inbox(refused="b@example.com"), dict[str, LedgerEntry]()
+    with serving(inbox, port):
+        results = postman(letter, port, ledger).deliver(EVERYBODY)
+        assert [item.status.value for item in results] == ["sent", "failed", "sent"]
+        assert "550 no such user" in (results[1].error or "")
+        inbox.refused = ""
+        again = postman(letter, port, ledger).deliver(EVERYBODY)
+    assert [item.status.value for item in again] == ["alreadySent", "sent", "alreadySent"]
+    assert sorted(recipient for recipient, _ in inbox.mails) == EVERYBODY
+
+
+def test_a_server_that_is_down_and_comes_back(letter: Letter, port: int) -> None:
+    inbox, ledger = Inbox(), dict[str, LedgerEntry]()
+    with pytest.raises(RunError) as caught:
+        postman(letter, port, ledger).deliver(EVERYBODY)
+    assert caught.value.reason is Reason.DELIVERY_FAILED
+    assert "report-smtp" in caught.value.message
+    with serving(inbox, port):
+        postman(letter, port, ledger).deliver(EVERYBODY)
+    assert len(inbox.mails) == 3
+
+
+def test_the_intent_is_written_before_the_mail_goes(letter: Letter, port: int) -> None:
+    seen: list[LedgerState] = []
+    ledger: dict[str, LedgerEntry] = {}
+    inbox = Inbox()
+    with serving(inbox, port):
+        man = postman(letter, port, ledger)
+        man.save = lambda: seen.append(ledger["a@example.com"].state)
+        man.deliver(["a@example.com"])
+    assert seen == [LedgerState.SENDING, LedgerState.SENT]
+
+
+@pytest.mark.parametrize("text", ["a\r\nBcc: x@example.com", "a\nb", "a\x00b"])
+def test_no_header_is_smuggled_in(letter: Letter, text: str) -> None:
+    changed = Letter(
+        **{name: getattr(letter, name) for name in Letter.__slots__} | {"subject": text}
+    )
+    with pytest.raises(RunError, match=r"spec\.delivery\.email\.subject"):
+        compose(changed, "a@example.com", SLOT)

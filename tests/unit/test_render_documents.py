@@ -1,0 +1,104 @@
+"""Documents: pages are numbered right, every row stands once, nothing outside is read."""
+
+from __future__ import annotations
+
+import csv
+import re
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+from pypdf import PdfReader
+
+from report_runner.contract.definition import BuiltinTemplate, Chart, Format
+from report_runner.contract.reasons import Reason
+from report_runner.data import RenderInput, RunError, Table
+from report_runner.render import builtin_template, render, render_text
+
+NOW = datetime(2026, 1, 5, 6, tzinfo=UTC)
+
+
+def given(rows: int = 3, template: str = "", **changes: object) -> RenderInput:
+    table = Table(("code", "amount"), [(f"ROW{n:05d}", n * 1.5 - 3) for n in range(rows)])
+    values: dict[str, object] = {
+        "title": "A <title>",
+        "report_type": "positions",
+        "namespace": "reports",
+        "name": "positions",
+        "slot": NOW,
+        "report_date": date(2026, 1, 5),
+        "time_zone": "Europe/Madrid",
+        "generated_at": NOW,
+        "run_id": "run.1",
+        "parameters": {},
+        "tables": {"positions": table},
+        "template": template or builtin_template(BuiltinTemplate.EXECUTIVE_DASHBOARD),
+    }
+    return RenderInput(**(values | changes))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("builtin", list(BuiltinTemplate))
+def test_a_long_table_over_many_pages(tmp_path: Path, builtin: BuiltinTemplate) -> None:
+    (made,) = render(given(900, builtin_template(builtin)), [Format.PDF], tmp_path)
+    texts = [page.extract_text() for page in PdfReader(made.path).pages]
+    assert made.pages == len(texts) > 10
+    for number, text in enumerate(texts, 1):
+        assert f"Page {number} of {len(texts)}" in text
+        assert "Amount" in text  # the table's head, on every page
+    assert re.findall(r"ROW\d{5}", "\n".join(texts)) == [f"ROW{n:05d}" for n in range(900)]
+
+
+def test_html_is_one_file_and_escaped(tmp_path: Path) -> None:
+    (made,) = render(given(), [Format.HTML], tmp_path)
+    html = made.path.read_text()
+    assert "A &lt;title&gt;" in html
+    assert "default-src 'none'" in html
+
+
+def test_csv_is_safe_in_a_spreadsheet(tmp_path: Path) -> None:
+    table = Table(("text", "number"), [("=1+1", -5), ("@x", None), ("-3.5", 1)])
+    (made,) = render(given(tables={"t": table}), [Format.CSV], tmp_path)
+    with made.path.open(encoding="utf-8-sig", newline="") as stream:
+        rows = list(csv.reader(stream))
+    assert rows == [["text", "number"], ["'=1+1", "-5"], ["'@x", ""], ["-3.5", "1"]]
+
+
+@pytest.mark.parametrize(
+    ("template", "reason", "said"),
+    [
+        ("a\n{{ nope }}", Reason.CONFIGURATION_ERROR, "line 2: 'nope' is undefined"),
+        ("{% if %}", Reason.CONFIGURATION_ERROR, "line 1"),
+        ("{{ ''.__class__.__mro__ }}", Reason.CONFIGURATION_ERROR, "spec.report.template"),
+        ("{{ 'a' * 200000000 }}", Reason.RESOURCE_EXHAUSTED, "too large"),
+        ("{% for i in range(99999999) %}x{% endfor %}", Reason.RESOURCE_EXHAUSTED, "line 1"),
+    ],
+)
+def test_what_is_wrong_with_a_template(
+    tmp_path: Path, template: str, reason: Reason, said: str
+) -> None:
+    with pytest.raises(RunError) as caught:
+        render(given(template=template), [Format.HTML], tmp_path)
+    assert caught.value.reason is reason
+    assert said in caught.value.message
+
+
+def test_no_file_is_embedded(tmp_path: Path) -> None:
+    template = "<link rel=attachment href=file:///etc/passwd><img src='file:///etc/passwd'>text"
+    (made,) = render(given(template=template), [Format.PDF], tmp_path)
+    assert not PdfReader(made.path).attachments
+    assert b"root:" not in made.path.read_bytes()
+
+
+def test_a_chart_reads_nothing_but_its_source(tmp_path: Path) -> None:
+    chart = Chart(name="bad", source="positions", spec={"mark": "bar", "data": {"url": "http://x"}})
+    with pytest.raises(RunError, match=r"spec\.report\.charts\[bad\]"):
+        render(given(charts=(chart,)), [Format.HTML], tmp_path)
+
+
+def test_a_bare_y_of_yaml_is_told() -> None:
+    with pytest.raises(ValueError, match="in quotes"):
+        Chart(name="c", source="s", spec={"encoding": {"true": {"field": "a"}}})
+
+
+def test_the_subject_is_one_line() -> None:
+    assert render_text("{{ title }}\n {{ report_date }}", given()) == "A <title> 2026-01-05"
