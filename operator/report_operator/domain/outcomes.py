@@ -77,8 +77,8 @@ def merge(
     """The ledger with new outcomes, oldest first.
 
     An entry goes only when its Job is gone (`existing` holds the uids of those that are not), so
-    that no outcome is counted twice. Where there is no room yet, the newest outcomes wait for the
-    next time; their Jobs wait with them.
+    that no outcome is counted twice. The newest stays in any case: it tells the health. Where
+    there is no room yet, the newest outcomes wait for the next time; their Jobs wait with them.
     """
     known = {entry.uid for entry in ledger.recent}
     new = sorted(
@@ -87,13 +87,14 @@ def merge(
     held = sum(entry.uid in existing for entry in ledger.recent)
     new = new[: max(RECENT_LIMIT - held, 0)]
     entries = [*ledger.recent, *new]
-    surplus = len(entries) - max(keep, 1)
+    surplus = len(entries) - keep
     kept = []
-    for entry in entries:
+    for entry in entries[:-1]:
         if surplus > 0 and entry.uid not in existing and entry not in new:
             surplus -= 1
             continue
         kept.append(entry)
+    kept += entries[-1:]
     counts = Counter(dict(ledger.counts))
     counts.update(result_key(entry) for entry in new)
     return Ledger(tuple(kept), dict(sorted(counts.items())))
