@@ -90,7 +90,6 @@ class Children:
         now: datetime,
     ) -> Problem | None:
         live = self.store.cronjobs.get(schedule.key)
-        known = live is not None
         name = names.cronjob_name(schedule.name)
         if live is None and name in await self._foreign.get(schedule.namespace):
             live = await self.kube.get(CRONJOBS, schedule.namespace, name)
@@ -115,7 +114,8 @@ class Children:
                 CONFIGMAPS, schedule.namespace, desired_config_map(schedule, definition)
             )
             self.missing_definitions.discard((schedule.namespace, definition.name))
-        if live is not None and known and self._up_to_date(schedule.uid, live, desired):
+        if live is not None and self._up_to_date(schedule.uid, live, desired):
+            self.store.observe_cronjob(live)
             return None
         if live is not None and _restarts(live, desired):
             await self._start_counting_at(live, now)

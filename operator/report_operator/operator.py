@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -48,7 +49,9 @@ class ReportOperator:
     store: Store = field(default_factory=Store)
     metrics: Metrics = field(init=False)
     last_resync: datetime | None = None
+    resyncs: int = 0
     started: datetime | None = None
+    _all_known: asyncio.Event = field(default_factory=asyncio.Event)  # the first resync is over
     _schedules: WorkQueue[Key] = field(init=False)
     _admission: WorkQueue[str] = field(init=False)
     _reconciler: Reconciler = field(init=False)
@@ -114,8 +117,8 @@ class ReportOperator:
         """Until `stop` is set, or something essential ends: then its error is raised."""
         self.started = utc_now()
         tasks = [
-            asyncio.create_task(self._schedules.run(), name="schedules"),
-            asyncio.create_task(self._admission.run(), name="admission"),
+            asyncio.create_task(self._once_all_is_known(self._schedules.run), name="schedules"),
+            asyncio.create_task(self._once_all_is_known(self._admission.run), name="admission"),
             asyncio.create_task(self._recorder.run(), name="events"),
             asyncio.create_task(self._resync_for_ever(), name="resync"),
             asyncio.create_task(self._watch(stop), name="watch"),
@@ -123,13 +126,16 @@ class ReportOperator:
         stopping = asyncio.create_task(stop.wait(), name="stop")
         try:
             done, _ = await asyncio.wait({*tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            asked_to_stop = stop.is_set()
         finally:
             stop.set()
             await asyncio.wait({tasks[-1]}, timeout=10)
             for task in (*tasks, stopping):
                 task.cancel()
             await asyncio.gather(*tasks, stopping, return_exceptions=True)
-        for task in done - {stopping}:
+        if asked_to_stop:
+            return
+        for task in done:
             task.result()
             raise RuntimeError(f"the task {task.get_name()} ended by itself")
 
@@ -140,9 +146,15 @@ class ReportOperator:
             return True, details
         age = (utc_now() - (self.last_resync or self.started)).total_seconds()
         details["lastResyncAgeSeconds"] = round(age, 1)
+        details["resyncs"] = self.resyncs
         details["schedules"] = len(self.store.schedules)
         details["queue"] = self._schedules.depth
         return age < STALE_RESYNCS * self.config.resync_seconds + 60, details
+
+    async def _once_all_is_known(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Nothing is decided on part of the truth: a gate that sees few Jobs admits too many."""
+        await self._all_known.wait()
+        await work()
 
     async def _reconcile(self, key: Key) -> None:
         again = await self._reconciler.reconcile(key)
@@ -162,6 +174,7 @@ class ReportOperator:
             standalone=True,
             stop_flag=stop,
         )
+        stop.set()  # kopf takes the process's signals for itself, and returns on one
 
     async def _resync_for_ever(self) -> None:
         while True:
@@ -174,6 +187,8 @@ class ReportOperator:
                 await asyncio.sleep(min(5.0, self.config.resync_seconds))
                 continue
             self.last_resync = utc_now()
+            self.resyncs += 1
+            self._all_known.set()
             self.metrics.resynced(self.last_resync, up=True)
             self.runs_changed()
             spread = self.config.resync_seconds / 2

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from contract_apiserver import ApiServer
+from tests.support.apiserver import ApiServer
 
 ROOT = Path(__file__).parents[2]
 CRD = ROOT / "crds" / "reports.adaf.io_reportschedules.yaml"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from contract_apiserver import Answer, ApiServer
+from tests.support.apiserver import Answer, ApiServer
 from contract_corpus import Case, load
 
 from report_operator.api.v1alpha1.resource import parse_schedule

@@ -165,7 +165,9 @@ class KubeClient:
                 query=query,
                 accept=METADATA_ONLY if metadata_only else "application/json",
             )
-            found += page.get("items") or []
+            # The items of a list do not say what they are; events of a watch do.
+            said = {"apiVersion": page["apiVersion"], "kind": page["kind"].removesuffix("List")}
+            found += [said | item for item in page.get("items") or ()]
             token = page["metadata"].get("continue")
             if not token:
                 return found

@@ -37,6 +37,7 @@ class ApiServer:
     """Calls of one API server."""
 
     def __init__(self, kubeconfig: Path) -> None:
+        self.kubeconfig = kubeconfig
         settings = Configuration()
         asyncio.run(
             config.load_kube_config(config_file=str(kubeconfig), client_configuration=settings)

@@ -1,0 +1,249 @@
+"""The operator dies, hangs or loses its API server: no run is lost, none is done twice."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from report_operator.domain import names
+from tests.integration.operator.conftest import BATCH, CORE, Namespace, report
+from tests.support.controlplane import API_SERVER, ControlPlane
+from tests.support.operator import OperatorProcess
+from tests.support.proxy import Proxy, Write
+from tests.support.waiting import wait_for
+
+WAITING = 50
+AT_ONCE = 3
+FINISHED = ("Succeeded", "Failed")
+
+
+@contextmanager
+def revived(operator: OperatorProcess) -> Iterator[list[int]]:
+    """Start the operator again whenever it is dead, as a Deployment does; how often it was."""
+    over = threading.Event()
+    lives = [1]
+
+    def watch() -> None:
+        while not over.wait(0.05):
+            if operator.exit_code is not None:
+                lives[0] += 1
+                operator.start()
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield lives
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_it_dies_after_each_write(
+    namespace: Namespace, proxy: Proxy, make_operator: Callable[..., OperatorProcess]
+) -> None:
+    """Each life of the operator does one write, and is never told that it was done."""
+    operator = make_operator(history={"keepSucceededJobs": 0, "keepFailedJobs": 0})
+
+    def die(write: Write) -> bool:
+        if write.status >= 300:
+            return False
+        operator.kill()
+        return True
+
+    proxy.after_write = die
+    operator.start()
+    with revived(operator) as lives:
+        namespace.apply("daily")
+        first = namespace.wait_until_observed("daily", 120)["definition"]
+        namespace.start("daily", "good")
+        namespace.end_pod(namespace.pod_of("good"))
+        wait_for("its outcome", lambda: namespace.status("daily").get("runCounts"), 120)
+        namespace.start("daily", "bad")
+        namespace.apply("daily", report=report(title="Another"))  # while the run waits
+        namespace.end_pod(namespace.pod_of("bad"), exit_code=70)
+        wait_for(
+            "both outcomes, and no Job",
+            lambda: (
+                sum(namespace.status("daily").get("runCounts", {}).values()) == 2
+                and not namespace.jobs()
+            ),
+            120,
+            lambda: (namespace.status("daily"), namespace.jobs()),
+        )
+        status = namespace.wait_until_observed("daily", 120)
+    proxy.after_write = None
+    assert lives[0] > 8  # it died after every write indeed
+    assert [w for w in proxy.writes if w.status >= 500] == []
+    assert sorted(status["runCounts"].values()) == [1, 1]
+    assert [run["job"] for run in status["recentRuns"]] == ["good", "bad"]
+    assert status["consecutiveFailures"] == 1
+    assert len(namespace.list(BATCH, "cronjobs")) == 1
+    definitions = {
+        body["metadata"]["name"]
+        for body in namespace.list(CORE, "configmaps")
+        if names.LABEL_UID in (body["metadata"].get("labels") or {})
+    }
+    assert definitions == {first, status["definition"]}
+
+
+def test_it_is_killed_while_many_runs_wait(
+    namespace: Namespace, proxy: Proxy, make_operator: Callable[..., OperatorProcess]
+) -> None:
+    """None lost, none doubled, never more at once than the limit, the urgent ones first."""
+    operator = make_operator(
+        admission={"maxActive": AT_ONCE}, history={"keepSucceededJobs": 2, "keepFailedJobs": 2}
+    )
+    operator.start()
+    operator.wait_until_leading()
+    for name, priority in (("plain", "normal"), ("urgent", "high")):
+        namespace.apply(name, concurrencyPolicy="Allow", priority=priority)
+        namespace.wait_until_observed(name)
+    operator.kill()
+    for number in range(WAITING // 2):
+        namespace.start("plain", f"plain-{number}")
+    for number in range(WAITING // 2):
+        namespace.start("urgent", f"urgent-{number}")
+
+    seen = Counter[str]()
+
+    def die_sometimes(write: Write) -> bool:
+        seen[write.kind] += 1
+        if sum(seen.values()) % 15 == 0:
+            operator.kill()
+            return True
+        return False
+
+    made: dict[str, str] = {}  # pod uid → its Job
+    order: list[str] = []
+    most = 0
+
+    def all_done() -> bool:
+        nonlocal most
+        live = [pod for pod in namespace.pods() if pod["status"]["phase"] not in FINISHED]
+        active = [
+            job
+            for job in namespace.jobs()
+            if not job["spec"]["suspend"]
+            and not any(c["type"] in ("Complete", "Failed") for c in conditions(job))
+        ]
+        most = max(most, len(active))
+        for pod in live:
+            job = pod["metadata"]["labels"]["job-name"]
+            made[pod["metadata"]["uid"]] = job
+            order.append(job)
+            namespace.end_pod(pod)
+        counts = [namespace.status(name).get("runCounts", {}) for name in ("plain", "urgent")]
+        return counts == [{"Succeeded": WAITING // 2}] * 2
+
+    proxy.after_write = die_sometimes
+    operator.start()
+    with revived(operator) as lives:
+        wait_for("all runs have ended", all_done, 300, operator.log)
+        proxy.after_write = None
+        wait_for("only the newest Jobs stay", lambda: len(namespace.jobs()) == 4, 60)
+    assert lives[0] > 3
+    assert most <= AT_ONCE
+    assert Counter(made.values()) == {
+        f"{name}-{number}": 1 for name in ("plain", "urgent") for number in range(WAITING // 2)
+    }
+    urgent = [index for index, job in enumerate(order) if job.startswith("urgent")]
+    assert max(urgent) < WAITING // 2 + AT_ONCE
+
+
+def conditions(job: dict[str, object]) -> list[dict[str, str]]:
+    status = job.get("status")
+    assert isinstance(status, dict)
+    return [c for c in status.get("conditions") or () if c["status"] == "True"]
+
+
+def test_of_two_operators_one_works_and_the_other_takes_over(
+    namespace: Namespace, make_operator: Callable[..., OperatorProcess]
+) -> None:
+    one, two = make_operator(), make_operator()
+    one.start(same_lease=True)
+    one.wait_until_leading()
+    two.start(same_lease=True)
+    wait_for("the other one stands by", lambda: two.health().get("leading") is False, 30, two.log)
+    namespace.apply("daily")
+    namespace.wait_until_observed("daily")
+    assert two.health()["leading"] is False
+    one.kill()
+    two.wait_until_leading()
+    namespace.apply("daily", priority="high")
+    namespace.wait_until_observed("daily")
+
+
+def test_a_rollout_hands_over_at_once(
+    namespace: Namespace, make_operator: Callable[..., OperatorProcess]
+) -> None:
+    one, two = make_operator(leaseSeconds=120), make_operator(leaseSeconds=120)
+    one.start(same_lease=True)
+    one.wait_until_leading()
+    two.start(same_lease=True)
+    wait_for("the other one stands by", lambda: two.health().get("leading") is False, 30, two.log)
+    assert one.terminate() == 0
+    two.wait_until_leading(60)  # half of what a lease that is not given back takes
+
+
+def test_the_api_server_is_killed_and_comes_back(
+    plane: ControlPlane, namespace: Namespace, operator: OperatorProcess
+) -> None:
+    namespace.apply("before")
+    namespace.wait_until_observed("before")
+    plane.kill(API_SERVER)
+    wait_for(
+        "the operator notices", lambda: "resync:" in operator.log() or "lease" in operator.log(), 60
+    )
+    plane.launch(API_SERVER)
+    plane.wait_until_ready()
+    namespace.apply("after")
+    # The Deployment starts it again where it gave up its Lease meanwhile.
+    with revived(operator):
+        namespace.wait_until_observed("after", 120)
+        namespace.apply("before", priority="high")
+        namespace.wait_until_observed("before", 120)
+
+
+def test_connections_break_while_a_run_ends(
+    namespace: Namespace, proxy: Proxy, make_operator: Callable[..., OperatorProcess]
+) -> None:
+    """Shorter than the Lease: the same process goes on, and missed nothing."""
+    operator = make_operator(leaseSeconds=120)
+    operator.start()
+    operator.wait_until_leading()
+    namespace.apply("daily")
+    namespace.wait_until_observed("daily")
+    namespace.start("daily", "run-1")
+    pod = namespace.pod_of("run-1")
+    proxy.cut()
+    namespace.end_pod(pod, exit_code=70)
+    wait_for("it notices", lambda: "resync:" in operator.log(), 60, operator.log)
+    proxy.mend()
+    wait_for(
+        "the outcome",
+        lambda: sum(namespace.status("daily").get("runCounts", {}).values()) == 1,
+        90,
+        operator.log,
+    )
+    assert operator.exit_code is None
+
+
+def test_watches_that_say_nothing_are_noticed(
+    namespace: Namespace, proxy: Proxy, operator: OperatorProcess
+) -> None:
+    namespace.apply("daily")
+    namespace.wait_until_observed("daily")
+    proxy.silence_watches()
+    priorities = itertools.cycle(("high", "low"))
+
+    def ended() -> bool:
+        body = namespace.schedule("daily")
+        if body["status"]["observedGeneration"] == body["metadata"]["generation"]:
+            namespace.apply("daily", priority=next(priorities))  # only a resync sees it
+        return operator.exit_code == 1
+
+    wait_for("it ends, to be started again", ended, 60, operator.log)
+    assert "no watch told of it" in operator.log()

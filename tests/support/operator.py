@@ -1,0 +1,112 @@
+"""An operator of this checkout as a process of its own, for one namespace."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import urllib.error
+import urllib.request
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.support.controlplane import free_port
+from tests.support.waiting import wait_for
+
+
+@dataclass
+class OperatorProcess:
+    """`report-scheduler run`; it may be killed and started again."""
+
+    directory: Path
+    kubeconfig: Path
+    namespace: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    port: int = field(default_factory=free_port)
+    _process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *, same_lease: bool = False) -> None:
+        """A new life. It does not wait for the Lease of a predecessor that is known to be dead."""
+        config: dict[str, Any] = {
+            "runner": {"image": "localhost/none:tests"},
+            "watchNamespaces": [self.namespace],
+            "healthPort": self.port,
+            "metricsPort": 0,
+            "resyncSeconds": 5,
+            "leaseSeconds": 5,
+            "leaseName": "shared" if same_lease else f"life-{uuid.uuid4().hex[:8]}",
+            **self.settings,
+        }
+        file = self.directory / f"operator-{self.port}.json"
+        file.write_text(json.dumps(config))
+        program = shutil.which("report-scheduler")
+        assert program, "report-scheduler is not on PATH: run the tests through `make test`"
+        with self.log_file.open("ab") as log:
+            self._process = subprocess.Popen(
+                [program, "run", "--config", str(file)],
+                env={
+                    **os.environ,
+                    "KUBECONFIG": str(self.kubeconfig),
+                    "POD_NAMESPACE": self.namespace,
+                },
+                stdout=log,
+                stderr=log,
+            )
+
+    @property
+    def log_file(self) -> Path:
+        return self.directory / f"operator-{self.port}.log"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it lives."""
+        assert self._process is not None
+        return self._process.poll()
+
+    def kill(self) -> None:
+        """As a node that dies."""
+        process = self._process  # the next life may begin as soon as this one is over
+        assert process is not None
+        process.kill()
+        process.wait()
+
+    def terminate(self) -> int:
+        """As a Deployment that is rolled out; the exit code."""
+        assert self._process is not None
+        self._process.terminate()
+        return self._process.wait(30)
+
+    def end(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self.kill()
+
+    def health(self) -> dict[str, Any]:
+        """What /healthz says; empty while nobody answers."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=5) as got:
+                answer: dict[str, Any] = json.load(got)
+                return answer
+        except urllib.error.HTTPError as error:
+            with error:
+                return {"status": error.code}
+        except OSError:
+            return {}
+
+    def wait_until_leading(self, seconds: float = 60.0) -> None:
+        wait_for("it leads", lambda: self.health().get("leading"), seconds, self.log)
+
+    def wait_for_resyncs(self, count: int = 2) -> None:
+        """So many resyncs that began after this call have ended."""
+        enough = self.health().get("resyncs", 0) + count + 1
+        wait_for("resyncs", lambda: self.health().get("resyncs", 0) >= enough, 60, self.log)
+
+    def log(self) -> str:
+        return self.log_file.read_text()[-6000:]
