@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from report_operator.adapters.cache import ShortCache
-from report_operator.adapters.kube import CONFIGMAPS, CRONJOBS, ApiError, Body, KubeClient
+from report_operator.adapters.kube import CONFIGMAPS, CRONJOBS, JOBS, ApiError, Body, KubeClient
 from report_operator.adapters.store import Store
 from report_operator.api.v1alpha1.conditions import ReadyReason
 from report_operator.api.v1alpha1.resource import ReportSchedule
@@ -22,7 +22,10 @@ from report_operator.domain.desired import (
     desired_config_map,
     desired_cronjob,
     freeze_definition,
+    job_for_slot,
 )
+from report_operator.domain.lateness import slot_without_job
+from report_operator.domain.plan import observe_plan
 from report_operator.domain.status import Problem
 from report_operator.domain.times import format_time, parse_time
 from report_operator.domain.validation import check_schedule, check_secrets, check_template
@@ -118,6 +121,7 @@ class Children:
             self.store.observe_cronjob(live)
             return None
         if live is not None and _restarts(live, desired):
+            await self._make_job_of_due_slot(live, now)
             await self._start_counting_at(live, now)
         try:
             answer = await self.kube.apply(CRONJOBS, desired, force=live is not None)
@@ -144,6 +148,27 @@ class Children:
         if self._applied.get(uid) == (desired, live["metadata"]["generation"]):
             return covers(live["metadata"], desired["metadata"])
         return covers(live, desired)
+
+    async def _make_job_of_due_slot(self, live: Body, now: datetime) -> None:
+        """A slot that comes due at the moment of an edit is not passed over."""
+        plan = observe_plan(live)
+        if plan is None:
+            return
+        last = parse_time((live.get("status") or {}).get("lastScheduleTime"))
+        within = timedelta(seconds=live["spec"].get("startingDeadlineSeconds") or 0)
+        slot = slot_without_job(plan, [last] if last else (), within, now)
+        if slot is None:
+            return
+        meta = live["metadata"]
+        answer = await self.kube.create(JOBS, meta["namespace"], job_for_slot(live, slot))
+        if answer is not None:
+            logger.info(
+                "%s/%s: made the Job of the due slot %s before an edit",
+                meta["namespace"],
+                meta["name"],
+                slot,
+            )
+            self.store.observe_job(answer)
 
     async def _start_counting_at(self, cronjob: Mapping[str, Any], instant: datetime) -> None:
         """Tell the CronJob controller from when on slots count.

@@ -26,6 +26,7 @@ from report_operator.domain.lateness import (
     late_at,
     next_slot,
     oldest_due,
+    slot_without_job,
     slots_to_catch_up,
 )
 from report_operator.domain.plan import observe_plan
@@ -251,3 +252,20 @@ def test_since_that_somebody_broke_does_not_break_the_schedule(text: str) -> Non
     body = cronjob_body({"metadata": {"annotations": {"reports.adaf.io/schedule-since": text}}})
     plan = observe_plan(body)
     assert plan is None or plan.since == at("2026-11-01 00:00")
+
+
+@pytest.mark.parametrize(
+    ("plan", "handled", "now", "expected"),
+    [
+        (make_plan(), (YESTERDAY,), SLOT - MINUTE, None),
+        (make_plan(), (YESTERDAY,), SLOT, SLOT),
+        (make_plan(), (YESTERDAY,), SLOT + HOUR, SLOT),
+        (make_plan(), (YESTERDAY,), SLOT + HOUR + MINUTE, None),  # too late to start
+        (make_plan(), (SLOT,), SLOT, None),
+        (make_plan(), (), SLOT, SLOT),  # the newest one only
+        (make_plan(suspended=True), (), SLOT, None),
+        (make_plan(since=SLOT), (), SLOT + MINUTE, None),
+    ],
+)
+def test_slot_that_is_due_at_an_edit(plan, handled, now, expected):
+    assert slot_without_job(plan, handled, HOUR, now) == expected

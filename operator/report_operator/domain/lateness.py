@@ -74,6 +74,19 @@ def oldest_due(
     return Due(missed, NOT_CREATED, None) if missed is not None and missed <= now else None
 
 
+def slot_without_job(
+    plan: Plan, handled: Iterable[datetime], within: timedelta, now: datetime
+) -> datetime | None:
+    """The newest due slot for which no Job was made, while one still may be.
+
+    An edit ends the plan under which it was due: its Job has to be made before that.
+    """
+    if plan.suspended:
+        return None
+    slot = latest_slot(plan.schedule, plan.zone, known_slot(plan, (), handled), now)
+    return slot if slot is not None and now - slot <= within else None
+
+
 def late_at(plan: Plan, due: Due) -> datetime:
     """When a due slot becomes late."""
     return due.slot + plan.late_after
