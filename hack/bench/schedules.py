@@ -83,6 +83,14 @@ def ready(namespace: str) -> int:
     )
 
 
+def api_server_cpu() -> float:
+    """Seconds of CPU that the API server has used so far."""
+    for line in kubectl("get", "--raw", "/metrics").splitlines():
+        if line.startswith("process_cpu_seconds_total"):
+            return float(line.split()[-1])
+    sys.exit("the API server does not tell its CPU time")
+
+
 @contextmanager
 def namespace(name: str) -> Iterator[str]:
     """A namespace for the time of the block; it is really gone afterwards."""
@@ -172,6 +180,12 @@ def memory_mb(process: subprocess.Popen[bytes]) -> tuple[float, float]:
     return int(found["VmRSS"]) / 1024, int(found["VmHWM"]) / 1024
 
 
+def cpu_seconds(process: subprocess.Popen[bytes]) -> float:
+    """CPU time of a process so far."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def main() -> int:
     """Print the comparison; exit code 1 where a limit is passed."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -180,12 +194,17 @@ def main() -> int:
     args = parser.parse_args()
     with nobody_else():
         with namespace("bench-baseline") as name:
+            cpu = api_server_cpu()
             alone = create(name, args.count)
+            cpu_alone = api_server_cpu() - cpu
         with namespace("bench-operator") as name, operator(name) as process:
+            cpu = api_server_cpu()
             start = time.monotonic()
             posted = create(name, args.count)
             wait_until(lambda: ready(name) == args.count)
             took = time.monotonic() - start
+            cpu_beside = api_server_cpu() - cpu
+            cpu_operator = cpu_seconds(process)
             before = writes()
             time.sleep(args.quiet_seconds)
             quiet = writes() - before
@@ -196,6 +215,11 @@ def main() -> int:
     print(
         f"all Ready                 {args.count} in {took:6.2f} s   "
         f"ratio {ratio:.2f} (limit {RATIO_LIMIT})"
+    )
+    print(
+        f"API server's CPU          {cpu_alone:.1f} s alone, {cpu_beside:.1f} s beside it; the "
+        f"operator's {cpu_operator:.1f} s; {os.cpu_count()} cores: "
+        f"{(cpu_beside + cpu_operator) / (os.cpu_count() or 1):.1f} s at the very least"
     )
     print(f"writes in {args.quiet_seconds:.0f} s of rest  {quiet} (limit 0)")
     print(

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+import orjson
+
 from report_operator.adapters.cache import ShortCache
 from report_operator.adapters.kube import CONFIGMAPS, CRONJOBS, JOBS, ApiError, Body, KubeClient
 from report_operator.adapters.store import Store
 from report_operator.api.v1alpha1.conditions import ReadyReason
-from report_operator.api.v1alpha1.resource import ReportSchedule
+from report_operator.api.v1alpha1.resource import Key, ReportSchedule
 from report_operator.domain import names
 from report_operator.domain.desired import (
     DEFINITION_LIMIT,
@@ -46,7 +49,8 @@ class Children:
     secret_allowed: Callable[[str], bool]
     missing_definitions: set[tuple[str, str]]
     # What the server made of our last apply: it may write a quantity in another way than we do.
-    _applied: dict[str, tuple[Body, int]] = field(default_factory=dict)
+    # A digest of the desired CronJob, and the generation that it became.
+    _applied: dict[Key, tuple[bytes, int]] = field(default_factory=dict)
     _templates: ShortCache[tuple[str, str], Body | None] = field(init=False)
     _foreign: ShortCache[str, frozenset[str]] = field(init=False)
 
@@ -81,9 +85,9 @@ class Children:
             )
         return await self._apply(schedule, definition, since_before, now)
 
-    def forget(self, uid: str) -> None:
+    def forget(self, key: Key) -> None:
         """The schedule is gone."""
-        self._applied.pop(uid, None)
+        self._applied.pop(key, None)
 
     async def _apply(
         self,
@@ -117,7 +121,7 @@ class Children:
                 CONFIGMAPS, schedule.namespace, desired_config_map(schedule, definition)
             )
             self.missing_definitions.discard((schedule.namespace, definition.name))
-        if live is not None and self._up_to_date(schedule.uid, live, desired):
+        if live is not None and self._up_to_date(schedule.key, live, desired):
             self.store.observe_cronjob(live)
             return None
         if live is not None and _restarts(live, desired):
@@ -132,7 +136,7 @@ class Children:
         if live is None and since_before is not None:
             # Deleted by somebody: slots since then are owed still.
             await self._start_counting_at(answer, since_before)
-        self._applied[schedule.uid] = (desired, answer["metadata"]["generation"])
+        self._applied[schedule.key] = (_digest(desired), answer["metadata"]["generation"])
         self.store.observe_cronjob(answer)
         return None
 
@@ -144,8 +148,8 @@ class Children:
     def _is_missing(self, namespace: str, name: str) -> bool:
         return (namespace, name) in self.missing_definitions
 
-    def _up_to_date(self, uid: str, live: Mapping[str, Any], desired: Body) -> bool:
-        if self._applied.get(uid) == (desired, live["metadata"]["generation"]):
+    def _up_to_date(self, key: Key, live: Mapping[str, Any], desired: Body) -> bool:
+        if self._applied.get(key) == (_digest(desired), live["metadata"]["generation"]):
             return covers(live["metadata"], desired["metadata"])
         return covers(live, desired)
 
@@ -183,6 +187,10 @@ class Children:
             {"status": {"lastScheduleTime": format_time(instant)}},
             subresource="status",
         )
+
+
+def _digest(body: Body) -> bytes:
+    return hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).digest()
 
 
 class PredecessorPresentError(Exception):

@@ -289,6 +289,7 @@ class Reconciler:
 
     def _forget(self, key: Key) -> None:
         self.views.pop(key, None)
+        self.children.forget(key)
 
 
 def _definition(cronjob: dict[str, Any]) -> str | None:
