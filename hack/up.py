@@ -185,9 +185,8 @@ def known_secret(namespace: str, name: str) -> dict[str, str]:
     return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
 
-def certificate() -> dict[str, str]:
+def certificate(host: str = "mail.demo.svc") -> dict[str, str]:
     """A certificate of its own authority for the mail server."""
-    host = "mail.demo.svc"
     with tempfile.TemporaryDirectory() as directory:
         key, cert = Path(directory, "tls.key"), Path(directory, "tls.crt")
         run(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from tests.support.apiserver import ApiServer
 
 ROOT = Path(__file__).parents[2]

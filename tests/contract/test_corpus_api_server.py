@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.support.apiserver import Answer, ApiServer
 from contract_corpus import Case, load
 
 from report_operator.api.v1alpha1.resource import parse_schedule
+from tests.support.apiserver import Answer, ApiServer
 
 # A strict dry run, as `kubectl apply --dry-run=server` asks for.
 PATH = (

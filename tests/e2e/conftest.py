@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,13 +15,11 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support.waiting import UnexpectedError, wait_for
+
 ROOT = Path(__file__).resolve().parents[2]
 CLAIM = "adaf-reports"
 SECONDS = 180.0
-
-
-class UnexpectedError(AssertionError):
-    """A condition that did not come to hold; says what was there instead."""
 
 
 def kubectl(*arguments: str, text: str | None = None, check: bool = True) -> str:
@@ -31,18 +29,6 @@ def kubectl(*arguments: str, text: str | None = None, check: bool = True) -> str
     if check and done.returncode:
         raise UnexpectedError(f"kubectl {' '.join(arguments)}: {done.stderr}")
     return done.stdout if check else done.stdout + done.stderr
-
-
-def wait_for(what: str, probe: Callable[[], Any], seconds: float = SECONDS) -> Any:
-    """Poll until `probe` gives something true."""
-    deadline = time.monotonic() + seconds
-    while True:
-        found = probe()
-        if found:
-            return found
-        if time.monotonic() > deadline:
-            raise UnexpectedError(f"not within {seconds:.0f} s: {what}")
-        time.sleep(0.3)
 
 
 @dataclass(frozen=True)
@@ -79,6 +65,7 @@ class Team:
         wait_for(
             f"{name} is reconciled",
             lambda: self.get(name).get("status", {}).get("observedGeneration") == generation,
+            SECONDS,
         )
 
     def get(self, name: str) -> dict[str, Any]:
@@ -115,6 +102,21 @@ class Team:
     def run(self, name: str, job: str = "run-1") -> dict[str, Any]:
         self.start(name, job)
         return self.outcome(name, job)
+
+    def copy_secret(self, name: str, **changes: str) -> None:
+        """A Secret of the demo's, with changes."""
+        found = json.loads(kubectl("-n", "reports", "get", "secret", name, "-o", "json"))
+        keys = {key: base64.b64decode(value).decode() for key, value in found["data"].items()}
+        self.secret(name, keys | changes)
+
+    def secret(self, name: str, keys: dict[str, str]) -> None:
+        manifest = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": name},
+            "stringData": keys,
+        }
+        self.kubectl("apply", "--server-side", "-f", "-", text=yaml.safe_dump(manifest))
 
     def files(self) -> list[str]:
         """Paths on the report volume, as the node has them."""

@@ -8,13 +8,16 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.e2e.conftest import Team, kubectl, wait_for
+from tests.e2e.conftest import SECONDS, Team, kubectl
+from tests.support.waiting import wait_for
 
 
 def test_a_slot_comes_due(team: Team) -> None:
     team.apply("due", schedule="* * * * *")
     status = wait_for(
-        "a slot ran", lambda: team.status("due").get("lastSuccessTime") and team.status("due")
+        "a slot ran",
+        lambda: team.status("due").get("lastSuccessTime") and team.status("due"),
+        SECONDS,
     )
     run = status["recentRuns"][0]
     slot = datetime.fromisoformat(run["slot"])
@@ -114,6 +117,7 @@ def test_what_cannot_start_is_told_while_it_waits(team: Team) -> None:
     delayed = wait_for(
         "it is delayed",
         lambda: (c := team.condition("large", "Delayed"))["status"] == "True" and c,
+        SECONDS,
     )
     assert delayed["reason"] == "Pending"
     assert "Insufficient cpu" in delayed["message"]
