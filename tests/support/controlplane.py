@@ -31,6 +31,7 @@ ENABLED = (
     "garbage-collector-controller",
     "namespace-controller",
     "pod-garbage-collector-controller",
+    "resourcequota-controller",
     "serviceaccount-controller",
 )
 
