@@ -17,6 +17,9 @@ class ConfigError(ValueError):
     """The configuration file is wrong; the message names the field."""
 
 
+Quantity = Annotated[str, Field(coerce_numbers_to_str=True)]  # `cpu: 1` is as good as "1"
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(
         alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True
@@ -36,7 +39,7 @@ class Runner(_Section):
     image: str = Field(min_length=1)
     image_pull_policy: str = "IfNotPresent"
     output_claim: str = "adaf-reports"
-    default_resources: dict[str, dict[str, str]] = Field(
+    default_resources: dict[str, dict[str, Quantity]] = Field(
         default_factory=lambda: {
             "requests": {"cpu": "100m", "memory": "192Mi"},
             "limits": {"memory": "768Mi"},

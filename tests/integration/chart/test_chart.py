@@ -1,0 +1,236 @@
+"""What the chart renders, by the real `helm`; no cluster is needed."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.chart import (
+    CHART,
+    CRD,
+    FULL,
+    NAME,
+    RELEASE,
+    VALUES,
+    Object,
+    Values,
+    config_of,
+    helm_template,
+    of_kind,
+    render,
+    run,
+    the,
+)  # fmt: skip
+
+EVERYWHERE = Counter(
+    {
+        "ServiceAccount": 1, "ConfigMap": 1, "Deployment": 1, "Service": 1, "ClusterRole": 2,
+        "Role": 1, "RoleBinding": 1,
+    }
+)  # fmt: skip
+CLUSTER = Counter(
+    {
+        "CustomResourceDefinition": 1, "ValidatingAdmissionPolicy": 1, "NetworkPolicy": 1,
+        "ValidatingAdmissionPolicyBinding": 1, "ClusterRole": 1, "ClusterRoleBinding": 1,
+    }
+)  # fmt: skip
+EACH_TEAM = Counter({"PersistentVolumeClaim": 1, "NetworkPolicy": 1})
+KINDS = {
+    "default": EVERYWHERE + CLUSTER,
+    "team": EVERYWHERE + CLUSTER + EACH_TEAM,
+    "full": EVERYWHERE + CLUSTER + EACH_TEAM + EACH_TEAM + Counter(["PodDisruptionBudget"]),
+    "small": EVERYWHERE + Counter({"Role": 2, "RoleBinding": 2}),
+}
+
+
+@pytest.fixture(scope="module", params=VALUES)
+def rendered(request: pytest.FixtureRequest) -> tuple[str, list[Object]]:
+    return request.param, render(VALUES[request.param])
+
+
+@pytest.fixture
+def objects(rendered: tuple[str, list[Object]]) -> list[Object]:
+    return rendered[1]
+
+
+def includes(labels: dict[str, str], selector: dict[str, str]) -> bool:
+    return bool(selector) and selector.items() <= labels.items()
+
+
+def leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict | list):
+        for child in value.values() if isinstance(value, dict) else value:
+            yield from leaves(child)
+    else:
+        yield value
+
+
+@pytest.mark.parametrize("values", VALUES.values(), ids=VALUES)
+def test_lint_finds_nothing(values: Values, tmp_path: Path) -> None:
+    (tmp_path / "values.yaml").write_text(json.dumps(values))
+    done = run("helm", "lint", "--strict", str(CHART), "--values", str(tmp_path / "values.yaml"))
+    assert done.code == 0, done.out + done.err
+    assert "[ERROR]" not in done.out + done.err
+    assert "[WARNING]" not in done.out + done.err
+
+
+def test_the_objects_are_those_expected(rendered: tuple[str, list[Object]]) -> None:
+    name, objects = rendered
+    assert Counter(found["kind"] for found in objects) == KINDS[name]
+    keys = [(o["kind"], o["metadata"].get("namespace"), o["metadata"]["name"]) for o in objects]
+    assert len(set(keys)) == len(keys)
+
+
+def test_text_stays_text(objects: list[Object]) -> None:
+    for found in [*objects, *render({}, release="2024", namespace="7")]:
+        meta = found["metadata"]
+        names = [meta["name"], meta.get("namespace", ""), *leaves(meta.get("labels", {}))]
+        names += leaves(meta.get("annotations", {}))
+        assert all(isinstance(name, str) for name in names), found
+
+
+@pytest.mark.parametrize("values", VALUES.values(), ids=VALUES)
+def test_the_same_values_give_the_same_text(values: Values) -> None:
+    first = helm_template(values)
+    assert first.code == 0
+    assert first.out == helm_template(values).out
+
+
+def test_containers_are_locked_down(objects: list[Object]) -> None:
+    pod = the(objects, "Deployment")["spec"]["template"]["spec"]
+    containers = [*pod.get("initContainers", ()), *pod["containers"]]
+    assert containers
+    for container in containers:
+        own = container["securityContext"]
+        both = {**pod["securityContext"], **own}
+        assert own["readOnlyRootFilesystem"] is True
+        assert own["allowPrivilegeEscalation"] is False
+        assert own["capabilities"] == {"drop": ["ALL"]}
+        assert not own.get("privileged")
+        assert both["runAsNonRoot"] is True
+        assert both["runAsUser"] > 0
+        assert both["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert set(container["resources"]["requests"]) >= {"cpu", "memory"}
+        assert "memory" in container["resources"]["limits"]
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
+    assert all({"configMap", "emptyDir"} & set(volume) for volume in pod["volumes"])
+
+
+def test_only_the_operator_gets_a_token(objects: list[Object]) -> None:
+    account = the(objects, "ServiceAccount")
+    assert account["automountServiceAccountToken"] is False
+    pod = the(objects, "Deployment")["spec"]["template"]["spec"]
+    assert pod["automountServiceAccountToken"] is True
+    assert pod["serviceAccountName"] == account["metadata"]["name"] != "default"
+
+
+def test_nobody_is_given_secrets_or_everything(objects: list[Object]) -> None:
+    roles = of_kind(objects, "Role", "ClusterRole")
+    rules = [rule for role in roles for rule in role["rules"]]
+    assert len(rules) >= len(roles)
+    for rule in rules:
+        assert "*" not in set(leaves(rule)), rule
+        assert not any(resource.startswith("secrets") for resource in rule["resources"]), rule
+        assert not {"impersonate", "escalate", "bind"} & set(rule["verbs"]), rule
+        assert "nonResourceURLs" not in rule
+
+
+def test_bindings_lead_from_the_operator_to_roles_that_are_there(objects: list[Object]) -> None:
+    def key(kind: str, found: Object) -> tuple[str, str, str | None]:
+        namespace = found["metadata"].get("namespace") if kind == "Role" else None
+        return kind, found["metadata"]["name"], namespace
+
+    roles = {key(role["kind"], role) for role in of_kind(objects, "Role", "ClusterRole")}
+    bound = set()
+    for binding in of_kind(objects, "RoleBinding", "ClusterRoleBinding"):
+        ref = binding["roleRef"]
+        bound.add(key(ref["kind"], {"metadata": {**binding["metadata"], "name": ref["name"]}}))
+        assert binding["subjects"] == [
+            {"kind": "ServiceAccount", "name": NAME, "namespace": RELEASE}
+        ]
+    aggregated = {("ClusterRole", f"{NAME}-{what}", None) for what in ("edit", "view")}
+    assert bound == roles - aggregated
+
+
+def test_an_upgrade_hands_over(objects: list[Object], tmp_path: Path) -> None:
+    """One leads at a time, the next one is there before this one goes, and it goes in peace."""
+    spec = the(objects, "Deployment")["spec"]
+    config = config_of(objects, tmp_path)
+    (leases,) = (
+        rule
+        for role in of_kind(objects, "Role")
+        for rule in role["rules"]
+        if rule["resources"] == ["leases"] and "resourceNames" in rule
+    )
+    assert leases["resourceNames"] == [config.lease_name]
+    assert set(leases["verbs"]) == {"get", "patch"}
+    assert spec["strategy"]["type"] == "RollingUpdate"
+    assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    pod = spec["template"]["spec"]
+    assert pod["terminationGracePeriodSeconds"] > config.lease_seconds
+
+
+def test_selectors_find_the_operator_and_nothing_else(objects: list[Object]) -> None:
+    deployment = the(objects, "Deployment")
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    selector = deployment["spec"]["selector"]["matchLabels"]
+    # It cannot be changed later: nothing of a version may be in it.
+    assert set(selector) == {"app.kubernetes.io/name", "app.kubernetes.io/instance"}
+    others = [the(objects, "Service")["spec"]["selector"]]
+    others += [
+        o["spec"]["selector"]["matchLabels"] for o in of_kind(objects, "PodDisruptionBudget")
+    ]
+    others += [
+        o["spec"]["podSelector"]["matchLabels"]
+        for o in of_kind(objects, "NetworkPolicy")
+        if o["metadata"]["namespace"] == RELEASE
+    ]
+    assert all(includes(labels, found) for found in [selector, *others])
+    second = the(render({}, release="second"), "Deployment")["spec"]["template"]["metadata"]
+    assert not any(includes(second["labels"], found) for found in [selector, *others])
+
+
+def test_ports_agree(objects: list[Object], tmp_path: Path) -> None:
+    config = config_of(objects, tmp_path)
+    (container,) = the(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert ports == {"health": config.health_port, "metrics": config.metrics_port}
+    probes = [container[f"{name}Probe"]["httpGet"] for name in ("startup", "liveness", "readiness")]
+    assert {(probe["path"], probe["port"]) for probe in probes} == {("/healthz", "health")}
+    assert [port["targetPort"] for port in the(objects, "Service")["spec"]["ports"]] == ["metrics"]
+    for policy in of_kind(objects, "NetworkPolicy"):
+        allowed = [
+            port["port"] for rule in policy["spec"].get("ingress", ()) for port in rule["ports"]
+        ]
+        assert allowed == (["health", "metrics"] if policy["metadata"]["name"] == NAME else [])
+
+
+def test_the_crd_is_that_of_crds_and_stays(tmp_path: Path) -> None:
+    generated = yaml.safe_load(CRD.read_text())
+    assert [path.name for path in (CHART / "files" / "crds").iterdir()] == [CRD.name]
+    found = the(render({}), "CustomResourceDefinition")
+    assert found["metadata"].pop("annotations") == {"helm.sh/resource-policy": "keep"}
+    del found["metadata"]["labels"]
+    assert found == generated
+    done = run("helm", "package", str(CHART), "--destination", str(tmp_path))
+    assert done.code == 0, done.err
+    (package,) = tmp_path.glob("*.tgz")
+    with tarfile.open(package) as archive:
+        packed = archive.extractfile(f"{CHART.name}/files/crds/{CRD.name}")
+        assert packed is not None
+        assert packed.read() == CRD.read_bytes()
+    assert render({}, chart=package) == render({})
+
+
+def test_finished_reports_stay() -> None:
+    claims = of_kind(render(FULL), "PersistentVolumeClaim")
+    assert [claim["metadata"]["namespace"] for claim in claims] == ["team-a", "2024"]
+    for claim in claims:
+        assert claim["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}

@@ -1,0 +1,193 @@
+"""A release from its first day to its last, by the real `helm` on a control plane of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.apiserver import Answer
+from tests.support.chart import CHART, NAME, RELEASE, Values, run
+from tests.support.controlplane import ControlPlane
+from tests.support.operator import OperatorProcess
+from tests.support.waiting import wait_for
+
+SCHEDULES = "/apis/reports.adaf.io/v1alpha1/namespaces/team/reportschedules"
+ROLES = "/apis/rbac.authorization.k8s.io/v1"
+POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
+DEPLOYMENTS = f"/apis/apps/v1/namespaces/{RELEASE}/deployments"
+
+
+@pytest.fixture(scope="module")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    made = ControlPlane(tmp_path_factory.mktemp("plane"))
+    try:
+        made.start()
+        for name in (RELEASE, "team", "other"):
+            made.api.call("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture(scope="module")
+def helm(plane: ControlPlane) -> Callable[..., str]:
+    def call(*arguments: str, values: Values | None = None) -> str:
+        with_values = [] if values is None else ["--values", "-"]
+        done = run(
+            "helm", *arguments, "--kubeconfig", str(plane.kubeconfig), "--namespace", RELEASE,
+            *with_values, text=json.dumps(values),
+        )  # fmt: skip
+        assert done.code == 0, done.err
+        return done.out
+
+    return call
+
+
+def install(helm: Callable[..., str], values: Values) -> None:
+    helm("upgrade", "--install", RELEASE, str(CHART), "--take-ownership", values=values)
+
+
+def allowed(plane: ControlPlane, verb: str, resource: str, namespace: str) -> bool:
+    """What the authorizer says of the operator's service account."""
+    group, _, plural = resource.rpartition("/")
+    attributes = {"verb": verb, "group": group, "resource": plural, "namespace": namespace}
+    review: dict[str, Any] = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {
+            "user": f"system:serviceaccount:{RELEASE}:{NAME}",
+            "resourceAttributes": attributes,
+        },
+    }
+    answer = plane.api.call("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
+    found: bool = answer.body["status"]["allowed"]
+    return found
+
+
+def token_kubeconfig(plane: ControlPlane, directory: Path) -> Path:
+    """The credentials that the operator's pod has."""
+    path = f"/api/v1/namespaces/{RELEASE}/serviceaccounts/{NAME}/token"
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    token = plane.api.call("POST", path, request).body["status"]["token"]
+    config = json.loads(plane.kubeconfig.read_text())
+    config["users"][0]["user"] = {"token": token}
+    written = directory / "kubeconfig"
+    written.write_text(json.dumps(config))
+    return written
+
+
+def get(plane: ControlPlane, path: str) -> Answer:
+    return plane.api.call("GET", path)
+
+
+SCHEDULE = {
+    "apiVersion": "reports.adaf.io/v1alpha1",
+    "kind": "ReportSchedule",
+    "metadata": {"name": "any", "namespace": "team"},
+    "spec": {
+        "reportType": "executive_dashboard",
+        "schedule": "0 0 1 1 *",
+        "timeZone": "Europe/Madrid",
+        "report": {
+            "title": "A test",
+            "sources": [{"name": "facts", "inline": {"rows": [{"a": 1}]}}],
+            "template": {"builtin": "executive_dashboard"},
+        },
+    },
+}
+
+
+def test_install_upgrade_uninstall(plane: ControlPlane, helm: Callable[..., str]) -> None:
+    install(helm, {"teamNamespaces": ["team"]})
+    selector = get(plane, f"{DEPLOYMENTS}/{NAME}").body["spec"]["selector"]
+    made = plane.api.call("POST", SCHEDULES, SCHEDULE)
+    assert made.code == 201, made.message
+    assert allowed(plane, "list", "reports.adaf.io/reportschedules", "other")
+    assert not allowed(plane, "get", "secrets", "team")
+
+    # An upgrade to one namespace: what was allowed in the whole cluster is not any more.
+    narrow = {
+        "config": {"watchNamespaces": ["team"]},
+        "secretAccessPolicy": {"enabled": False},
+        "replicas": 2,
+    }
+    install(helm, narrow)
+    assert get(plane, f"{DEPLOYMENTS}/{NAME}").body["spec"]["selector"] == selector
+    assert get(plane, f"{DEPLOYMENTS}/{NAME}").body["spec"]["replicas"] == 2
+    assert get(plane, f"{ROLES}/clusterroles/{NAME}").code == 404
+    assert get(plane, f"{POLICIES}/{NAME}-secret-access").code == 404
+    for verb, resource in (
+        ("list", "reports.adaf.io/reportschedules"),
+        ("create", "batch/jobs"),
+        ("delete", "configmaps"),
+    ):
+        assert allowed(plane, verb, resource, "team")
+        assert not allowed(plane, verb, resource, "other")
+    assert not allowed(plane, "get", "secrets", "team")
+
+    # The team's claim is no value any more: it stays all the same.
+    claim = "/api/v1/namespaces/team/persistentvolumeclaims/adaf-reports"
+    assert get(plane, claim).code == 200
+
+    helm("uninstall", RELEASE)
+    assert get(plane, f"{DEPLOYMENTS}/{NAME}").code == 404
+    assert get(plane, f"{ROLES}/namespaces/team/roles/{NAME}").code == 404
+    assert get(plane, claim).code == 200
+    kept = get(plane, f"{SCHEDULES}/any")
+    assert kept.code == 200
+    assert kept.body["metadata"]["uid"] == made.body["metadata"]["uid"]
+    assert "deletionTimestamp" not in kept.body["metadata"]
+
+    # And back: the objects that stayed are taken over, also without the flag.
+    helm("install", RELEASE, str(CHART), values={"teamNamespaces": ["team"]})
+    assert get(plane, f"{SCHEDULES}/any").body["metadata"]["uid"] == made.body["metadata"]["uid"]
+
+
+@pytest.mark.parametrize("watched", [["team"], []], ids=["one namespace", "the cluster"])
+def test_the_operator_gets_along_with_its_role(
+    plane: ControlPlane, helm: Callable[..., str], tmp_path: Path, watched: list[str]
+) -> None:
+    """The operator itself, with the token and the configuration that the chart gives it."""
+    install(helm, {"config": {"watchNamespaces": watched}, "secretAccessPolicy": {"enabled": True}})
+    config = get(plane, f"/api/v1/namespaces/{RELEASE}/configmaps/{NAME}").body["data"]
+    settings = {**yaml.safe_load(config["config.yaml"]), "resyncSeconds": 5}
+    operator = OperatorProcess(tmp_path, token_kubeconfig(plane, tmp_path), RELEASE, settings)
+    name = f"w{len(watched)}"
+    operator.start()
+    try:
+        operator.wait_until_leading()
+        body = {**SCHEDULE, "metadata": {"name": name, "namespace": "team"}}
+        assert plane.api.call("POST", SCHEDULES, body).code == 201
+
+        def status() -> dict[str, Any]:
+            found: dict[str, Any] = get(plane, f"{SCHEDULES}/{name}").body.get("status", {})
+            return found
+
+        def tell() -> object:
+            return status(), operator.log()
+
+        cronjob = wait_for("a CronJob", lambda: status().get("cronJob"), 60, tell)
+        manual = ["create", "job", f"{name}-run", f"--from=cronjob/{cronjob}", "--namespace=team"]
+        done = run("kubectl", f"--kubeconfig={plane.kubeconfig}", *manual)
+        assert done.code == 0, done.err
+        job = f"/apis/batch/v1/namespaces/team/jobs/{name}-run"
+        wait_for(
+            "the run is let in and told of",
+            lambda: not get(plane, job).body["spec"]["suspend"] and status().get("active"),
+            60,
+            tell,
+        )
+        operator.wait_for_resyncs()
+        assert operator.terminate() == 0
+        log = operator.log_file.read_text()
+        lease = f"/apis/coordination.k8s.io/v1/namespaces/{RELEASE}/leases/{NAME}"
+        assert not get(plane, lease).body["spec"].get("holderIdentity")
+        assert "orbidden" not in log
+    finally:
+        operator.end()
+        plane.api.call("DELETE", f"{SCHEDULES}/{name}")

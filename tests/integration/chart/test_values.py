@@ -1,0 +1,87 @@
+"""Values: which are refused, and where the others go."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.chart import CHART, FULL, SMALL, Values, config_of, helm_template, render, the
+
+SCHEMA = json.loads((CHART / "values.schema.json").read_text())
+
+
+def test_values_reach_the_operator(tmp_path: Path) -> None:
+    config = config_of(render(FULL), tmp_path)
+    assert config.runner.image == "registry.test/reports:1.10"
+    assert config.runner.image_pull_policy == "Always"
+    assert config.runner.output_claim == "1e3"
+    assert config.runner.default_resources["requests"] == {"cpu": "1", "memory": "1Gi"}
+    assert config.runner.scratch_size_limit == "1Gi"
+    assert config.admission.model_dump() == {"max_active": 7, "max_active_per_tier": {"bulk": 0}}
+    assert config.queue_timeout_seconds == 10_000_000
+    assert config.allowed_secrets == ["*-db", "2024"]
+    assert config.watch_namespaces == []
+    assert config_of(render(SMALL), tmp_path).watch_namespaces == ["team-a", "2024"]
+
+
+def test_a_change_of_configuration_restarts_the_operator() -> None:
+    first, again, changed = (
+        the(render(values), "Deployment")["spec"]["template"]
+        for values in ({}, {"replicas": 2}, {"config": {"resyncSeconds": 60}})
+    )
+    assert first == again
+    assert first != changed
+
+
+def test_names_stay_within_their_limits() -> None:
+    for found in render(FULL, release="r" * 53):  # the longest that helm takes
+        if found["kind"] == "Service":
+            assert len(found["metadata"]["name"]) <= 63
+        labels = found["metadata"].get("labels", {})
+        assert all(len(value) <= 63 for value in labels.values())
+
+
+def test_the_schema_knows_every_value_and_is_closed() -> None:
+    def check(schema: Any, value: Any, path: str) -> None:
+        schema = (
+            SCHEMA["definitions"][schema["$ref"].split("/")[-1]] if "$ref" in schema else schema
+        )
+        if "properties" not in schema:
+            return
+        assert schema["additionalProperties"] is False, path
+        for name, child in (value or {}).items():
+            check(schema["properties"][name], child, f"{path}.{name}")
+
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    assert set(values) == set(SCHEMA["properties"]) - {"global"}
+    check(SCHEMA, values, "")
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"replica": 1}, "'replica' not allowed"),
+        ({"config": {"watchNamespace": []}}, "/config': additional properties 'watchNamespace'"),
+        ({"config": {"admission": {"maxActve": 1}}}, "'maxActve' not allowed"),
+        ({"resources": {"limit": {}}}, "/resources': additional properties 'limit'"),
+        ({"replicas": "two"}, "/replicas': got string, want integer"),
+        ({"config": {"resyncSeconds": 1}}, "/config/resyncSeconds': minimum"),
+        ({"config": {"allowedSecrets": "report-*"}}, "/config/allowedSecrets': got string"),
+        ({"crds": {"install": "no"}}, "/crds/install': got string, want boolean"),
+        ({"image": {"pullPolicy": "Sometimes"}}, "/image/pullPolicy': value must be one of"),
+        (
+            {"config": {"runner": {"defaultResources": {"requests": {"cpu": "lots"}}}}},
+            "/config/runner/defaultResources/requests/cpu': 'lots' does not match",
+        ),
+        ({"output": {"size": "much"}}, "/output/size': 'much' does not match"),
+    ],
+    ids=lambda value: json.dumps(value) if isinstance(value, dict) else "",
+)  # fmt: skip
+def test_wrong_values_are_refused_by_name(values: Values, words: str) -> None:
+    done = helm_template(values)
+    assert done.code != 0
+    assert words in done.err

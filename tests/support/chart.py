@@ -1,0 +1,113 @@
+"""The Helm chart through the real `helm`, and what comes out of it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from report_operator.config import OperatorConfig, load_config
+
+ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "charts" / "adaf-report-scheduler"
+CRD = ROOT / "crds" / "reports.adaf.io_reportschedules.yaml"
+RELEASE = "report-scheduler"
+NAME = f"{RELEASE}-{CHART.name}"  # of the operator's objects
+Object = dict[str, Any]
+Values = dict[str, Any]
+
+# Everything that can be set, and text that YAML would take for something else.
+FULL: Values = {
+    "image": {"repository": "registry.test/reports", "tag": "1.10", "pullPolicy": "Always"},
+    "imagePullSecrets": [{"name": "pull"}],
+    "replicas": 2,
+    "teamNamespaces": ["team-a", "2024"],
+    "output": {"claimName": "1e3", "storageClassName": "7", "accessModes": ["ReadWriteMany"]},
+    "config": {
+        "allowedSecrets": ["*-db", "2024"],
+        "admission": {"maxActive": 7, "maxActivePerTier": {"bulk": 0}},
+        "queueTimeoutSeconds": 10_000_000,
+        "runner": {
+            "defaultResources": {"requests": {"cpu": 1, "memory": "1Gi"}},
+            "scratchSizeLimit": "1Gi",
+        },
+    },
+    "serviceAccount": {"annotations": {"a": "b"}},
+    "nodeSelector": {"kubernetes.io/os": "linux"},
+    "tolerations": [{"key": "a", "operator": "Exists"}],
+    "affinity": {"podAntiAffinity": {}},
+    "podAnnotations": {"a": "b"},
+    "podDisruptionBudget": {"enabled": True},
+}
+# Two namespaces, and nothing that can be left out.
+SMALL: Values = {
+    "crds": {"install": False},
+    "secretAccessPolicy": {"enabled": False},
+    "networkPolicy": {"enabled": False},
+    "config": {"watchNamespaces": ["team-a", "2024"]},
+    "teamNamespaces": ["team-a"],
+    "output": {"createClaims": False},
+}
+VALUES: dict[str, Values] = {
+    "default": {},
+    "team": {"teamNamespaces": ["reports"]},
+    "full": FULL,
+    "small": SMALL,
+}
+
+
+@dataclass(frozen=True)
+class Done:
+    """An ended program."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run(*command: str, text: str | None = None) -> Done:
+    """One of the clients that `hack/localcluster env` puts on PATH."""
+    assert shutil.which(command[0]), (
+        f'no `{command[0]}` on PATH: run eval "$(python3 hack/localcluster env)" after `make up`'
+    )
+    done = subprocess.run(command, input=text, text=True, capture_output=True, check=False)
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def helm_template(
+    values: Values, release: str = RELEASE, namespace: str = RELEASE, chart: Path = CHART
+) -> Done:
+    return run(
+        "helm", "template", release, str(chart), "--namespace", namespace, "--values", "-",
+        text=json.dumps(values),  # Go reads 1e3 otherwise than PyYAML writes it
+    )  # fmt: skip
+
+
+def render(
+    values: Values, release: str = RELEASE, namespace: str = RELEASE, chart: Path = CHART
+) -> list[Object]:
+    """The chart's objects."""
+    done = helm_template(values, release, namespace, chart)
+    assert done.code == 0, done.err
+    return [found for found in yaml.safe_load_all(done.out) if found]
+
+
+def of_kind(objects: list[Object], *kinds: str) -> list[Object]:
+    return [found for found in objects if found["kind"] in kinds]
+
+
+def the(objects: list[Object], kind: str) -> Object:
+    (found,) = of_kind(objects, kind)
+    return found
+
+
+def config_of(objects: list[Object], directory: Path) -> OperatorConfig:
+    """The operator's configuration as the operator itself reads it."""
+    path = directory / "config.yaml"
+    path.write_text(the(objects, "ConfigMap")["data"]["config.yaml"])
+    return load_config(path)
