@@ -31,7 +31,12 @@ from report_operator.domain.lateness import slot_without_job
 from report_operator.domain.plan import observe_plan
 from report_operator.domain.status import Problem
 from report_operator.domain.times import format_time, parse_time
-from report_operator.domain.validation import check_schedule, check_secrets, check_template
+from report_operator.domain.validation import (
+    check_fires,
+    check_schedule,
+    check_secrets,
+    check_template,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +70,12 @@ class Children:
         self, schedule: ReportSchedule, since_before: datetime | None, now: datetime
     ) -> Problem | None:
         """Bring the children about, or say why the last good ones stay as they are."""
-        problem = check_schedule(schedule.spec) or check_secrets(schedule.spec, self.secret_allowed)
+        spec = schedule.spec
+        problem = (
+            check_schedule(spec)
+            or check_fires(spec, now)
+            or check_secrets(spec, self.secret_allowed)
+        )
         if problem is not None:
             return problem
         text: str | None = None

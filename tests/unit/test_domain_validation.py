@@ -1,10 +1,15 @@
 """What the schema cannot tell: the message names the field and the remedy."""
 
 import pytest
-from factories import make_schedule
+from factories import SLOT, make_schedule
 
 from report_operator.api.v1alpha1.conditions import ReadyReason
-from report_operator.domain.validation import check_schedule, check_secrets, check_template
+from report_operator.domain.validation import (
+    check_fires,
+    check_schedule,
+    check_secrets,
+    check_template,
+)
 from report_runner.contract.definition import ConfigMapKeyReference
 
 REFERENCE = ConfigMapKeyReference(name="pages", key="daily.j2")
@@ -40,6 +45,18 @@ def test_wrong_schedule(spec, reason, words) -> None:
 @pytest.mark.parametrize("expression", ["0 6 * * 1-5", "@every 90s", "@daily", "0 0 31 2 *"])
 def test_right_schedule(expression: str) -> None:
     assert check_schedule(make_schedule({"schedule": expression}).spec) is None
+
+
+def test_schedule_that_never_fires() -> None:
+    problem = check_fires(make_schedule({"schedule": "0 0 31 2 *"}).spec, SLOT)
+    assert problem is not None
+    assert problem.reason is ReadyReason.INVALID_SCHEDULE
+    assert "spec.schedule: 0 0 31 2 *" in problem.message
+
+
+@pytest.mark.parametrize("expression", ["0 0 29 2 *", "@every 90s", "@yearly"])
+def test_schedule_that_fires_one_day(expression: str) -> None:
+    assert check_fires(make_schedule({"schedule": expression}).spec, SLOT) is None
 
 
 @pytest.mark.parametrize(

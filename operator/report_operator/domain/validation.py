@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 from report_operator.api.v1alpha1.conditions import ReadyReason
@@ -26,6 +27,17 @@ def check_schedule(spec: ReportScheduleSpec) -> Problem | None:
     except ScheduleError as error:
         return Problem(ReadyReason.INVALID_TIME_ZONE, f"spec.timeZone: {error}")
     return None
+
+
+def check_fires(spec: ReportScheduleSpec, now: datetime) -> Problem | None:
+    """A right schedule may still name a day that never comes: the CronJob would wait in silence."""
+    if parse(spec.schedule).next_after(now, load_zone(spec.time_zone)) is not None:
+        return None
+    return Problem(
+        ReadyReason.INVALID_SCHEDULE,
+        f"spec.schedule: {spec.schedule} has no slot within five years: is there such a day in "
+        "such a month?",
+    )
 
 
 def check_secrets(spec: ReportScheduleSpec, allowed: Callable[[str], bool]) -> Problem | None:
