@@ -12,7 +12,9 @@ from pydantic import ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from report_runner.contract.model import Model
+from report_runner.contract.reasons import Reason
 from report_runner.contract.result import OutputFile
+from report_runner.data import RunError
 from report_runner.storage import MANIFEST_SUFFIX, Place, storage_errors, write_whole
 
 
@@ -33,7 +35,8 @@ class Input(_Entry):
 class LedgerState(StrEnum):
     """What is known of a recipient's message."""
 
-    SENDING = "sending"  # written before; where it stays, the server may or may not have it
+    # Written before the line that ends it; where it stays, the server may or may not have it.
+    SENDING = "sending"
     SENT = "sent"
     FAILED = "failed"
 
@@ -82,12 +85,21 @@ def slot_lock(place: Place) -> Iterator[None]:
 
 
 def load(place: Place) -> Manifest | None:
-    """The manifest of an earlier attempt, or None where there is none that can be read."""
+    """The manifest of an earlier attempt, or None where there was none.
+
+    One that cannot be read is an error: it knows who got the mail. Raises
+    RunError(StorageUnavailable).
+    """
     path = place.file(MANIFEST_SUFFIX)
     try:
-        return Manifest.model_validate_json(path.read_bytes())
-    except (FileNotFoundError, ValidationError):
-        return None
+        with storage_errors(f"manifest {place.relative(path)}"):
+            return Manifest.model_validate_json(path.read_bytes()) if path.exists() else None
+    except ValidationError as error:
+        raise RunError(
+            Reason.STORAGE_UNAVAILABLE,
+            f"manifest {place.relative(path)} is damaged, so who got the mail is not known; "
+            "remove it to have the report made and sent to everybody anew",
+        ) from error
 
 
 def save(place: Place, manifest: Manifest) -> None:

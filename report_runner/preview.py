@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -15,16 +17,21 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import yaml
 from pydantic import ValidationError
 
-from report_runner import render
 from report_runner.contract.definition import Definition, Delivery, Output, Report, Source
 from report_runner.contract.reasons import EXIT_CODES, EXIT_OK, Reason
 from report_runner.contract.templating import compile_problem
 from report_runner.data import RunError, Table
+from report_runner.render.documents import render
 from report_runner.run import render_input
 from report_runner.sources import Fetched, inline_table
 from report_runner.surroundings import Run
 
 KIND = "ReportSchedule"
+
+# Whole or with a point; "007" is a code.
+_NUMBER = re.compile(r"[+-]?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}(:\d{2})?.*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +51,7 @@ def preview_report(directory: Path, manifest: Path | None, out: Path, slot: date
         fetched = {s.name: Fetched(_sample(s, directory)) for s in definition.report.sources}
         data = render_input(definition, run, fetched, datetime.now(UTC).replace(microsecond=0))
         out.mkdir(parents=True, exist_ok=True)
-        for document in render.render(data, definition.report.formats, out):
+        for document in render(data, definition.report.formats, out):
             target = out / f"{definition.name}-{run.report_date}.{document.format.value}"
             document.path.replace(target)
             pages = f" ({document.pages} pages)" if document.pages else ""
@@ -61,7 +68,9 @@ def _wrong(message: str) -> RunError:
 
 def _objects(path: Path) -> Iterator[dict[str, Any]]:
     try:
-        yield from (body for body in yaml.safe_load_all(path.read_text()) if body)
+        for body in yaml.safe_load_all(path.read_text()):
+            if isinstance(body, dict):
+                yield body
     except OSError as error:
         raise _wrong(f"{path}: {error.strerror}") from error
     except yaml.YAMLError as error:
@@ -98,24 +107,29 @@ def _definition(found: _Manifest, directory: Path) -> Definition:
         try:
             parts[name] = model.model_validate(spec.get(name) or {})
         except ValidationError as error:
-            raise _wrong(_told(error, name, found.path)) from error
-    return Definition(
-        namespace=meta.get("namespace", "default"),
-        name=meta.get("name", found.path.stem),
-        uid="preview",
-        report_type=spec.get("reportType", "preview"),
-        time_zone=spec.get("timeZone", "Etc/UTC"),
-        template_text=_template(parts["report"], found, directory),
-        **parts,
-    )
+            raise _wrong(_told(error, f"spec.{name}", found.path)) from error
+    try:
+        return Definition(
+            namespace=str(meta.get("namespace", "default")),
+            name=str(meta.get("name", found.path.stem)),
+            uid="preview",
+            report_type=spec.get("reportType", "preview"),
+            time_zone=spec.get("timeZone", "Etc/UTC"),
+            template_text=_template(parts["report"], found, directory),
+            **parts,
+        )
+    except ValidationError as error:
+        raise _wrong(_told(error, "spec", found.path)) from error
 
 
 def _told(error: ValidationError, part: str, path: Path) -> str:
     lines = []
     for item in error.errors()[:10]:
-        field = f"spec.{part}"
+        field = part
         for step in item["loc"]:
             field += f"[{step}]" if isinstance(step, int) else f".{step}"
+        if blamed := (item.get("ctx") or {}).get("path"):
+            field += f".{blamed}"
         message = str(item["msg"]).removeprefix("Value error, ")
         lines.append(f"{path}:{_line_of(path, field)} {field}: {message}")
     return "\n".join(lines)
@@ -123,8 +137,13 @@ def _told(error: ValidationError, part: str, path: Path) -> str:
 
 def _line_of(path: Path, field: str) -> int:
     """The line of a field in a YAML file, or of the nearest parent that is there."""
-    node = yaml.compose(path.read_text().split("\n---")[0], Loader=yaml.SafeLoader)
-    line = 1
+    node: Any = next(
+        node
+        for node in yaml.compose_all(path.read_text(), Loader=yaml.SafeLoader)
+        if isinstance(node, yaml.MappingNode)
+        and any((key.value, value.value) == ("kind", KIND) for key, value in node.value)
+    )
+    line: int = node.start_mark.line + 1
     for step in field.replace("[", ".").replace("]", "").split("."):
         child = None
         if isinstance(node, yaml.MappingNode):
@@ -176,11 +195,7 @@ def _sample(source: Source, directory: Path) -> Table:
     table = directory / "data" / f"{source.name}.csv"
     listing = directory / "data" / f"{source.name}.json"
     if table.is_file():
-        with table.open(newline="") as stream:
-            rows = list(csv.reader(stream))
-        if not rows:
-            raise _wrong(f"{table} is empty: its first line has to name the columns")
-        return Table(tuple(rows[0]), [tuple(_value(text) for text in row) for row in rows[1:]])
+        return _csv_table(table)
     if listing.is_file():
         try:
             records = json.loads(listing.read_text())
@@ -198,13 +213,34 @@ def _sample(source: Source, directory: Path) -> Table:
     )
 
 
+def _csv_table(path: Path) -> Table:
+    with path.open(newline="", encoding="utf-8-sig") as stream:
+        reader = csv.reader(stream)
+        columns = next(reader, [])
+        rows = []
+        for row in reader:
+            if row and len(row) != len(columns):
+                raise _wrong(
+                    f"{path}:{reader.line_num}: {len(row)} cells, but the first line names "
+                    f"{len(columns)} columns"
+                )
+            if row:
+                rows.append(tuple(_value(text) for text in row))
+    if not columns:
+        raise _wrong(f"{path} is empty: its first line has to name the columns")
+    return Table(tuple(columns), rows)
+
+
 def _value(text: str) -> Any:
-    """A cell as a database would give it: empty is NULL, numbers are numbers."""
+    """A cell as a database would give it: empty is NULL, numbers and dates are what they are."""
     if text == "":
         return None
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
+    if number := _NUMBER.fullmatch(text):
+        return Decimal(text) if number[2] or number[3] else int(text)
+    for pattern, read in ((_DATE, date.fromisoformat), (_TIME, datetime.fromisoformat)):
+        if pattern.fullmatch(text):
+            try:
+                return read(text)
+            except ValueError:
+                break
     return text

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from report_runner import manifest as manifests
-from report_runner import render, storage
+from report_runner import storage
 from report_runner.contract.definition import Definition, EmailDelivery, Format
 from report_runner.contract.model import parse_duration
 from report_runner.contract.reasons import Reason
@@ -25,10 +26,16 @@ from report_runner.contract.result import (
 )
 from report_runner.data import RenderInput, RunError
 from report_runner.manifest import Input, Manifest
+from report_runner.render.documents import builtin_template, mail_body, render, render_text
 from report_runner.sources import Fetched, SourceContext, fetch_all
 from report_runner.surroundings import Paths, Run, find_run, read_definition
 
 logger = logging.getLogger(__name__)
+
+_UNDELIVERED = {
+    DeliveryStatus.FAILED: "did not get it",
+    DeliveryStatus.UNCERTAIN: "may or may not have it",
+}
 
 
 @dataclass(slots=True)
@@ -81,6 +88,7 @@ def make_report(
     storage.prepare(place)
     digest = hashlib.sha256(definition.model_dump_json().encode()).hexdigest()
     with manifests.slot_lock(place):
+        storage.sweep(place)
         known = manifests.load(place)
         if known is None or not _usable(known, digest, place):
             known = _make(definition, paths, run, place, digest, known, progress, clock)
@@ -94,8 +102,9 @@ def make_report(
                 definition, definition.delivery.email, paths, run, place, known, progress, clock
             )
     progress.enter("prune")
-    oldest = clock().date() - parse_duration(definition.output.retention)
-    removed = storage.prune(paths.output, definition.namespace, definition.name, oldest)
+    kept_since = clock() - parse_duration(definition.output.retention)
+    oldest = kept_since.astimezone(ZoneInfo(definition.time_zone)).date()
+    removed = storage.prune(paths.output, definition.namespace, definition.name, oldest, keep=place)
     logger.info("removed %d files older than %s", removed, oldest)
     return progress.result(Outcome.SUCCEEDED, None, _summary(progress))
 
@@ -134,7 +143,7 @@ def _make(
     progress.enter("render")
     data = render_input(definition, run, fetched, clock())
     with tempfile.TemporaryDirectory(prefix="report-") as scratch:
-        documents = render.render(data, definition.report.formats, Path(scratch))
+        documents = render(data, definition.report.formats, Path(scratch))
         progress.enter("store")
         outputs = []
         for document in documents:
@@ -185,7 +194,7 @@ def render_input(
         parameters=definition.report.parameters,
         tables={name: found.table for name, found in fetched.items()},
         charts=tuple(definition.report.charts),
-        template=render.builtin_template(template.builtin)
+        template=builtin_template(template.builtin)
         if template.builtin
         else definition.template_text or "",
     )
@@ -215,11 +224,11 @@ def _deliver(
 
     progress.enter("deliver")
     data = render_input(definition, run, {}, known.generated_at)
-    text, html = render.mail_body(data)
+    text, html = mail_body(data)
     server = read_server(email, paths.secrets)
     letter = Letter(
         sender=server.sender,
-        subject=render.render_text(email.subject, data),
+        subject=render_text(email.subject, data),
         text=text,
         html=html,
         schedule_uid=definition.uid,
@@ -242,13 +251,14 @@ def _deliver(
         manifests.save(place, known.model_copy(update={"deliveries": ledger}))
 
     progress.deliveries = Postman(server, letter, ledger, save, clock).deliver(email.to)
-    failed = [item for item in progress.deliveries if item.status is DeliveryStatus.FAILED]
-    if failed:
-        raise RunError(
-            Reason.DELIVERY_FAILED,
-            f"{len(failed)} of {len(progress.deliveries)} recipients did not get it: "
-            + "; ".join(f"{item.recipient}: {item.error}" for item in failed[:5]),
-        )
+    problems = [
+        f"{len(items)} of {len(progress.deliveries)} recipients {what}: "
+        + "; ".join(f"{item.recipient}: {item.error}" for item in items[:5])
+        for status, what in _UNDELIVERED.items()
+        if (items := [item for item in progress.deliveries if item.status is status])
+    ]
+    if problems:
+        raise RunError(Reason.DELIVERY_FAILED, ". ".join(problems))
 
 
 def _attachment_name(definition: Definition, run: Run, format_: Format) -> str:

@@ -80,9 +80,14 @@ def storage_errors(what: str) -> Iterator[None]:
 
 
 def prepare(place: Place) -> None:
-    """Make the day's directory and remove what a killed attempt of this slot left half done."""
+    """Make the day's directory."""
     with storage_errors(f"report directory {place.day}"):
         place.day.mkdir(parents=True, exist_ok=True)
+
+
+def sweep(place: Place) -> None:
+    """Remove what a killed attempt of this slot left half done; only under the slot's lock."""
+    with storage_errors(f"report directory {place.day}"):
         for leftover in place.day.glob(f".{place.stem}*{TEMPORARY_SUFFIX}"):
             leftover.unlink(missing_ok=True)
 
@@ -128,11 +133,11 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def prune(root: Path, namespace: str, name: str, oldest: date) -> int:
+def prune(root: Path, namespace: str, name: str, oldest: date, keep: Place | None = None) -> int:
     """Remove this schedule's files of report dates before `oldest`; how many files went.
 
-    Only names that begin with the schedule's prefix are touched; what cannot be removed now is
-    left for the next run.
+    Only names that begin with the schedule's prefix are touched, and not those of the slot
+    `keep`; what cannot be removed now is left for the next run.
     """
     prefix = schedule_prefix(namespace, name) + "_"
     removed = 0
@@ -145,7 +150,8 @@ def prune(root: Path, namespace: str, name: str, oldest: date) -> int:
             continue
         try:
             for path in day.iterdir():
-                if path.name.lstrip(".").startswith(prefix):
+                stem = path.name.lstrip(".")
+                if stem.startswith(prefix) and not (keep and stem.startswith(keep.stem)):
                     path.unlink(missing_ok=True)
                     removed += 1
             if not any(day.iterdir()):

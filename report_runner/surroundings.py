@@ -16,7 +16,7 @@ from report_runner.data import RunError
 
 # Other places than a pod's, for tests and laptops.
 OVERRIDES = {
-    "REPORT_DEFINITION": pod.DEFINITION_PATH,
+    pod.ENV_DEFINITION: pod.DEFINITION_PATH,
     "REPORT_SECRETS_DIR": pod.SECRETS_DIR,
     "REPORT_OUTPUT_DIR": pod.OUTPUT_DIR,
     "REPORT_TERMINATION_LOG": pod.TERMINATION_LOG,

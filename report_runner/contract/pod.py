@@ -13,6 +13,9 @@ OUTPUT_DIR = "/var/adaf/reports"
 TERMINATION_LOG = "/dev/termination-log"
 TERMINATION_LOG_LIMIT = 4096  # bytes; the kubelet cuts what is beyond
 
+# Another place for it than the pod's, for tests and laptops.
+ENV_DEFINITION = "REPORT_DEFINITION"
+
 # Environment, filled by the downward API from annotations that are stamped at admission.
 ENV_SLOT = "REPORT_SLOT"  # RFC 3339, UTC
 ENV_REPORT_DATE = "REPORT_DATE"  # YYYY-MM-DD

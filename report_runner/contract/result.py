@@ -34,6 +34,7 @@ class DeliveryStatus(StrEnum):
 
     SENT = "sent"
     ALREADY_SENT = "alreadySent"  # an earlier attempt of the same slot did it
+    UNCERTAIN = "uncertain"  # stopped before the server's answer: it may have the message
     FAILED = "failed"
 
 

@@ -1,11 +1,18 @@
-"""Sending by SMTP, with a ledger: nobody gets the report of a slot twice."""
+"""Sending by SMTP, with a ledger: nobody gets the report of a slot twice.
+
+A server takes a message only when the line that ends it has come (RFC 5321, 4.1.1.4). Right
+before that line the ledger is told. Whoever is stopped earlier has sent nothing; whoever is
+stopped between that line and the server's answer does not know, says so, and does not send again.
+"""
 
 from __future__ import annotations
 
 import logging
+import re
 import smtplib
 import ssl
 from collections.abc import Callable
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +29,31 @@ logger = logging.getLogger(__name__)
 
 SMTP_SECONDS = 30.0
 FIELD = "spec.delivery.email.smtp.secretRef"
+DATA_WANTED = 354
+REFUSAL = 400  # and above: the server has not taken it
 SECURITIES = ("starttls", "tls", "none")
+
+
+class Client(smtplib.SMTP):
+    """A connection that calls `before_end` right before it ends a message."""
+
+    before_end: Callable[[], None]
+
+    def data(self, msg: bytes | str) -> tuple[int, bytes]:  # type: ignore[override]
+        """As smtplib's own, with the end of the message apart."""
+        code, answer = self.docmd("data")
+        if code != DATA_WANTED:
+            raise smtplib.SMTPDataError(code, answer)
+        content = msg.encode("ascii") if isinstance(msg, str) else msg
+        content = re.sub(rb"(?m)^\.", b"..", content)
+        self.send(content if content.endswith(b"\r\n") else content + b"\r\n")
+        self.before_end()
+        self.send(b".\r\n")
+        return self.getreply()
+
+
+class TlsClient(Client, smtplib.SMTP_SSL):
+    """The same, encrypted from the first byte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +69,13 @@ class Server:
     ca: Path | None
     secret: str
 
-    def connect(self) -> smtplib.SMTP:
+    def connect(self) -> Client:
         """Connected, encrypted and logged in. Raises OSError or smtplib.SMTPException."""
         context = ssl.create_default_context(cafile=str(self.ca) if self.ca else None)
         if self.security == "tls":
-            client: smtplib.SMTP = smtplib.SMTP_SSL(
-                self.host, self.port, timeout=SMTP_SECONDS, context=context
-            )
+            client: Client = TlsClient(self.host, self.port, timeout=SMTP_SECONDS, context=context)
         else:
-            client = smtplib.SMTP(self.host, self.port, timeout=SMTP_SECONDS)
+            client = Client(self.host, self.port, timeout=SMTP_SECONDS)
             if self.security == "starttls":
                 client.starttls(context=context)
         if self.username:
@@ -103,42 +132,61 @@ class Postman:
         RunError(DeliveryFailed) where it cannot be reached; who has the report stays in the
         ledger either way.
         """
-        open_ones = [name for name in recipients if not self._has_it(name)]
-        results = {
-            name: DeliveryResult(
-                recipient=name,
-                status=DeliveryStatus.ALREADY_SENT,
-                message_id=self.ledger[name].message_id,
-            )
-            for name in recipients
-            if name not in open_ones
-        }
+        known = {name: self._known(name) for name in recipients}
+        results = {name: result for name, result in known.items() if result is not None}
+        open_ones = [name for name in recipients if name not in results]
         if open_ones:
             try:
                 client = self.server.connect()
             except (OSError, smtplib.SMTPException) as error:
                 raise self._connect_error(error) from error
-            try:
+            with closing(client):  # and nothing more, where the run is stopped in a message
                 for name in open_ones:
                     results[name] = self._send(client, name)
-            finally:
-                _quit(client)
+                with suppress(OSError, smtplib.SMTPException):
+                    client.quit()
         return [results[name] for name in recipients]
 
-    def _has_it(self, recipient: str) -> bool:
+    def _known(self, recipient: str) -> DeliveryResult | None:
+        """What an earlier attempt settled; None where the message is to be sent."""
         entry = self.ledger.get(recipient)
-        return entry is not None and entry.state is LedgerState.SENT
+        if entry is not None and entry.state is LedgerState.SENT:
+            return DeliveryResult(
+                recipient=recipient,
+                status=DeliveryStatus.ALREADY_SENT,
+                message_id=entry.message_id,
+            )
+        # Another run id is a new attempt of the slot, which a person asked for.
+        if (
+            entry is not None
+            and entry.state is LedgerState.SENDING
+            and entry.run_id == self.letter.run_id
+        ):
+            return self._uncertain(recipient)
+        return None
 
-    def _send(self, client: smtplib.SMTP, recipient: str) -> DeliveryResult:
+    def _uncertain(self, recipient: str) -> DeliveryResult:
         identity = message_id(self.letter, recipient)
-        self._note(recipient, LedgerState.SENDING, "")
+        return DeliveryResult(
+            recipient=recipient,
+            status=DeliveryStatus.UNCERTAIN,
+            message_id=identity,
+            error="the mail server's answer was not received; it is not sent again in this run, "
+            f"ask the mail server for Message-ID {identity}",
+        )
+
+    def _send(self, client: Client, recipient: str) -> DeliveryResult:
+        identity = message_id(self.letter, recipient)
         message = compose(self.letter, recipient, self.clock())
+        client.before_end = lambda: self._note(recipient, LedgerState.SENDING, "")
         try:
             client.send_message(message, from_addr=self.letter.sender, to_addrs=[recipient])
         except (OSError, smtplib.SMTPException) as error:
             answer = _answer(error)
-            self._note(recipient, LedgerState.FAILED, answer)
             logger.warning("%s: %s", recipient, answer)
+            if self._may_have_it(recipient) and not _refused(error):
+                return self._uncertain(recipient)
+            self._note(recipient, LedgerState.FAILED, answer)
             return DeliveryResult(
                 recipient=recipient,
                 status=DeliveryStatus.FAILED,
@@ -147,6 +195,10 @@ class Postman:
             )
         self._note(recipient, LedgerState.SENT, "accepted")
         return DeliveryResult(recipient=recipient, status=DeliveryStatus.SENT, message_id=identity)
+
+    def _may_have_it(self, recipient: str) -> bool:
+        entry = self.ledger.get(recipient)
+        return entry is not None and entry.state is LedgerState.SENDING
 
     def _note(self, recipient: str, state: LedgerState, answer: str) -> None:
         self.ledger[recipient] = LedgerEntry(
@@ -172,6 +224,13 @@ class Postman:
         return RunError(Reason.DELIVERY_FAILED, f"{where} cannot be used: {_answer(error)}")
 
 
+def _refused(error: OSError | smtplib.SMTPException) -> bool:
+    """Whether the server said no, rather than nothing."""
+    if isinstance(error, smtplib.SMTPResponseException):
+        return error.smtp_code >= REFUSAL
+    return isinstance(error, smtplib.SMTPRecipientsRefused)
+
+
 def _answer(error: OSError | smtplib.SMTPException) -> str:
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         code, text = next(iter(error.recipients.values()))
@@ -184,10 +243,3 @@ def _answer(error: OSError | smtplib.SMTPException) -> str:
 def _text(answer: bytes | str) -> str:
     text = answer.decode(errors="replace") if isinstance(answer, bytes) else answer
     return " ".join(text.split())[:200]
-
-
-def _quit(client: smtplib.SMTP) -> None:
-    try:
-        client.quit()
-    except (OSError, smtplib.SMTPException):
-        client.close()

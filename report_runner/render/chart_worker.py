@@ -37,6 +37,7 @@ def main() -> None:
     end_with_parent()
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints is no answer
+    _draw({"mark": "point"}, {})  # the engine starts while the data are fetched
     job = json.load(sys.stdin.buffer)
     for spec in job["specs"]:
         out.write(json.dumps(_draw(spec, job["theme"])) + "\n")

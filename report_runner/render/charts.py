@@ -8,9 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import math
-import os
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
@@ -23,6 +21,7 @@ from markupsafe import Markup
 from report_runner.contract.definition import Chart
 from report_runner.contract.reasons import Reason
 from report_runner.data import RunError, Table
+from report_runner.render import workers
 from report_runner.render.guard import MIB, Limits, read_bounded, share_of_memory
 
 FONT = "Inter, DejaVu Sans, sans-serif"
@@ -207,12 +206,7 @@ class ChartJob:
                 _specification(chart, tables[chart.source], zone, wide)
                 for chart, wide in zip(charts, self._wide, strict=True)
             ]
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "report_runner.render.chart_worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env={**os.environ, "TZ": "UTC"},
-            )
+            self._process = workers.take(workers.Kind.CHARTS)
             assert self._process.stdin is not None  # noqa: S101 - it is a pipe
             try:
                 self._process.stdin.write(json.dumps({"theme": THEME, "specs": specs}).encode())

@@ -11,8 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
-import subprocess
-import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -24,6 +22,7 @@ from typing import Self
 
 from report_runner.contract.reasons import Reason
 from report_runner.data import RunError
+from report_runner.render import workers
 from report_runner.render.guard import MIB, Limits, read_bounded, share_of_memory
 from report_runner.render.machine import cpu_limit, memory_limit
 from report_runner.render.page import expand, fold
@@ -52,14 +51,10 @@ _ANSWER_LIMIT = MIB
 
 
 class Worker:
-    """A process that prints; started early, since its imports take most of its first second."""
+    """A process that prints."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "report_runner.render.pdf_worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
+        self._process = workers.take(workers.Kind.PAGES)
 
     def __enter__(self) -> Self:
         return self

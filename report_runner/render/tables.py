@@ -193,6 +193,7 @@ class _Layout:
     size: int  # index into _SIZES
     shares: tuple[float, ...]  # per cent of the table's width
     wrapping: tuple[bool, ...]  # columns whose text may not fit
+    tight: bool  # not even the numbers may fit
 
 
 def _natural(columns: Sequence[Column], texts: Sequence[Sequence[str]]) -> list[int]:
@@ -230,7 +231,7 @@ def _arrange(
         > width * room
         for column, cells, width in zip(columns, texts, wanted, strict=True)
     )
-    return _Layout(index, tuple(100 * w / total for w in wanted), wrapping)
+    return _Layout(index, tuple(100 * w / total for w in wanted), wrapping, room < 1)
 
 
 def natural_width(names: Sequence[str], rows: Sequence[Row]) -> float:
@@ -301,7 +302,8 @@ def build_table(
         )
     columns, texts = _columns(names, rows, labels or {}, formats or {}, signed, zone)
     layout = _arrange(columns, texts, available)
-    head = [f'<table class="data size-{layout.size}">']
+    tight = " tight" if layout.tight else ""
+    head = [f'<table class="data size-{layout.size}{tight}">']
     if caption:
         head.append(f"<caption>{_cell_text(caption)}</caption>")
     head.append("<colgroup>")

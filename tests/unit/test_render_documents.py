@@ -13,7 +13,7 @@ from pypdf import PdfReader
 from report_runner.contract.definition import BuiltinTemplate, Chart, Format
 from report_runner.contract.reasons import Reason
 from report_runner.data import RenderInput, RunError, Table
-from report_runner.render import builtin_template, render, render_text
+from report_runner.render.documents import builtin_template, render, render_text
 
 NOW = datetime(2026, 1, 5, 6, tzinfo=UTC)
 

@@ -1,0 +1,100 @@
+"""`report-generator run`: a run in its pod, and the account that it leaves behind."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+from report_runner.contract.reasons import EXIT_CODES, EXIT_OK, Reason
+from report_runner.contract.result import Outcome, RunResult, dump_result
+from report_runner.data import RunError
+from report_runner.run import Progress, make_report
+from report_runner.surroundings import find_paths
+
+EXIT_TERMINATED = 128 + signal.SIGTERM
+
+logger = logging.getLogger(__name__)
+
+
+class TerminatedError(BaseException):
+    """SIGTERM came: everything is undone on the way out."""
+
+
+class _JsonFormatter(logging.Formatter):
+    """One line of JSON for each record, with the run."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Time, level, run, message, and the traceback where there is one."""
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "run": os.environ.get("REPORT_RUN_ID", ""),
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+def run_in_pod() -> int:
+    """Make the report that the pod is for; the exit code is of report_runner.contract.reasons."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_JsonFormatter())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    for name in ("weasyprint", "fontTools"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    signal.signal(signal.SIGTERM, _terminate)
+    paths = find_paths(os.environ)
+    progress = Progress()
+    result, code = account(progress, lambda: make_report(paths, dict(os.environ), progress, _now))
+    logger.info("%s: %s", result.outcome.value, result.message)
+    _leave(paths.termination_log, result)
+    return code
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
+    raise TerminatedError
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def account(progress: Progress, work: Callable[[], RunResult]) -> tuple[RunResult, int]:
+    """The result and exit code of `work`, whatever it does."""
+    try:
+        return work(), EXIT_OK
+    except RunError as error:
+        reason, message = error.reason, error.message
+        logger.info("failed: %s", reason.value, exc_info=error.__cause__)
+    except MemoryError:
+        reason = Reason.RESOURCE_EXHAUSTED
+        message = "out of memory; raise spec.resources.limits.memory, or ask for fewer rows"
+    except TerminatedError:
+        message = f"stopped by SIGTERM in stage {progress.stage}"
+        return progress.result(Outcome.FAILED, Reason.INTERNAL_ERROR, message), EXIT_TERMINATED
+    except Exception as error:
+        reason = Reason.INTERNAL_ERROR
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        # Not the error's text: it may hold data of the report. The log has it.
+        message = (
+            f"{type(error).__name__} in {Path(place.filename).name}:{place.lineno}, stage "
+            f"{progress.stage}; the pod's log has more"
+        )
+        logger.exception("unexpected")
+    return progress.result(Outcome.FAILED, reason, message), EXIT_CODES[reason]
+
+
+def _leave(path: Path, result: RunResult) -> None:
+    try:
+        path.write_text(dump_result(result))
+    except OSError as error:
+        logger.warning("the result could not be left in %s: %s", path, error)

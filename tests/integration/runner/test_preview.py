@@ -1,0 +1,174 @@
+"""`report-generator render DIR` as an author calls it, on the example that the docs name."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from pypdf import PdfReader
+
+from report_operator.api.v1alpha1.resource import parse_schedule
+from report_operator.domain.validation import check_schedule
+from report_runner.contract.reasons import EXIT_CODES, Reason
+from report_runner.contract.templating import compile_problem
+
+ROOT = Path(__file__).resolve().parents[3]
+EXAMPLE = ROOT / "docs" / "examples" / "weekly-positions"
+WRONG = EXIT_CODES[Reason.CONFIGURATION_ERROR]
+
+
+@pytest.fixture
+def example(tmp_path: Path) -> Path:
+    """A copy that a test may spoil."""
+    return Path(shutil.copytree(EXAMPLE, tmp_path / "example"))
+
+
+def preview(directory: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    out = str(directory.parent / "out")
+    return subprocess.run(
+        [sys.executable, "-m", "report_runner.cli", "render", directory, "--out", out, *options],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+def complaint(directory: Path) -> str:
+    """What is wrong; nothing is printed as made then, and no traceback."""
+    done = preview(directory)
+    assert done.returncode == WRONG, done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def edit(path: Path, old: str, new: str) -> int:
+    """Replace a text that occurs once; its line."""
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+    return text[: text.index(old)].count("\n") + 1
+
+
+def test_the_example_is_printed(example: Path) -> None:
+    done = preview(example, "--slot", "2026-01-05T06:00:00Z")
+    assert (done.returncode, done.stderr) == (0, "")
+    pdf, table = (Path(line.split(" (")[0]) for line in done.stdout.splitlines())
+    assert pdf == example.parent / "out" / "weekly-positions-2026-01-05.pdf"
+    pages = PdfReader(pdf).pages
+    assert f"{pdf} ({len(pages)} pages)" in done.stdout
+    text = " ".join(page.extract_text() for page in pages)
+    for expected in ("Weekly positions", "2 January 2026", "13 of them", "13,761,180", "Equities"):
+        assert expected in " ".join(text.split())
+    with table.open(encoding="utf-8-sig", newline="") as stream:
+        assert len(list(csv.reader(stream))) == 14
+
+
+def test_the_example_is_one_that_the_operator_takes() -> None:
+    schedule, page = yaml.safe_load_all((EXAMPLE / "schedule.yaml").read_text())
+    schedule["metadata"] |= {"uid": "u1", "generation": 1}
+    spec = parse_schedule(schedule).spec
+    assert check_schedule(spec) is None
+    reference = spec.report.template.config_map_ref
+    assert reference is not None
+    assert page["metadata"]["name"] == reference.name
+    assert compile_problem(page["data"][reference.key]) is None
+    for source in spec.report.sources:
+        assert (EXAMPLE / "data" / f"{source.name}.csv").is_file()
+
+
+def test_a_template_file_goes_before_the_config_map(example: Path) -> None:
+    (example / "template.html.j2").write_text("<p>from the file</p>")
+    done = preview(example)
+    assert done.returncode == 0
+    pdf = done.stdout.split(" (")[0]
+    assert "from the file" in PdfReader(pdf).pages[0].extract_text()
+
+
+def test_a_syntax_error_of_the_template_tells_its_line(example: Path) -> None:
+    file = example / "template.html.j2"
+    file.write_text("<h1>{{ title }}</h1>\n<p>\n{% for row in sources.positions %}\n</p>")
+    assert f"{file}: line 3: " in complaint(example)
+    file.unlink()
+    edit(example / "schedule.yaml", "<h1>{{ title }}</h1>", "<h1>{{ title | nope }}</h1>")
+    assert "ConfigMap weekly-positions-page/template.html.j2: line 13: " in complaint(example)
+
+
+def test_a_name_that_the_template_does_not_have(example: Path) -> None:
+    (example / "template.html.j2").write_text("<h1>\n{{ titel }}</h1>")
+    assert "line 2: 'titel' is undefined" in complaint(example)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field"),
+    [
+        ("    title: Weekly positions", "    titel: Weekly positions", "spec.report.titel"),
+        ("        source: desks", "        source: nothing", "spec.report.charts"),
+        (
+            "          mark: bar",
+            "          mark: bar\n          y: 1",
+            "spec.report.charts[0].spec",
+        ),
+        (
+            "            SELECT desk, sum(quantity",
+            "          timeout: soon\n          query: x",
+            "spec",
+        ),
+        ("    formats: [pdf, csv]", "    formats: [pdf, word]", "spec.report.formats[1]"),
+        (
+            "      to: [desk-heads@example.com]",
+            "      to: [desk-heads]",
+            "spec.delivery.email.to[0]",
+        ),
+        ("{retention: 90d}", "{retention: 90 days}", "spec.output.retention"),
+    ],
+)
+def test_a_wrong_field_is_told_with_file_and_line(
+    example: Path, old: str, new: str, field: str
+) -> None:
+    manifest = example / "schedule.yaml"
+    line = edit(manifest, old, new)
+    if field == "spec.report.charts":
+        line = manifest.read_text()[: manifest.read_text().index("    charts:")].count("\n") + 1
+    assert f"{manifest}:{line} {field}: " in complaint(example)
+
+
+def test_the_line_is_right_where_the_schedule_comes_second(example: Path) -> None:
+    manifest = example / "schedule.yaml"
+    schedule, page = manifest.read_text().split("---\n")
+    manifest.write_text(f"{page}---\n{schedule}")
+    line = edit(manifest, "    formats: [pdf, csv]", "    formats: [word]")
+    assert f"{manifest}:{line} spec.report.formats[0]: " in complaint(example)
+
+
+def test_yaml_that_is_none(example: Path) -> None:
+    line = edit(example / "schedule.yaml", "  timeZone: Europe/Madrid", "  timeZone: [Europe")
+    said = complaint(example)
+    assert (
+        f"{example / 'schedule.yaml'}:{line + 1}: " in said.replace(": line ", ":")
+        or str(line) in said
+    )
+
+
+def test_a_time_zone_that_is_none(example: Path) -> None:
+    edit(example / "schedule.yaml", "Europe/Madrid", "Europe/Toledo")
+    assert "schedule.yaml: spec.timeZone: Europe/Toledo is not a zone" in complaint(example)
+
+
+def test_sample_data_that_is_missing_or_wrong(example: Path) -> None:
+    sample = example / "data" / "desks.csv"
+    sample.write_text("desk,value\nEquities,1\nCredit\n")
+    assert f"{sample}:3: 1 cells, but the first line names 2 columns" in complaint(example)
+    sample.write_text("")
+    assert f"{sample} is empty: its first line has to name the columns" in complaint(example)
+    sample.unlink()
+    said = complaint(example)
+    assert f"source desks needs sample data: write {sample} (first line: the columns)" in said
+    assert str(sample.with_suffix(".json")) in said
+
+
+def test_a_directory_without_a_schedule(tmp_path: Path) -> None:
+    assert f"{tmp_path}: no ReportSchedule there" in complaint(tmp_path)

@@ -1,0 +1,172 @@
+"""`report-generator run` as a process of its own, against a real PostgreSQL server."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email.message import Message
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import PASSWORD, free_port, write_secret
+from test_mail import Inbox, serving
+
+from report_runner.contract import pod
+from report_runner.contract.reasons import EXIT_CODES, Reason
+from report_runner.contract.result import DeliveryStatus, Outcome
+from report_runner.storage import sha256
+from tests.support.runner import RUN_ID, Pod
+from tests.support.waiting import wait_for
+
+QUERY = "SELECT day, isin, amount FROM positions WHERE amount < 20 ORDER BY day"
+STEM = "reports_positions_20260105T060000Z"
+BOARD = ["a@example.com", "b@example.com"]
+
+
+@pytest.fixture
+def here(tmp_path: Path, database: Any) -> Pod:
+    database.secret(tmp_path / "secrets")
+    return Pod(tmp_path)
+
+
+@contextmanager
+def mailing(here: Pod) -> Iterator[list[tuple[str, Message]]]:
+    inbox, port = Inbox(), free_port()
+    keys = {"host": "127.0.0.1", "port": str(port), "from": "r@example.com", "security": "none"}
+    write_secret(here.secrets, "report-smtp", keys)
+    with serving(inbox, port):
+        yield inbox.mails
+
+
+def board() -> dict[str, Any]:
+    return {"to": BOARD, "smtp": {"secretRef": {"name": "report-smtp"}}}
+
+
+def test_a_report_is_made_and_told_of(here: Pod) -> None:
+    here.define(QUERY)
+    code, result, log = here.run()
+    assert (code, result.outcome, result.reason) == (0, Outcome.SUCCEEDED, None)
+    assert result.rows == {"positions": 13}
+    assert result.pages == 1
+    assert result.message == "13 rows, 1 pages"
+    assert here.files() == [f"{STEM}.csv", f"{STEM}.manifest.json", f"{STEM}.pdf"]
+    for output in result.outputs:
+        file = here.volume / output.path
+        assert (sha256(file), file.stat().st_size) == (output.sha256, output.bytes)
+    manifest = here.manifest()
+    assert result.manifest == f"2026/01/05/{STEM}.manifest.json"
+    assert (manifest.run_id, manifest.inputs["positions"].rows) == (RUN_ID, 13)
+    assert manifest.outputs == result.outputs
+    assert {json.loads(line)["run"] for line in log.splitlines()} == {RUN_ID}
+
+
+@pytest.mark.parametrize(
+    ("query", "reason", "said"),
+    [
+        (
+            "SELECT isin,\n  amont FROM positions",
+            Reason.CONFIGURATION_ERROR,
+            "query line 2, column 3",
+        ),
+        ("SELECT * FROM positions WHERE false", Reason.EMPTY_REPORT, "allowEmpty"),
+    ],
+)
+def test_what_fails_says_where(here: Pod, query: str, reason: Reason, said: str) -> None:
+    here.define(query)
+    code, result, log = here.run()
+    assert (code, result.outcome, result.reason) == (EXIT_CODES[reason], Outcome.FAILED, reason)
+    assert said in result.message
+    if reason is Reason.CONFIGURATION_ERROR:
+        assert "spec.report.sources[positions].postgres.query" in result.message
+    assert PASSWORD not in log + here.termination_log.read_text()
+    assert here.files() == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"password": "wr0ng-" + PASSWORD}, Reason.CONFIGURATION_ERROR),
+        ({"port": "1"}, Reason.DATABASE_UNAVAILABLE),
+    ],
+)
+def test_a_login_that_fails_tells_no_password(
+    here: Pod, database: Any, changes: dict[str, str], reason: Reason
+) -> None:
+    database.secret(here.secrets, **changes)
+    here.define(QUERY)
+    code, result, log = here.run()
+    assert (code, result.reason) == (EXIT_CODES[reason], reason)
+    assert "Secret report-db" in result.message
+    assert PASSWORD not in log + here.termination_log.read_text()
+
+
+def test_what_the_pod_lacks_is_a_configuration_error(here: Pod) -> None:
+    here.define(QUERY)
+    code, result, _ = here.run(**{pod.ENV_SLOT: ""})
+    assert code == EXIT_CODES[Reason.CONFIGURATION_ERROR]
+    assert "REPORT_SLOT not set" in result.message
+    code, result, _ = here.run(REPORT_DEFINITION=str(here.root / "nothing.json"))
+    assert code == EXIT_CODES[Reason.CONFIGURATION_ERROR]
+    assert "nothing.json cannot be read" in result.message
+
+
+def test_a_second_attempt_neither_makes_nor_mails_it_again(here: Pod) -> None:
+    with mailing(here) as mails:
+        here.define(QUERY, board())
+        code, first, _ = here.run()
+        assert (code, first.message) == (0, "13 rows, 1 pages, sent to 2 recipients")
+        made = here.manifest().generated_at
+        code, second, _ = here.run(**{pod.ENV_ATTEMPT: "2"})
+        assert code == 0
+        assert second.outputs == first.outputs
+        assert (second.rows, second.pages) == (first.rows, first.pages)
+        assert here.manifest().generated_at == made
+        assert {d.status for d in second.deliveries} == {DeliveryStatus.ALREADY_SENT}
+        assert [recipient for recipient, _ in mails] == BOARD
+
+
+def test_a_changed_file_is_made_anew_but_not_mailed_again(here: Pod) -> None:
+    with mailing(here) as mails:
+        here.define(QUERY, board())
+        _, first, _ = here.run()
+        damaged = here.volume / first.outputs[0].path
+        damaged.write_bytes(b"%PDF- half")
+        code, second, _ = here.run()
+        assert code == 0
+        assert second.outputs[0].sha256 == sha256(damaged)
+        assert damaged.stat().st_size > 100
+        assert len(mails) == 2
+
+
+def active(database: Any, text: str) -> list[str]:
+    """The application names of the queries that run now and have `text` in them."""
+    with database.admin() as admin:
+        rows = admin.execute(
+            "SELECT application_name FROM pg_stat_activity WHERE state = 'active' "
+            "AND pid <> pg_backend_pid() AND position(%s in query) > 0",
+            (text,),
+        ).fetchall()
+    return [row[0] for row in rows]
+
+
+def test_sigterm_in_a_long_query_ends_it_on_both_sides(here: Pod, database: Any) -> None:
+    here.define("SELECT pg_sleep(60), 'of the stopped run' AS isin")
+    with here.start() as process:
+        (name,) = wait_for("the query runs", lambda: active(database, "of the stopped run"))
+        assert "scheduler" in name
+        assert RUN_ID in name
+        process.send_signal(signal.SIGTERM)
+        before = time.monotonic()
+        _, log = process.communicate(timeout=30)
+    assert time.monotonic() - before < 10
+    assert process.returncode == 128 + signal.SIGTERM
+    wait_for("the query is gone", lambda: not active(database, "of the stopped run"), seconds=5)
+    result = here.result()
+    assert (result.outcome, result.reason) == (Outcome.FAILED, Reason.INTERNAL_ERROR)
+    assert result.message == "stopped by SIGTERM in stage sources"
+    assert here.files() == []
+    assert PASSWORD not in log

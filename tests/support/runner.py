@@ -1,0 +1,114 @@
+"""The runner as its pod starts it: the command, its environment, definition and Secrets."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from report_runner.contract import pod
+from report_runner.contract.definition import Definition
+from report_runner.contract.result import RunResult
+from report_runner.manifest import Manifest
+
+RUN_ID = "positions.20260105T060000Z.1"
+TEMPLATE = "<h1>{{ title }}</h1>{{ table(sources.positions) }}"
+SECONDS = 60  # for one run
+
+
+@dataclass(frozen=True)
+class Pod:
+    """The places of a pod, under one directory."""
+
+    root: Path
+
+    @property
+    def secrets(self) -> Path:
+        return self.root / "secrets"
+
+    @property
+    def volume(self) -> Path:
+        return self.root / "volume"
+
+    @property
+    def termination_log(self) -> Path:
+        return self.root / "termination-log"
+
+    def define(self, query: str, email: dict[str, Any] | None = None, **report: Any) -> None:
+        """Write the definition as the operator's ConfigMap has it."""
+        definition = Definition.model_validate(
+            {
+                "namespace": "reports",
+                "name": "positions",
+                "uid": "u1",
+                "reportType": "positions",
+                "timeZone": "Europe/Madrid",
+                "report": {
+                    "title": "Positions",
+                    "sources": [
+                        {
+                            "name": "positions",
+                            "postgres": {
+                                "connection": {"secretRef": {"name": "report-db"}},
+                                "query": query,
+                            },
+                        }
+                    ],
+                    "template": {"configMapRef": {"name": "positions"}},
+                    "formats": ["pdf", "csv"],
+                    **report,
+                },
+                "delivery": {"email": email} if email else {},
+                "output": {"retention": "3650d"},
+                "templateText": TEMPLATE,
+            }
+        )
+        (self.root / pod.DEFINITION_KEY).write_text(json.dumps(definition.to_wire()))
+
+    def start(self, **environment: str) -> subprocess.Popen[str]:
+        """Start the container: its termination log is empty."""
+        self.volume.mkdir(exist_ok=True)
+        self.termination_log.write_text("")
+        return subprocess.Popen(
+            [sys.executable, "-m", "report_runner.cli", "run"],
+            env=os.environ
+            | {
+                "REPORT_DEFINITION": str(self.root / pod.DEFINITION_KEY),
+                "REPORT_SECRETS_DIR": str(self.secrets),
+                "REPORT_OUTPUT_DIR": str(self.volume),
+                "REPORT_TERMINATION_LOG": str(self.termination_log),
+                pod.ENV_SLOT: "2026-01-05T06:00:00Z",
+                pod.ENV_REPORT_DATE: "2026-01-05",
+                pod.ENV_RUN_ID: RUN_ID,
+                pod.ENV_ATTEMPT: "1",
+            }
+            | environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, **environment: str) -> tuple[int, RunResult, str]:
+        """Run to the end: exit code, result, log."""
+        with self.start(**environment) as process:
+            _, log = process.communicate(timeout=SECONDS)
+        return process.returncode, self.result(), log
+
+    def result(self) -> RunResult:
+        """What the termination message says."""
+        text = self.termination_log.read_bytes()
+        assert 0 < len(text) <= pod.TERMINATION_LOG_LIMIT
+        return RunResult.model_validate_json(text)
+
+    def manifest(self) -> Manifest:
+        """What stands beside the report."""
+        (path,) = self.volume.rglob("*.manifest.json")
+        return Manifest.model_validate_json(path.read_bytes())
+
+    def files(self) -> list[str]:
+        """Everything on the volume but the lock."""
+        found = (path for path in self.volume.rglob("*") if path.is_file())
+        return sorted(path.name for path in found if path.suffix != ".lock")
