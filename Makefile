@@ -14,7 +14,7 @@ APT := postgresql poppler-utils libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-sub
 
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help up up-cluster down test check unit integration venv packages lock image logs demo env bench fmt
+.PHONY: help up up-cluster down test check crontable unit integration venv packages lock image logs demo env bench fmt
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -28,7 +28,7 @@ up-cluster: packages ## the local cluster alone
 down: ## remove the local cluster and all that belongs to it
 	$(LOCAL) down
 
-test: packages venv check integration ## everything: lint, types, unit, integration, end to end
+test: packages venv check crontable integration ## everything: lint, types, unit, integration, end to end
 
 check: venv ## lint, types, layers, drift, unit tests
 	@ruff check .
@@ -37,6 +37,9 @@ check: venv ## lint, types, layers, drift, unit tests
 	lint-imports --no-cache >/dev/null || lint-imports
 	python -m report_operator.crd --check
 	pytest -q -n 2 tests/unit tests/contract/test_corpus_models.py
+
+crontable: venv ## slots as robfig/cron itself computes them, made anew and compared
+	hack/crontable/check
 
 integration: venv ## against the real cluster (brought up if it is not), then end to end
 	@if $(LOCAL) status >/dev/null 2>&1; then was_up=1; else was_up=; fi

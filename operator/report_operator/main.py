@@ -67,11 +67,12 @@ def main(argv: list[str] | None = None) -> int:
     if args.command == "check-config":
         print(f"{args.config}: right")
         return 0
-    _set_up_logging(args.log_format, args.log_level)
+    set_up_logging(args.log_format, args.log_level)
     return uvloop.run(_run(config))
 
 
-def _set_up_logging(style: str, level: str) -> None:
+def set_up_logging(style: str, level: str) -> None:
+    """To standard error, as `json` or `text`."""
     handler = logging.StreamHandler()
     handler.setFormatter(
         JsonFormatter()
@@ -92,7 +93,7 @@ async def _run(config: OperatorConfig) -> int:
     namespace = os.environ.get("POD_NAMESPACE", "default")
     async with await KubeClient.connect() as kube:
         operator = ReportOperator(kube, config, identity)
-        lease = Lease(kube, namespace, config.lease_name, identity, config.lease_seconds)
+        lease = Lease(kube, namespace, config.lease_name, identity, config.lease_seconds, stop.set)
         async with serve(
             operator.health, operator.metrics.registry, config.health_port, config.metrics_port
         ):

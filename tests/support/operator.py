@@ -40,13 +40,12 @@ class OperatorProcess:
             "leaseName": "shared" if same_lease else f"life-{uuid.uuid4().hex[:8]}",
             **self.settings,
         }
-        file = self.directory / f"operator-{self.port}.json"
-        file.write_text(json.dumps(config))
+        self.config_file.write_text(json.dumps(config))
         program = shutil.which("report-scheduler")
         assert program, "report-scheduler is not on PATH: run the tests through `make test`"
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [program, "run", "--config", str(file)],
+                [program, "run", "--config", str(self.config_file)],
                 env={
                     **os.environ,
                     "KUBECONFIG": str(self.kubeconfig),
@@ -55,6 +54,11 @@ class OperatorProcess:
                 stdout=log,
                 stderr=log,
             )
+
+    @property
+    def config_file(self) -> Path:
+        """As of the life that was started last."""
+        return self.directory / f"operator-{self.port}.json"
 
     @property
     def log_file(self) -> Path:

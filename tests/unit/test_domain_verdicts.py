@@ -28,7 +28,7 @@ NOTHING_YET = active_run(active_pods=0)
     [
         (make_run(), (), QUEUE - SECOND),
         (make_run(deleting=True), (), 2 * QUEUE),
-        (make_run(forced_reason="QueueTimeout"), (), 2 * QUEUE),
+        (active_run(forced_reason="ImageUnavailable"), (), 2 * QUEUE),
         (finished_run(), (), 2 * QUEUE),
         (NOTHING_YET, (), STARTUP - SECOND),
         (active_run(active_pods=0, admitted_at=None), (), STARTUP),
@@ -52,6 +52,11 @@ def test_queue_timeout() -> None:
     cause = verdict(make_run(), after=QUEUE)
     assert cause.reason is Reason.QUEUE_TIMEOUT
     assert "waited 1440 min for admission" in cause.message
+
+
+def test_purged_while_it_waits() -> None:
+    cause = verdict(make_run(forced_reason="QueueTimeout", forced_message="purged on request"))
+    assert cause == Cause(Reason.QUEUE_TIMEOUT, "purged on request")
 
 
 @pytest.mark.parametrize(

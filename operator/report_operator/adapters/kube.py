@@ -111,6 +111,19 @@ class KubeClient:
         accept: str = "application/json",
     ) -> Body:
         """One call; the decoded answer."""
+        raw = await self._send(method, path, query, body, content_type, accept)
+        answer: Body = orjson.loads(raw) if raw else {}
+        return answer
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        body: Body | None = None,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+    ) -> bytes:
         headers = {"Accept": accept}
         await self._api.update_params_for_auth(headers, [], ["BearerToken"])
         data = None
@@ -130,8 +143,7 @@ class KubeClient:
             raw = await response.read()
             if response.status >= 400:
                 raise _error(response.status, raw)
-            answer: Body = orjson.loads(raw) if raw else {}
-            return answer
+            return raw
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Body | None:
         """The object, or None where there is none."""
@@ -141,6 +153,18 @@ class KubeClient:
             if error.status == 404:
                 return None
             raise
+
+    async def log_tail(self, namespace: str, pod: str, lines: int) -> list[str]:
+        """The last lines that a pod wrote; none where it is gone or has not begun."""
+        try:
+            raw = await self._send(
+                "GET", PODS.path(namespace, pod, "log"), {"tailLines": str(lines)}, accept="*/*"
+            )
+        except ApiError as error:
+            if error.status in (400, 404):
+                return []
+            raise
+        return raw.decode(errors="replace").splitlines()
 
     async def list(
         self,

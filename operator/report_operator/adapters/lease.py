@@ -22,6 +22,9 @@ from report_operator.adapters.kube import ApiError, Body, Kind, KubeClient
 
 logger = logging.getLogger(__name__)
 
+# Names the holder that is to stop: whoever comes after it is not meant.
+ANNOTATION_DRAIN = "reports.adaf.io/drain"
+
 LEASES = Kind("/apis/coordination.k8s.io/v1", "leases")
 
 
@@ -38,6 +41,7 @@ class Lease:
     name: str
     identity: str
     seconds: int
+    drain: Callable[[], None] = lambda: None  # called while leading, where somebody asked for it
     _seen: tuple[str, float] = ("", 0.0)  # version, and when we first saw it (monotonic)
 
     async def lead(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -91,6 +95,9 @@ class Lease:
         patience = spec.get("leaseDurationSeconds", self.seconds)
         if holder and holder != self.identity and silent <= patience:
             return False
+        if holder == (meta.get("annotations") or {}).get(ANNOTATION_DRAIN) == self.identity:
+            logger.info("asked to stop")
+            self.drain()
         change: dict[str, Any] = {
             "holderIdentity": self.identity,
             "leaseDurationSeconds": self.seconds,

@@ -23,7 +23,11 @@ class Limits:
 def queue_order(runs: Iterable[Run]) -> list[Run]:
     """Waiting runs, the next one first."""
     return sorted(
-        (run for run in runs if run.suspended and not run.finished and not run.deleting),
+        (
+            run
+            for run in runs
+            if run.suspended and not run.finished and not run.deleting and not run.forced_reason
+        ),
         key=lambda run: (
             PRIORITIES.get(run.priority, PRIORITIES["normal"]),
             run.slot,

@@ -29,6 +29,8 @@ ANNOTATION_RUN_ID = f"{PREFIX}/run-id"
 ANNOTATION_ATTEMPT = f"{PREFIX}/attempt"
 ANNOTATION_ADMITTED_AT = f"{PREFIX}/admitted-at"
 
+ANNOTATION_ASKED_BY = f"{PREFIX}/asked-by"  # of an attempt that a person asked for
+
 # Written before the operator ends a run that would otherwise hang: why it did.
 ANNOTATION_FAILURE_REASON = f"{PREFIX}/failure-reason"
 ANNOTATION_FAILURE_MESSAGE = f"{PREFIX}/failure-message"
@@ -38,6 +40,7 @@ ANNOTATION_CRONJOB_SLOT = "batch.kubernetes.io/cronjob-scheduled-timestamp"
 LABEL_JOB_NAME = "batch.kubernetes.io/job-name"
 LABEL_JOB_UID = "batch.kubernetes.io/controller-uid"
 
+JOB_NAME_LIMIT = 63  # it becomes a label's value
 CRONJOB_NAME_LIMIT = 52  # the controller appends 11 characters for the Job's name
 
 
@@ -59,6 +62,13 @@ def job_name(cronjob: str, slot: datetime) -> str:
     Source: `getJobName` in pkg/controller/cronjob/utils.go of Kubernetes.
     """
     return f"{cronjob}-{int(slot.timestamp()) // 60}"
+
+
+def attempt_job_name(cronjob: str, slot: datetime, attempt: int) -> str:
+    """Name of the Job of a further attempt: the same attempt has the same name."""
+    seconds = int(slot.timestamp())
+    stamp = seconds if seconds % 60 else seconds // 60
+    return _shortened(f"{cronjob}-{stamp}-{attempt}", JOB_NAME_LIMIT)
 
 
 def definition_name(cronjob: str, content: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from report_operator.domain.failure import Blockage, Cause
+from report_operator.domain.failure import Blockage, Cause, explain_failure
 from report_operator.domain.run import Pod, Run, Stage
 from report_runner.contract.reasons import Reason
 
@@ -29,8 +29,11 @@ def overdue(
     now: datetime,
 ) -> Overdue | None:
     """None for a run that may go on."""
-    if run.finished or run.deleting or run.forced_reason:
+    if run.finished or run.deleting:
         return None
+    if run.forced_reason:
+        # Of a run that waits nobody else makes an end: on-call had it purged.
+        return Overdue(explain_failure(run, ())) if run.stage is Stage.QUEUED else None
     if run.stage is Stage.QUEUED:
         waited = now - run.created_at
         if waited < queue_limit:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from report_operator.domain import names
-from tests.integration.operator.conftest import (
+from tests.support.namespace import (
     BATCH,
     CORE,
     SCHEDULES,

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from report_operator.domain import names
-from tests.integration.operator.conftest import BATCH, CORE, Namespace, report
 from tests.support.controlplane import API_SERVER, ControlPlane
+from tests.support.namespace import BATCH, CORE, Namespace, report
 from tests.support.operator import OperatorProcess
 from tests.support.proxy import Proxy, Write
 from tests.support.waiting import wait_for

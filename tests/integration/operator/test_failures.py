@@ -8,7 +8,7 @@ import pytest
 
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import Outcome, RunResult, dump_result
-from tests.integration.operator.conftest import CORE, MERGE, Body, Namespace
+from tests.support.namespace import CORE, MERGE, Body, Namespace
 from tests.support.operator import OperatorProcess
 from tests.support.waiting import wait_for
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from report_operator.domain import names
-from tests.integration.operator.conftest import BATCH, SCHEDULES, Body, Namespace
 from tests.support.controlplane import CONTROLLERS, ControlPlane
+from tests.support.namespace import BATCH, SCHEDULES, Body, Namespace
 from tests.support.operator import OperatorProcess
 from tests.support.waiting import wait_for
 

@@ -1,20 +1,13 @@
-"""An operator of this checkout against a real control plane, with a proxy that causes faults."""
+"""A namespace of a control plane, and what a team or the kubelet does in it."""
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from report_operator.domain import names
 from tests.support.controlplane import ControlPlane
-from tests.support.operator import OperatorProcess
-from tests.support.proxy import Proxy
 from tests.support.waiting import UnexpectedError, wait_for
 
 SCHEDULES = "/apis/reports.adaf.io/v1alpha1"
@@ -22,16 +15,6 @@ BATCH = "/apis/batch/v1"
 CORE = "/api/v1"
 MERGE = "application/merge-patch+json"
 Body = dict[str, Any]
-
-
-@pytest.fixture(scope="session")
-def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    made = ControlPlane(tmp_path_factory.mktemp("plane"))
-    try:
-        made.start()
-        yield made
-    finally:
-        made.stop()
 
 
 @dataclass(frozen=True)
@@ -200,50 +183,3 @@ def report(**changes: Any) -> Body:
         "formats": ["csv"],
         **changes,
     }
-
-
-@pytest.fixture
-def namespace(plane: ControlPlane) -> Iterator[Namespace]:
-    name = f"test-{uuid.uuid4().hex[:8]}"
-    plane.api.call("POST", f"{CORE}/namespaces", {"metadata": {"name": name}})
-    yield Namespace(plane, name)
-    plane.api.call("DELETE", f"{CORE}/namespaces/{name}")
-
-
-@pytest.fixture
-def proxy(plane: ControlPlane) -> Iterator[Proxy]:
-    made = Proxy(plane.kubeconfig)
-    made.start()
-    try:
-        yield made
-    finally:
-        made.stop()
-
-
-MakeOperator = Callable[..., OperatorProcess]
-
-
-@pytest.fixture
-def make_operator(
-    tmp_path: Path, proxy: Proxy, namespace: Namespace
-) -> Iterator[Callable[..., OperatorProcess]]:
-    """Operators for the namespace, not started yet; all are ended after the test."""
-    made: list[OperatorProcess] = []
-
-    def make(**settings: Any) -> OperatorProcess:
-        kubeconfig = proxy.write_kubeconfig(tmp_path / "kubeconfig")
-        made.append(OperatorProcess(tmp_path, kubeconfig, namespace.name, settings))
-        return made[-1]
-
-    yield make
-    for operator in made:
-        operator.end()
-
-
-@pytest.fixture
-def operator(make_operator: Callable[..., OperatorProcess]) -> OperatorProcess:
-    """One that leads."""
-    made = make_operator()
-    made.start()
-    made.wait_until_leading()
-    return made

@@ -1,0 +1,171 @@
+"""What an action comes to: pure decisions, each the same however often it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+from admin_api.jobs import Schedule
+from admin_api.model import GenerateRequest, Job, JobStatus, Priority
+from report_operator.domain import names
+from report_operator.domain.cron import ScheduleError, latest_slot, load_zone, parse
+from report_operator.domain.desired import job_for_slot
+from report_operator.domain.run import Run
+from report_operator.domain.times import format_time
+from report_runner.contract.reasons import Reason
+
+Body = dict[str, Any]
+
+DONE = (JobStatus.SUCCEEDED, JobStatus.FAILED)
+KNOWN_LIMIT = 30  # names in one message
+
+
+class RefusedError(Exception):
+    """An action that cannot be; `status` is HTTP's, the message says what to do instead."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A further attempt for a slot."""
+
+    slot: datetime
+    report_date: date | None
+    number: int
+    priority: Priority
+
+
+def retry(job: Job, jobs: Sequence[Job]) -> Attempt | Job:
+    """The next attempt of a failed run's slot, or the one under way. Raises RefusedError."""
+    attempts = _attempts_of(job.namespace, job.schedule, job.slot, jobs)
+    newest = attempts[-1] if attempts else job
+    if newest.status not in DONE:
+        return newest
+    if newest.status is JobStatus.SUCCEEDED:
+        raise RefusedError(
+            409,
+            f"the slot's newest attempt, {newest.id}, succeeded; POST /api/admin/reports/generate "
+            "makes the report anew",
+        )
+    return Attempt(newest.slot, newest.report_date, newest.attempt + 1, Priority.HIGH)
+
+
+def generate(
+    request: GenerateRequest, schedule: Schedule, jobs: Sequence[Job], now: datetime
+) -> Attempt | Job:
+    """An attempt for a date, or the one that is under way. Raises RefusedError."""
+    slot = slot_of_date(schedule, request.date, now)
+    attempts = _attempts_of(schedule.namespace, schedule.name, slot, jobs)
+    if attempts and attempts[-1].status not in DONE:
+        return attempts[-1]
+    number = attempts[-1].attempt + 1 if attempts else 1
+    return Attempt(slot, request.date, number, request.priority)
+
+
+def _attempts_of(namespace: str, name: str, slot: datetime, jobs: Iterable[Job]) -> list[Job]:
+    found = [j for j in jobs if (j.namespace, j.schedule, j.slot) == (namespace, name, slot)]
+    return sorted(found, key=lambda job: (job.attempt, job.status not in DONE))
+
+
+def slot_of_date(schedule: Schedule, day: date, now: datetime) -> datetime:
+    """The day's last slot so far, else its first moment, in the schedule's zone.
+
+    Raises RefusedError for a day to come, and where the schedule itself is wrong.
+    """
+    spec = schedule.body["spec"]
+    try:
+        zone = load_zone(spec.get("timeZone"))
+        rule = parse(spec["schedule"])
+    except ScheduleError as error:
+        raise RefusedError(409, f"{schedule.namespace}/{schedule.name}: {error}") from error
+    today = now.astimezone(zone).date()
+    if day > today:
+        raise RefusedError(
+            422,
+            f"date: {day} has not begun in {zone.key}, where it is {today}; name an earlier one",
+        )
+    begin = datetime.combine(day, time(), zone)
+    end = min(datetime.combine(day + timedelta(days=1), time(), zone) - timedelta(seconds=1), now)
+    return latest_slot(rule, zone, begin - timedelta(seconds=1), end) or begin
+
+
+def choose(request: GenerateRequest, schedules: Sequence[Schedule]) -> Schedule:
+    """The one ReportSchedule that is meant. Raises RefusedError."""
+    of_type = [schedule for schedule in schedules if schedule.report_type == request.type]
+    found = [
+        schedule
+        for schedule in of_type
+        if request.namespace in (None, schedule.namespace)
+        and request.schedule in (None, schedule.name)
+    ]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        known = sorted({schedule.report_type for schedule in schedules})
+        raise RefusedError(
+            404,
+            f"no ReportSchedule here has the type {request.type}; known types: "
+            + (", ".join(known[:KNOWN_LIMIT]) or "none"),
+        )
+    several = ", ".join(f"{s.namespace}/{s.name}" for s in found[:KNOWN_LIMIT])
+    raise RefusedError(
+        409, f"several ReportSchedules have the type {request.type} ({several}): name the "
+        "namespace and the schedule as well"
+    )  # fmt: skip
+
+
+def job_of_attempt(cronjob: Mapping[str, Any], attempt: Attempt, asked_by: str) -> Body:
+    """The Job of an attempt: the same attempt has the same name, so it is made once."""
+    job = job_for_slot(cronjob, attempt.slot)
+    meta = job["metadata"]
+    meta["name"] = names.attempt_job_name(cronjob["metadata"]["name"], attempt.slot, attempt.number)
+    annotations = meta["annotations"]
+    del annotations[names.ANNOTATION_CRONJOB_SLOT]  # not the schedule's own doing
+    annotations |= {
+        names.ANNOTATION_SLOT: format_time(attempt.slot),
+        names.ANNOTATION_ATTEMPT: str(attempt.number),
+        names.ANNOTATION_PRIORITY: attempt.priority.value,
+        names.ANNOTATION_ASKED_BY: asked_by,
+    }
+    if attempt.report_date is not None:
+        annotations[names.ANNOTATION_REPORT_DATE] = attempt.report_date.isoformat()
+    return job
+
+
+def purge_patch(run: Run, hours: float) -> Body:
+    """Mark a waiting run as given up: the operator records it as failed and removes its Job."""
+    return {
+        "metadata": {
+            "resourceVersion": run.resource_version,
+            "annotations": {
+                names.ANNOTATION_FAILURE_REASON: Reason.QUEUE_TIMEOUT.value,
+                names.ANNOTATION_FAILURE_MESSAGE: (
+                    f"purged from the queue on request, after more than {hours:g} h; retry it to "
+                    "have the report all the same"
+                ),
+            },
+        }
+    }
+
+
+def to_purge(runs: Iterable[Run], hours: float, now: datetime) -> list[Run]:
+    """Runs that wait for admission for longer, oldest first."""
+    age = timedelta(hours=hours)
+    return sorted(
+        (
+            run
+            for run in runs
+            if run.suspended
+            and not run.finished
+            and not run.deleting
+            and not run.forced_reason
+            and now - run.created_at > age
+        ),
+        key=lambda run: run.created_at,
+    )

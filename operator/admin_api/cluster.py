@@ -1,0 +1,154 @@
+"""What the API reads from the cluster and changes there: all of it through the API server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from admin_api.actions import Attempt, RefusedError, job_of_attempt, purge_patch
+from admin_api.jobs import Schedule, all_jobs, read_runs, read_schedules
+from admin_api.model import Job
+from report_operator.adapters.cache import ShortCache
+from report_operator.adapters.kube import CRONJOBS, EVENTS, JOBS, PODS, SCHEDULES, Kind, KubeClient
+from report_operator.adapters.lease import ANNOTATION_DRAIN, LEASES
+from report_operator.api.v1alpha1.resource import API_VERSION, KIND
+from report_operator.domain.names import FIELD_MANAGER, LABEL_JOB_UID, LABEL_UID
+from report_operator.domain.run import Run
+from report_operator.domain.times import format_time, parse_time
+
+FRESH_SECONDS = 1.0
+LOG_LINES = 20
+COMPONENT = "report-scheduler-api"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything of ours, at most a second old."""
+
+    schedules: Sequence[Schedule]
+    runs: Sequence[Run]
+    jobs: Sequence[Job]
+
+
+@dataclass(frozen=True, slots=True)
+class Leader:
+    """Who holds the Lease; None where nobody does."""
+
+    holder: str | None
+    acquired_at: datetime | None
+    renewed_at: datetime | None
+    seconds: int
+    draining: bool
+
+
+@dataclass(slots=True)
+class Cluster:
+    """Raises ApiError, aiohttp.ClientError or TimeoutError where the API server does not serve."""
+
+    kube: KubeClient
+    namespace: str  # the operator's own
+    lease_name: str
+    watched: tuple[str | None, ...]
+    clock: Callable[[], datetime]
+    _snapshots: ShortCache[str, Snapshot] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._snapshots = ShortCache(lambda _: self._read(), FRESH_SECONDS)
+
+    async def snapshot(self, *, fresh: bool = False) -> Snapshot:
+        """For a decision ask for a fresh one."""
+        return await (self._read() if fresh else self._snapshots.get("all"))
+
+    async def _read(self) -> Snapshot:
+        schedules = read_schedules(await self._list(SCHEDULES, ""))
+        runs = read_runs(await self._list(JOBS, LABEL_UID))
+        return Snapshot(schedules, runs, all_jobs(schedules, runs))
+
+    async def _list(self, kind: Kind, labels: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        for namespace in self.watched:
+            found += await self.kube.list(kind, namespace, labels=labels)
+        return found
+
+    async def leader(self) -> Leader:
+        """As the Lease says."""
+        lease = await self.kube.get(LEASES, self.namespace, self.lease_name)
+        spec = lease["spec"] if lease else {}
+        annotations = (lease["metadata"].get("annotations") or {}) if lease else {}
+        holder = spec.get("holderIdentity") or None
+        return Leader(
+            holder=holder,
+            acquired_at=parse_time(spec.get("acquireTime")),
+            renewed_at=parse_time(spec.get("renewTime")),
+            seconds=spec.get("leaseDurationSeconds", 15),
+            draining=holder is not None and annotations.get(ANNOTATION_DRAIN) == holder,
+        )
+
+    async def drain(self, holder: str) -> None:
+        """Ask the leading operator to stop; it does at its next renewal."""
+        await self.kube.patch(
+            LEASES,
+            self.namespace,
+            self.lease_name,
+            {"metadata": {"annotations": {ANNOTATION_DRAIN: holder}}},
+        )
+
+    async def log_tail(self, job: Job, runs: Sequence[Run]) -> list[str]:
+        """The last lines of the newest pod of a run, while there is one."""
+        uid = next((r.uid for r in runs if (r.namespace, r.name) == (job.namespace, job.job)), None)
+        if uid is None:
+            return []
+        pods = await self.kube.list(PODS, job.namespace, labels=f"{LABEL_JOB_UID}={uid}")
+        if not pods:
+            return []
+        newest = max(pods, key=lambda pod: pod["metadata"]["creationTimestamp"])
+        return await self.kube.log_tail(job.namespace, newest["metadata"]["name"], LOG_LINES)
+
+    async def make(self, schedule: Schedule, attempt: Attempt, asked_by: str) -> None:
+        """Make the Job of an attempt, unless it is there. Raises RefusedError."""
+        name = schedule.status.cron_job
+        cronjob = await self.kube.get(CRONJOBS, schedule.namespace, name) if name else None
+        if cronjob is None:
+            raise RefusedError(
+                409,
+                f"{schedule.namespace}/{schedule.name} has no CronJob to make a run from: see why "
+                f"it is not Ready (kubectl -n {schedule.namespace} describe reportschedule "
+                f"{schedule.name})",
+            )
+        body = job_of_attempt(cronjob, attempt, asked_by)
+        if await self.kube.create(JOBS, schedule.namespace, body) is not None:
+            await self._tell(schedule, body["metadata"]["name"], asked_by)
+
+    async def purge(self, run: Run, hours: float) -> None:
+        """Give up a run that waits."""
+        await self.kube.patch(JOBS, run.namespace, run.name, purge_patch(run, hours))
+
+    async def _tell(self, schedule: Schedule, job: str, asked_by: str) -> None:
+        now = format_time(self.clock())
+        await self.kube.create(
+            EVENTS,
+            schedule.namespace,
+            {
+                "apiVersion": "v1",
+                "kind": "Event",
+                "metadata": {"name": f"{job}.asked", "namespace": schedule.namespace},
+                "involvedObject": {
+                    "apiVersion": API_VERSION,
+                    "kind": KIND,
+                    "name": schedule.name,
+                    "namespace": schedule.namespace,
+                    "uid": schedule.uid,
+                },
+                "type": "Normal",
+                "reason": "RunAskedFor",
+                "message": f"Job {job} was asked for by {asked_by}",
+                "firstTimestamp": now,
+                "lastTimestamp": now,
+                "count": 1,
+                "source": {"component": COMPONENT},
+                "reportingComponent": FIELD_MANAGER,
+                "reportingInstance": COMPONENT,
+            },
+        )

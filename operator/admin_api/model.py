@@ -1,0 +1,200 @@
+"""What the API says. Instants are RFC 3339 in UTC, durations in seconds unless a name says else."""
+
+from __future__ import annotations
+
+from datetime import date
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+
+from report_operator.domain.times import format_time
+from report_runner.contract.reasons import Reason
+
+Instant = Annotated[AwareDatetime, PlainSerializer(format_time, return_type=str)]
+
+LIST_LIMIT = 500
+
+
+class JobStatus(StrEnum):
+    """Where a run is, or how it ended."""
+
+    QUEUED = "queued"
+    PENDING = "pending"
+    RUNNING = "running"
+    RETRYING = "retrying"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+class Priority(StrEnum):
+    """Order in the queue."""
+
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+
+class Job(BaseModel):
+    """One run of a ReportSchedule: an attempt for a slot."""
+
+    id: str = Field(examples=["reports.market-dashboard.20261124T050000Z.1"])
+    report_type: str = Field(examples=["executive_dashboard"])
+    status: JobStatus
+    reason: Reason | None = Field(default=None, description="Why it failed, in one word.")
+    error_message: str | None = Field(default=None, description="Why it failed, for a person.")
+    failed_at: Instant | None = None
+    namespace: str
+    schedule: str = Field(description="The ReportSchedule's name.")
+    tier: str
+    priority: str | None = Field(default=None, description="Order in the queue, while it waits.")
+    job: str = Field(description="The Kubernetes Job's name.")
+    manual: bool = Field(description="Started by a person, not by the schedule.")
+    slot: Instant = Field(description="The instant for which it was scheduled.")
+    report_date: date | None = None
+    attempt: int = Field(description="1, and more for an explicit retry of the slot.")
+    started_at: Instant | None = None
+    finished_at: Instant | None = None
+    queued_seconds: int | None = None
+    pending_seconds: int | None = None
+    run_seconds: int | None = None
+    rows: int | None = None
+    outputs: list[str] = Field(
+        default_factory=list, description="Files, relative to /var/adaf/reports."
+    )
+
+
+class Jobs(BaseModel):
+    """A page of jobs, newest first."""
+
+    jobs: list[Job]
+    next: str | None = Field(
+        default=None, description="`cursor` of the next page, if there is one."
+    )
+
+
+class JobDetail(Job):
+    """One run with what is kept of it while its pods exist."""
+
+    log: list[str] = Field(default_factory=list, description="The last lines of its newest pod.")
+    log_command: str = Field(description="The whole log, while the pod exists.")
+
+
+class JobsQuery(BaseModel):
+    """Which jobs."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    status: JobStatus | None = None
+    report_type: str | None = None
+    since: AwareDatetime | None = Field(default=None, description="With a zone.")
+    until: AwareDatetime | None = Field(default=None, description="With a zone.")
+    limit: int = Field(default=100, ge=1, le=LIST_LIMIT)
+    cursor: str | None = Field(default=None, description="`next` of the page before.")
+
+
+class Nothing(BaseModel):
+    """No query parameters."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class SchedulerState(StrEnum):
+    """The scheduler as a whole."""
+
+    HEALTHY = "healthy"
+    DEGRADED = "degraded"
+    DRAINING = "draining"
+    DOWN = "down"
+
+
+class SchedulerStatus(BaseModel):
+    """How the scheduler is."""
+
+    status: SchedulerState
+    uptime: int | None = Field(description="Seconds since the leading operator took over.")
+    active_jobs: int
+    queue_depth: int
+    last_heartbeat: Instant | None = Field(description="When the operator last renewed its lease.")
+    degraded: list[str] = Field(description="What is not as it should be.")
+    schedules: int
+    failing: int
+    delayed: int
+
+
+class Check(BaseModel):
+    """One thing that health depends on."""
+
+    name: str
+    ok: bool
+    latency_ms: float
+    reason: str = ""
+
+
+class Health(BaseModel):
+    """200 where all checks are ok, else 503."""
+
+    status: SchedulerState
+    checks: list[Check]
+
+
+class PerformanceMetrics(BaseModel):
+    """Over the recorded runs of the last 24 hours."""
+
+    processing_rate: float = Field(description="Finished jobs a minute.")
+    avg_execution_time_ms: float | None
+    success_rate_percent: float | None
+    finished: int
+    queue_depth: int
+    active_jobs: int
+
+
+class GenerateRequest(BaseModel):
+    """Which report to make."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: str = Field(examples=["executive_dashboard"], description="spec.reportType.")
+    date: date
+    priority: Priority = Priority.NORMAL
+    namespace: str | None = Field(default=None, description="Where several have the type.")
+    schedule: str | None = Field(default=None, description="Where several have the type.")
+
+
+class CleanupRequest(BaseModel):
+    """Which waiting runs to give up."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    older_than_hours: float = Field(ge=0, le=24 * 365)
+
+
+class Cleanup(BaseModel):
+    """What was given up; each is recorded as failed with the reason QueueTimeout."""
+
+    removed: int
+    jobs: list[str] = Field(description="Their ids.")
+
+
+class Accepted(BaseModel):
+    """An action that goes on by itself."""
+
+    message: str
+
+
+class ShutdownQuery(BaseModel):
+    """How to stop."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    graceful: bool = True
+
+
+class Problem(BaseModel):
+    """RFC 9457."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    instance: str
