@@ -38,7 +38,10 @@ def main() -> None:
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints is no answer
     _draw({"mark": "point"}, {})  # the engine starts while the data are fetched
-    job = json.load(sys.stdin.buffer)
+    asked = sys.stdin.buffer.read()
+    if not asked:
+        return  # started ahead of need, and there was none
+    job = json.loads(asked)
     for spec in job["specs"]:
         out.write(json.dumps(_draw(spec, job["theme"])) + "\n")
         out.flush()
