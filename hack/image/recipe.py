@@ -20,6 +20,7 @@ from hack.image.oci import Layer, layer_of_tree, seal_layer, stored_layer, write
 ROOT = Path(__file__).resolve().parents[2]
 HERE = ROOT / "hack" / "image"
 DEMO = ROOT / "hack" / "demo"
+SERVICES = ROOT / "hack" / "services"
 RECIPE = 1  # raise it where the builder itself changes what it makes
 KEEP = 4  # archives per image
 
@@ -209,9 +210,14 @@ def recipes() -> dict[str, Recipe]:
             requirements=ROOT / "requirements" / "demo-mail.txt",
             files=((DEMO / "mail" / "server.py", "opt/demo/server.py"),),
         ),
+        "services": Recipe(
+            name="adaf-services",
+            packages=SERVICES / "packages.txt",
+            dockerfile=SERVICES / "Dockerfile",
+        ),
         "demo-postgres": Recipe(
             name="adaf-demo-postgres",
-            packages=DEMO / "postgres" / "packages.txt",
+            packages=SERVICES / "packages.txt",  # the same Debian layer
             dockerfile=DEMO / "postgres" / "Dockerfile",
             files=((DEMO / "postgres" / "start", "opt/demo/start"),),
         ),
@@ -221,7 +227,7 @@ def recipes() -> dict[str, Recipe]:
 def _sources() -> list[Path]:
     """Files of our distribution, as pip sees them."""
     files = [ROOT / name for name in ("pyproject.toml", "README.md", "LICENSE")]
-    for package in ("operator/report_operator", "report_runner"):
+    for package in ("operator/report_operator", "operator/admin_api", "report_runner"):
         files += [
             path
             for path in (ROOT / package).rglob("*")
