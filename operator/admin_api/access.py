@@ -1,15 +1,26 @@
-"""Who may call: it listens on loopback only, so whoever may port-forward has been asked already.
+"""Who may call.
 
-What is left to refuse is a web page in the same person's browser: one that another name was
+Over loopback, where `kubectl port-forward` ends, whoever may port-forward has been asked already.
+What is left to refuse there is a web page in the same person's browser: one that another name was
 pointed at loopback for (DNS rebinding, seen by its Host), or one that sends a form (its Origin).
+From the network a bearer token is needed, which no other site's page can have.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import json
+import logging
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
+import aiohttp
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from admin_api.tokens import Denied, Tokens
+from report_operator.adapters.kube import ApiError
+
+logger = logging.getLogger(__name__)
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 BODY_LIMIT = 64 * 1024  # bytes
@@ -18,8 +29,10 @@ BODY_LIMIT = 64 * 1024  # bytes
 class Guard:
     """ASGI middleware: refuses what does not come from the person itself."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, tokens: Tokens | None) -> None:
+        """Without `tokens` nobody but loopback is let in."""
         self._app = app
+        self._tokens = tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -29,7 +42,7 @@ class Guard:
         headers = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
-        problem = refusal(headers)
+        problem = await self._refusal(scope, headers)
         if problem is not None:
             await _answer(send, scope["path"], *problem)
             return
@@ -48,13 +61,42 @@ class Guard:
         except BodyTooLargeError:
             await _answer(send, scope["path"], 413, f"the body has more than {BODY_LIMIT} bytes")
 
+    async def _refusal(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
+        problem = body_refusal(headers)
+        if problem is not None:
+            return problem
+        if is_loopback(scope.get("client")):
+            scope.setdefault("state", {})["caller"] = headers.get("x-on-call", "port-forward")[:100]
+            return browser_refusal(headers)
+        if self._tokens is None:
+            return 403, "only kubectl port-forward comes in here"
+        verb = "get" if scope["method"] in ("GET", "HEAD") else "post"
+        try:
+            who = await self._tokens.who(headers.get("authorization"), verb, scope["path"])
+        except (ApiError, aiohttp.ClientError, OSError, TimeoutError) as error:
+            logger.warning("token review: %s", error or type(error).__name__)
+            return 503, "the Kubernetes API does not say whose the token is"
+        if isinstance(who, Denied):
+            return who.status, who.detail
+        scope.setdefault("state", {})["caller"] = who
+        return None
+
 
 class BodyTooLargeError(Exception):
     """More than any request needs."""
 
 
-def refusal(headers: dict[str, str]) -> tuple[int, str] | None:
-    """Status and reason, or None for a request that may pass."""
+def is_loopback(client: tuple[str, int] | None) -> bool:
+    """Whether the other end of the connection is in this pod."""
+    if client is None:
+        return False
+    address = ipaddress.ip_address(client[0])
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
+
+
+def browser_refusal(headers: dict[str, str]) -> tuple[int, str] | None:
+    """Status and reason where a page of another site asks, by name or by its browser's word."""
     host = headers.get("host", "")
     if _name(f"//{host}") not in LOOPBACK_NAMES:
         return 421, f"Host {host or 'is missing'}: call http://localhost (kubectl port-forward)"
@@ -63,8 +105,13 @@ def refusal(headers: dict[str, str]) -> tuple[int, str] | None:
         return 403, f"Origin {origin}: other sites may not call this API"
     if headers.get("sec-fetch-site") in ("cross-site", "same-site"):
         return 403, "other sites may not call this API"
+    return None
+
+
+def body_refusal(headers: dict[str, str]) -> tuple[int, str] | None:
+    """Status and reason of a body that no request needs."""
     length = headers.get("content-length", "0")
-    if not length.isdigit() or int(length) > BODY_LIMIT:
+    if not (length.isascii() and length.isdigit()) or int(length) > BODY_LIMIT:
         return 413, f"the body has more than {BODY_LIMIT} bytes"
     return None
 
@@ -79,11 +126,13 @@ def _name(url: str) -> str | None:
 async def _answer(send: Send, path: str, status: int, detail: str) -> None:
     body = {
         "type": "about:blank",
-        "title": "Refused",
+        "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
         "instance": path,
     }
     headers = [(b"content-type", b"application/problem+json"), (b"connection", b"close")]
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers.append((b"www-authenticate", b"Bearer"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": json.dumps(body).encode()})

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from admin_api.jobs import Schedule
-from admin_api.model import GenerateRequest, Job, JobStatus, Priority
+from admin_api.model import GenerateRequest, Job, JobStatus
+from report_operator.api.v1alpha1.spec import Priority
 from report_operator.domain import names
-from report_operator.domain.cron import ScheduleError, latest_slot, load_zone, parse
-from report_operator.domain.desired import job_for_slot
+from report_operator.domain.attempts import Attempt, DayToComeError, slot_of_date
+from report_operator.domain.cron import ScheduleError, load_zone, parse
 from report_operator.domain.run import Run
-from report_operator.domain.times import format_time
 from report_runner.contract.reasons import Reason
 
 Body = dict[str, Any]
@@ -29,16 +28,6 @@ class RefusedError(Exception):
         super().__init__(message)
         self.status = status
         self.message = message
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """A further attempt for a slot."""
-
-    slot: datetime
-    report_date: date | None
-    number: int
-    priority: Priority
 
 
 def retry(job: Job, jobs: Sequence[Job]) -> Attempt | Job:
@@ -60,12 +49,12 @@ def generate(
     request: GenerateRequest, schedule: Schedule, jobs: Sequence[Job], now: datetime
 ) -> Attempt | Job:
     """An attempt for a date, or the one that is under way. Raises RefusedError."""
-    slot = slot_of_date(schedule, request.date, now)
+    slot = _slot_of(schedule, request.date, now)
     attempts = _attempts_of(schedule.namespace, schedule.name, slot, jobs)
     if attempts and attempts[-1].status not in DONE:
         return attempts[-1]
     number = attempts[-1].attempt + 1 if attempts else 1
-    return Attempt(slot, request.date, number, request.priority)
+    return Attempt(slot, request.date, number, Priority(request.priority))
 
 
 def _attempts_of(namespace: str, name: str, slot: datetime, jobs: Iterable[Job]) -> list[Job]:
@@ -73,26 +62,16 @@ def _attempts_of(namespace: str, name: str, slot: datetime, jobs: Iterable[Job])
     return sorted(found, key=lambda job: (job.attempt, job.status not in DONE))
 
 
-def slot_of_date(schedule: Schedule, day: date, now: datetime) -> datetime:
-    """The day's last slot so far, else its first moment, in the schedule's zone.
-
-    Raises RefusedError for a day to come, and where the schedule itself is wrong.
-    """
+def _slot_of(schedule: Schedule, day: date, now: datetime) -> datetime:
+    """The day's slot by the schedule as it is declared. Raises RefusedError."""
     spec = schedule.body["spec"]
     try:
-        zone = load_zone(spec.get("timeZone"))
-        rule = parse(spec["schedule"])
+        rule, zone = parse(spec["schedule"]), load_zone(spec.get("timeZone"))
+        return slot_of_date(rule, zone, day, now)
     except ScheduleError as error:
         raise RefusedError(409, f"{schedule.namespace}/{schedule.name}: {error}") from error
-    today = now.astimezone(zone).date()
-    if day > today:
-        raise RefusedError(
-            422,
-            f"date: {day} has not begun in {zone.key}, where it is {today}; name an earlier one",
-        )
-    begin = datetime.combine(day, time(), zone)
-    end = min(datetime.combine(day + timedelta(days=1), time(), zone) - timedelta(seconds=1), now)
-    return latest_slot(rule, zone, begin - timedelta(seconds=1), end) or begin
+    except DayToComeError as error:
+        raise RefusedError(422, str(error)) from error
 
 
 def choose(request: GenerateRequest, schedules: Sequence[Schedule]) -> Schedule:
@@ -118,24 +97,6 @@ def choose(request: GenerateRequest, schedules: Sequence[Schedule]) -> Schedule:
         409, f"several ReportSchedules have the type {request.type} ({several}): name the "
         "namespace and the schedule as well"
     )  # fmt: skip
-
-
-def job_of_attempt(cronjob: Mapping[str, Any], attempt: Attempt, asked_by: str) -> Body:
-    """The Job of an attempt: the same attempt has the same name, so it is made once."""
-    job = job_for_slot(cronjob, attempt.slot)
-    meta = job["metadata"]
-    meta["name"] = names.attempt_job_name(cronjob["metadata"]["name"], attempt.slot, attempt.number)
-    annotations = meta["annotations"]
-    del annotations[names.ANNOTATION_CRONJOB_SLOT]  # not the schedule's own doing
-    annotations |= {
-        names.ANNOTATION_SLOT: format_time(attempt.slot),
-        names.ANNOTATION_ATTEMPT: str(attempt.number),
-        names.ANNOTATION_PRIORITY: attempt.priority.value,
-        names.ANNOTATION_ASKED_BY: asked_by,
-    }
-    if attempt.report_date is not None:
-        annotations[names.ANNOTATION_REPORT_DATE] = attempt.report_date.isoformat()
-    return job
 
 
 def purge_patch(run: Run, hours: float) -> Body:

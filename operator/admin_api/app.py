@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 
 from admin_api import actions
 from admin_api.access import Guard
-from admin_api.actions import Attempt, RefusedError
+from admin_api.actions import RefusedError
 from admin_api.cluster import Cluster, Leader, Snapshot
 from admin_api.jobs import CursorError, Schedule, job_id, measure, select
 from admin_api.model import (
@@ -39,8 +39,10 @@ from admin_api.model import (
     SchedulerStatus,
     ShutdownQuery,
 )
+from admin_api.tokens import Tokens
 from report_operator.adapters.kube import ApiError
 from report_operator.api.v1alpha1.status import Health as ScheduleHealth
+from report_operator.domain.attempts import Attempt
 
 logger = logging.getLogger(__name__)
 
@@ -52,14 +54,18 @@ UNREACHABLE = (aiohttp.ClientError, OSError, TimeoutError)
 
 None_ = Annotated[Nothing, Query()]
 ERRORS: dict[int | str, dict[str, Any]] = {
-    code: {"model": Problem, "content": {PROBLEM: {}}} for code in (403, 404, 409, 421, 422, 503)
+    code: {"model": Problem, "content": {PROBLEM: {}}}
+    for code in (401, 403, 404, 409, 413, 421, 422, 503)
 }
 
 
 def make_app(
-    cluster: Cluster, clock: Callable[[], datetime], exposition: Callable[[], Awaitable[str]]
+    cluster: Cluster,
+    clock: Callable[[], datetime],
+    exposition: Callable[[], Awaitable[str]],
+    tokens: Tokens | None,
 ) -> FastAPI:
-    """`exposition` gives the operator's metrics as Prometheus text."""
+    """`exposition` gives the operator's metrics as Prometheus text; see Guard for `tokens`."""
     app = FastAPI(
         title="Report scheduler admin API",
         version="1",
@@ -67,7 +73,7 @@ def make_app(
         redoc_url=None,
         responses=ERRORS,
     )
-    app.add_middleware(Guard)
+    app.add_middleware(Guard, tokens=tokens)
     _add_errors(app)
     _add_reading(app, cluster, clock, exposition)
     _add_acting(app, cluster, clock)
@@ -264,8 +270,9 @@ def _health(checks: list[Check]) -> Response:
 
 
 def _caller(request: Request) -> str:
-    """A name that the caller gives itself, for the record; it opens nothing."""
-    return request.headers.get("x-on-call", "the admin API")[:100]
+    """A user by token; over loopback the name that the caller gives itself, for the record."""
+    caller: str = request.state.caller
+    return caller
 
 
 def _audit(action: str, who: str, what: str) -> None:

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from admin_api.actions import Attempt, RefusedError, job_of_attempt, purge_patch
+from admin_api.actions import RefusedError, purge_patch
 from admin_api.jobs import Schedule, all_jobs, read_runs, read_schedules
 from admin_api.model import Job
 from report_operator.adapters.cache import ShortCache
 from report_operator.adapters.kube import CRONJOBS, EVENTS, JOBS, PODS, SCHEDULES, Kind, KubeClient
 from report_operator.adapters.lease import ANNOTATION_DRAIN, LEASES
 from report_operator.api.v1alpha1.resource import API_VERSION, KIND
+from report_operator.domain.attempts import Attempt, job_of_attempt
 from report_operator.domain.names import FIELD_MANAGER, LABEL_JOB_UID, LABEL_UID
 from report_operator.domain.run import Run
 from report_operator.domain.times import format_time, parse_time

@@ -141,8 +141,8 @@ def _at(job: Job) -> datetime:
     return job.finished_at or job.slot
 
 
-def _order(job: Job) -> tuple[str, str]:
-    return format_time(_at(job)), job.id
+def _order(job: Job) -> tuple[str, str, str]:
+    return format_time(_at(job)), job.id, job.job  # two by hand in one second share an id
 
 
 def select(jobs: Sequence[Job], query: JobsQuery) -> Jobs:
@@ -166,14 +166,14 @@ def _cursor(job: Job) -> str:
     return base64.urlsafe_b64encode("|".join(_order(job)).encode()).decode().rstrip("=")
 
 
-def _read_cursor(cursor: str) -> tuple[str, str]:
+def _read_cursor(cursor: str) -> tuple[str, str, str]:
     try:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        at, _, identity = text.partition("|")
+        at, identity, job = text.split("|")
         datetime.fromisoformat(at)
     except (binascii.Error, UnicodeError, ValueError) as error:
         raise CursorError(cursor) from error
-    return at, identity
+    return at, identity, job
 
 
 def measure(jobs: Sequence[Job], now: datetime) -> PerformanceMetrics:

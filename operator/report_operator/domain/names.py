@@ -31,6 +31,10 @@ ANNOTATION_ADMITTED_AT = f"{PREFIX}/admitted-at"
 
 ANNOTATION_ASKED_BY = f"{PREFIX}/asked-by"  # of an attempt that a person asked for
 
+# Of a run that a ReportBackfill asked for: its name has no place in a label where it is long.
+ANNOTATION_BACKFILL = f"{PREFIX}/backfill"
+LABEL_BACKFILL_UID = f"{PREFIX}/backfill-uid"
+
 # Written before the operator ends a run that would otherwise hang: why it did.
 ANNOTATION_FAILURE_REASON = f"{PREFIX}/failure-reason"
 ANNOTATION_FAILURE_MESSAGE = f"{PREFIX}/failure-message"

@@ -85,6 +85,8 @@ class Run:
     definition: str = ""
     forced_reason: str = ""  # why the operator ended it
     forced_message: str = ""
+    backfill: str = ""  # name and uid of the ReportBackfill that asked for it
+    backfill_uid: str = ""
 
     @property
     def finished(self) -> bool:
@@ -146,6 +148,8 @@ def observe_job(job: Body) -> Run:
         definition=annotations.get(names.ANNOTATION_DEFINITION, ""),
         forced_reason=annotations.get(names.ANNOTATION_FAILURE_REASON, ""),
         forced_message=annotations.get(names.ANNOTATION_FAILURE_MESSAGE, ""),
+        backfill=annotations.get(names.ANNOTATION_BACKFILL, ""),
+        backfill_uid=labels.get(names.LABEL_BACKFILL_UID, ""),
     )
 
 

@@ -81,7 +81,9 @@ def api(
     program = shutil.which("report-scheduler-api")
     assert program, "report-scheduler-api is not on PATH: run the tests through `make test`"
     made = Api(free_port())
-    command = [program, "--port", str(made.port), "--config", str(operator.config_file)]
+    command = [
+        program, f"--port={made.port}", "--health-port=0", f"--config={operator.config_file}"
+    ]  # fmt: skip
     environment = {
         **os.environ, "KUBECONFIG": str(plane.kubeconfig), "POD_NAMESPACE": namespace.name
     }  # fmt: skip
