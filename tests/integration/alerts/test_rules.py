@@ -1,0 +1,483 @@
+"""The rendered rules through promtool: what fires, and at which minute."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.support.chart import RELEASE, Values, run
+from tests.support.monitoring import rules
+
+DUE = 10  # minute of the slot
+LATE = DUE + 30
+END = 400  # minutes of data
+LATE_AFTER = 30 * 60
+Labels = dict[str, str]
+
+
+def keep(value: float, minutes: int = END) -> str:
+    """The same value at every minute; the next one comes at the minute after."""
+    return f"{value}+0x{minutes}"
+
+
+@dataclass
+class World:
+    """Series of one operator, a sample each minute from 0 on, and what is expected of them."""
+
+    directory: Path
+    settings: Values = field(default_factory=dict)
+    series: dict[str, str] = field(default_factory=dict)
+    expected: list[tuple[str, set[tuple[str, ...]]]] = field(default_factory=list)
+
+    def operator(
+        self,
+        pod: str = "a",
+        resync: str = f"1+60x{END}",
+        start: str = keep(-3600),
+        depth: str = keep(0),
+    ) -> None:
+        target = f'job="metrics",pod="{pod}"'
+        self.series |= {
+            f"report_scheduler_last_resync_timestamp_seconds{{{target}}}": resync,
+            f"process_start_time_seconds{{{target}}}": start,
+            f"report_scheduler_queue_depth{{{target}}}": depth,
+        }
+
+    def schedule(
+        self,
+        failed: str = keep(0),
+        due: str = keep(DUE * 60),
+        late_after: str = keep(LATE_AFTER),
+        *,
+        tier: str = "standard",
+        pod: str = "a",
+    ) -> None:
+        labels = (
+            f'job="metrics",pod="{pod}",namespace="reports",reportschedule="daily",tier="{tier}"'
+        )
+        self.series |= {
+            f"report_scheduler_last_run_failed{{{labels}}}": failed,
+            f"report_scheduler_next_due_timestamp_seconds{{{labels}}}": due,
+            f"report_scheduler_late_after_seconds{{{labels}}}": late_after,
+        }
+
+    def expect(self, minute: float, *firing: tuple[str, ...]) -> None:
+        """All that fires: names of alerts, with their reason where they have one."""
+        self.expected.append((f"{round(minute * 60)}s", set(firing)))
+
+    def check(self) -> None:
+        (self.directory / "rules.yaml").write_text(yaml.safe_dump(rules(self.settings)))
+        tests = [
+            {
+                "expr": 'count by (alertname, reason) (ALERTS{alertstate="firing"})',
+                "eval_time": time,
+                "exp_samples": [
+                    {"labels": _labels(*alert), "value": 1} for alert in sorted(firing)
+                ],
+            }
+            for time, firing in self.expected
+        ]
+        series = [{"series": name, "values": values} for name, values in self.series.items()]
+        promtool(
+            self.directory,
+            {"interval": "1m", "input_series": series, "promql_expr_test": tests},
+        )
+
+
+def _labels(name: str, reason: str = "") -> str:
+    return f'{{alertname="{name}"' + (f', reason="{reason}"}}' if reason else "}")
+
+
+def promtool(directory: Path, test: object) -> None:
+    path = directory / "test.yaml"
+    body = {"rule_files": ["rules.yaml"], "evaluation_interval": "30s", "tests": [test]}
+    path.write_text(yaml.safe_dump(body))
+    done = run("promtool", "test", "rules", str(path))
+    assert done.code == 0, done.out + done.err
+
+
+FAILED = ("ReportSchedulerFailed", "failed")
+DELAYED = ("ReportSchedulerFailed", "delayed")
+CRITICAL = ("ReportSchedulerCriticalFailing",)
+DOWN = ("ReportSchedulerDown",)
+BACKLOG = ("ReportSchedulerQueueBacklog",)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"severityOfTier": {"critical": "sev1", "bulk": "sev4"}}],
+    ids=["default", "tiers"],
+)
+def test_promtool_finds_nothing_wrong(tmp_path: Path, settings: Values) -> None:
+    path = tmp_path / "rules.yaml"
+    path.write_text(yaml.safe_dump(rules(settings)))
+    done = run("promtool", "check", "rules", "--lint-fatal", str(path))
+    assert done.code == 0, done.out + done.err
+
+
+def test_an_expectation_that_does_not_hold_would_be_told(world: World) -> None:
+    world.operator()
+    world.expect(60, DOWN)
+    with pytest.raises(AssertionError, match="exp:"):
+        world.check()
+
+
+# -- late ---------------------------------------------------------------------------------------
+
+
+def test_late_after_thirty_minutes(world: World) -> None:
+    world.operator()
+    world.schedule()
+    for minutes in (0, 29, 30, 30.5):
+        world.expect(DUE + minutes)
+    for minutes in (31, 32, 120, 300):
+        world.expect(DUE + minutes, DELAYED)
+    world.check()
+
+
+def test_late_after_is_that_of_the_schedule(world: World) -> None:
+    world.operator()
+    world.schedule(late_after=keep(3600))
+    world.expect(DUE + 60)
+    world.expect(DUE + 61, DELAYED)
+    world.check()
+
+
+def test_delivered_when_almost_late(world: World) -> None:
+    """The outcome that is scraped a moment after the limit alerts nobody."""
+    world.operator()
+    world.schedule(due=f"{keep(DUE * 60, LATE)} {keep(86400, END)}")
+    world.expect(LATE)
+    world.expect(LATE + 1)
+    world.expect(LATE + 60)
+    world.check()
+
+
+def test_delivered_at_last(world: World) -> None:
+    world.operator()
+    world.schedule(due=f"{keep(DUE * 60, 59)} {keep(86400, END)}")
+    world.expect(59, DELAYED)
+    world.expect(60)
+    world.check()
+
+
+def test_never_run(world: World) -> None:
+    """A schedule that is new: quiet until its first slot is late."""
+    world.operator()
+    world.schedule(due=keep(200 * 60))
+    for minute in (1, 199, 229):
+        world.expect(minute)
+    world.expect(231, DELAYED)
+    world.check()
+
+
+# -- failed -------------------------------------------------------------------------------------
+
+
+def test_failed_then_success(world: World) -> None:
+    world.operator()
+    world.schedule(failed=f"{keep(0, 9)} {keep(1, 19)} {keep(0)}", due=keep(86400))
+    world.expect(9)
+    world.expect(10, FAILED)
+    world.expect(29, FAILED)
+    world.expect(30)
+    world.check()
+
+
+def test_failed_and_late(world: World) -> None:
+    world.operator()
+    world.schedule(failed=keep(1))
+    world.expect(LATE, FAILED)
+    world.expect(LATE + 1, FAILED, DELAYED)
+    world.check()
+
+
+# -- suspended and deleted ----------------------------------------------------------------------
+
+
+def test_suspended(world: World) -> None:
+    """It says when it is due no more; what failed before is nobody's concern."""
+    world.operator()
+    world.schedule(failed=keep(1), due=f"{keep(DUE * 60, 59)} stale")
+    world.expect(59, FAILED, DELAYED)
+    for minute in (60, 61, 200):
+        world.expect(minute)
+    world.check()
+
+
+def test_suspended_before_it_was_late(world: World) -> None:
+    world.operator()
+    world.schedule(due=f"{keep(DUE * 60, LATE - 5)} stale")
+    for minute in (LATE - 4, LATE, LATE + 1, LATE + 120):
+        world.expect(minute)
+    world.check()
+
+
+def test_deleted(world: World) -> None:
+    world.operator()
+    gone = "stale"
+    world.schedule(f"{keep(1, 59)} {gone}", f"{keep(600, 59)} {gone}", f"{keep(1800, 59)} {gone}")
+    world.expect(59, FAILED, DELAYED)
+    for minute in (60, 61, 200):
+        world.expect(minute)
+    world.check()
+
+
+def test_deleted_and_the_operator_down_later(world: World) -> None:
+    """What was deleted while somebody told of it is not remembered."""
+    world.operator(
+        resync="1+60x30 stale", start=f"{keep(-3600, 30)} stale", depth=f"{keep(0, 30)} stale"
+    )
+    gone = "stale"
+    world.schedule(f"{keep(1, 20)} {gone}", f"{keep(600, 20)} {gone}", f"{keep(1800, 20)} {gone}")
+    world.expect(20, FAILED)
+    world.expect(21)
+    world.expect(100, DOWN)
+    world.check()
+
+
+# -- the operator hangs, is down, starts again --------------------------------------------------
+
+
+def test_hung_operator(world: World) -> None:
+    """It answers scrapes, and nothing changes any more."""
+    world.operator(resync=f"1+60x5 {keep(300)}")
+    world.schedule()
+    world.expect(19)
+    world.expect(21, DOWN)
+    world.expect(LATE, DOWN)
+    world.expect(LATE + 1, DOWN, DELAYED)
+    world.expect(LATE + 300, DOWN, DELAYED)
+    world.check()
+
+
+def down(values: str, since: int) -> str:
+    """Scrapes fail from this minute on."""
+    return f"{values}x{since - 1} stale"
+
+
+@pytest.mark.parametrize("since", [20, LATE + 10])
+def test_operator_down(world: World, since: int) -> None:
+    """Late is late, be it known before the operator went or not, and not for an hour only."""
+    world.operator(
+        resync=down("1+60", since), start=down("-3600+0", since), depth=down("0+0", since)
+    )
+    world.schedule(
+        failed=down("0+0", since), due=down("600+0", since), late_after=down("1800+0", since)
+    )
+    world.expect(since + 4, *([DELAYED] if since > LATE else []))
+    world.expect(LATE + 16, *({DOWN, DELAYED} if since + 5 < LATE + 16 else {DELAYED}))
+    for minute in (LATE + 30, LATE + 70, LATE + 300):
+        world.expect(minute, DOWN, DELAYED)
+    world.check()
+
+
+def test_what_failed_stays_failed_while_the_operator_is_down(world: World) -> None:
+    world.operator(resync=down("1+60", 20), start=down("-3600+0", 20), depth=down("0+0", 20))
+    world.schedule(failed=down("1+0", 20), due=down("86400+0", 20), late_after=down("1800+0", 20))
+    world.expect(19, FAILED)
+    world.expect(24, FAILED)
+    world.expect(200, FAILED, DOWN)
+    world.check()
+
+
+@pytest.mark.parametrize("told_after", [0, 1, 2])
+def test_another_pod_takes_over(world: World, told_after: int) -> None:
+    """Alerts last until the new one has told of the schedule; a critical one's two hours too."""
+    world.operator(resync=down("1+60", 60), start=down("-3600+0", 60), depth=down("0+0", 60))
+    world.schedule(
+        failed=down("1+0", 60), due=down("86400+0", 60), late_after=down("1800+0", 60),
+        tier="critical",
+    )  # fmt: skip
+    later = f"_x{63 + told_after}"
+    world.operator("b", f"_x62 0 {63 * 60}+60x{END}", f"_x62 {keep(62 * 60)}", f"_x62 {keep(0)}")
+    world.schedule(
+        f"{later} 1+0x99 0+0x200", f"{later} {keep(86400)}", f"{later} {keep(1800)}",
+        tier="critical", pod="b",
+    )  # fmt: skip
+    for minute in (59, 60, 61, 62, 63, 63.5, 64, 65, 66, 67, 119):
+        world.expect(minute, FAILED)
+    world.expect(121, FAILED, CRITICAL)
+    world.expect(63 + told_after + 99, FAILED, CRITICAL)
+    world.expect(63 + told_after + 101)
+    world.check()
+
+
+def test_the_container_starts_again(world: World) -> None:
+    """Between two scrapes; the new process does not tell of the schedule at once."""
+    world.operator(resync=f"1+60x59 0 {61 * 60}+60x{END}", start=f"{keep(-3600, 59)} {keep(3600)}")
+    there, gone = "x59 stale", f"_x1 {keep(1)}"
+    world.schedule(
+        f"1+0{there} {gone}",
+        f"86400+0{there} _x1 {keep(86400)}",
+        f"1800+0{there} _x1 {keep(1800)}",
+    )
+    for minute in (59, 60, 61, 62, 63, 70):
+        world.expect(minute, FAILED)
+    world.check()
+
+
+def test_suspended_while_nobody_watched(world: World) -> None:
+    """What the operator that comes back tells is believed at once."""
+    world.operator(resync=down("1+60", 60), start=down("-3600+0", 60), depth=down("0+0", 60))
+    world.schedule(failed=down("1+0", 60), due=down("600+0", 60), late_after=down("1800+0", 60))
+    world.operator("b", f"_x62 {63 * 60}+60x{END}", f"_x62 {keep(62 * 60)}", f"_x62 {keep(0)}")
+    world.schedule(f"_x62 {keep(1)}", "_x62", f"_x62 {keep(1800)}", pod="b")
+    world.expect(61, FAILED, DELAYED)
+    for minute in (62, 63, 70):
+        world.expect(minute)
+    world.check()
+
+
+def test_deleted_while_nobody_watched(world: World) -> None:
+    """The operator that comes back does not tell of it: once it had time to, that is believed."""
+    world.operator(resync=down("1+60", 60), start=down("-3600+0", 60), depth=down("0+0", 60))
+    world.schedule(failed=down("1+0", 60), due=down("86400+0", 60), late_after=down("1800+0", 60))
+    world.operator("b", f"_x62 0 {63 * 60}+60x{END}", f"_x62 {keep(62 * 60)}", f"_x62 {keep(0)}")
+    world.expect(64, FAILED)
+    world.expect(66)
+    world.check()
+
+
+# -- critical -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tier", ["critical", "standard", "bulk"])
+def test_failing_for_two_hours(world: World, tier: str) -> None:
+    world.operator()
+    world.schedule(failed=f"{keep(0, 9)} {keep(1)}", due=keep(86400), tier=tier)
+    world.expect(10 + 119, FAILED)
+    world.expect(10 + 121, FAILED, *([CRITICAL] if tier == "critical" else []))
+    world.check()
+
+
+def test_a_success_begins_the_two_hours_anew(world: World) -> None:
+    world.operator()
+    world.schedule(failed=f"{keep(1, 99)} {keep(0, 0)} {keep(1)}", due=keep(86400), tier="critical")
+    world.expect(99, FAILED)
+    world.expect(100)
+    world.expect(101 + 119, FAILED)
+    world.expect(101 + 121, FAILED, CRITICAL)
+    world.check()
+
+
+def test_late_and_then_failed_is_missing_all_the_while(world: World) -> None:
+    world.operator()
+    world.schedule(
+        failed=f"{keep(0, 99)} {keep(1)}", due=f"{keep(600, 99)} {keep(86400)}", tier="critical"
+    )
+    world.expect(99, DELAYED)
+    world.expect(101, FAILED)
+    world.expect(LATE + 119, FAILED)
+    world.expect(LATE + 121, FAILED, CRITICAL)
+    world.check()
+
+
+# -- the operator, and the queue ----------------------------------------------------------------
+
+
+def test_only_a_standby(world: World) -> None:
+    world.operator(resync=keep(0))
+    world.expect(4)
+    world.expect(6, DOWN)
+    world.check()
+
+
+def test_nobody_is_scraped(world: World) -> None:
+    world.expect(4)
+    world.expect(6, DOWN)
+    world.check()
+
+
+def test_a_standby_beside_the_leader(world: World) -> None:
+    world.operator()
+    world.operator("b", resync=keep(0))
+    world.schedule()
+    world.expect(6)
+    world.expect(LATE + 1, DELAYED)
+    world.check()
+
+
+@pytest.mark.parametrize(("most", "depth"), [(50, 50), (50, 51), (3, 3), (3, 4)])
+def test_backlog(world: World, most: int, depth: int) -> None:
+    world.settings = {} if most == 50 else {"queueBacklog": most}
+    world.operator(depth=f"0+0x9 {keep(depth)}")
+    world.operator("b", resync=keep(0))  # a standby has no queue
+    world.expect(19)
+    world.expect(21, *([BACKLOG] if depth > most else []))
+    world.check()
+
+
+def test_a_backlog_that_goes_by(world: World) -> None:
+    world.operator(depth="0+0x9 200+0x8 0+0x300")
+    for minute in (9, 18, 20, 30):
+        world.expect(minute)
+    world.check()
+
+
+# -- labels and texts ---------------------------------------------------------------------------
+
+
+def test_labels_and_texts(world: World) -> None:
+    """Everything that the person on call gets to read."""
+    world.settings = {"severityOfTier": {"critical": "sev1"}, "runbookUrl": "https://on.call/book"}
+    world.operator(depth=keep(60))
+    world.schedule(due=keep(86400), failed=keep(1), tier="critical")
+    (world.directory / "rules.yaml").write_text(yaml.safe_dump(rules(world.settings)))
+    command = "Next: kubectl -n reports describe reportschedules.reports.adaf.io daily"
+    schedule = {"namespace": "reports", "reportschedule": "daily", "tier": "critical"}
+    cases = {
+        "ReportSchedulerFailed": (
+            {**schedule, "reason": "failed", "severity": "sev1"},
+            {
+                "summary": "Report reports/daily failed",
+                "description": "The newest run of the critical report failed for good: its readers"
+                " got nothing. The reason and the message are in its status; a later success ends"
+                f" this alert. {command}",
+                "runbook_url": "https://on.call/book#reportschedulerfailed-reason-failed",
+            },
+        ),
+        "ReportSchedulerCriticalFailing": (
+            {**schedule, "severity": "sev2"},
+            {
+                "summary": "Critical report reports/daily is missing for over 2 h",
+                "description": "It has failed or been late for two hours without a break, which is"
+                " longer than its recovery may take: escalate to the Data Engineering Lead."
+                f" {command}",
+                "runbook_url": "https://on.call/book#reportschedulercriticalfailing",
+            },
+        ),
+        "ReportSchedulerQueueBacklog": (
+            {"namespace": RELEASE, "severity": "sev3"},
+            {
+                "summary": "60 report runs wait in the queue",
+                "description": "More than 50 runs have waited for admission for ten minutes: more"
+                " comes in than config.admission.maxActive lets through, or runs in flight do not"
+                " end. Next: kubectl get reportschedules -A -o wide",
+                "runbook_url": "https://on.call/book#reportschedulerqueuebacklog",
+            },
+        ),
+    }
+    promtool(
+        world.directory,
+        {
+            "interval": "1m",
+            "input_series": [{"series": s, "values": v} for s, v in world.series.items()],
+            "alert_rule_test": [
+                {
+                    "eval_time": "3h",
+                    "alertname": name,
+                    "exp_alerts": [{"exp_labels": labels, "exp_annotations": annotations}],
+                }
+                for name, (labels, annotations) in cases.items()
+            ],
+        },
+    )

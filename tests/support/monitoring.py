@@ -1,0 +1,163 @@
+"""The chart's alert rules as helm renders them, and a real Prometheus that evaluates them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import urllib.error
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.support.chart import CHART, RELEASE, Done, Object, Values, run
+from tests.support.controlplane import free_port
+from tests.support.waiting import wait_for
+
+CRDS = ("monitoring.coreos.com/v1/ServiceMonitor", "monitoring.coreos.com/v1/PrometheusRule")
+KINDS = ("ServiceMonitor", "PrometheusRule")
+
+
+def template(monitoring: Values, *, crds: bool, release: str = RELEASE) -> Done:
+    """`helm template`, with or without the Prometheus operator's CRDs in the cluster."""
+    flags = [f"--api-versions={crd}" for crd in CRDS] if crds else []
+    return run(
+        "helm", "template", release, str(CHART), "--namespace", RELEASE, *flags, "--values", "-",
+        text=json.dumps({"monitoring": monitoring}),
+    )  # fmt: skip
+
+
+def objects(monitoring: Values | None = None, *, crds: bool = True) -> dict[str, Object]:
+    """ServiceMonitor and PrometheusRule by kind, as far as they are made."""
+    done = template(monitoring or {}, crds=crds)
+    assert done.code == 0, done.err
+    found = [body for body in yaml.safe_load_all(done.out) if body and body["kind"] in KINDS]
+    assert len({body["kind"] for body in found}) == len(found)
+    return {body["kind"]: body for body in found}
+
+
+def rules(monitoring: Values | None = None) -> Object:
+    """A rule file: what the Prometheus operator makes of the PrometheusRule."""
+    spec: Object = objects(monitoring)["PrometheusRule"]["spec"]
+    return spec
+
+
+def alert_rules(monitoring: Values | None = None) -> list[Object]:
+    return [
+        rule for group in rules(monitoring)["groups"] for rule in group["rules"] if "alert" in rule
+    ]
+
+
+def program(name: str) -> str:
+    found = shutil.which(name)
+    assert found, f"no `{name}` on PATH: run `make packages`"
+    return found
+
+
+@dataclass
+class PrometheusProcess:
+    """It scrapes one operator as the chart's ServiceMonitor says, on loopback."""
+
+    directory: Path
+    target: int  # the operator's metrics port
+    port: int = field(default_factory=free_port)
+    _process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        quick = {"scrapeInterval": "500ms", "ruleInterval": "500ms"}
+        made = objects(quick)
+        (endpoint,) = made["ServiceMonitor"]["spec"]["endpoints"]
+        job = {
+            "job_name": "operator",
+            "honor_labels": endpoint["honorLabels"],
+            "scrape_interval": endpoint["interval"],
+            "static_configs": [
+                {
+                    "targets": [f"127.0.0.1:{self.target}"],
+                    "labels": {"namespace": RELEASE, "pod": "operator-0"},  # as the operator's
+                }
+            ],
+        }
+        config = {"rule_files": ["rules.yaml"], "scrape_configs": [job]}
+        (self.directory / "rules.yaml").write_text(
+            yaml.safe_dump(made["PrometheusRule"]["spec"], sort_keys=False)
+        )
+        path = self.directory / "prometheus.yaml"
+        path.write_text(yaml.safe_dump(config))
+        with self.log_file.open("wb") as log:
+            self._process = subprocess.Popen(
+                [
+                    program("prometheus"),
+                    f"--config.file={path}",
+                    f"--storage.tsdb.path={self.directory / 'tsdb'}",
+                    f"--web.listen-address=127.0.0.1:{self.port}",
+                ],
+                stdout=log, stderr=log,
+            )  # fmt: skip
+        wait_for("Prometheus is ready", self._ready, 60, self.log)
+
+    def stop(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    @property
+    def log_file(self) -> Path:
+        return self.directory / "prometheus.log"
+
+    def log(self) -> str:
+        return self.log_file.read_text()[-3000:]
+
+    def alerts(self) -> list[Object]:
+        """Pending and firing ones."""
+        found: list[Object] = self._get("alerts")["alerts"]
+        return found
+
+    def firing(self, name: str) -> list[Object]:
+        return [
+            alert
+            for alert in self.alerts()
+            if alert["state"] == "firing" and alert["labels"]["alertname"] == name
+        ]
+
+    def query(self, expression: str) -> list[float]:
+        """The values of an instant vector."""
+        found = self._get("query", query=expression)["result"]
+        return [float(sample["value"][1]) for sample in found]
+
+    def wait_for_evaluations(self, count: int = 3) -> None:
+        """The rules were evaluated so often since this call."""
+        counter = "prometheus_rule_group_iterations_total"
+        enough = self._own(counter) + count
+        wait_for("evaluations", lambda: self._own(counter) >= enough, 60, self.log)
+        assert self._own("prometheus_rule_evaluation_failures_total") == 0, self.log()
+
+    def _own(self, metric: str) -> float:
+        with self._open("/metrics") as answer:
+            lines = answer.read().decode().splitlines()
+        found = [float(line.split()[-1]) for line in lines if line.startswith(metric)]
+        assert found, metric
+        return sum(found)
+
+    def _open(self, path: str) -> Any:
+        return urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10)
+
+    def _get(self, what: str, **parameters: str) -> Any:
+        with self._open(f"/api/v1/{what}?{urllib.parse.urlencode(parameters)}") as answer:
+            return json.load(answer)["data"]
+
+    def _ready(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, self.log()
+        try:
+            with self._open("/-/ready"):
+                return True
+        except urllib.error.HTTPError as error:
+            error.close()
+            return False
+        except OSError:
+            return False
