@@ -14,11 +14,10 @@ import logging
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-import aiohttp
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from admin_api.errors import UNREACHABLE
 from admin_api.tokens import Denied, Tokens
-from report_operator.adapters.kube import ApiError
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +72,7 @@ class Guard:
         verb = "get" if scope["method"] in ("GET", "HEAD") else "post"
         try:
             who = await self._tokens.who(headers.get("authorization"), verb, scope["path"])
-        except (ApiError, aiohttp.ClientError, OSError, TimeoutError) as error:
+        except UNREACHABLE as error:
             logger.warning("token review: %s", error or type(error).__name__)
             return 503, "the Kubernetes API does not say whose the token is"
         if isinstance(who, Denied):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from admin_api.errors import RefusedError
 from admin_api.jobs import Schedule
 from admin_api.model import GenerateRequest, Job, JobStatus
 from report_operator.api.v1alpha1.spec import Priority
@@ -19,15 +20,6 @@ Body = dict[str, Any]
 
 DONE = (JobStatus.SUCCEEDED, JobStatus.FAILED)
 KNOWN_LIMIT = 30  # names in one message
-
-
-class RefusedError(Exception):
-    """An action that cannot be; `status` is HTTP's, the message says what to do instead."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
 
 
 def retry(job: Job, jobs: Sequence[Job]) -> Attempt | Job:

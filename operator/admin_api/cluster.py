@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from admin_api.actions import RefusedError, purge_patch
+from admin_api.actions import purge_patch
+from admin_api.errors import RefusedError
 from admin_api.jobs import Schedule, all_jobs, read_runs, read_schedules
 from admin_api.model import Job
 from report_operator.adapters.cache import ShortCache

@@ -6,10 +6,11 @@ import base64
 import binascii
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from admin_api.model import Job, Jobs, JobsQuery, JobStatus, PerformanceMetrics
+from admin_api.errors import RefusedError
+from admin_api.model import SCHEDULER, Job, Jobs, JobsQuery, JobStatus, PerformanceMetrics
 from report_operator.api.v1alpha1.resource import parse_status
 from report_operator.api.v1alpha1.status import RecentRun
 from report_operator.domain.names import run_id
@@ -21,10 +22,6 @@ Body = Mapping[str, Any]
 
 METRICS_SPAN = timedelta(hours=24)
 SLOT_FORMAT = "%Y%m%dT%H%M%SZ"
-
-
-class CursorError(ValueError):
-    """A cursor that no page gave."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +143,7 @@ def _order(job: Job) -> tuple[str, str, str]:
 
 
 def select(jobs: Sequence[Job], query: JobsQuery) -> Jobs:
-    """One page. Raises CursorError."""
+    """One page. Raises RefusedError."""
     before = _read_cursor(query.cursor) if query.cursor else None
     chosen = [
         job
@@ -172,7 +169,7 @@ def _read_cursor(cursor: str) -> tuple[str, str, str]:
         at, identity, job = text.split("|")
         datetime.fromisoformat(at)
     except (binascii.Error, UnicodeError, ValueError) as error:
-        raise CursorError(cursor) from error
+        raise RefusedError(422, "cursor: take it from `next` of the page before") from error
     return at, identity, job
 
 
@@ -196,6 +193,11 @@ def measure(jobs: Sequence[Job], now: datetime) -> PerformanceMetrics:
     )
 
 
-def parse_slot(text: str) -> datetime:
-    """`20261124T050000Z` → that instant. Raises ValueError."""
-    return datetime.strptime(text, SLOT_FORMAT).replace(tzinfo=UTC)
+def find_job(jobs: Iterable[Job], identity: str) -> Job:
+    """By its id; the newest where two have it. Raises RefusedError."""
+    found = next((job for job in jobs if job.id == identity), None)
+    if found is None:
+        raise RefusedError(
+            404, f"no job {identity} is known: GET {SCHEDULER}/jobs lists those that are"
+        )
+    return found

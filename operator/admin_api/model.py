@@ -6,6 +6,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Annotated
 
+from fastapi import Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
 
 from report_operator.domain.times import format_time
@@ -13,6 +14,8 @@ from report_runner.contract.reasons import Reason
 
 Instant = Annotated[AwareDatetime, PlainSerializer(format_time, return_type=str)]
 
+SCHEDULER = "/api/admin/scheduler"
+REPORTS = "/api/admin/reports"
 LIST_LIMIT = 500
 
 
@@ -97,6 +100,9 @@ class Nothing(BaseModel):
     """No query parameters."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+NoQuery = Annotated[Nothing, Query()]
 
 
 class SchedulerState(StrEnum):

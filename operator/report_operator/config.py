@@ -54,6 +54,8 @@ class History(_Section):
     keep_succeeded_jobs: int = Field(default=3, ge=0, le=20)
     keep_failed_jobs: int = Field(default=5, ge=0, le=20)
     keep_outcomes: int = Field(default=20, ge=1, le=50)
+    # In Postgres; 0 keeps them for ever.
+    retention_days: int = Field(default=400, ge=0)
 
 
 class OperatorConfig(_Section):
@@ -69,6 +71,11 @@ class OperatorConfig(_Section):
     queue_timeout_seconds: int = Field(default=86_400, ge=60)
     resync_seconds: int = Field(default=120, ge=5)
     workers: int = Field(default=16, ge=1, le=200)
+    # Directories where Secrets are mounted, one file for each key; read anew at each connection.
+    # Postgres: host, port, dbname, user, password, sslmode, ca.crt. Without it there is no history.
+    postgres_secret: Path | None = None
+    # Redis: host, port, username, password, tls, ca.crt. Without it there are no lists in Redis.
+    redis_secret: Path | None = None
     lease_name: str = "report-scheduler"
     lease_seconds: int = Field(default=15, ge=5)
     health_port: int = Field(default=8080, ge=0, le=65535)

@@ -1,0 +1,19 @@
+"""What the API refuses, as exceptions that know their HTTP status."""
+
+from __future__ import annotations
+
+import aiohttp
+
+from report_operator.adapters.kube import ApiError
+
+# What a call of the API server raises where it does not serve.
+UNREACHABLE = (ApiError, aiohttp.ClientError, OSError, TimeoutError)
+
+
+class RefusedError(Exception):
+    """Something that cannot be; `status` is HTTP's, the message says what to do instead."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message

@@ -1,0 +1,146 @@
+"""The endpoints that tell: each gathers, asks a pure function, and answers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from fastapi import FastAPI, Query, Request
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+
+from admin_api.cluster import Cluster, Leader, Snapshot
+from admin_api.errors import UNREACHABLE
+from admin_api.jobs import find_job, measure, select
+from admin_api.model import (
+    SCHEDULER,
+    Check,
+    Health,
+    JobDetail,
+    Jobs,
+    JobsQuery,
+    NoQuery,
+    PerformanceMetrics,
+    SchedulerState,
+    SchedulerStatus,
+)
+from report_operator.api.v1alpha1.status import Health as ScheduleHealth
+
+SILENT_AFTER = 3  # lease durations without a renewal
+
+
+def add(
+    app: FastAPI,
+    cluster: Cluster,
+    clock: Callable[[], datetime],
+    exposition: Callable[[], Awaitable[str]],
+) -> None:
+    """Attach them. `exposition` gives the operator's metrics as Prometheus text."""
+
+    @app.get(f"{SCHEDULER}/status", tags=["read"])
+    async def status(_: NoQuery) -> SchedulerStatus:
+        """How the scheduler is, and what is degraded."""
+        leader, snapshot = await asyncio.gather(cluster.leader(), cluster.snapshot())
+        return describe_status(leader, snapshot, clock())
+
+    @app.get(f"{SCHEDULER}/jobs", tags=["read"])
+    async def jobs(query: Annotated[JobsQuery, Query()]) -> Jobs:
+        """Runs, newest first."""
+        return select((await cluster.snapshot()).jobs, query)
+
+    @app.get(f"{SCHEDULER}/jobs/{{identity}}", tags=["read"])
+    async def job(identity: str, _: NoQuery) -> JobDetail:
+        """One run, with the last lines of its log while its pod exists."""
+        snapshot = await cluster.snapshot()
+        found = find_job(snapshot.jobs, identity)
+        return JobDetail(
+            **found.model_dump(),
+            log=await cluster.log_tail(found, snapshot.runs),
+            log_command=f"kubectl -n {found.namespace} logs job/{found.job}",
+        )
+
+    @app.get(f"{SCHEDULER}/health", tags=["read"], response_model=Health)
+    async def health(_: NoQuery) -> Response:
+        """Each dependency, with its latency."""
+        return _health(await _checks(cluster, clock()))
+
+    @app.get(
+        f"{SCHEDULER}/metrics",
+        tags=["read"],
+        response_model=PerformanceMetrics,
+        responses={200: {"content": {"text/plain": {}}}},
+    )
+    async def metrics(request: Request, _: NoQuery) -> Response:
+        """JSON; the operator's metrics as Prometheus text for a client that asks for text."""
+        accepted = request.headers.get("accept", "")
+        if "openmetrics" in accepted or accepted.startswith("text/plain"):
+            return PlainTextResponse(await exposition())
+        found = measure((await cluster.snapshot()).jobs, clock())
+        return JSONResponse(found.model_dump(mode="json"))
+
+
+def describe_status(leader: Leader, snapshot: Snapshot, now: datetime) -> SchedulerStatus:
+    """The scheduler as a whole."""
+    statuses = [schedule.status for schedule in snapshot.schedules]
+    not_ready = sum(
+        any(c.type == "Ready" and c.status == "False" for c in status.conditions)
+        for status in statuses
+    )
+    delayed = sum(status.delay is not None for status in statuses)
+    degraded = []
+    if not_ready:
+        degraded.append(f"{not_ready} ReportSchedules are not Ready")
+    if delayed:
+        degraded.append(f"{delayed} ReportSchedules are late")
+    state = SchedulerState.DEGRADED if degraded else SchedulerState.HEALTHY
+    if leader.draining:
+        state = SchedulerState.DRAINING
+    elif not _leads(leader, now):
+        state = SchedulerState.DOWN
+    since = leader.acquired_at
+    return SchedulerStatus(
+        status=state,
+        uptime=int((now - since).total_seconds()) if since and leader.holder else None,
+        active_jobs=sum(status.active for status in statuses),
+        queue_depth=sum(status.queued for status in statuses),
+        last_heartbeat=leader.renewed_at,
+        degraded=degraded,
+        schedules=len(statuses),
+        failing=sum(status.health is ScheduleHealth.FAILING for status in statuses),
+        delayed=delayed,
+    )
+
+
+def _leads(leader: Leader, now: datetime) -> bool:
+    patience = timedelta(seconds=leader.seconds * SILENT_AFTER)
+    return (
+        leader.holder is not None
+        and leader.renewed_at is not None
+        and now - leader.renewed_at < patience
+    )
+
+
+async def _checks(cluster: Cluster, now: datetime) -> list[Check]:
+    start = time.perf_counter()
+    leader: Leader | None = None
+    reason = ""
+    try:
+        leader = await cluster.leader()
+    except UNREACHABLE as error:
+        reason = str(error) or type(error).__name__
+    latency = round(1000 * (time.perf_counter() - start), 1)
+    found = [Check(name="kubernetes", ok=not reason, latency_ms=latency, reason=reason)]
+    if leader is not None:
+        leads = _leads(leader, now)
+        said = "" if leads else "no operator has renewed its lease lately"
+        found.append(Check(name="operator", ok=leads, latency_ms=latency, reason=said))
+    return found
+
+
+def _health(checks: list[Check]) -> Response:
+    well = all(check.ok for check in checks)
+    state = SchedulerState.HEALTHY if well else SchedulerState.DOWN
+    answer = Health(status=state, checks=checks)
+    return JSONResponse(answer.model_dump(mode="json"), 200 if well else 503)
