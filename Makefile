@@ -8,7 +8,9 @@ VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 STAMP := $(VENV)/.stamp-$(shell cat requirements/dev.txt pyproject.toml | sha256sum | cut -c1-16)
 LOCAL := python3 hack/localcluster
-LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url
+LOCK := --quiet --generate-hashes --no-annotate --no-header --no-emit-index-url
+# The image's Python: what is fetched for it is fetched by another, which would misjudge markers.
+IMAGE_LOCK := $(LOCK) --python-version 3.11.2 --python-platform linux
 APT := postgresql poppler-utils libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 \
        fonts-dejavu-core fonts-liberation2 mmdebstrap openssl golang-go
 
@@ -64,10 +66,10 @@ packages: ## Debian packages that tests and builds need
 	@hack/packages $(APT)
 
 lock: venv ## pin the dependencies anew
-	uv pip compile $(LOCK) pyproject.toml --all-extras --group dev -o requirements/dev.txt
-	uv pip compile $(LOCK) -c requirements/dev.txt pyproject.toml --all-extras -o requirements/image.txt
-	uv pip compile $(LOCK) requirements/build.in -o requirements/build.txt
-	uv pip compile $(LOCK) requirements/demo-mail.in -o requirements/demo-mail.txt
+	uv pip compile $(LOCK) --universal --python-version 3.11 pyproject.toml --all-extras --group dev -o requirements/dev.txt
+	uv pip compile $(IMAGE_LOCK) -c requirements/dev.txt pyproject.toml --all-extras -o requirements/image.txt
+	uv pip compile $(IMAGE_LOCK) requirements/build.in -o requirements/build.txt
+	uv pip compile $(IMAGE_LOCK) requirements/demo-mail.in -o requirements/demo-mail.txt
 
 image: packages ## build the images
 	python3 -m hack.image build
