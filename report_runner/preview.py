@@ -54,7 +54,8 @@ def preview_report(directory: Path, manifest: Path | None, out: Path, slot: date
         for document in render(data, definition.report.formats, out):
             target = out / f"{definition.name}-{run.report_date}.{document.format.value}"
             document.path.replace(target)
-            pages = f" ({document.pages} pages)" if document.pages else ""
+            count = document.pages
+            pages = f" ({count} page{'s' if count > 1 else ''})" if count else ""
             print(f"{target}{pages}")
     except RunError as error:
         print(f"{error.reason.value}: {error.message}", file=sys.stderr)

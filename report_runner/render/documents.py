@@ -18,7 +18,8 @@ from report_runner.render.template import render_line, render_page
 
 __all__ = ["builtin_template", "mail_body", "render", "render_text"]
 
-_STYLE = "/* house style */"
+# What builtin templates share, and where it goes in.
+_SHARED = {"{# house blocks #}\n": "blocks.html.j2", "/* house style */": "house.css"}
 
 
 def render(data: RenderInput, formats: Sequence[Format], directory: Path) -> list[Document]:
@@ -63,9 +64,10 @@ def _render_pages(data: RenderInput, formats: Sequence[Format], directory: Path)
 def builtin_template(name: BuiltinTemplate) -> str:
     """The source of a template that comes with the runner."""
     folder = resources.files("report_runner") / "templates"
-    style = (folder / "house.css").read_text(encoding="utf-8")
     source = (folder / f"{name.value}.html.j2").read_text(encoding="utf-8")
-    return source.replace(_STYLE, style)
+    for mark, file in _SHARED.items():
+        source = source.replace(mark, (folder / file).read_text(encoding="utf-8"))
+    return source
 
 
 def render_text(source: str, data: RenderInput) -> str:

@@ -59,7 +59,7 @@ def test_the_example_is_printed(example: Path) -> None:
     pdf, table = (Path(line.split(" (")[0]) for line in done.stdout.splitlines())
     assert pdf == example.parent / "out" / "weekly-positions-2026-01-05.pdf"
     pages = PdfReader(pdf).pages
-    assert f"{pdf} ({len(pages)} pages)" in done.stdout
+    assert f"{pdf} ({len(pages)} page" in done.stdout
     text = " ".join(page.extract_text() for page in pages)
     for expected in ("Weekly positions", "2 January 2026", "13 of them", "13,761,180", "Equities"):
         assert expected in " ".join(text.split())
