@@ -67,9 +67,18 @@ def _wrong(message: str) -> RunError:
     return RunError(Reason.CONFIGURATION_ERROR, message)
 
 
+class _AsKubectl(yaml.SafeLoader):
+    """A bare `y` or `n` is a boolean in YAML 1.1, for kubectl as well, not for PyYAML."""
+
+    bool_values = yaml.SafeLoader.bool_values | {"y": True, "n": False}
+
+
+_AsKubectl.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^[yYnN]$"), list("yYnN"))
+
+
 def _objects(path: Path) -> Iterator[dict[str, Any]]:
     try:
-        for body in yaml.safe_load_all(path.read_text()):
+        for body in yaml.load_all(path.read_text(), Loader=_AsKubectl):
             if isinstance(body, dict):
                 yield body
     except OSError as error:

@@ -55,14 +55,14 @@ class ApiServer:
         self, method: str, path: str, body: Any = None, content_type: str = "application/json"
     ) -> Answer:
         """One request; an HTTP error is an answer, not an exception."""
-        request = urllib.request.Request(  # noqa: S310  (the host is the kubeconfig's)
+        request = urllib.request.Request(
             self._host + path,
             method=method,
             headers={**self._headers, "Content-Type": content_type},
             data=None if body is None else json.dumps(body).encode(),
         )
         try:
-            with urllib.request.urlopen(request, context=self._tls, timeout=30) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, context=self._tls, timeout=30) as answer:
                 return Answer(answer.status, json.load(answer))
         except urllib.error.HTTPError as error:
             with error:

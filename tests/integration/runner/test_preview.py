@@ -91,10 +91,10 @@ def test_a_template_file_goes_before_the_config_map(example: Path) -> None:
 def test_a_syntax_error_of_the_template_tells_its_line(example: Path) -> None:
     file = example / "template.html.j2"
     file.write_text("<h1>{{ title }}</h1>\n<p>\n{% for row in sources.positions %}\n</p>")
-    assert f"{file}: line 3: " in complaint(example)
+    assert f"{file}: line 4: Unexpected end of template" in complaint(example)
     file.unlink()
     edit(example / "schedule.yaml", "<h1>{{ title }}</h1>", "<h1>{{ title | nope }}</h1>")
-    assert "ConfigMap weekly-positions-page/template.html.j2: line 13: " in complaint(example)
+    assert "ConfigMap weekly-positions-page/template.html.j2: line 14: " in complaint(example)
 
 
 def test_a_name_that_the_template_does_not_have(example: Path) -> None:
@@ -103,36 +103,35 @@ def test_a_name_that_the_template_does_not_have(example: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "field"),
+    ("old", "new", "field", "at"),
     [
-        ("    title: Weekly positions", "    titel: Weekly positions", "spec.report.titel"),
-        ("        source: desks", "        source: nothing", "spec.report.charts"),
+        ("    title: Weekly positions", "    titel: Weekly positions", "spec.report.titel", ""),
+        ("        source: desks", "        source: nothing", "spec.report.charts", "    charts:"),
+        # kubectl reads a bare y as true.
+        ('            "y": ', "            y: ", "spec.report.charts[0].spec", "        spec:"),
         (
-            "          mark: bar",
-            "          mark: bar\n          y: 1",
-            "spec.report.charts[0].spec",
+            "          query: |\n            SELECT desk",
+            "          timeout: soon\n          query: |\n            SELECT desk",
+            "spec.report.sources[1].postgres.timeout",
+            "",
         ),
-        (
-            "            SELECT desk, sum(quantity",
-            "          timeout: soon\n          query: x",
-            "spec",
-        ),
-        ("    formats: [pdf, csv]", "    formats: [pdf, word]", "spec.report.formats[1]"),
+        ("    formats: [pdf, csv]", "    formats: [pdf, word]", "spec.report.formats[1]", ""),
         (
             "      to: [desk-heads@example.com]",
             "      to: [desk-heads]",
             "spec.delivery.email.to[0]",
+            "",
         ),
-        ("{retention: 90d}", "{retention: 90 days}", "spec.output.retention"),
+        ("{retention: 90d}", "{retention: 90 days}", "spec.output.retention", ""),
     ],
 )
 def test_a_wrong_field_is_told_with_file_and_line(
-    example: Path, old: str, new: str, field: str
+    example: Path, old: str, new: str, field: str, at: str
 ) -> None:
     manifest = example / "schedule.yaml"
     line = edit(manifest, old, new)
-    if field == "spec.report.charts":
-        line = manifest.read_text()[: manifest.read_text().index("    charts:")].count("\n") + 1
+    if at:  # the field is not where it was edited
+        line = manifest.read_text().split(at)[0].count("\n") + 1
     assert f"{manifest}:{line} {field}: " in complaint(example)
 
 
