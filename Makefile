@@ -43,13 +43,14 @@ check: venv ## lint, types, layers, drift, unit tests
 crontable: venv ## slots as robfig/cron itself computes them, made anew and compared
 	hack/crontable/check
 
-integration: venv ## against the real cluster (brought up if it is not), then end to end
+integration: venv ## against the real cluster (brought up if it is not), end to end, the runbook
 	@if $(LOCAL) status >/dev/null 2>&1; then was_up=1; else was_up=; fi
 	finish() { code=$$?; [ -n "$$was_up" ] || $(LOCAL) down; exit $$code; }
 	trap finish EXIT
 	$(BIN)/python hack/up.py
 	eval "$$($(LOCAL) env)"
 	pytest -q -n 2 tests/integration tests/contract/test_corpus_api_server.py tests/e2e
+	pytest -q tests/runbook
 
 venv: $(STAMP) ## the development environment
 

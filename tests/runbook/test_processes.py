@@ -1,0 +1,60 @@
+"""`ps`, `pgrep` and `kill` of the runbook, on the machine that is the node."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from hack.localcluster.cluster import this_cluster
+from tests.e2e.conftest import Team
+from tests.e2e.test_services import query
+from tests.support.waiting import wait_for
+
+
+def of_the_cluster(pattern: str) -> list[int]:
+    """Pids that `pgrep -f` finds, save those of other clusters and of tests on this machine."""
+    found = subprocess.run(["pgrep", "-f", pattern], capture_output=True, text=True, check=False)
+    name = this_cluster(os.environ).name
+    return [pid for pid in map(int, found.stdout.split()) if name in _cgroups(pid)]
+
+
+def _cgroups(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cgroup").read_text()
+    except OSError:
+        return ""  # it has ended
+
+
+def test_the_scheduler_is_found_by_its_name() -> None:
+    assert of_the_cluster("report-scheduler")
+
+
+def terminate_generator(*known: int) -> int:
+    """As `pkill -TERM -f report-generator` would; the pid."""
+
+    def fresh() -> list[int]:
+        return [pid for pid in of_the_cluster("report-generator run") if pid not in known]
+
+    pid = min(wait_for("a generator works", fresh, 120))
+    os.kill(pid, signal.SIGTERM)
+    return pid
+
+
+@pytest.mark.parametrize("limit", [0, 1])
+def test_a_generator_that_is_terminated_is_recorded_and_retried(team: Team, limit: int) -> None:
+    team.copy_secret("report-db")
+    report = query("SELECT pg_sleep(600)")
+    report["sources"][0]["postgres"]["timeout"] = "15m"
+    team.apply("runaway", report=report, retry={"limit": limit})
+    team.start("runaway", "run-1")
+    first = terminate_generator()
+    if limit:
+        terminate_generator(first)
+    run = team.outcome("runaway", "run-1")
+    assert run["outcome"] == "Failed"
+    assert "SIGTERM" in run["message"]
+    assert team.files() == []
