@@ -42,27 +42,27 @@ class ApiServer:
         asyncio.run(
             config.load_kube_config(config_file=str(kubeconfig), client_configuration=settings)
         )
-        self._host = settings.host
-        self._headers = {"Accept": "application/json"}
+        self.host = settings.host
+        self.headers = {"Accept": "application/json"}
         token = settings.api_key.get("BearerToken")
         if token:
-            self._headers["Authorization"] = token
-        self._tls = ssl.create_default_context(cafile=settings.ssl_ca_cert)
+            self.headers["Authorization"] = token
+        self.tls = ssl.create_default_context(cafile=settings.ssl_ca_cert)
         if settings.cert_file:
-            self._tls.load_cert_chain(settings.cert_file, settings.key_file)
+            self.tls.load_cert_chain(settings.cert_file, settings.key_file)
 
     def call(
         self, method: str, path: str, body: Any = None, content_type: str = "application/json"
     ) -> Answer:
         """One request; an HTTP error is an answer, not an exception."""
         request = urllib.request.Request(
-            self._host + path,
+            self.host + path,
             method=method,
-            headers={**self._headers, "Content-Type": content_type},
+            headers={**self.headers, "Content-Type": content_type},
             data=None if body is None else json.dumps(body).encode(),
         )
         try:
-            with urllib.request.urlopen(request, context=self._tls, timeout=30) as answer:
+            with urllib.request.urlopen(request, context=self.tls, timeout=30) as answer:
                 return Answer(answer.status, json.load(answer))
         except urllib.error.HTTPError as error:
             with error:
