@@ -1,5 +1,6 @@
 -- Role, database and extension as they ought to be, whatever there was before.
 
+SET client_min_messages = warning;
 -- psql reads the password itself, and what it sends shows in no log and no statistics.
 SET log_min_error_statement = panic;
 SET pg_stat_statements.track = none;
@@ -18,6 +19,5 @@ WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'adaf_prod') \gexec
 GRANT CONNECT, CREATE, TEMPORARY ON DATABASE adaf_prod TO adaf_user;
 
 \connect adaf_prod
-SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pg_stat_statements;
 ALTER EXTENSION pg_stat_statements UPDATE;
