@@ -243,6 +243,23 @@ def test_half_a_first_start_is_made_good(kubectl: Kubectl, stores: str) -> None:
     assert psql(kubectl, stores, "SELECT 1").out == "1"
 
 
+def test_data_of_another_major_version_are_left_alone(kubectl: Kubectl, stores: str) -> None:
+    version = "/var/lib/postgres/data/PG_VERSION"
+    true = kubectl("-n", stores, "exec", "postgres-0", "--", "cat", version).strip()
+    kubectl("-n", stores, "exec", "postgres-0", "--", "sh", "-c", f"echo 9 >{version}")
+    kubectl("-n", stores, "delete", "pod", "postgres-0")
+    log = ["-n", stores, "logs", "postgres-0"]
+    wait_for("it says so", lambda: told("kubectl", *log).out.startswith("the volume"), SECONDS)
+    assert "data of Postgres 9, the image brings" in kubectl(*log)
+    claim = ["get", "pvc", "data-postgres-0", "-o", "jsonpath={.spec.volumeName}"]
+    volume = json.loads(kubectl("get", "pv", kubectl("-n", stores, *claim), "-o", "json"))
+    directory = (volume["spec"].get("hostPath") or volume["spec"]["local"])["path"]
+    Path(directory, "data/PG_VERSION").write_text(f"{true}\n")
+    kubectl("-n", stores, "delete", "pod", "postgres-0")
+    ready(kubectl, stores)
+    assert psql(kubectl, stores, "SELECT 1").out == "1"
+
+
 def test_systemd_s_wrapper_restarts_the_deployment(kubectl: Kubectl, stores: str) -> None:
     place = {"NAMESPACE": stores, "RELEASE": "stores"}
     generation = ["get", "deployments", "-o", "jsonpath={.items[*].metadata.generation}"]
