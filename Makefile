@@ -11,12 +11,13 @@ LOCAL := python3 hack/localcluster
 LOCK := --quiet --generate-hashes --no-annotate --no-header --no-emit-index-url
 # The image's Python: what is fetched for it is fetched by another, which would misjudge markers.
 IMAGE_LOCK := $(LOCK) --python-version 3.11.2 --python-platform linux
-APT := postgresql prometheus poppler-utils libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 \
+APT := postgresql postgresql-client redis-tools jq sysstat procps prometheus poppler-utils \
+       libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 \
        fonts-dejavu-core fonts-liberation2 mmdebstrap openssl golang-go
 
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help up up-cluster down test check crontable unit integration venv packages lock image logs demo env bench fmt
+.PHONY: help up up-cluster down forward test check crontable unit integration venv packages lock image logs demo env bench fmt
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -29,6 +30,9 @@ up-cluster: packages ## the local cluster alone
 
 down: ## remove the local cluster and all that belongs to it
 	$(LOCAL) down
+
+forward: packages venv ## admin API, Redis and Postgres on localhost: 3000, 6379, 5432
+	@$(BIN)/python hack/forward.py
 
 test: packages venv check crontable integration ## everything: lint, types, unit, integration, end to end
 

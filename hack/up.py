@@ -21,6 +21,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from hack.trouble import trouble
+
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "hack" / "demo"
 RELEASE = "report-scheduler"
@@ -84,7 +86,7 @@ def wait_for(what: str, probe: Callable[[], Any], seconds: float) -> Any:
 def images() -> dict[str, tuple[str, str]]:
     """Build all images; name and archive of each by its short name."""
     found: dict[str, tuple[str, str]] = {}
-    for short in ("runner", "demo-postgres", "demo-mail"):
+    for short in ("runner", "services", "demo-postgres", "demo-mail"):
         name, archive = run(sys.executable, "-m", "hack.image", "build", short, quiet=False).split()
         found[short] = (name, archive)
     return found
@@ -145,19 +147,35 @@ def namespaces() -> None:
     )
 
 
-def install(image: str) -> None:
-    """The chart, as a platform engineer installs it."""
-    repository, _, tag = image.rpartition(":")
+def install(runner: str, services: str) -> None:
+    """The chart, as a platform engineer installs it, with these images."""
+    images = {"image": runner, "postgres.image": services, "redis.image": services}
+    values = []
+    for key, image in images.items():
+        repository, _, tag = image.rpartition(":")
+        values += ["--set", f"{key}.repository={repository}", "--set", f"{key}.tag={tag}"]
     run(
         "helm", "upgrade", "--install", RELEASE, "charts/adaf-report-scheduler",
-        "--namespace", RELEASE, "--take-ownership",
-        "--set", f"image.repository={repository}", "--set", f"image.tag={tag}",
+        "--namespace", RELEASE, "--take-ownership", *values,
         "--set", "teamNamespaces={reports}",
     )  # fmt: skip
-    kubectl(
-        "-n", RELEASE, "rollout", "status", "--timeout=180s",
+    rolled_out(
+        RELEASE,
+        "statefulset/postgres",
+        "statefulset/redis",
         f"deployment/{RELEASE}-adaf-report-scheduler",
-    )  # fmt: skip
+    )
+
+
+def rolled_out(namespace: str, *workloads: str) -> None:
+    """Wait until each is ready; ends this program with what went wrong where one is not."""
+    for workload in workloads:
+        done = subprocess.run(
+            ["kubectl", "-n", namespace, "rollout", "status", workload, "--timeout=180s"],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            sys.exit(f"{workload} is not ready: {done.stderr.strip()}\n\n{trouble(namespace)}")
 
 
 def market_data() -> dict[str, Any]:
@@ -232,8 +250,7 @@ def demo_services(built: dict[str, tuple[str, str]]) -> None:
     manifest = manifest.replace("IMAGE-POSTGRES", built["demo-postgres"][0])
     manifest = manifest.replace("IMAGE-MAIL", built["demo-mail"][0])
     kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", text=manifest)
-    for name in ("postgres", "mail"):
-        kubectl("-n", "demo", "rollout", "status", f"deployment/{name}", "--timeout=180s")
+    rolled_out("demo", "deployment/postgres", "deployment/mail")
 
 
 def demo_runs() -> dict[str, dict[str, Any]]:
@@ -301,8 +318,8 @@ def main() -> int:
     load([archive for _, archive in built.values()])
     say("the images are on the node")
     namespaces()
-    install(built["runner"][0])
-    say("the chart is installed, the operator runs")
+    install(built["runner"][0], built["services"][0])
+    say("the chart is installed; the operator, Postgres and Redis run")
     demo_services(built)
     say("the demo's database and mail server run")
     if args.no_demo:

@@ -43,6 +43,12 @@ FULL: Values = {
     "affinity": {"podAntiAffinity": {}},
     "podAnnotations": {"a": "b"},
     "podDisruptionBudget": {"enabled": True},
+    "postgres": {
+        "image": {"repository": "registry.test/postgres", "tag": "17"},
+        "storageClassName": "7",
+        "size": "1Ti",
+    },
+    "redis": {"existingSecret": "1e3", "maxMemory": "1gb"},
 }
 # Two namespaces, and nothing that can be left out.
 SMALL: Values = {
@@ -52,6 +58,8 @@ SMALL: Values = {
     "config": {"watchNamespaces": ["team-a", "2024"]},
     "teamNamespaces": ["team-a"],
     "output": {"createClaims": False},
+    "postgres": {"enabled": False},
+    "redis": {"enabled": False},
 }
 VALUES: dict[str, Values] = {
     "default": {},
@@ -106,8 +114,13 @@ def the(objects: list[Object], kind: str) -> Object:
     return found
 
 
+def named(objects: list[Object], kind: str, name: str) -> Object:
+    (found,) = (o for o in of_kind(objects, kind) if o["metadata"]["name"] == name)
+    return found
+
+
 def config_of(objects: list[Object], directory: Path) -> OperatorConfig:
     """The operator's configuration as the operator itself reads it."""
     path = directory / "config.yaml"
-    path.write_text(the(objects, "ConfigMap")["data"]["config.yaml"])
+    path.write_text(named(objects, "ConfigMap", NAME)["data"]["config.yaml"])
     return load_config(path)

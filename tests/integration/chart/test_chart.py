@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tarfile
 from collections import Counter
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from tests.support.chart import (
     Values,
     config_of,
     helm_template,
+    named,
     of_kind,
     render,
     run,
@@ -41,11 +43,14 @@ CLUSTER = Counter(
         "ValidatingAdmissionPolicyBinding": 1, "ClusterRole": 1, "ClusterRoleBinding": 1,
     }
 )  # fmt: skip
+STORE = Counter(["StatefulSet", "Service", "ConfigMap", "Secret", "NetworkPolicy"])
 EACH_TEAM = Counter({"PersistentVolumeClaim": 1, "NetworkPolicy": 1})
 KINDS = {
-    "default": EVERYWHERE + CLUSTER,
-    "team": EVERYWHERE + CLUSTER + EACH_TEAM,
-    "full": EVERYWHERE + CLUSTER + EACH_TEAM + EACH_TEAM + Counter(["PodDisruptionBudget"]),
+    "default": EVERYWHERE + CLUSTER + STORE + STORE,
+    "team": EVERYWHERE + CLUSTER + STORE + STORE + EACH_TEAM,
+    "full": (
+        EVERYWHERE + CLUSTER + STORE + EACH_TEAM + EACH_TEAM + Counter(["PodDisruptionBudget"])
+    ),
     "small": EVERYWHERE + Counter({"Role": 2, "RoleBinding": 2}),
 }
 
@@ -98,16 +103,18 @@ def test_text_stays_text(objects: list[Object]) -> None:
 
 @pytest.mark.parametrize("values", VALUES.values(), ids=VALUES)
 def test_the_same_values_give_the_same_text(values: Values) -> None:
-    first = helm_template(values)
-    assert first.code == 0
-    assert first.out == helm_template(values).out
+    """But for the passwords, which are made anew where no cluster says what they are."""
+    texts = [helm_template(values) for _ in range(2)]
+    assert [text.code for text in texts] == [0, 0]
+    first, second = (re.sub(r"(\n  password: ).*", r"\1", text.out) for text in texts)
+    assert first == second
 
 
 def test_containers_are_locked_down(objects: list[Object]) -> None:
-    pod = the(objects, "Deployment")["spec"]["template"]["spec"]
-    containers = [*pod.get("initContainers", ()), *pod["containers"]]
-    assert containers
-    for container in containers:
+    pods = [o["spec"]["template"]["spec"] for o in of_kind(objects, "Deployment", "StatefulSet")]
+    containers = [(pod, container) for pod in pods for container in pod["containers"]]
+    assert not any("initContainers" in pod for pod in pods)
+    for pod, container in containers:
         own = container["securityContext"]
         both = {**pod["securityContext"], **own}
         assert own["readOnlyRootFilesystem"] is True
@@ -119,11 +126,15 @@ def test_containers_are_locked_down(objects: list[Object]) -> None:
         assert both["seccompProfile"] == {"type": "RuntimeDefault"}
         assert set(container["resources"]["requests"]) >= {"cpu", "memory"}
         assert "memory" in container["resources"]["limits"]
-    assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
-    assert all({"configMap", "emptyDir"} & set(volume) for volume in pod["volumes"])
+    for pod in pods:
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
+        assert pod["enableServiceLinks"] is False
+        assert all({"configMap", "emptyDir", "secret"} & set(volume) for volume in pod["volumes"])
 
 
 def test_only_the_operator_gets_a_token(objects: list[Object]) -> None:
+    for found in of_kind(objects, "StatefulSet"):
+        assert found["spec"]["template"]["spec"]["automountServiceAccountToken"] is False
     account = the(objects, "ServiceAccount")
     assert account["automountServiceAccountToken"] is False
     pod = the(objects, "Deployment")["spec"]["template"]["spec"]
@@ -183,33 +194,45 @@ def test_selectors_find_the_operator_and_nothing_else(objects: list[Object]) -> 
     selector = deployment["spec"]["selector"]["matchLabels"]
     # It cannot be changed later: nothing of a version may be in it.
     assert set(selector) == {"app.kubernetes.io/name", "app.kubernetes.io/instance"}
-    others = [the(objects, "Service")["spec"]["selector"]]
+    others = [named(objects, "Service", f"{NAME}-metrics")["spec"]["selector"]]
     others += [
         o["spec"]["selector"]["matchLabels"] for o in of_kind(objects, "PodDisruptionBudget")
     ]
     others += [
         o["spec"]["podSelector"]["matchLabels"]
         for o in of_kind(objects, "NetworkPolicy")
-        if o["metadata"]["namespace"] == RELEASE
+        if o["metadata"]["name"] == NAME
     ]
     assert all(includes(labels, found) for found in [selector, *others])
+    stores = [o["spec"]["template"]["metadata"]["labels"] for o in of_kind(objects, "StatefulSet")]
+    assert not any(includes(store, found) for store in stores for found in [selector, *others])
     second = the(render({}, release="second"), "Deployment")["spec"]["template"]["metadata"]
     assert not any(includes(second["labels"], found) for found in [selector, *others])
 
 
 def test_ports_agree(objects: list[Object], tmp_path: Path) -> None:
     config = config_of(objects, tmp_path)
-    (container,) = the(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
-    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
-    assert ports == {"health": config.health_port, "metrics": config.metrics_port}
-    probes = [container[f"{name}Probe"]["httpGet"] for name in ("startup", "liveness", "readiness")]
-    assert {(probe["path"], probe["port"]) for probe in probes} == {("/healthz", "health")}
-    assert [port["targetPort"] for port in the(objects, "Service")["spec"]["ports"]] == ["metrics"]
-    for policy in of_kind(objects, "NetworkPolicy"):
-        allowed = [
+    containers = the(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+    operator, api = (
+        {port["name"]: port["containerPort"] for port in container["ports"]}
+        for container in containers
+    )
+    assert operator == {"health": config.health_port, "metrics": config.metrics_port}
+    assert api == {"api": 3000, "api-health": 8081}
+    for container, port in zip(containers, ("health", "api-health"), strict=True):
+        probes = [container[name]["httpGet"] for name in container if name.endswith("Probe")]
+        assert {(probe["path"], probe["port"]) for probe in probes} == {("/healthz", port)}
+    metrics = named(objects, "Service", f"{NAME}-metrics")
+    assert [port["targetPort"] for port in metrics["spec"]["ports"]] == ["metrics"]
+    opened = {
+        policy["metadata"]["name"]: [
             port["port"] for rule in policy["spec"].get("ingress", ()) for port in rule["ports"]
         ]
-        assert allowed == (["health", "metrics"] if policy["metadata"]["name"] == NAME else [])
+        for policy in of_kind(objects, "NetworkPolicy")
+    }
+    assert opened.pop(NAME, ports := ["health", "metrics", "api-health"]) == ports
+    assert opened.pop(f"{NAME}-runs", []) == []
+    assert all(ports == [store] for store, ports in opened.items())
 
 
 def test_the_crd_is_that_of_crds_and_stays(tmp_path: Path) -> None:
@@ -226,7 +249,12 @@ def test_the_crd_is_that_of_crds_and_stays(tmp_path: Path) -> None:
         packed = archive.extractfile(f"{CHART.name}/files/crds/{CRD.name}")
         assert packed is not None
         assert packed.read() == CRD.read_bytes()
-    assert render({}, chart=package) == render({})
+    outside = {"postgres": {"enabled": False}, "redis": {"enabled": False}}
+    assert render(outside, chart=package) == render(outside)
+    files = {
+        name: named(render({}, chart=package), "ConfigMap", name) for name in ("postgres", "redis")
+    }
+    assert all("start" in found["data"] for found in files.values())
 
 
 def test_finished_reports_stay() -> None:

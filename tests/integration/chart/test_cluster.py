@@ -31,7 +31,12 @@ def test_the_api_server_accepts_it(name: str, namespace: str) -> None:
     values: dict[str, Values] = {
         "default": {"teamNamespaces": [namespace]},
         "full": {**FULL, "teamNamespaces": [namespace]},
-        "small": {"crds": {"install": False}, "config": {"watchNamespaces": [namespace]}},
+        "small": {
+            "crds": {"install": False},
+            "config": {"watchNamespaces": [namespace]},
+            "postgres": {"enabled": False},
+            "redis": {"enabled": False},
+        },
     }
     rendered = helm_template(values[name], release="chart-test", namespace=namespace)
     assert rendered.code == 0, rendered.err
@@ -128,7 +133,7 @@ def test_the_crd_would_outlive_the_release(kubectl: Kubectl) -> None:
         for found in yaml.safe_load_all(manifest.out)
         if found["metadata"].get("annotations", {}).get("helm.sh/resource-policy") == "keep"
     ]
-    assert sorted(set(kept)) == ["CustomResourceDefinition", "PersistentVolumeClaim"]
+    assert sorted(set(kept)) == ["CustomResourceDefinition", "PersistentVolumeClaim", "Secret"]
 
 
 # -- the policy on Secrets ----------------------------------------------------------------------

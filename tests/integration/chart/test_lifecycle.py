@@ -148,6 +148,44 @@ def test_install_upgrade_uninstall(plane: ControlPlane, helm: Callable[..., str]
     assert get(plane, f"{SCHEDULES}/any").body["metadata"]["uid"] == made.body["metadata"]["uid"]
 
 
+def test_passwords_stay_as_long_as_the_data(plane: ControlPlane, helm: Callable[..., str]) -> None:
+    def passwords() -> list[str]:
+        paths = (f"/api/v1/namespaces/{RELEASE}/secrets/{store}" for store in ("postgres", "redis"))
+        return [get(plane, path).body["data"]["password"] for path in paths]
+
+    install(helm, {})
+    first = passwords()
+    assert len(set(first)) == 2
+    install(helm, {"redis": {"maxMemory": "128mb"}})
+    assert passwords() == first
+    helm("uninstall", RELEASE)
+    assert passwords() == first  # as the volumes do
+    helm("install", RELEASE, str(CHART), values={})
+    assert passwords() == first
+
+    # To a database of one's own and back: the data of the bundled one are still there.
+    ours = {"metadata": {"name": "ours"}, "stringData": {"host": "db.example.com"}}
+    assert plane.api.call("POST", f"/api/v1/namespaces/{RELEASE}/secrets", ours).code == 201
+    install(helm, {"postgres": {"existingSecret": "ours"}})
+    stateful = f"/apis/apps/v1/namespaces/{RELEASE}/statefulsets/postgres"
+    assert get(plane, stateful).code == 404
+    install(helm, {"postgres": {"existingSecret": ""}})
+    assert get(plane, stateful).code == 200
+    assert passwords() == first
+
+
+def test_an_existing_secret_without_a_host_is_refused(
+    plane: ControlPlane, helm: Callable[..., str]
+) -> None:
+    wrong = {"metadata": {"name": "wrong"}, "stringData": {"hostname": "a", "password": "b"}}
+    assert plane.api.call("POST", f"/api/v1/namespaces/{RELEASE}/secrets", wrong).code == 201
+    with pytest.raises(AssertionError) as refused:
+        install(helm, {"postgres": {"existingSecret": "wrong"}})
+    told = str(refused.value)
+    assert "postgres.existingSecret: the Secret wrong of namespace" in told
+    assert "has no key host; it has hostname, password" in told
+
+
 @pytest.mark.parametrize("watched", [["team"], []], ids=["one namespace", "the cluster"])
 def test_the_operator_gets_along_with_its_role(
     plane: ControlPlane, helm: Callable[..., str], tmp_path: Path, watched: list[str]
