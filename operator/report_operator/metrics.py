@@ -110,6 +110,11 @@ class Metrics:
             ("dependency",),
             registry=self.registry,
         )
+        self._dead_letters = Gauge(
+            f"{PREFIX}_dead_letters",
+            "Slots that were given up on, as in the list for on-call.",
+            registry=self.registry,
+        )
         self._reconciled = Gauge(
             f"{PREFIX}_last_reconcile_timestamp_seconds",
             "When a schedule was last reconciled.",
@@ -137,6 +142,14 @@ class Metrics:
 
     def resynced(self, now: datetime, *, up: bool) -> None:
         """A resync ended; `up` is whether the API server answered."""
-        self._up.labels("kubernetes").set(up)
+        self.dependency("kubernetes", up=up)
         if up:
             self._resynced.set(now.timestamp())
+
+    def dependency(self, name: str, *, up: bool) -> None:
+        """Whether a dependency answered."""
+        self._up.labels(name).set(up)
+
+    def dead_letters(self, count: int) -> None:
+        """So many are on the list."""
+        self._dead_letters.set(count)
