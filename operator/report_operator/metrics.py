@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from report_operator.api.v1alpha1.status import RecentRun
-from report_operator.domain.view import ScheduleView
+from report_operator.domain.view import ScheduleView, StorageUse
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import Outcome
 
@@ -46,7 +46,13 @@ class ScheduleCollector(Collector):
         runs = CounterMetricFamily(
             f"{PREFIX}_runs", "Finished runs.", labels=(*SCHEDULE_LABELS, "result", "reason")
         )
+        storage = GaugeMetricFamily(
+            f"{PREFIX}_storage_used_ratio",
+            "How full the report volume of a namespace was when a run last ended there.",
+            labels=("namespace",),
+        )
         depth = 0
+        volumes: dict[str, StorageUse] = {}
         for view in self._views():
             labels = (view.namespace, view.name, view.tier)
             failed.add_metric(labels, view.last_run_failed)
@@ -64,9 +70,14 @@ class ScheduleCollector(Collector):
                 count = view.counts.get(reason.value, 0)
                 runs.add_metric((*labels, Outcome.FAILED.value, reason.value), count)
             depth += view.queued
+            known = volumes.get(view.namespace)
+            if view.storage is not None and (known is None or known.at < view.storage.at):
+                volumes[view.namespace] = view.storage
         total = GaugeMetricFamily(f"{PREFIX}_queue_depth", "Runs that wait, over all schedules.")
         total.add_metric((), depth)
-        yield from (failed, ready, due, late, success, queued, active, runs, total)
+        for namespace, use in volumes.items():
+            storage.add_metric((namespace,), use.ratio)
+        yield from (failed, ready, due, late, success, queued, active, runs, total, storage)
 
 
 def _gauge(name: str, text: str) -> GaugeMetricFamily:

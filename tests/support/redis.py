@@ -86,6 +86,7 @@ class RedisServer:
     def client(self) -> redis.Redis:
         """Close it."""
         return redis.Redis(
+            host="127.0.0.1",
             port=self.port,
             password=self.password or None,
             ssl=self.tls,

@@ -54,6 +54,7 @@ def record(run: Run, pods: Sequence[Pod], finished_at: datetime, cause: Cause | 
         run_seconds=_seconds(started, finished_at),
         rows=sum(result.rows.values()) if result else None,
         outputs=[output.path for output in result.outputs] if result else [],
+        storage_used_percent=result.storage_used_percent if result else None,
     )
 
 
