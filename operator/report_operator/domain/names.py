@@ -86,5 +86,5 @@ def run_id(schedule: str, slot: datetime, attempt: int) -> str:
 
 
 def job_id(namespace: str, schedule: str, slot: datetime, attempt: int) -> str:
-    """Stable and readable; a namespace has no dot, so it can be taken apart again."""
+    """As API and history call a run; a namespace has no dot, so it can be taken apart again."""
     return f"{namespace}.{run_id(schedule, slot, attempt)}"
