@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,4 +96,8 @@ async def ping(directory: Path) -> None:
 
 def describe(error: BaseException) -> str:
     """The error in one line."""
-    return " ".join(str(error).split()) or "no answer in time"
+    told = " ".join(str(error).split()).rstrip(".")
+    cause = error.__cause__
+    if isinstance(cause, ConnectionError) and cause.errno:  # redis-py tells its number only
+        told = f"{told}: {os.strerror(cause.errno)}"
+    return told or "no answer in time"
