@@ -97,7 +97,7 @@ async def ping(directory: Path) -> None:
 def describe(error: BaseException) -> str:
     """The error in one line."""
     told = " ".join(str(error).split()).rstrip(".")
-    cause = error.__cause__
+    cause = error.__cause__ or error.__context__
     if isinstance(cause, ConnectionError) and cause.errno:  # redis-py tells its number only
         told = f"{told}: {os.strerror(cause.errno)}"
     return told or "no answer in time"
