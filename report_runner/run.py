@@ -44,6 +44,7 @@ class Progress:
 
     started: float = field(default_factory=time.monotonic)
     stage: str = "definition"
+    volume: Path | None = None
     run: Run | None = None
     rows: dict[str, int] = field(default_factory=dict)
     pages: int | None = None
@@ -70,6 +71,7 @@ class Progress:
             outputs=self.outputs,
             deliveries=self.deliveries,
             manifest=self.manifest,
+            storage_used_percent=storage.used_percent(self.volume) if self.volume else None,
         )
 
 
@@ -80,6 +82,7 @@ def make_report(
     clock: Callable[[], datetime],
 ) -> RunResult:
     """Make, store and deliver the report. Raises RunError."""
+    progress.volume = paths.output
     definition = read_definition(paths.definition)
     run = progress.run = find_run(environment)
     place = storage.place_of(

@@ -79,6 +79,17 @@ def storage_errors(what: str) -> Iterator[None]:
         ) from error
 
 
+def used_percent(root: Path) -> int | None:
+    """How full the volume is, rounded up as `df` does it; None where that cannot be told."""
+    try:
+        volume = os.statvfs(root)
+    except OSError:
+        return None
+    used = volume.f_blocks - volume.f_bfree
+    usable = used + volume.f_bavail  # what is reserved for root is of no use to a run
+    return -(-100 * used // usable) if usable else None
+
+
 def prepare(place: Place) -> None:
     """Make the day's directory."""
     with storage_errors(f"report directory {place.day}"):

@@ -13,7 +13,7 @@ from fastapi import FastAPI, Query, Request
 from admin_api import actions
 from admin_api.cluster import Cluster, Snapshot
 from admin_api.errors import RefusedError
-from admin_api.jobs import Schedule, find_job, job_id
+from admin_api.jobs import Schedule, find_job
 from admin_api.model import (
     REPORTS,
     SCHEDULER,
@@ -27,6 +27,7 @@ from admin_api.model import (
 )
 from report_operator.adapters.kube import ApiError
 from report_operator.domain.attempts import Attempt
+from report_operator.domain.names import job_id
 
 logger = logging.getLogger(__name__)
 

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from admin_api import acting, reading
 from admin_api.access import Guard
 from admin_api.cluster import Cluster
+from admin_api.dependencies import Dependencies
 from admin_api.errors import UNREACHABLE, RefusedError
 from admin_api.model import Problem
 from admin_api.tokens import Tokens
@@ -34,6 +35,7 @@ def make_app(
     clock: Callable[[], datetime],
     exposition: Callable[[], Awaitable[str]],
     tokens: Tokens | None,
+    dependencies: Dependencies,
 ) -> FastAPI:
     """`exposition` gives the operator's metrics as Prometheus text; see Guard for `tokens`."""
     app = FastAPI(
@@ -45,7 +47,7 @@ def make_app(
     )
     app.add_middleware(Guard, tokens=tokens)
     _add_errors(app)
-    reading.add(app, cluster, clock, exposition)
+    reading.add(app, cluster, clock, exposition, dependencies)
     acting.add(app, cluster, clock)
     return app
 

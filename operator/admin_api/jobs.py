@@ -13,7 +13,7 @@ from admin_api.errors import RefusedError
 from admin_api.model import SCHEDULER, Job, Jobs, JobsQuery, JobStatus, PerformanceMetrics
 from report_operator.api.v1alpha1.resource import parse_status
 from report_operator.api.v1alpha1.status import RecentRun
-from report_operator.domain.names import run_id
+from report_operator.domain.names import job_id
 from report_operator.domain.run import Run, observe_job
 from report_operator.domain.times import format_time
 from report_runner.contract.result import Outcome
@@ -65,11 +65,6 @@ def read_runs(bodies: Iterable[Body]) -> list[Run]:
         except (KeyError, ValueError):
             continue  # it only looks like one
     return runs
-
-
-def job_id(namespace: str, schedule: str, slot: datetime, attempt: int) -> str:
-    """Stable and readable; a namespace has no dot, so it can be taken apart again."""
-    return f"{namespace}.{run_id(schedule, slot, attempt)}"
 
 
 def all_jobs(schedules: Sequence[Schedule], runs: Iterable[Run]) -> list[Job]:

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from admin_api.app import make_app
 from admin_api.cluster import Cluster
+from admin_api.dependencies import Dependencies
 from admin_api.tokens import Tokens
 from report_operator.adapters.http import serve
 from report_operator.adapters.kube import KubeClient
@@ -74,7 +75,8 @@ async def _serve(config: OperatorConfig, port: int, health_port: int, *, network
             tuple(config.watch_namespaces) or (None,),
             _now,
         )
-        app = make_app(cluster, _now, exposition, Tokens(kube) if network else None)
+        dependencies = Dependencies(config.redis_secret)
+        app = make_app(cluster, _now, exposition, Tokens(kube) if network else None, dependencies)
         # kubectl port-forward ends on loopback.
         host = EVERYWHERE if network else LOOPBACK
         settings = uvicorn.Config(

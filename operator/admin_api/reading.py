@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -12,6 +12,7 @@ from fastapi import FastAPI, Query, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from admin_api.cluster import Cluster, Leader, Snapshot
+from admin_api.dependencies import Dependencies
 from admin_api.errors import UNREACHABLE
 from admin_api.jobs import find_job, measure, select
 from admin_api.model import (
@@ -36,14 +37,17 @@ def add(
     cluster: Cluster,
     clock: Callable[[], datetime],
     exposition: Callable[[], Awaitable[str]],
+    dependencies: Dependencies,
 ) -> None:
     """Attach them. `exposition` gives the operator's metrics as Prometheus text."""
 
     @app.get(f"{SCHEDULER}/status", tags=["read"])
     async def status(_: NoQuery) -> SchedulerStatus:
         """How the scheduler is, and what is degraded."""
-        leader, snapshot = await asyncio.gather(cluster.leader(), cluster.snapshot())
-        return describe_status(leader, snapshot, clock())
+        leader, snapshot, checks = await asyncio.gather(
+            cluster.leader(), cluster.snapshot(), dependencies.checks()
+        )
+        return describe_status(leader, snapshot, checks, clock())
 
     @app.get(f"{SCHEDULER}/jobs", tags=["read"])
     async def jobs(query: Annotated[JobsQuery, Query()]) -> Jobs:
@@ -64,7 +68,8 @@ def add(
     @app.get(f"{SCHEDULER}/health", tags=["read"], response_model=Health)
     async def health(_: NoQuery) -> Response:
         """Each dependency, with its latency."""
-        return _health(await _checks(cluster, clock()))
+        own, others = await asyncio.gather(_checks(cluster, clock()), dependencies.checks())
+        return _health(own, others)
 
     @app.get(
         f"{SCHEDULER}/metrics",
@@ -81,7 +86,9 @@ def add(
         return JSONResponse(found.model_dump(mode="json"))
 
 
-def describe_status(leader: Leader, snapshot: Snapshot, now: datetime) -> SchedulerStatus:
+def describe_status(
+    leader: Leader, snapshot: Snapshot, dependencies: Sequence[Check], now: datetime
+) -> SchedulerStatus:
     """The scheduler as a whole."""
     statuses = [schedule.status for schedule in snapshot.schedules]
     not_ready = sum(
@@ -89,7 +96,7 @@ def describe_status(leader: Leader, snapshot: Snapshot, now: datetime) -> Schedu
         for status in statuses
     )
     delayed = sum(status.delay is not None for status in statuses)
-    degraded = []
+    degraded = [f"{check.name}: {check.reason}" for check in dependencies if not check.ok]
     if not_ready:
         degraded.append(f"{not_ready} ReportSchedules are not Ready")
     if delayed:
@@ -139,8 +146,11 @@ async def _checks(cluster: Cluster, now: datetime) -> list[Check]:
     return found
 
 
-def _health(checks: list[Check]) -> Response:
-    well = all(check.ok for check in checks)
-    state = SchedulerState.HEALTHY if well else SchedulerState.DOWN
-    answer = Health(status=state, checks=checks)
+def _health(own: list[Check], others: list[Check]) -> Response:
+    """Without what `others` tell of, runs go on."""
+    well = all(check.ok for check in (*own, *others))
+    state = SchedulerState.HEALTHY if well else SchedulerState.DEGRADED
+    if not all(check.ok for check in own):
+        state = SchedulerState.DOWN
+    answer = Health(status=state, checks=[*own, *others])
     return JSONResponse(answer.model_dump(mode="json"), 200 if well else 503)

@@ -92,7 +92,7 @@ async def _run(config: OperatorConfig) -> int:
     identity = f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"
     namespace = os.environ.get("POD_NAMESPACE", "default")
     async with await KubeClient.connect() as kube:
-        operator = ReportOperator(kube, config, identity)
+        operator = ReportOperator(kube, config, identity, namespace)
         lease = Lease(kube, namespace, config.lease_name, identity, config.lease_seconds, stop.set)
         async with serve(
             operator.health, operator.metrics.registry, config.health_port, config.metrics_port

@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from report_operator.api.v1alpha1.status import RecentRun
-from report_operator.domain.view import ScheduleView
+from report_operator.domain.view import ScheduleView, StorageUse
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import Outcome
 
@@ -46,7 +46,13 @@ class ScheduleCollector(Collector):
         runs = CounterMetricFamily(
             f"{PREFIX}_runs", "Finished runs.", labels=(*SCHEDULE_LABELS, "result", "reason")
         )
+        storage = GaugeMetricFamily(
+            f"{PREFIX}_storage_used_ratio",
+            "How full the report volume of a namespace was when a run last ended there.",
+            labels=("namespace",),
+        )
         depth = 0
+        volumes: dict[str, StorageUse] = {}
         for view in self._views():
             labels = (view.namespace, view.name, view.tier)
             failed.add_metric(labels, view.last_run_failed)
@@ -64,9 +70,14 @@ class ScheduleCollector(Collector):
                 count = view.counts.get(reason.value, 0)
                 runs.add_metric((*labels, Outcome.FAILED.value, reason.value), count)
             depth += view.queued
+            known = volumes.get(view.namespace)
+            if view.storage is not None and (known is None or known.at < view.storage.at):
+                volumes[view.namespace] = view.storage
         total = GaugeMetricFamily(f"{PREFIX}_queue_depth", "Runs that wait, over all schedules.")
         total.add_metric((), depth)
-        yield from (failed, ready, due, late, success, queued, active, runs, total)
+        for namespace, use in volumes.items():
+            storage.add_metric((namespace,), use.ratio)
+        yield from (failed, ready, due, late, success, queued, active, runs, total, storage)
 
 
 def _gauge(name: str, text: str) -> GaugeMetricFamily:
@@ -110,6 +121,11 @@ class Metrics:
             ("dependency",),
             registry=self.registry,
         )
+        self._dead_letters = Gauge(
+            f"{PREFIX}_dead_letters",
+            "Slots that were given up on, as in the list for on-call.",
+            registry=self.registry,
+        )
         self._reconciled = Gauge(
             f"{PREFIX}_last_reconcile_timestamp_seconds",
             "When a schedule was last reconciled.",
@@ -137,6 +153,14 @@ class Metrics:
 
     def resynced(self, now: datetime, *, up: bool) -> None:
         """A resync ended; `up` is whether the API server answered."""
-        self._up.labels("kubernetes").set(up)
+        self.dependency("kubernetes", up=up)
         if up:
             self._resynced.set(now.timestamp())
+
+    def dependency(self, name: str, *, up: bool) -> None:
+        """Whether a dependency answered."""
+        self._up.labels(name).set(up)
+
+    def dead_letters(self, count: int) -> None:
+        """So many are on the list."""
+        self._dead_letters.set(count)

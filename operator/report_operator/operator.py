@@ -16,6 +16,7 @@ import kopf
 from report_operator import handlers
 from report_operator.adapters.kube import ApiError, KubeClient
 from report_operator.adapters.recorder import Recorder
+from report_operator.adapters.redis_lists import RedisLists
 from report_operator.adapters.store import Store
 from report_operator.adapters.workqueue import WorkQueue
 from report_operator.admit import Gate
@@ -25,6 +26,7 @@ from report_operator.config import OperatorConfig
 from report_operator.domain.admission import Limits as AdmissionLimits
 from report_operator.domain.desired import PodSettings
 from report_operator.domain.outcomes import Keep
+from report_operator.lists import Lists
 from report_operator.metrics import Metrics
 from report_operator.reconcile import Limits, Reconciler
 from report_operator.resync import Resync
@@ -46,6 +48,7 @@ class ReportOperator:
     kube: KubeClient
     config: OperatorConfig
     identity: str
+    namespace: str  # its own
     store: Store = field(default_factory=Store)
     metrics: Metrics = field(init=False)
     last_resync: datetime | None = None
@@ -57,6 +60,7 @@ class ReportOperator:
     _reconciler: Reconciler = field(init=False)
     _resync: Resync = field(init=False)
     _recorder: Recorder = field(init=False)
+    _lists: Lists = field(init=False)
 
     def __post_init__(self) -> None:
         config, kube, store = self.config, self.kube, self.store
@@ -93,6 +97,14 @@ class ReportOperator:
             ),
             clock=utc_now,
         )
+        self._lists = Lists(
+            kube=kube,
+            store=store,
+            metrics=self.metrics,
+            redis=RedisLists(config.redis_secret) if config.redis_secret else None,
+            namespace=self.namespace,
+            lease=config.lease_name,
+        )
         gate = Gate(
             kube,
             store,
@@ -119,6 +131,7 @@ class ReportOperator:
         tasks = [
             asyncio.create_task(self._once_all_is_known(self._schedules.run), name="schedules"),
             asyncio.create_task(self._once_all_is_known(self._admission.run), name="admission"),
+            asyncio.create_task(self._once_all_is_known(self._lists.run), name="lists"),
             asyncio.create_task(self._recorder.run(), name="events"),
             asyncio.create_task(self._resync_for_ever(), name="resync"),
             asyncio.create_task(self._watch(stop), name="watch"),

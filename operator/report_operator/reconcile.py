@@ -32,7 +32,7 @@ from report_operator.domain.run import Pod, Run, Stage
 from report_operator.domain.status import Facts, Problem, Verdict, judge
 from report_operator.domain.transitions import transitions
 from report_operator.domain.verdicts import Overdue, overdue
-from report_operator.domain.view import ScheduleView
+from report_operator.domain.view import ScheduleView, storage_use
 from report_operator.metrics import Metrics
 from report_runner.contract.model import parse_duration
 
@@ -271,6 +271,7 @@ class Reconciler:
             queued=status.queued,
             active=status.active,
             counts=status.run_counts,
+            storage=storage_use(status.recent_runs),
         )
 
     async def _prune(self, runs: Sequence[Run], ledger: Ledger, ended: Sequence[RecentRun]) -> None:

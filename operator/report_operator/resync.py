@@ -81,6 +81,7 @@ class Resync:
         for bodies in (self.store.schedules, self.store.cronjobs):
             for key in [key for key, body in bodies.items() if body["metadata"]["uid"] in twice]:
                 del bodies[key]
+                self.store.news.set()
         for uid in twice & set(self.store.runs):
             self.store.forget_run(uid)
 

@@ -61,6 +61,7 @@ class RunResult(Model):
     outputs: list[OutputFile] = Field(default_factory=list)
     deliveries: list[DeliveryResult] = Field(default_factory=list)
     manifest: str | None = None  # path of the manifest, relative to the report volume
+    storage_used_percent: int | None = None  # of the report volume, when the run ended
     truncated: bool = False  # lists were cut to fit; the manifest has them whole
 
 

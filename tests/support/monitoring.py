@@ -161,3 +161,12 @@ class PrometheusProcess:
             return False
         except OSError:
             return False
+
+
+def sample(port: int, name: str) -> float | None:
+    """The value of one series that an operator shows; None where it shows none."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    found = [float(line.rpartition(" ")[2]) for line in lines if line.rpartition(" ")[0] == name]
+    assert len(found) <= 1, name
+    return found[0] if found else None

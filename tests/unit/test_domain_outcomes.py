@@ -46,6 +46,7 @@ def test_outcome_of_a_success() -> None:
         message="2 pages",
         rows={"a": 3, "b": 4},
         outputs=[OutputFile(path="2026/11/24/x.pdf", format=Format.PDF, bytes=1, sha256="0")],
+        storage_used_percent=41,
     )
     pods = [
         make_pod(name="b", created_at=SLOT + 2 * MINUTE, started_at=SLOT + 3 * MINUTE),
@@ -61,6 +62,7 @@ def test_outcome_of_a_success() -> None:
     assert (entry.queued_seconds, entry.pending_seconds, entry.run_seconds) == (20, 40, 240)
     assert (entry.rows, entry.outputs) == (7, ["2026/11/24/x.pdf"])
     assert (entry.report_date, entry.attempt) == (date(2026, 11, 24), 2)
+    assert entry.storage_used_percent == 41
     assert result_key(entry) == "Succeeded"
 
 
@@ -135,6 +137,21 @@ def test_newest_entry_stays_although_only_older_jobs_do() -> None:
     failure = make_entry("failure", Reason.TIMEOUT, finished_at=SLOT + 9 * MINUTE)
     ledger = Ledger((success, failure), {"Succeeded": 1, "Timeout": 1})
     assert uids(merge(ledger, [], {"success"}, keep=1))[-1] == "failure"
+
+
+def test_a_retry_is_known_as_long_as_what_it_mended() -> None:
+    """Else the failure would be the newest that is known of its slot."""
+    failure = make_entry("failure", Reason.TIMEOUT)
+    success = make_entry("success", attempt=2, finished_at=SLOT + 9 * MINUTE)
+    others = [
+        make_entry(str(n), slot=SLOT + n * MINUTE, finished_at=SLOT + n * MINUTE)
+        for n in range(10, 15)
+    ]
+    ledger = Ledger((failure, success), {"Succeeded": 1, "Timeout": 1})
+    ledger = merge(ledger, others, {"failure"}, keep=3)
+    ledger = merge(ledger, [], {"failure"}, keep=3)
+    assert uids(ledger) == ["failure", "success", "14"]
+    assert uids(merge(ledger, [], (), keep=1)) == ["14"]
 
 
 def test_outcomes_beyond_the_limit_wait_their_turn() -> None:

@@ -7,7 +7,7 @@ from factories import SLOT, make_entry
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from report_operator.domain.view import ScheduleView
+from report_operator.domain.view import ScheduleView, StorageUse, storage_use
 from report_operator.metrics import Metrics
 from report_runner.contract.reasons import Reason
 
@@ -102,6 +102,31 @@ def test_schedules_come_and_go() -> None:
     assert value(metrics, "queue_depth") == 0
 
 
+def test_how_full_the_volume_of_a_namespace_is() -> None:
+    """As the run says that ended last; a namespace without one says nothing."""
+    views = [
+        replace(VIEW, storage=StorageUse(SLOT + timedelta(minutes=5), 0.96)),
+        replace(VIEW, name="weekly", storage=StorageUse(SLOT, 0.2)),
+        replace(VIEW, name="monthly"),
+        replace(VIEW, namespace="other", storage=StorageUse(SLOT, 0.1)),
+        replace(VIEW, namespace="silent"),
+    ]
+    metrics = metrics_of(views)
+    assert value(metrics, "storage_used_ratio", namespace="reports") == 0.96
+    assert value(metrics, "storage_used_ratio", namespace="other") == 0.1
+    assert value(metrics, "storage_used_ratio", namespace="silent") is None
+
+
+def test_the_newest_outcome_that_tells_of_the_volume_counts() -> None:
+    entries = [
+        make_entry("a", finished_at=SLOT, storage_used_percent=40),
+        make_entry("b", finished_at=SLOT + timedelta(minutes=2), storage_used_percent=97),
+        make_entry("c", finished_at=SLOT + timedelta(minutes=3)),  # its pod never ran
+    ]
+    assert storage_use(entries) == StorageUse(SLOT + timedelta(minutes=2), 0.97)
+    assert storage_use(entries[2:]) is None
+
+
 def test_stages_of_finished_runs() -> None:
     metrics = metrics_of([])
     entry = make_entry(queued_seconds=0, pending_seconds=4, run_seconds=240)
@@ -127,6 +152,15 @@ def test_operator_itself() -> None:
     assert value(metrics, "dependency_up", dependency="kubernetes") == 0
     assert value(metrics, "last_resync_timestamp_seconds") == SLOT.timestamp()
     assert value(metrics, "last_reconcile_timestamp_seconds") == SLOT.timestamp()
+
+
+def test_dead_letters_and_dependencies() -> None:
+    metrics = metrics_of([])
+    assert value(metrics, "dead_letters") == 0
+    metrics.dead_letters(7)
+    metrics.dependency("redis", up=False)
+    assert value(metrics, "dead_letters") == 7
+    assert value(metrics, "dependency_up", dependency="redis") == 0
 
 
 def test_writes_to_the_api_server_by_kind() -> None:

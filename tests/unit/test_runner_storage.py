@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,16 @@ def test_a_file_is_found_by_date_schedule_and_slot(tmp_path: Path) -> None:
     written = storage.write_whole(place_in(tmp_path), ".pdf", b"x")
     assert files(tmp_path) == ["2026/01/05/reports_daily_20260105T060000Z.pdf"]
     assert written.read_bytes() == b"x"
+
+
+def test_how_full_the_volume_is(tmp_path: Path) -> None:
+    shown = subprocess.run(
+        ["df", "--output=pcent", tmp_path], capture_output=True, text=True, check=True
+    )
+    used = storage.used_percent(tmp_path)
+    assert used is not None
+    assert abs(used - int(shown.stdout.split()[-1].rstrip("%"))) <= 1  # others write meanwhile
+    assert storage.used_percent(tmp_path / "none") is None
 
 
 def test_the_longest_names_fit_and_remain_distinct(tmp_path: Path) -> None:

@@ -19,11 +19,14 @@ from typing import Any
 import aiohttp
 
 from report_operator.adapters.kube import ApiError, Body, Kind, KubeClient
+from report_operator.domain.times import format_time, parse_time
 
 logger = logging.getLogger(__name__)
 
 # Names the holder that is to stop: whoever comes after it is not meant.
 ANNOTATION_DRAIN = "reports.adaf.io/drain"
+# Failures up to this instant were taken off the list of dead letters by a person.
+ANNOTATION_CLEARED = "reports.adaf.io/dead-letters-cleared-through"
 
 LEASES = Kind("/apis/coordination.k8s.io/v1", "leases")
 
@@ -147,3 +150,19 @@ class Lease:
                 )
         except (ApiError, aiohttp.ClientError, OSError, TimeoutError) as error:
             logger.warning("the lease was not given back: %s", error)
+
+
+async def read_cleared(kube: KubeClient, namespace: str, name: str) -> datetime | None:
+    """What the Lease says of dead letters; None where it says nothing that can be read."""
+    lease = await kube.get(LEASES, namespace, name)
+    annotations = (lease["metadata"].get("annotations") or {}) if lease else {}
+    try:
+        return parse_time(annotations.get(ANNOTATION_CLEARED))
+    except ValueError:
+        return None
+
+
+async def write_cleared(kube: KubeClient, namespace: str, name: str, through: datetime) -> None:
+    """Have it said by this operator and by those that come after it."""
+    annotations = {ANNOTATION_CLEARED: format_time(through)}
+    await kube.patch(LEASES, namespace, name, {"metadata": {"annotations": annotations}})

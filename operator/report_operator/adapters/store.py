@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,13 +26,17 @@ class Store:
     runs: dict[str, Run] = field(default_factory=dict)  # by Job uid
     pods: dict[str, dict[str, Pod]] = field(default_factory=dict)  # by Job uid, pod name
     heard: set[str] = field(default_factory=set)  # kinds whose watch spoke since the last resync
+    news: asyncio.Event = field(default_factory=asyncio.Event)  # of schedules or runs, for Lists
     _by_schedule: dict[str, dict[str, Run]] = field(default_factory=dict)
 
     def observe_schedule(self, body: Body, *, deleted: bool = False) -> tuple[Key, bool]:
         """Take note of a ReportSchedule; its key, and whether this was news."""
         meta = body["metadata"]
         key = Key(meta["namespace"], meta["name"])
-        return key, _observe(self.schedules, key, body, deleted)
+        told = _observe(self.schedules, key, body, deleted)
+        if told:
+            self.news.set()
+        return key, told
 
     def observe_cronjob(self, body: Body, *, deleted: bool = False) -> tuple[Key, bool] | None:
         """Take note of a CronJob; None for one that does not say whose it is."""
@@ -58,6 +63,7 @@ class Store:
             return key, False
         self.runs[run.uid] = run
         self._by_schedule.setdefault(run.schedule_uid, {})[run.uid] = run
+        self.news.set()
         return key, True
 
     def forget_run(self, uid: str) -> None:
@@ -65,6 +71,7 @@ class Store:
         self.pods.pop(uid, None)
         run = self.runs.pop(uid, None)
         if run is not None:
+            self.news.set()
             siblings = self._by_schedule[run.schedule_uid]
             del siblings[uid]
             if not siblings:

@@ -83,3 +83,8 @@ def definition_name(cronjob: str, content: str) -> str:
 def run_id(schedule: str, slot: datetime, attempt: int) -> str:
     """Readable and stable: schedule, slot, attempt."""
     return f"{schedule}.{slot.astimezone(UTC):%Y%m%dT%H%M%SZ}.{attempt}"
+
+
+def job_id(namespace: str, schedule: str, slot: datetime, attempt: int) -> str:
+    """As API and history call a run; a namespace has no dot, so it can be taken apart again."""
+    return f"{namespace}.{run_id(schedule, slot, attempt)}"

@@ -54,6 +54,7 @@ def record(run: Run, pods: Sequence[Pod], finished_at: datetime, cause: Cause | 
         run_seconds=_seconds(started, finished_at),
         rows=sum(result.rows.values()) if result else None,
         outputs=[output.path for output in result.outputs] if result else [],
+        storage_used_percent=result.storage_used_percent if result else None,
     )
 
 
@@ -77,20 +78,21 @@ def merge(
     """The ledger with new outcomes, oldest first.
 
     An entry goes only when its Job is gone (`existing` holds the uids of those that are not), so
-    that no outcome is counted twice. The newest stays in any case: it tells the health. Where
-    there is no room yet, the newest outcomes wait for the next time; their Jobs wait with them.
+    that no outcome is counted twice, and not before the earlier attempts of its slot: it tells
+    what became of them. The newest stays in any case: it tells the health. Where there is no room
+    yet, the newest outcomes wait for the next time; their Jobs wait with them.
     """
     known = {entry.uid for entry in ledger.recent}
     new = sorted(
         (entry for entry in fresh if entry.uid not in known), key=lambda entry: entry.finished_at
     )
-    held = sum(entry.uid in existing for entry in ledger.recent)
-    new = new[: max(RECENT_LIMIT - held, 0)]
+    held = _held(ledger.recent, existing)
+    new = new[: max(RECENT_LIMIT - len(held), 0)]
     entries = [*ledger.recent, *new]
     surplus = len(entries) - keep
     kept = []
     for entry in entries[:-1]:
-        if surplus > 0 and entry.uid not in existing and entry not in new:
+        if surplus > 0 and entry.uid not in held and entry not in new:
             surplus -= 1
             continue
         kept.append(entry)
@@ -98,6 +100,19 @@ def merge(
     counts = Counter(dict(ledger.counts))
     counts.update(result_key(entry) for entry in new)
     return Ledger(tuple(kept), dict(sorted(counts.items())))
+
+
+def _held(recent: Sequence[RecentRun], existing: Collection[str]) -> set[str]:
+    """Uids of entries whose Job is there, or the Job of an earlier attempt of their slot."""
+    oldest: dict[datetime, int] = {}
+    for entry in recent:
+        if entry.uid in existing:
+            oldest[entry.slot] = min(entry.attempt, oldest.get(entry.slot, entry.attempt))
+    return {
+        entry.uid
+        for entry in recent
+        if entry.uid in existing or oldest.get(entry.slot, entry.attempt) < entry.attempt
+    }
 
 
 def result_key(entry: RecentRun) -> str:

@@ -18,6 +18,10 @@ ALERTS = {
     "ReportSchedulerCriticalFailing",
     "ReportSchedulerDown",
     "ReportSchedulerQueueBacklog",
+    "ReportSchedulerDeadLetters",
+    "ReportSchedulerStorageFull",
+    "ReportSchedulerDatabaseDown",
+    "ReportSchedulerRedisDown",
 }
 
 
@@ -103,8 +107,17 @@ def test_thresholds() -> None:
     assert expressions()["ReportSchedulerDown"].endswith("> 600")
     slow = expressions(config={"resyncSeconds": 600})
     assert slow["ReportSchedulerDown"].endswith("> 3000")
-    many = expressions(monitoring={"enabled": True, "queueBacklog": 2_000_000})
+    many = expressions(
+        monitoring={
+            "enabled": True,
+            "queueBacklog": 2_000_000,
+            "deadLetters": 1_000_000,
+            "storageUsedPercent": 80,
+        }
+    )
     assert many["ReportSchedulerQueueBacklog"].endswith("> 2000000")
+    assert many["ReportSchedulerDeadLetters"].endswith("> 1000000")
+    assert many["ReportSchedulerStorageFull"].endswith("> 80")
 
 
 def test_nothing_is_left_to_fill_in() -> None:
@@ -127,6 +140,9 @@ def test_nothing_is_left_to_fill_in() -> None:
         ({"runbookUrl": "runbook.md"}, "/monitoring/runbookUrl': 'runbook.md' does not match"),
         ({"runbookUrl": "https://a/b#c"}, "/monitoring/runbookUrl'"),
         ({"queueBacklog": 0}, "/monitoring/queueBacklog': minimum"),
+        ({"deadLetters": 0}, "/monitoring/deadLetters': minimum"),
+        ({"storageUsedPercent": 100}, "/monitoring/storageUsedPercent': maximum"),
+        ({"storageUsedPercent": 0.95}, "/monitoring/storageUsedPercent'"),
         ({"queueBacklog": "50"}, "/monitoring/queueBacklog': got string, want integer"),
         ({"ruleLabels": {"a": 1}}, "/monitoring/ruleLabels/a': got number, want string"),
     ],

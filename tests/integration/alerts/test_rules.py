@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.chart import RELEASE, Values, run
+from tests.support.chart import NAME, RELEASE, Values, run
 from tests.support.monitoring import rules
 
 DUE = 10  # minute of the slot
@@ -64,6 +64,11 @@ class World:
             f"report_scheduler_late_after_seconds{{{labels}}}": late_after,
         }
 
+    def say(self, name: str, values: str, *, pod: str = "a", **labels: str) -> None:
+        """One more series of an operator."""
+        told = "".join(f',{label}="{value}"' for label, value in labels.items())
+        self.series[f'{name}{{job="metrics",pod="{pod}"{told}}}'] = values
+
     def expect(self, minute: float, *firing: tuple[str, ...]) -> None:
         """All that fires: names of alerts, with their reason where they have one."""
         self.expected.append((f"{round(minute * 60)}s", set(firing)))
@@ -104,6 +109,10 @@ DELAYED = ("ReportSchedulerFailed", "delayed")
 CRITICAL = ("ReportSchedulerCriticalFailing",)
 DOWN = ("ReportSchedulerDown",)
 BACKLOG = ("ReportSchedulerQueueBacklog",)
+LETTERS = ("ReportSchedulerDeadLetters",)
+FULL = ("ReportSchedulerStorageFull",)
+DATABASE = ("ReportSchedulerDatabaseDown",)
+REDIS = ("ReportSchedulerRedisDown",)
 
 
 @pytest.fixture
@@ -423,6 +432,50 @@ def test_a_backlog_that_goes_by(world: World) -> None:
     world.check()
 
 
+# -- dead letters, volumes, dependencies -------------------------------------------------------
+
+
+@pytest.mark.parametrize(("most", "count"), [(100, 100), (100, 101), (3, 3), (3, 4)])
+def test_dead_letters(world: World, most: int, count: int) -> None:
+    world.settings = {} if most == 100 else {"deadLetters": most}
+    world.operator()
+    world.operator("b", resync=keep(0))
+    world.say("report_scheduler_dead_letters", f"0+0x9 {keep(count, 99)} {keep(0)}")
+    world.say("report_scheduler_dead_letters", keep(0), pod="b")  # a standby
+    world.expect(19)
+    world.expect(21, *([LETTERS] if count > most else []))
+    world.expect(111)  # cleared
+    world.check()
+
+
+@pytest.mark.parametrize(("most", "percent"), [(95, 95), (95, 96), (29, 29), (29, 30)])
+def test_a_full_volume(world: World, most: int, percent: int) -> None:
+    world.settings = {} if most == 95 else {"storageUsedPercent": most}
+    world.operator()
+    ratio = "report_scheduler_storage_used_ratio"
+    world.say(ratio, f"0.1+0x9 {keep(percent / 100, 99)} {keep(0.1)}", namespace="reports")
+    world.say(ratio, keep(0.1), namespace="other")
+    world.expect(9)
+    world.expect(11, *([FULL] if percent > most else []))
+    world.expect(111)
+    world.check()
+
+
+@pytest.mark.parametrize(("name", "alert"), [("postgres", DATABASE), ("redis", REDIS)])
+def test_a_dependency_that_is_down(world: World, name: str, alert: tuple[str, ...]) -> None:
+    """A hiccup alerts nobody, and neither does one that is not used."""
+    world.operator()
+    world.operator("b", resync=keep(0))
+    up = f"{keep(1, 9)} {keep(0, 2)} {keep(1, 9)} {keep(0, 59)} {keep(1)}"
+    world.say("report_scheduler_dependency_up", up, dependency=name)
+    world.say("report_scheduler_dependency_up", keep(1), dependency="kubernetes")
+    world.expect(12.5)
+    world.expect(27)
+    world.expect(29, alert)
+    world.expect(90)
+    world.check()
+
+
 # -- labels and texts ---------------------------------------------------------------------------
 
 
@@ -431,6 +484,9 @@ def test_labels_and_texts(world: World) -> None:
     world.settings = {"severityOfTier": {"critical": "sev1"}, "runbookUrl": "https://on.call/book"}
     world.operator(depth=keep(60))
     world.schedule(due=keep(86400), failed=keep(1), tier="critical")
+    world.say("report_scheduler_dead_letters", keep(120))
+    world.say("report_scheduler_storage_used_ratio", keep(0.97), namespace="reports")
+    world.say("report_scheduler_dependency_up", keep(0), dependency="redis")
     (world.directory / "rules.yaml").write_text(yaml.safe_dump(rules(world.settings)))
     command = "Next: kubectl -n reports describe reportschedules.reports.adaf.io daily"
     schedule = {"namespace": "reports", "reportschedule": "daily", "tier": "critical"}
@@ -463,6 +519,36 @@ def test_labels_and_texts(world: World) -> None:
                 " comes in than config.admission.maxActive lets through, or runs in flight do not"
                 " end. Next: kubectl get reportschedules -A -o wide",
                 "runbook_url": "https://on.call/book#reportschedulerqueuebacklog",
+            },
+        ),
+        "ReportSchedulerDeadLetters": (
+            {"namespace": RELEASE, "severity": "sev3"},
+            {
+                "summary": "120 report runs were given up on",
+                "description": "More than 100 slots have failed for good, and nobody has run them"
+                " again or cleared the list: a cause that many reports share is likely. Next:"
+                " kubectl get events -A --field-selector reason=RunFailed"
+                " --sort-by=.lastTimestamp",
+                "runbook_url": "https://on.call/book#reportschedulerdeadletters",
+            },
+        ),
+        "ReportSchedulerStorageFull": (
+            {"namespace": "reports", "severity": "sev3"},
+            {
+                "summary": "The report volume of reports is 97 % full",
+                "description": "More than 95 % were in use when a run last ended there. Once it is"
+                " full, runs fail with StorageUnavailable. Next: kubectl -n reports get pvc",
+                "runbook_url": "https://on.call/book#reportschedulerstoragefull",
+            },
+        ),
+        "ReportSchedulerRedisDown": (
+            {"namespace": RELEASE, "severity": "sev3"},
+            {
+                "summary": "The report scheduler cannot reach Redis",
+                "description": "Runs go on. The lists report_scheduler_queue and"
+                " report_scheduler_dead_letter are not kept; they are made anew once it is back."
+                f" Next: kubectl -n {RELEASE} logs deploy/{NAME} -c operator --tail=100",
+                "runbook_url": "https://on.call/book#reportschedulerredisdown",
             },
         ),
     }

@@ -59,6 +59,7 @@ def test_a_report_is_made_and_told_of(here: Pod) -> None:
         assert (sha256(file), file.stat().st_size) == (output.sha256, output.bytes)
     manifest = here.manifest()
     assert result.manifest == f"2026/01/05/{STEM}.manifest.json"
+    assert result.storage_used_percent is not None
     assert (manifest.run_id, manifest.inputs["positions"].rows) == (RUN_ID, 13)
     assert manifest.outputs == result.outputs
     assert {json.loads(line)["run"] for line in log.splitlines()} == {RUN_ID}
@@ -80,6 +81,7 @@ def test_what_fails_says_where(here: Pod, query: str, reason: Reason, said: str)
     code, result, log = here.run()
     assert (code, result.outcome, result.reason) == (EXIT_CODES[reason], Outcome.FAILED, reason)
     assert said in result.message
+    assert result.storage_used_percent is not None
     if reason is Reason.CONFIGURATION_ERROR:
         assert "spec.report.sources[positions].postgres.query" in result.message
     assert PASSWORD not in log + here.termination_log.read_text()

@@ -108,6 +108,9 @@ class RecentRun(_StatusModel):
     outputs: list[str] = Field(
         default_factory=list, description="Files, relative to the report volume."
     )
+    storage_used_percent: int | None = Field(
+        default=None, description="How full the report volume was when it ended."
+    )
 
 
 class ReportScheduleStatus(_StatusModel):

@@ -1,0 +1,49 @@
+"""What the scheduler uses beside the cluster: whether it answers, asked by the API itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from admin_api.model import Check
+from report_operator.adapters import redis_client
+from report_operator.adapters.cache import ShortCache
+
+FRESH_SECONDS = 2.0
+
+
+async def timed(
+    name: str, ask: Callable[[], Awaitable[None]], unavailable: tuple[type[Exception], ...]
+) -> Check:
+    """Ask once. `unavailable` is what `ask` raises where there is no answer."""
+    start = time.perf_counter()
+    reason = ""
+    try:
+        await ask()
+    except unavailable as error:
+        reason = redis_client.describe(error)
+    latency = round(1000 * (time.perf_counter() - start), 1)
+    return Check(name=name, ok=not reason, latency_ms=latency, reason=reason)
+
+
+@dataclass(slots=True)
+class Dependencies:
+    """Those that are configured; a Redis that hangs is asked every two seconds at most."""
+
+    redis_secret: Path | None
+    _answers: ShortCache[str, list[Check]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._answers = ShortCache(lambda _: self._ask(), FRESH_SECONDS)
+
+    async def checks(self) -> list[Check]:
+        """One for each."""
+        return await self._answers.get("all")
+
+    async def _ask(self) -> list[Check]:
+        secret = self.redis_secret
+        if secret is None:
+            return []
+        return [await timed("redis", lambda: redis_client.ping(secret), redis_client.UNAVAILABLE)]

@@ -1,0 +1,107 @@
+"""The queue and what was given up on, as lists for on-call: plain data → JSON elements."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+from report_operator.api.v1alpha1.status import RecentRun
+from report_operator.domain.admission import queue_order
+from report_operator.domain.names import job_id
+from report_operator.domain.run import Run
+from report_operator.domain.times import format_time
+from report_runner.contract.result import Outcome
+
+LIMIT = 10_000  # elements of a list
+MESSAGE_LIMIT = 300  # characters; the schedule's status has the whole message
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A slot that was given up on: its newest attempt failed for good."""
+
+    failed_at: datetime
+    id: str
+    element: str  # JSON, as the list shows it
+
+
+def queue_elements(runs: Iterable[Run], report_types: Mapping[str, str]) -> list[str]:
+    """Waiting runs as JSON, the next one first; at most LIMIT.
+
+    `report_types` are by uid of the schedule. A run of a schedule that is gone is about to go
+    with it, and is left out.
+    """
+    return [
+        _json(
+            {
+                "id": job_id(run.namespace, run.schedule, run.slot, run.attempt),
+                "report_type": report_types[run.schedule_uid],
+                "priority": run.priority,
+                "scheduled_at": format_time(run.slot),
+                "enqueued_at": format_time(run.created_at),
+                "namespace": run.namespace,
+                "schedule": run.schedule,
+            }
+        )
+        for run in queue_order(run for run in runs if run.schedule_uid in report_types)[:LIMIT]
+    ]
+
+
+def given_up(
+    namespace: str,
+    schedule: str,
+    report_type: str,
+    recent: Sequence[RecentRun],
+    under_way: Collection[tuple[datetime, int]],
+) -> list[DeadLetter]:
+    """The dead letters of one schedule.
+
+    `recent` are its recorded outcomes, `under_way` slot and attempt of its runs without one: an
+    attempt under way takes its slot off the list, and so does one that succeeded.
+    """
+    found = []
+    ordered = sorted(recent, key=lambda entry: (entry.slot, entry.attempt, entry.finished_at))
+    for slot, entries in groupby(ordered, key=lambda entry: entry.slot):
+        *_, newest = entries
+        if newest.outcome is not Outcome.FAILED:
+            continue
+        if any(other == slot and attempt > newest.attempt for other, attempt in under_way):
+            continue
+        identity = job_id(namespace, schedule, slot, newest.attempt)
+        element = {
+            "id": identity,
+            "report_type": report_type,
+            "reason": newest.reason.value if newest.reason else "",
+            "message": _cut(newest.message),
+            "attempts": newest.attempt,
+            "failed_at": format_time(newest.finished_at),
+            "scheduled_at": format_time(slot),
+            "namespace": namespace,
+            "schedule": schedule,
+        }
+        found.append(DeadLetter(newest.finished_at, identity, _json(element)))
+    return found
+
+
+def dead_letters(
+    letters: Iterable[DeadLetter], cleared_through: datetime | None
+) -> list[DeadLetter]:
+    """Those that failed after `cleared_through`, newest first; at most LIMIT."""
+    kept = (
+        letter
+        for letter in letters
+        if cleared_through is None or letter.failed_at > cleared_through
+    )
+    return sorted(kept, key=lambda letter: (letter.failed_at, letter.id), reverse=True)[:LIMIT]
+
+
+def _cut(message: str) -> str:
+    return message if len(message) <= MESSAGE_LIMIT else f"{message[: MESSAGE_LIMIT - 3]}..."
+
+
+def _json(element: dict[str, Any]) -> str:
+    return json.dumps(element, separators=(",", ":"))

@@ -1,0 +1,37 @@
+"""A real redis-server, and an operator that keeps its lists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.controlplane import free_port
+from tests.support.operator import OperatorProcess
+from tests.support.redis import RedisServer
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    made = RedisServer(tmp_path / "redis")
+    try:
+        made.start()
+        yield made
+    finally:
+        made.end()
+
+
+@pytest.fixture
+def operator(
+    make_operator: Callable[..., OperatorProcess], server: RedisServer, tmp_path: Path
+) -> OperatorProcess:
+    """One that leads, lets one run be active at once, and keeps its Lease over its lives."""
+    made = make_operator(
+        admission={"maxActive": 1},
+        metricsPort=free_port(),
+        redisSecret=str(server.write_secret(tmp_path / "redis-secret")),
+    )
+    made.start(same_lease=True)
+    made.wait_until_leading()
+    return made

@@ -1,0 +1,266 @@
+"""The lists in Redis beside a real operator and API server."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from tests.support.controlplane import free_port
+from tests.support.namespace import BATCH, MERGE, SCHEDULES, Namespace
+from tests.support.operator import OperatorProcess
+from tests.support.redis import DEAD_LETTERS, QUEUE, RedisServer
+from tests.support.redis_story import FAILED, dead_letters, fail, redis_up, wait_for_list
+from tests.support.waiting import wait_for
+
+
+def test_the_queue_in_the_order_in_which_it_runs(
+    namespace: Namespace, server: RedisServer, operator: OperatorProcess
+) -> None:
+    for name in ("blocker", "low", "normal", "high"):
+        priority = name if name != "blocker" else "high"
+        namespace.apply(name, reportType=f"type_{name}", priority=priority)
+        namespace.wait_until_observed(name)
+    namespace.start("blocker", "first")
+    pod = namespace.pod_of("first")
+    for name in ("low", "normal", "high"):
+        namespace.start(name, f"run-{name}")
+    head, *_ = wait_for_list(server, QUEUE, "high", "normal", "low")
+    job = namespace.find(BATCH, "jobs", "run-high")
+    assert job is not None
+    created = job["metadata"]["creationTimestamp"]
+    stamp = created.replace("-", "").replace(":", "")
+    assert head == {
+        "id": f"{namespace.name}.high.{stamp}.1",
+        "report_type": "type_high",
+        "priority": "high",
+        "scheduled_at": created,
+        "enqueued_at": created,
+        "namespace": namespace.name,
+        "schedule": "high",
+    }
+    namespace.end_pod(pod)
+    wait_for_list(server, QUEUE, "normal", "low")
+    namespace.pod_of("run-high")  # what stood first is what ran
+
+
+def test_a_deleted_queue_comes_back(
+    namespace: Namespace, server: RedisServer, operator: OperatorProcess
+) -> None:
+    namespace.apply("daily", concurrencyPolicy="Allow")
+    namespace.wait_until_observed("daily")
+    for number in range(3):
+        namespace.start("daily", f"run-{number}")
+    before = wait_for_list(server, QUEUE, "daily", "daily")
+    for change in (
+        ("DEL", QUEUE),
+        ("RPUSH", QUEUE, "{}"),
+        ("LSET", QUEUE, "0", "x"),
+        ("SET", QUEUE, "no list"),
+    ):
+        server.call(*change)
+        wait_for("it is as before", lambda: _elements_or_none(server, QUEUE) == before, 30)
+    assert len(namespace.jobs()) == 3
+
+
+def _elements_or_none(server: RedisServer, name: str) -> list[dict[str, Any]] | None:
+    kind = server.call("TYPE", name)
+    try:
+        return server.elements(name) if kind == "list" else None
+    except json.JSONDecodeError:
+        return None
+
+
+def test_a_dead_letter_says_why_and_a_retry_takes_it_off(
+    namespace: Namespace, server: RedisServer, operator: OperatorProcess
+) -> None:
+    fail(namespace, "older", "older-1")
+    fail(namespace, "newer", "newer-1")
+    newest, _ = wait_for_list(server, DEAD_LETTERS, "newer", "older")
+    (entry,) = namespace.status("newer")["recentRuns"]
+    stamp = entry["slot"].replace("-", "").replace(":", "")
+    assert newest == {
+        "id": f"{namespace.name}.newer.{stamp}.1",
+        "report_type": "type_newer",
+        "reason": "DatabaseUnavailable",
+        "message": "db.internal refuses",
+        "attempts": 1,
+        "failed_at": entry["finishedAt"],
+        "scheduled_at": entry["slot"],
+        "namespace": namespace.name,
+        "schedule": "newer",
+    }
+    assert dead_letters(operator) == 2
+
+    retry(namespace, "newer", entry["slot"], 2)
+    wait_for_list(server, DEAD_LETTERS, "older")
+    namespace.end_pod(namespace.pod_of("newer-again-2"), exit_code=69, message=FAILED)
+    again, _ = wait_for_list(server, DEAD_LETTERS, "newer", "older")
+    assert (again["attempts"], again["scheduled_at"]) == (2, entry["slot"])
+    retry(namespace, "newer", entry["slot"], 3)
+    wait_for_list(server, DEAD_LETTERS, "older")
+    namespace.end_pod(namespace.pod_of("newer-again-3"))
+    wait_for("it is healthy", lambda: namespace.status("newer")["health"] == "Healthy")
+    fail(namespace, "last", "last-1")
+    wait_for_list(server, DEAD_LETTERS, "last", "older")
+
+
+def retry(namespace: Namespace, schedule: str, slot: str, attempt: int) -> None:
+    """A further attempt for a slot, as the admin API makes it."""
+    cronjob = namespace.cronjob(schedule)
+    assert cronjob is not None
+    template = cronjob["spec"]["jobTemplate"]
+    annotations = {
+        **template["metadata"]["annotations"],
+        "reports.adaf.io/slot": slot,
+        "reports.adaf.io/attempt": str(attempt),
+    }
+    meta = {
+        "name": f"{schedule}-again-{attempt}",
+        "labels": template["metadata"]["labels"],
+        "annotations": annotations,
+    }
+    body = {"apiVersion": "batch/v1", "kind": "Job", "metadata": meta, "spec": template["spec"]}
+    namespace.call("POST", namespace.path(BATCH, "jobs"), body)
+
+
+def test_deleted_dead_letters_stay_deleted(
+    namespace: Namespace, server: RedisServer, operator: OperatorProcess
+) -> None:
+    for name in ("one", "two"):
+        fail(namespace, name, f"{name}-1")
+    wait_for_list(server, DEAD_LETTERS, "two", "one")
+    assert server.call("DEL", DEAD_LETTERS) == 1
+    wait_for("it is noted", lambda: dead_letters(operator) == 0, 30, operator.log)
+    operator.wait_for_resyncs()
+    assert server.elements(DEAD_LETTERS) == []
+
+    fail(namespace, "three", "three-1")
+    wait_for_list(server, DEAD_LETTERS, "three")
+    server.call("FLUSHALL")
+    wait_for_list(server, DEAD_LETTERS, "three")  # lost, not deleted
+
+    # Deleted while no operator looks.
+    assert operator.terminate() == 0
+    server.call("DEL", DEAD_LETTERS)
+    operator.start(same_lease=True)
+    operator.wait_until_leading()
+    operator.wait_for_resyncs()
+    fail(namespace, "four", "four-1")
+    wait_for_list(server, DEAD_LETTERS, "four")
+
+    # Redis without its data, and an operator that starts anew.
+    operator.kill()
+    server.kill()
+    server.start(keep_data=False)
+    operator.start(same_lease=True)
+    operator.wait_until_leading()
+    wait_for_list(server, DEAD_LETTERS, "four")
+    assert dead_letters(operator) == 1
+
+
+def test_redis_with_its_data_tells_a_deletion_after_its_restart(
+    namespace: Namespace, server: RedisServer, operator: OperatorProcess
+) -> None:
+    fail(namespace, "one", "one-1")
+    wait_for_list(server, DEAD_LETTERS, "one")
+    server.kill()
+    server.start()
+    wait_for("it is up", lambda: redis_up(operator) == 1, 30, operator.log)
+    wait_for_list(server, DEAD_LETTERS, "one")
+    server.call("DEL", DEAD_LETTERS)
+    wait_for("it is noted", lambda: dead_letters(operator) == 0, 30, operator.log)
+    server.kill()
+    server.start(keep_data=False)
+    fail(namespace, "two", "two-1")
+    wait_for_list(server, DEAD_LETTERS, "two")
+
+
+def test_nobody_sees_half_a_list(
+    namespace: Namespace, server: RedisServer, operator: OperatorProcess
+) -> None:
+    namespace.apply("daily", concurrencyPolicy="Allow")
+    namespace.wait_until_observed("daily")
+    fail(namespace, "broken", "broken-1")
+    namespace.start("daily", "run-blocker")
+    namespace.pod_of("run-blocker")
+    namespace.start("daily", "run-0")
+    wait_for_list(server, DEAD_LETTERS, "broken")
+    wait_for_list(server, QUEUE, "daily")
+    seen: set[tuple[int, int]] = set()
+    done = threading.Event()
+
+    def read() -> None:
+        with server.client() as client:
+            while not done.is_set():
+                seen.add((client.llen(DEAD_LETTERS), client.llen(QUEUE)))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        for number in range(1, 6):
+            namespace.start("daily", f"run-{number}")
+            wait_for_list(server, QUEUE, *["daily"] * (number + 1))
+    finally:
+        done.set()
+        reader.join()
+    assert seen == {(1, number + 1) for number in range(6)}
+
+
+def test_ten_thousand_dead_letters(
+    namespace: Namespace, server: RedisServer, operator: OperatorProcess
+) -> None:
+    """And some more: the list is bounded, and the newest are on it."""
+    assert operator.terminate() == 0
+    operator.settings["history"] = {"keepOutcomes": 50}
+    for number in range(204):
+        name = f"s-{number:03}"
+        namespace.apply(name)
+        status = {"recentRuns": [_entry(number, n) for n in range(50)]}
+        path = namespace.path(SCHEDULES, "reportschedules", name, "status")
+        namespace.call("PATCH", path, {"status": status}, MERGE)
+    operator.start(same_lease=True)
+    operator.wait_until_leading()
+    operator.wait_for_resyncs()
+    wait_for("all are there", lambda: server.call("LLEN", DEAD_LETTERS) == 10_000, 120)
+    wait_for("they are counted", lambda: dead_letters(operator) == 10_000)
+    found = server.elements(DEAD_LETTERS)
+    ends = [element["failed_at"] for element in found]
+    assert ends == sorted(ends, reverse=True)
+    assert found[0]["failed_at"] == "2026-01-02T02:49:59Z"
+    assert len({element["id"] for element in found}) == 10_000
+    assert all(len(element["message"]) == 300 for element in found)
+    assert redis_up(operator) == 1
+
+    server.call("DEL", DEAD_LETTERS)
+    wait_for("it is noted", lambda: dead_letters(operator) == 0, 30, operator.log)
+    fail(namespace, "another", "another-1")
+    wait_for_list(server, DEAD_LETTERS, "another")
+
+
+def _entry(schedule: int, number: int) -> dict[str, Any]:
+    minute, second = divmod(number * 60 + schedule % 60, 60)
+    hour, minute = divmod(minute + 2 * 60, 60)
+    at = f"2026-01-02T{hour:02}:{minute:02}:{second:02}Z"
+    return {
+        "job": f"job-{schedule}-{number}",
+        "uid": f"uid-{schedule}-{number}",
+        "slot": at,
+        "outcome": "Failed",
+        "reason": "Timeout",
+        "message": "x" * 1000,
+        "finishedAt": at,
+    }
+
+
+def test_without_redis_dead_letters_are_counted(
+    namespace: Namespace, make_operator: Callable[..., OperatorProcess]
+) -> None:
+    made = make_operator(metricsPort=free_port())
+    made.start()
+    made.wait_until_leading()
+    assert dead_letters(made) == 0
+    fail(namespace, "one", "one-1")
+    wait_for("it is counted", lambda: dead_letters(made) == 1, 30, made.log)
+    assert redis_up(made) is None
