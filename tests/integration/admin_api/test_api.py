@@ -2,117 +2,15 @@
 
 from __future__ import annotations
 
-import http.client
-import json
-import os
-import shutil
-import subprocess
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.support.controlplane import ControlPlane, free_port
+from tests.support.admin_api import SCHEDULER, Answer, Api, fail_once
 from tests.support.namespace import Namespace
 from tests.support.operator import OperatorProcess
 from tests.support.waiting import wait_for
-
-SCHEDULER = "/api/admin/scheduler"
-
-
-@dataclass(frozen=True)
-class Answer:
-    status: int
-    kind: str
-    text: str
-
-    @property
-    def body(self) -> Any:
-        return json.loads(self.text)
-
-
-@dataclass(frozen=True)
-class Api:
-    """Called as curl calls it through a port-forward."""
-
-    port: int
-
-    def call(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        try:
-            sent = {name.replace("_", "-"): value for name, value in headers.items()}
-            if body is not None:
-                sent.setdefault("Content-Type", "application/json")
-            text = body if isinstance(body, str | None) else json.dumps(body)
-            connection.request(method, path, text, sent)
-            answer = connection.getresponse()
-            kind = (answer.getheader("Content-Type") or "").split(";")[0]
-            return Answer(answer.status, kind, answer.read().decode())
-        finally:
-            connection.close()
-
-    def get(self, path: str, **headers: str) -> Answer:
-        return self.call("GET", path, **headers)
-
-    def jobs(self, **query: str) -> list[dict[str, Any]]:
-        text = "&".join(f"{name}={value}" for name, value in query.items())
-        answer = self.get(f"{SCHEDULER}/jobs?{text}")
-        assert answer.status == 200, answer.text
-        return list(answer.body["jobs"])
-
-
-@pytest.fixture
-def operator(make_operator: Callable[..., OperatorProcess]) -> OperatorProcess:
-    """One that leads, holding the Lease that the API looks at."""
-    made = make_operator(admission={"maxActive": 1}, metricsPort=free_port())
-    made.start(same_lease=True)
-    made.wait_until_leading()
-    return made
-
-
-@pytest.fixture
-def api(
-    plane: ControlPlane, namespace: Namespace, operator: OperatorProcess, tmp_path: Path
-) -> Iterator[Api]:
-    program = shutil.which("report-scheduler-api")
-    assert program, "report-scheduler-api is not on PATH: run the tests through `make test`"
-    made = Api(free_port())
-    command = [
-        program, f"--port={made.port}", "--health-port=0", f"--config={operator.config_file}"
-    ]  # fmt: skip
-    environment = {
-        **os.environ, "KUBECONFIG": str(plane.kubeconfig), "POD_NAMESPACE": namespace.name
-    }  # fmt: skip
-    log = tmp_path / "api.log"
-    with log.open("wb") as stream:
-        process = subprocess.Popen(command, env=environment, stdout=stream, stderr=stream)
-
-    def ready() -> bool:
-        assert process.poll() is None, log.read_text()
-        try:
-            return made.get(f"{SCHEDULER}/health").status == 200
-        except OSError:
-            return False
-
-    try:
-        wait_for("the API", ready, 60, log.read_text)
-        yield made
-    finally:
-        process.terminate()
-        assert process.wait(20) == 0, log.read_text()
-
-
-def fail_once(namespace: Namespace, name: str = "daily", job: str = "run-1") -> None:
-    """A recorded failure."""
-    namespace.apply(name, reportType=f"type_{name}")
-    namespace.wait_until_observed(name)
-    namespace.start(name, job)
-    namespace.end_pod(namespace.pod_of(job), exit_code=78, message="no such table")
-    wait_for("its outcome", lambda: namespace.status(name).get("runCounts"))
 
 
 def test_what_the_runbook_asks_first(namespace: Namespace, api: Api) -> None:

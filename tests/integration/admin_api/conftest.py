@@ -1,0 +1,37 @@
+"""The admin API as a process of its own, beside a real operator and API server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.admin_api import Api, ApiProcess
+from tests.support.controlplane import ControlPlane, free_port
+from tests.support.namespace import Namespace
+from tests.support.operator import OperatorProcess
+
+
+@pytest.fixture
+def operator(make_operator: Callable[..., OperatorProcess]) -> OperatorProcess:
+    """One that leads, holding the Lease that the API looks at."""
+    made = make_operator(admission={"maxActive": 1}, metricsPort=free_port())
+    made.start(same_lease=True)
+    made.wait_until_leading()
+    return made
+
+
+@pytest.fixture
+def api_process(
+    plane: ControlPlane, namespace: Namespace, operator: OperatorProcess, tmp_path: Path
+) -> Iterator[ApiProcess]:
+    made = ApiProcess(plane.kubeconfig, namespace.name, operator.config_file, tmp_path / "api.log")
+    made.start()
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def api(api_process: ApiProcess) -> Api:
+    return api_process.api
