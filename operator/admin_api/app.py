@@ -13,9 +13,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from admin_api import acting, reading
+from admin_api import acting, dead_letters, reading
 from admin_api.access import Guard
-from admin_api.cluster import Cluster
+from admin_api.attempting import Attempts
 from admin_api.errors import UNREACHABLE, RefusedError
 from admin_api.model import Problem
 from admin_api.tokens import Tokens
@@ -30,7 +30,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 
 
 def make_app(
-    cluster: Cluster,
+    attempts: Attempts,
     clock: Callable[[], datetime],
     exposition: Callable[[], Awaitable[str]],
     tokens: Tokens | None,
@@ -45,8 +45,9 @@ def make_app(
     )
     app.add_middleware(Guard, tokens=tokens)
     _add_errors(app)
-    reading.add(app, cluster, clock, exposition)
-    acting.add(app, cluster, clock)
+    reading.add(app, attempts.cluster, clock, exposition)
+    acting.add(app, attempts, clock)
+    dead_letters.add(app, attempts)
     return app
 
 

@@ -7,12 +7,22 @@ from enum import StrEnum
 from typing import Annotated
 
 from fastapi import Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
 
 from report_operator.domain.times import format_time
 from report_runner.contract.reasons import Reason
 
 Instant = Annotated[AwareDatetime, PlainSerializer(format_time, return_type=str)]
+
+
+def _after_1969(day: date) -> date:
+    if day < FIRST_DATE:
+        raise ValueError(f"{day} is before {FIRST_DATE}, the first that can be asked for")
+    return day
+
+
+FIRST_DATE = date(1970, 1, 1)  # slots are counted from there; what is older is a typing error
+ReportDate = Annotated[date, AfterValidator(_after_1969)]
 
 SCHEDULER = "/api/admin/scheduler"
 REPORTS = "/api/admin/reports"
@@ -161,7 +171,7 @@ class GenerateRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     type: str = Field(examples=["executive_dashboard"], description="spec.reportType.")
-    date: date
+    date: ReportDate
     priority: Priority = Priority.NORMAL
     namespace: str | None = Field(default=None, description="Where several have the type.")
     schedule: str | None = Field(default=None, description="Where several have the type.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import FastAPI, Query, Request
@@ -43,7 +43,7 @@ def add(
     async def status(_: NoQuery) -> SchedulerStatus:
         """How the scheduler is, and what is degraded."""
         leader, snapshot = await asyncio.gather(cluster.leader(), cluster.snapshot())
-        return describe_status(leader, snapshot, clock())
+        return describe_status(leader, snapshot)
 
     @app.get(f"{SCHEDULER}/jobs", tags=["read"])
     async def jobs(query: Annotated[JobsQuery, Query()]) -> Jobs:
@@ -64,7 +64,7 @@ def add(
     @app.get(f"{SCHEDULER}/health", tags=["read"], response_model=Health)
     async def health(_: NoQuery) -> Response:
         """Each dependency, with its latency."""
-        return _health(await _checks(cluster, clock()))
+        return _health(await _checks(cluster))
 
     @app.get(
         f"{SCHEDULER}/metrics",
@@ -81,7 +81,7 @@ def add(
         return JSONResponse(found.model_dump(mode="json"))
 
 
-def describe_status(leader: Leader, snapshot: Snapshot, now: datetime) -> SchedulerStatus:
+def describe_status(leader: Leader, snapshot: Snapshot) -> SchedulerStatus:
     """The scheduler as a whole."""
     statuses = [schedule.status for schedule in snapshot.schedules]
     not_ready = sum(
@@ -97,12 +97,11 @@ def describe_status(leader: Leader, snapshot: Snapshot, now: datetime) -> Schedu
     state = SchedulerState.DEGRADED if degraded else SchedulerState.HEALTHY
     if leader.draining:
         state = SchedulerState.DRAINING
-    elif not _leads(leader, now):
+    elif not _leads(leader):
         state = SchedulerState.DOWN
-    since = leader.acquired_at
     return SchedulerStatus(
         status=state,
-        uptime=int((now - since).total_seconds()) if since and leader.holder else None,
+        uptime=_uptime(leader),
         active_jobs=sum(status.active for status in statuses),
         queue_depth=sum(status.queued for status in statuses),
         last_heartbeat=leader.renewed_at,
@@ -113,16 +112,17 @@ def describe_status(leader: Leader, snapshot: Snapshot, now: datetime) -> Schedu
     )
 
 
-def _leads(leader: Leader, now: datetime) -> bool:
-    patience = timedelta(seconds=leader.seconds * SILENT_AFTER)
-    return (
-        leader.holder is not None
-        and leader.renewed_at is not None
-        and now - leader.renewed_at < patience
-    )
+def _uptime(leader: Leader) -> int | None:
+    if leader.holder is None or leader.acquired_at is None or leader.renewed_at is None:
+        return None
+    return int((leader.renewed_at - leader.acquired_at).total_seconds() + leader.silent)
 
 
-async def _checks(cluster: Cluster, now: datetime) -> list[Check]:
+def _leads(leader: Leader) -> bool:
+    return leader.holder is not None and leader.silent < leader.seconds * SILENT_AFTER
+
+
+async def _checks(cluster: Cluster) -> list[Check]:
     start = time.perf_counter()
     leader: Leader | None = None
     reason = ""
@@ -133,7 +133,7 @@ async def _checks(cluster: Cluster, now: datetime) -> list[Check]:
     latency = round(1000 * (time.perf_counter() - start), 1)
     found = [Check(name="kubernetes", ok=not reason, latency_ms=latency, reason=reason)]
     if leader is not None:
-        leads = _leads(leader, now)
+        leads = _leads(leader)
         said = "" if leads else "no operator has renewed its lease lately"
         found.append(Check(name="operator", ok=leads, latency_ms=latency, reason=said))
     return found
