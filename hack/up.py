@@ -152,7 +152,7 @@ def install(image: str) -> None:
         "helm", "upgrade", "--install", RELEASE, "charts/adaf-report-scheduler",
         "--namespace", RELEASE, "--take-ownership",
         "--set", f"image.repository={repository}", "--set", f"image.tag={tag}",
-        "--set", "teamNamespaces={reports}",
+        "--set", "teamNamespaces={reports}", "--set", "output.fileServer.enabled=true",
     )  # fmt: skip
     kubectl(
         "-n", RELEASE, "rollout", "status", "--timeout=180s",

@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from admin_api import acting, dead_letters, reading
+from admin_api import acting, dead_letters, files, reading
 from admin_api.access import Guard
 from admin_api.attempting import Attempts
 from admin_api.errors import UNREACHABLE, RefusedError
@@ -31,6 +31,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 
 def make_app(
     attempts: Attempts,
+    servers: files.FileServers,
     clock: Callable[[], datetime],
     exposition: Callable[[], Awaitable[str]],
     tokens: Tokens | None,
@@ -48,6 +49,7 @@ def make_app(
     reading.add(app, attempts.cluster, clock, exposition)
     acting.add(app, attempts, clock)
     dead_letters.add(app, attempts)
+    files.add(app, servers)
     return app
 
 

@@ -20,6 +20,7 @@ from admin_api.attempting import Attempts
 from admin_api.audit import Audit
 from admin_api.cluster import Cluster
 from admin_api.errors import UNREACHABLE
+from admin_api.files import FileServers
 from admin_api.idempotency import Requests
 from admin_api.tokens import Tokens
 from report_operator.adapters.http import serve
@@ -77,7 +78,8 @@ async def _serve(config: OperatorConfig, port: int, health_port: int, *, network
         cluster = Cluster(kube, namespace, config.lease_name, watched)
         requests = Requests(kube, namespace, f"{config.lease_name}-requests", _now)
         attempts = Attempts(cluster, requests, Audit(kube, _now), _now)
-        app = make_app(attempts, _now, exposition, Tokens(kube) if network else None)
+        servers = FileServers(session, config.file_server_url, watched)
+        app = make_app(attempts, servers, _now, exposition, Tokens(kube) if network else None)
         # kubectl port-forward ends on loopback.
         host = EVERYWHERE if network else LOOPBACK
         settings = uvicorn.Config(
