@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 PROBLEM = "application/problem+json"
 ERRORS: dict[int | str, dict[str, Any]] = {
     code: {"model": Problem, "content": {PROBLEM: {}}}
-    for code in (401, 403, 404, 409, 413, 421, 422, 503)
+    for code in (400, 401, 403, 404, 409, 413, 421, 422, 503)
 }
 
 
@@ -56,7 +56,8 @@ def make_app(
 def _add_errors(app: FastAPI) -> None:
     def problem(request: Request, status: int, detail: str) -> JSONResponse:
         title = HTTPStatus(status).phrase
-        body = Problem(title=title, status=status, detail=detail, instance=request.url.path)
+        sendable = detail.encode(errors="replace").decode()  # JSON may hold half characters
+        body = Problem(title=title, status=status, detail=sendable, instance=request.url.path)
         return JSONResponse(body.model_dump(), status, media_type=PROBLEM)
 
     @app.exception_handler(RefusedError)

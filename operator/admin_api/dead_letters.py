@@ -15,7 +15,7 @@ from admin_api.attempting import Attempts, schedule_of
 from admin_api.audit import Verb
 from admin_api.errors import RefusedError
 from admin_api.jobs import find_job, select
-from admin_api.model import LIST_LIMIT, SCHEDULER, Job, JobsQuery, JobStatus, NoQuery
+from admin_api.model import LIST_LIMIT, SCHEDULER, Job, JobId, JobsQuery, JobStatus, NoQuery
 from report_operator.adapters.kube import ApiError
 from report_operator.api.v1alpha1.spec import Priority
 
@@ -47,7 +47,7 @@ class RetryThese(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    ids: list[Annotated[str, Field(max_length=400)]] = Field(min_length=1, max_length=RETRY_LIMIT)
+    ids: list[JobId] = Field(min_length=1, max_length=RETRY_LIMIT)
 
 
 class RetryAll(BaseModel):

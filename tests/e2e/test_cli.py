@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import subprocess
-import urllib.request
 from typing import Any
 
 from admin_cli.forward import Place, forwarded
@@ -45,7 +45,9 @@ def test_a_finished_file_of_the_demo() -> None:
     job = next(j for j in listed if j["schedule"] == "market-dashboard")
     path = next(output for output in job["outputs"] if output.endswith(".pdf"))
     with forwarded(Place(RELEASE, RELEASE, None)) as url:
-        address = f"{url}/api/admin/reports/files/reports/{path}"
-        with urllib.request.urlopen(address) as answer:
-            assert answer.headers["Content-Type"] == "application/pdf"
-            assert answer.read(5) == b"%PDF-"
+        connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=60)
+        connection.request("GET", f"/api/admin/reports/files/reports/{path}")
+        answer = connection.getresponse()
+        assert (answer.status, answer.headers["Content-Type"]) == (200, "application/pdf")
+        assert answer.read().startswith(b"%PDF-")
+        connection.close()
