@@ -101,7 +101,6 @@ def subject_of(schedule: Schedule) -> Subject:
 
 
 def _entry(schedule: Schedule, decision: Attempt | Job, request: str, now: datetime) -> Entry:
-    under_way = isinstance(decision, Job)
     return Entry(
         at=now,
         request=digest(request),
@@ -110,6 +109,6 @@ def _entry(schedule: Schedule, decision: Attempt | Job, request: str, now: datet
         slot=decision.slot,
         report_date=decision.report_date,
         number=decision.attempt if isinstance(decision, Job) else decision.number,
-        priority=Priority(decision.priority or Priority.NORMAL),
-        answer=decision if under_way else None,
+        priority=Priority.NORMAL if isinstance(decision, Job) else decision.priority,
+        answer=decision if isinstance(decision, Job) else None,
     )

@@ -45,7 +45,7 @@ class Entry(BaseModel):
     namespace: str
     schedule: str
     slot: AwareDatetime
-    report_date: date | None
+    report_date: date | None = None
     number: int
     priority: Priority
     answer: Job | None = None
