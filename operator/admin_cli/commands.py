@@ -67,9 +67,17 @@ def generate(client: Client, args: Namespace) -> None:
 
 def backfill(client: Client, args: Namespace) -> None:
     """Reports for a range of dates."""
-    wanted = {"start_date": args.start, "end_date": args.end, "report_types": args.types}
-    body = client.post(f"{REPORTS}/backfill", wanted)
-    _show(args, body, lambda show: show.whole(body))
+    wanted = {
+        "start_date": args.start,
+        "end_date": args.end,
+        "report_types": args.types,
+        "reprocess": args.reprocess,
+        "max_concurrent": args.max_concurrent,
+        "dry_run": args.dry_run or None,
+    }
+    said = {name: value for name, value in wanted.items() if value is not None}
+    body = client.post(f"{REPORTS}/backfill", said, key=args.key)
+    _show(args, body, lambda show: show.backfill(body))
 
 
 def queue(client: Client, args: Namespace) -> None:
@@ -82,7 +90,7 @@ def queue(client: Client, args: Namespace) -> None:
         cursor = page["next"]
         if cursor is None:
             break
-    found.sort(key=lambda entry: (PRIORITIES.index(entry["priority"]), entry["slot"]))
+    found.sort(key=lambda entry: (PRIORITIES.index(entry["priority"] or "normal"), entry["slot"]))
     _show(args, {"jobs": found}, lambda show: show.queue(found))
 
 

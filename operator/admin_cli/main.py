@@ -110,6 +110,10 @@ def _parser() -> argparse.ArgumentParser:
     backfill.add_argument("start", metavar="FROM", help="YYYY-MM-DD")
     backfill.add_argument("end", metavar="TO", help="YYYY-MM-DD, that day too")
     backfill.add_argument("types", metavar="TYPE", nargs="+", help="types, and tiers: critical")
+    backfill.add_argument("--reprocess", choices=("missing", "failed", "all"))
+    backfill.add_argument("--max-concurrent", type=int, metavar="N", help="runs at once")
+    backfill.add_argument("--dry-run", action="store_true", help="only say what would run")
+    _key(backfill)
     add("queue", commands.queue, "what waits, the next one first")
     dead = add(
         "dead-letters", commands.dead_letters, "slots that were given up on, and trying them again"

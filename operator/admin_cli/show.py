@@ -119,6 +119,17 @@ def attempt(body: Body) -> None:
     )  # fmt: skip
 
 
+def backfill(body: Body) -> None:
+    """What is made anew, or would be."""
+    out = console()
+    out.print(pairs(body, (name for name in body if name != "would_run")))
+    if rows := body.get("would_run"):
+        out.print()
+        headers = tuple(rows[0])
+        names = tuple(name.upper().replace("_", " ") for name in headers)
+        out.print(table(names, ([row.get(name) for name in headers] for row in rows)))
+
+
 def whole(body: Body) -> None:
     """An answer with a field for each line."""
     console().print(pairs(body, body))
