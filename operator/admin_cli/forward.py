@@ -8,9 +8,8 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import IO
 
 from admin_cli.client import UnreachableError
 
@@ -52,8 +51,12 @@ def forwarded(place: Place) -> Iterator[str]:
     process = subprocess.Popen(
         place.command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
+    lines: queue.Queue[str | None] = queue.Queue()
+    # It reads to the end: a full pipe would stop kubectl.
+    reader = threading.Thread(target=_read, args=(process, lines), daemon=True)
+    reader.start()
     try:
-        yield f"http://localhost:{_port(process, place)}"
+        yield f"http://localhost:{_port(lines, place)}"
     finally:
         process.terminate()
         try:
@@ -61,14 +64,11 @@ def forwarded(place: Place) -> Iterator[str]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        reader.join()
 
 
-def _port(process: subprocess.Popen[str], place: Place) -> int:
+def _port(lines: queue.Queue[str | None], place: Place) -> int:
     """As kubectl says it. What else it says until then is why it cannot."""
-    lines: queue.Queue[str | None] = queue.Queue()
-    assert process.stdout is not None  # noqa: S101  (asked for above)
-    # It goes on reading: a full pipe would stop kubectl.
-    threading.Thread(target=_read, args=(process.stdout, lines), daemon=True).start()
     said: list[str] = []
     try:
         while (line := lines.get(timeout=SECONDS)) is not None:
@@ -84,7 +84,8 @@ def _port(process: subprocess.Popen[str], place: Place) -> int:
     )
 
 
-def _read(stream: IO[str], lines: queue.Queue[str | None]) -> None:
-    for line in stream:
-        lines.put(line)
+def _read(process: subprocess.Popen[str], lines: queue.Queue[str | None]) -> None:
+    with process.stdout or nullcontext(()) as stream:
+        for line in stream:
+            lines.put(line)
     lines.put(None)
