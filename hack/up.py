@@ -157,7 +157,7 @@ def install(runner: str, services: str) -> None:
     run(
         "helm", "upgrade", "--install", RELEASE, "charts/adaf-report-scheduler",
         "--namespace", RELEASE, "--take-ownership", *values,
-        "--set", "teamNamespaces={reports}",
+        "--set", "teamNamespaces={reports}", "--set", "output.fileServer.enabled=true",
     )  # fmt: skip
     rolled_out(
         RELEASE,

@@ -32,7 +32,15 @@ def main(argv: list[str] | None = None) -> int:
     preview.add_argument("--manifest", type=Path, help="which file, if there are several")
     preview.add_argument("--out", type=Path, default=Path("out"), help="where the files go")
     preview.add_argument("--slot", type=_instant, help="RFC 3339; now unless said")
+    server = commands.add_parser("serve", help="the finished files of a volume over HTTP, to read")
+    server.add_argument("--root", type=Path, default=Path(pod.OUTPUT_DIR), help="the volume")
+    server.add_argument("--host", default="0.0.0.0", help="address to listen at")  # noqa: S104
+    server.add_argument("--port", type=int, default=8000)
     args = parser.parse_args(argv)
+    if args.command == "serve":
+        from report_runner.serve import serve
+
+        return serve(args.root, args.host, args.port)
     # The imports below take a while; those of the workers go on beside them.
     if args.command == "run":
         definition = Path(os.environ.get(pod.ENV_DEFINITION) or pod.DEFINITION_PATH)

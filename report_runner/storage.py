@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 
+from report_runner.contract.files import TEMPORARY_SUFFIX
 from report_runner.contract.reasons import Reason
 from report_runner.data import RunError
 
 STEM_LIMIT = 200  # bytes; a file name may have 255, and suffixes follow
 MANIFEST_SUFFIX = ".manifest.json"
-TEMPORARY_SUFFIX = ".tmp"
 
 _REMEDIES = {
     errno.ENOSPC: "the volume is full: free space or enlarge it",

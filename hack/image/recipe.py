@@ -227,7 +227,12 @@ def recipes() -> dict[str, Recipe]:
 def _sources() -> list[Path]:
     """Files of our distribution, as pip sees them."""
     files = [ROOT / name for name in ("pyproject.toml", "README.md", "LICENSE")]
-    for package in ("operator/report_operator", "operator/admin_api", "report_runner"):
+    for package in (
+        "operator/report_operator",
+        "operator/admin_api",
+        "operator/admin_cli",
+        "report_runner",
+    ):
         files += [
             path
             for path in (ROOT / package).rglob("*")

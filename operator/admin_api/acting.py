@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from datetime import datetime
 from http import HTTPStatus
@@ -11,8 +10,11 @@ from typing import Annotated
 from fastapi import FastAPI, Query, Request
 
 from admin_api import actions
-from admin_api.cluster import Cluster, Snapshot
+from admin_api.attempting import Ask, Attempts, schedule_of, subject_of
+from admin_api.audit import Subject, Verb
+from admin_api.cluster import Snapshot
 from admin_api.errors import RefusedError
+from admin_api.idempotency import IdempotencyKey
 from admin_api.jobs import Schedule, find_job
 from admin_api.model import (
     REPORTS,
@@ -29,33 +31,41 @@ from report_operator.adapters.kube import ApiError
 from report_operator.domain.attempts import Attempt
 from report_operator.domain.names import job_id
 
-logger = logging.getLogger(__name__)
 
-
-def add(app: FastAPI, cluster: Cluster, clock: Callable[[], datetime]) -> None:
+def add(app: FastAPI, attempts: Attempts, clock: Callable[[], datetime]) -> None:
     """Attach them."""
+    cluster, audit = attempts.cluster, attempts.audit
 
     @app.post(f"{SCHEDULER}/jobs/{{identity}}/retry", status_code=202, tags=["act"])
-    async def retry(identity: str, request: Request, _: NoQuery) -> Job:
+    async def retry(identity: str, request: Request, _: NoQuery, key: IdempotencyKey = None) -> Job:
         """A further attempt for a failed run's slot; asked twice, it is the same one."""
-        snapshot = await cluster.snapshot(fresh=True)
-        found = find_job(snapshot.jobs, identity)
-        schedule = _schedule_of(snapshot, found)
-        decision = actions.retry(found, snapshot.jobs)
-        return await _carry_out(cluster, schedule, decision, _caller(request))
+
+        def decide(snapshot: Snapshot) -> tuple[Schedule, Attempt | Job]:
+            found = find_job(snapshot.jobs, identity)
+            schedule = schedule_of(snapshot, found.namespace, found.schedule)
+            return schedule, actions.retry(found, snapshot.jobs)
+
+        wish = f"retry {identity}"
+        return await attempts.carry_out(Ask(Verb.RETRY, _caller(request), wish, key, decide))
 
     @app.post(f"{REPORTS}/generate", status_code=202, tags=["act"])
-    async def generate(wanted: GenerateRequest, request: Request, _: NoQuery) -> Job:
+    async def generate(
+        wanted: GenerateRequest, request: Request, _: NoQuery, key: IdempotencyKey = None
+    ) -> Job:
         """An attempt for a date, with the schedule's own definition."""
-        snapshot = await cluster.snapshot(fresh=True)
-        schedule = actions.choose(wanted, snapshot.schedules)
-        decision = actions.generate(wanted, schedule, snapshot.jobs, clock())
-        return await _carry_out(cluster, schedule, decision, _caller(request))
+
+        def decide(snapshot: Snapshot) -> tuple[Schedule, Attempt | Job]:
+            schedule = actions.choose(wanted, snapshot.schedules)
+            return schedule, actions.generate(wanted, schedule, snapshot.jobs, clock())
+
+        wish = f"generate {wanted.model_dump_json()}"
+        return await attempts.carry_out(Ask(Verb.GENERATE, _caller(request), wish, key, decide))
 
     @app.post(f"{SCHEDULER}/queue/cleanup", tags=["act"])
     async def cleanup(wanted: CleanupRequest, request: Request, _: NoQuery) -> Cleanup:
         """Give up runs that wait for longer; the operator records and removes each."""
         snapshot = await cluster.snapshot(fresh=True)
+        schedules = {schedule.uid: schedule for schedule in snapshot.schedules}
         removed: list[str] = []
         for run in actions.to_purge(snapshot.runs, wanted.older_than_hours, clock()):
             try:
@@ -64,8 +74,10 @@ def add(app: FastAPI, cluster: Cluster, clock: Callable[[], datetime]) -> None:
                 if error.is_conflict or error.status == HTTPStatus.NOT_FOUND:
                     continue  # it was admitted or removed meanwhile
                 raise
-            removed.append(job_id(run.namespace, run.schedule, run.slot, run.attempt))
-        _audit("cleanup", _caller(request), f"{len(removed)} runs")
+            identity = job_id(run.namespace, run.schedule, run.slot, run.attempt)
+            removed.append(identity)
+            if schedule := schedules.get(run.schedule_uid):
+                await audit.tell(Verb.PURGE, _caller(request), identity, subject_of(schedule))
         return Cleanup(removed=len(removed), jobs=removed)
 
     @app.post(f"{SCHEDULER}/shutdown", status_code=202, tags=["act"])
@@ -79,32 +91,14 @@ def add(app: FastAPI, cluster: Cluster, clock: Callable[[], datetime]) -> None:
         if leader.holder is None:
             raise RefusedError(409, "no operator leads just now: there is nobody to stop")
         await cluster.drain(leader.holder)
-        _audit("shutdown", _caller(request), leader.holder)
+        lease = Subject(
+            "coordination.k8s.io/v1", "Lease", cluster.namespace, cluster.lease_name, leader.uid
+        )
+        await audit.tell(Verb.SHUTDOWN, _caller(request), leader.holder, lease)
         return Accepted(message=f"{leader.holder} stops; runs in flight go on")
-
-
-async def _carry_out(
-    cluster: Cluster, schedule: Schedule, decision: Attempt | Job, asked_by: str
-) -> Job:
-    if isinstance(decision, Job):
-        return decision
-    await cluster.make(schedule, decision, asked_by)
-    identity = job_id(schedule.namespace, schedule.name, decision.slot, decision.number)
-    _audit("attempt", asked_by, identity)
-    return find_job((await cluster.snapshot(fresh=True)).jobs, identity)
-
-
-def _schedule_of(snapshot: Snapshot, job: Job) -> Schedule:
-    return next(
-        s for s in snapshot.schedules if (s.namespace, s.name) == (job.namespace, job.schedule)
-    )
 
 
 def _caller(request: Request) -> str:
     """A user by token; over loopback the name that the caller gives itself, for the record."""
     caller: str = request.state.caller
     return caller
-
-
-def _audit(action: str, who: str, what: str) -> None:
-    logger.info("audit: %s by %s: %s", action, who, what)

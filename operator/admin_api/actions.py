@@ -22,7 +22,7 @@ DONE = (JobStatus.SUCCEEDED, JobStatus.FAILED)
 KNOWN_LIMIT = 30  # names in one message
 
 
-def retry(job: Job, jobs: Sequence[Job]) -> Attempt | Job:
+def retry(job: Job, jobs: Sequence[Job], priority: Priority = Priority.HIGH) -> Attempt | Job:
     """The next attempt of a failed run's slot, or the one under way. Raises RefusedError."""
     attempts = _attempts_of(job.namespace, job.schedule, job.slot, jobs)
     newest = attempts[-1] if attempts else job
@@ -34,7 +34,7 @@ def retry(job: Job, jobs: Sequence[Job]) -> Attempt | Job:
             f"the slot's newest attempt, {newest.id}, succeeded; POST /api/admin/reports/generate "
             "makes the report anew",
         )
-    return Attempt(newest.slot, newest.report_date, newest.attempt + 1, Priority.HIGH)
+    return Attempt(newest.slot, newest.report_date, newest.attempt + 1, priority)
 
 
 def generate(
@@ -51,7 +51,12 @@ def generate(
 
 def _attempts_of(namespace: str, name: str, slot: datetime, jobs: Iterable[Job]) -> list[Job]:
     found = [j for j in jobs if (j.namespace, j.schedule, j.slot) == (namespace, name, slot)]
-    return sorted(found, key=lambda job: (job.attempt, job.status not in DONE))
+    return sorted(found, key=attempt_order)
+
+
+def attempt_order(job: Job) -> tuple[int, bool]:
+    """Which of a slot's attempts is newer; one under way is newer than one by hand that ended."""
+    return job.attempt, job.status not in DONE
 
 
 def _slot_of(schedule: Schedule, day: date, now: datetime) -> datetime:

@@ -13,9 +13,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from admin_api import acting, reading
+from admin_api import acting, dead_letters, files, reading
 from admin_api.access import Guard
-from admin_api.cluster import Cluster
+from admin_api.attempting import Attempts
 from admin_api.dependencies import Dependencies
 from admin_api.errors import UNREACHABLE, RefusedError
 from admin_api.model import Problem
@@ -26,16 +26,17 @@ logger = logging.getLogger(__name__)
 PROBLEM = "application/problem+json"
 ERRORS: dict[int | str, dict[str, Any]] = {
     code: {"model": Problem, "content": {PROBLEM: {}}}
-    for code in (401, 403, 404, 409, 413, 421, 422, 503)
+    for code in (400, 401, 403, 404, 409, 413, 421, 422, 503)
 }
 
 
 def make_app(
-    cluster: Cluster,
+    attempts: Attempts,
+    servers: files.FileServers,
+    dependencies: Dependencies,
     clock: Callable[[], datetime],
     exposition: Callable[[], Awaitable[str]],
     tokens: Tokens | None,
-    dependencies: Dependencies,
 ) -> FastAPI:
     """`exposition` gives the operator's metrics as Prometheus text; see Guard for `tokens`."""
     app = FastAPI(
@@ -47,15 +48,18 @@ def make_app(
     )
     app.add_middleware(Guard, tokens=tokens)
     _add_errors(app)
-    reading.add(app, cluster, clock, exposition, dependencies)
-    acting.add(app, cluster, clock)
+    reading.add(app, attempts.cluster, clock, exposition, dependencies)
+    acting.add(app, attempts, clock)
+    dead_letters.add(app, attempts)
+    files.add(app, servers)
     return app
 
 
 def _add_errors(app: FastAPI) -> None:
     def problem(request: Request, status: int, detail: str) -> JSONResponse:
         title = HTTPStatus(status).phrase
-        body = Problem(title=title, status=status, detail=detail, instance=request.url.path)
+        sendable = detail.encode(errors="replace").decode()  # JSON may hold half characters
+        body = Problem(title=title, status=status, detail=sendable, instance=request.url.path)
         return JSONResponse(body.model_dump(), status, media_type=PROBLEM)
 
     @app.exception_handler(RefusedError)

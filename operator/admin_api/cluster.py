@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,17 +13,15 @@ from admin_api.errors import RefusedError
 from admin_api.jobs import Schedule, all_jobs, read_runs, read_schedules
 from admin_api.model import Job
 from report_operator.adapters.cache import ShortCache
-from report_operator.adapters.kube import CRONJOBS, EVENTS, JOBS, PODS, SCHEDULES, Kind, KubeClient
+from report_operator.adapters.kube import CRONJOBS, JOBS, PODS, SCHEDULES, Kind, KubeClient
 from report_operator.adapters.lease import ANNOTATION_DRAIN, LEASES
-from report_operator.api.v1alpha1.resource import API_VERSION, KIND
 from report_operator.domain.attempts import Attempt, job_of_attempt
-from report_operator.domain.names import FIELD_MANAGER, LABEL_JOB_UID, LABEL_UID
+from report_operator.domain.names import LABEL_JOB_UID, LABEL_UID
 from report_operator.domain.run import Run
-from report_operator.domain.times import format_time, parse_time
+from report_operator.domain.times import parse_time
 
 FRESH_SECONDS = 1.0
 LOG_LINES = 20
-COMPONENT = "report-scheduler-api"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +35,14 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Leader:
-    """Who holds the Lease; None where nobody does."""
+    """Who holds the Lease; None where nobody does. The instants are by the holder's clock."""
 
     holder: str | None
+    uid: str
     acquired_at: datetime | None
     renewed_at: datetime | None
     seconds: int
+    silent: float  # seconds for which the Lease was not renewed, as seen from here
     draining: bool
 
 
@@ -53,7 +54,9 @@ class Cluster:
     namespace: str  # the operator's own
     lease_name: str
     watched: tuple[str | None, ...]
-    clock: Callable[[], datetime]
+    # The newest version of the Lease, and when it was first seen (monotonic): clocks of two pods
+    # are not compared.
+    _seen: tuple[str, float] = ("", 0.0)
     _snapshots: ShortCache[str, Snapshot] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -80,11 +83,16 @@ class Cluster:
         spec = lease["spec"] if lease else {}
         annotations = (lease["metadata"].get("annotations") or {}) if lease else {}
         holder = spec.get("holderIdentity") or None
+        version = lease["metadata"]["resourceVersion"] if lease else ""
+        if version != self._seen[0]:
+            self._seen = (version, time.monotonic())
         return Leader(
             holder=holder,
+            uid=lease["metadata"]["uid"] if lease else "",
             acquired_at=parse_time(spec.get("acquireTime")),
             renewed_at=parse_time(spec.get("renewTime")),
             seconds=spec.get("leaseDurationSeconds", 15),
+            silent=time.monotonic() - self._seen[1],
             draining=holder is not None and annotations.get(ANNOTATION_DRAIN) == holder,
         )
 
@@ -120,37 +128,8 @@ class Cluster:
                 f"{schedule.name})",
             )
         body = job_of_attempt(cronjob, attempt, asked_by)
-        if await self.kube.create(JOBS, schedule.namespace, body) is not None:
-            await self._tell(schedule, body["metadata"]["name"], asked_by)
+        await self.kube.create(JOBS, schedule.namespace, body)
 
     async def purge(self, run: Run, hours: float) -> None:
         """Give up a run that waits."""
         await self.kube.patch(JOBS, run.namespace, run.name, purge_patch(run, hours))
-
-    async def _tell(self, schedule: Schedule, job: str, asked_by: str) -> None:
-        now = format_time(self.clock())
-        await self.kube.create(
-            EVENTS,
-            schedule.namespace,
-            {
-                "apiVersion": "v1",
-                "kind": "Event",
-                "metadata": {"name": f"{job}.asked", "namespace": schedule.namespace},
-                "involvedObject": {
-                    "apiVersion": API_VERSION,
-                    "kind": KIND,
-                    "name": schedule.name,
-                    "namespace": schedule.namespace,
-                    "uid": schedule.uid,
-                },
-                "type": "Normal",
-                "reason": "RunAskedFor",
-                "message": f"Job {job} was asked for by {asked_by}",
-                "firstTimestamp": now,
-                "lastTimestamp": now,
-                "count": 1,
-                "source": {"component": COMPONENT},
-                "reportingComponent": FIELD_MANAGER,
-                "reportingInstance": COMPONENT,
-            },
-        )

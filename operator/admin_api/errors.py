@@ -17,3 +17,10 @@ class RefusedError(Exception):
         super().__init__(message)
         self.status = status
         self.message = message
+
+
+def reason_of(error: Exception) -> str:
+    """Why something does not serve, for a person."""
+    if isinstance(error, TimeoutError):
+        return "it does not answer in time"
+    return str(error) or type(error).__name__

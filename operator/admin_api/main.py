@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -15,8 +16,13 @@ import uvicorn
 from prometheus_client import CollectorRegistry
 
 from admin_api.app import make_app
+from admin_api.attempting import Attempts
+from admin_api.audit import Audit
 from admin_api.cluster import Cluster
 from admin_api.dependencies import Dependencies
+from admin_api.errors import UNREACHABLE
+from admin_api.files import FileServers
+from admin_api.idempotency import Requests
 from admin_api.tokens import Tokens
 from report_operator.adapters.http import serve
 from report_operator.adapters.kube import KubeClient
@@ -68,21 +74,33 @@ async def _serve(config: OperatorConfig, port: int, health_port: int, *, network
             async with session.get(url, timeout=timeout) as answer:
                 return await answer.text()
 
-        cluster = Cluster(
-            kube,
-            os.environ.get("POD_NAMESPACE", "default"),
-            config.lease_name,
-            tuple(config.watch_namespaces) or (None,),
-            _now,
-        )
+        namespace = os.environ.get("POD_NAMESPACE", "default")
+        watched = tuple(config.watch_namespaces) or (None,)
+        cluster = Cluster(kube, namespace, config.lease_name, watched)
+        requests = Requests(kube, namespace, f"{config.lease_name}-requests", _now)
+        attempts = Attempts(cluster, requests, Audit(kube, _now), _now)
+        servers = FileServers(session, config.file_server_url, watched)
         dependencies = Dependencies(config.redis_secret)
-        app = make_app(cluster, _now, exposition, Tokens(kube) if network else None, dependencies)
+        tokens = Tokens(kube) if network else None
+        app = make_app(attempts, servers, dependencies, _now, exposition, tokens)
         # kubectl port-forward ends on loopback.
         host = EVERYWHERE if network else LOOPBACK
         settings = uvicorn.Config(
             app, host=host, port=port, log_config=None, access_log=False, proxy_headers=False
         )
-        await uvicorn.Server(settings).serve()
+        watching = asyncio.create_task(_watch_lease(cluster, config.lease_seconds / 3))
+        try:
+            await uvicorn.Server(settings).serve()
+        finally:
+            watching.cancel()
+
+
+async def _watch_lease(cluster: Cluster, pause: float) -> None:
+    """See each renewal, also while nobody asks: silence is measured from the last one seen."""
+    while True:
+        with contextlib.suppress(*UNREACHABLE):  # whoever asks is told
+            await cluster.leader()
+        await asyncio.sleep(pause)
 
 
 def _now() -> datetime:

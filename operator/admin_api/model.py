@@ -2,17 +2,59 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from enum import StrEnum
 from typing import Annotated
 
 from fastapi import Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+)
 
 from report_operator.domain.times import format_time
 from report_runner.contract.reasons import Reason
 
 Instant = Annotated[AwareDatetime, PlainSerializer(format_time, return_type=str)]
+
+
+def _written_out(pattern: str, example: str) -> BeforeValidator:
+    """Only text of this form: numbers would pass as seconds or days since 1970."""
+    compiled = re.compile(pattern)
+
+    def check(value: object) -> object:
+        if (isinstance(value, str) and not compiled.match(value)) or isinstance(value, int | float):
+            raise ValueError(f"write it as {example}")
+        return value
+
+    return BeforeValidator(check)
+
+
+def _sendable(text: str) -> str:
+    if not text.isascii() and text.encode(errors="ignore").decode() != text:
+        raise ValueError("half of a surrogate pair is no character")
+    return text
+
+
+def _after_1969(day: date) -> date:
+    if day < FIRST_DATE:
+        raise ValueError(f"{day} is before {FIRST_DATE}, the first that can be asked for")
+    return day
+
+
+FIRST_DATE = date(1970, 1, 1)  # slots are counted from there; what is older is a typing error
+ReportDate = Annotated[
+    date, _written_out(r"\d{4}-\d\d-\d\d$", "2026-11-24"), AfterValidator(_after_1969)
+]
+Name = Annotated[str, Field(max_length=253), AfterValidator(_sendable)]
+JobId = Annotated[str, Field(max_length=400), AfterValidator(_sendable)]
+AskedInstant = Annotated[AwareDatetime, _written_out(r"\d{4}-\d\d-\d\d", "2026-11-24T05:00:00Z")]
 
 SCHEDULER = "/api/admin/scheduler"
 REPORTS = "/api/admin/reports"
@@ -90,8 +132,8 @@ class JobsQuery(BaseModel):
 
     status: JobStatus | None = None
     report_type: str | None = None
-    since: AwareDatetime | None = Field(default=None, description="With a zone.")
-    until: AwareDatetime | None = Field(default=None, description="With a zone.")
+    since: AskedInstant | None = Field(default=None, description="With a zone.")
+    until: AskedInstant | None = Field(default=None, description="With a zone.")
     limit: int = Field(default=100, ge=1, le=LIST_LIMIT)
     cursor: str | None = Field(default=None, description="`next` of the page before.")
 
@@ -160,11 +202,11 @@ class GenerateRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    type: str = Field(examples=["executive_dashboard"], description="spec.reportType.")
-    date: date
+    type: Name = Field(examples=["executive_dashboard"], description="spec.reportType.")
+    date: ReportDate
     priority: Priority = Priority.NORMAL
-    namespace: str | None = Field(default=None, description="Where several have the type.")
-    schedule: str | None = Field(default=None, description="Where several have the type.")
+    namespace: Name | None = Field(default=None, description="Where several have the type.")
+    schedule: Name | None = Field(default=None, description="Where several have the type.")
 
 
 class CleanupRequest(BaseModel):
@@ -172,7 +214,7 @@ class CleanupRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    older_than_hours: float = Field(ge=0, le=24 * 365)
+    older_than_hours: float = Field(ge=0, le=24 * 365, strict=True)
 
 
 class Cleanup(BaseModel):

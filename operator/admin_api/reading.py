@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import FastAPI, Query, Request
@@ -47,7 +47,7 @@ def add(
         leader, snapshot, checks = await asyncio.gather(
             cluster.leader(), cluster.snapshot(), dependencies.checks()
         )
-        return describe_status(leader, snapshot, checks, clock())
+        return describe_status(leader, snapshot, checks)
 
     @app.get(f"{SCHEDULER}/jobs", tags=["read"])
     async def jobs(query: Annotated[JobsQuery, Query()]) -> Jobs:
@@ -68,7 +68,7 @@ def add(
     @app.get(f"{SCHEDULER}/health", tags=["read"], response_model=Health)
     async def health(_: NoQuery) -> Response:
         """Each dependency, with its latency."""
-        own, others = await asyncio.gather(_checks(cluster, clock()), dependencies.checks())
+        own, others = await asyncio.gather(_checks(cluster), dependencies.checks())
         return _health(own, others)
 
     @app.get(
@@ -87,7 +87,7 @@ def add(
 
 
 def describe_status(
-    leader: Leader, snapshot: Snapshot, dependencies: Sequence[Check], now: datetime
+    leader: Leader, snapshot: Snapshot, dependencies: Sequence[Check]
 ) -> SchedulerStatus:
     """The scheduler as a whole."""
     statuses = [schedule.status for schedule in snapshot.schedules]
@@ -104,12 +104,11 @@ def describe_status(
     state = SchedulerState.DEGRADED if degraded else SchedulerState.HEALTHY
     if leader.draining:
         state = SchedulerState.DRAINING
-    elif not _leads(leader, now):
+    elif not _leads(leader):
         state = SchedulerState.DOWN
-    since = leader.acquired_at
     return SchedulerStatus(
         status=state,
-        uptime=int((now - since).total_seconds()) if since and leader.holder else None,
+        uptime=_uptime(leader),
         active_jobs=sum(status.active for status in statuses),
         queue_depth=sum(status.queued for status in statuses),
         last_heartbeat=leader.renewed_at,
@@ -120,16 +119,17 @@ def describe_status(
     )
 
 
-def _leads(leader: Leader, now: datetime) -> bool:
-    patience = timedelta(seconds=leader.seconds * SILENT_AFTER)
-    return (
-        leader.holder is not None
-        and leader.renewed_at is not None
-        and now - leader.renewed_at < patience
-    )
+def _uptime(leader: Leader) -> int | None:
+    if leader.holder is None or leader.acquired_at is None or leader.renewed_at is None:
+        return None
+    return int((leader.renewed_at - leader.acquired_at).total_seconds() + leader.silent)
 
 
-async def _checks(cluster: Cluster, now: datetime) -> list[Check]:
+def _leads(leader: Leader) -> bool:
+    return leader.holder is not None and leader.silent < leader.seconds * SILENT_AFTER
+
+
+async def _checks(cluster: Cluster) -> list[Check]:
     start = time.perf_counter()
     leader: Leader | None = None
     reason = ""
@@ -140,7 +140,7 @@ async def _checks(cluster: Cluster, now: datetime) -> list[Check]:
     latency = round(1000 * (time.perf_counter() - start), 1)
     found = [Check(name="kubernetes", ok=not reason, latency_ms=latency, reason=reason)]
     if leader is not None:
-        leads = _leads(leader, now)
+        leads = _leads(leader)
         said = "" if leads else "no operator has renewed its lease lately"
         found.append(Check(name="operator", ok=leads, latency_ms=latency, reason=said))
     return found

@@ -76,6 +76,9 @@ class OperatorConfig(_Section):
     postgres_secret: Path | None = None
     # Redis: host, port, username, password, tls, ca.crt. Without it there are no lists in Redis.
     redis_secret: Path | None = None
+    # Where the admin API finds the finished files of a namespace, with {namespace} in it. Without
+    # it there are none to be had there.
+    file_server_url: str | None = Field(default=None, pattern="^https?://[^/]+$")
     lease_name: str = "report-scheduler"
     lease_seconds: int = Field(default=15, ge=5)
     health_port: int = Field(default=8080, ge=0, le=65535)

@@ -23,6 +23,7 @@ class Answer:
     status: int
     kind: str
     text: str
+    headers: dict[str, str]  # lower case names
 
     @property
     def body(self) -> Any:
@@ -45,7 +46,8 @@ class Api:
             connection.request(method, path, text, sent)
             answer = connection.getresponse()
             kind = (answer.getheader("Content-Type") or "").split(";")[0]
-            return Answer(answer.status, kind, answer.read().decode())
+            told = {name.lower(): value for name, value in answer.getheaders()}
+            return Answer(answer.status, kind, answer.read().decode(), told)
         finally:
             connection.close()
 

@@ -26,3 +26,17 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- define "scheduler.image" -}}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end }}
+
+{{- /* Of the file server in each team namespace: Deployment, Service, and its pods' name label. */}}
+{{- define "scheduler.files" -}}
+adaf-reports-files
+{{- end }}
+
+{{- /* Another name than the operator's: its selectors are not to find these pods. */}}
+{{- define "scheduler.filesLabels" -}}
+app.kubernetes.io/name: {{ include "scheduler.files" . }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end }}

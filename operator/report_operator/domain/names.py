@@ -69,8 +69,14 @@ def job_name(cronjob: str, slot: datetime) -> str:
 
 
 def attempt_job_name(cronjob: str, slot: datetime, attempt: int) -> str:
-    """Name of the Job of a further attempt: the same attempt has the same name."""
+    """Name of the Job of an attempt: the same attempt has the same name.
+
+    The first has the name that the CronJob controller would give it, so that a slot which somebody
+    asked for by hand is not made once more when the controller comes to it.
+    """
     seconds = int(slot.timestamp())
+    if attempt == 1 and seconds % 60 == 0:
+        return job_name(cronjob, slot)
     stamp = seconds if seconds % 60 else seconds // 60
     return _shortened(f"{cronjob}-{stamp}-{attempt}", JOB_NAME_LIMIT)
 

@@ -173,6 +173,7 @@ def test_a_graceful_shutdown_leaves_runs_alone(
         (f"{SCHEDULER}/jobs/none.daily.20260101T000000Z.1", 404, "no job"),
         (f"{SCHEDULER}/status?verbose=1", 422, "verbose"),
         ("/api/admin/nothing", 404, "Not Found"),
+        ("/api/admin/reports/files/reports/", 404, "output.fileServer.enabled"),
     ],
 )
 def test_wrong_questions(api: Api, path: str, status: int, said: str) -> None:

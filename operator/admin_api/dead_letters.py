@@ -1,0 +1,144 @@
+"""Dead letters: slots that were given up on, to look through and to try again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Literal
+
+from fastapi import FastAPI, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from admin_api import actions
+from admin_api.attempting import Attempts, schedule_of
+from admin_api.audit import Verb
+from admin_api.errors import RefusedError
+from admin_api.jobs import find_job, select
+from admin_api.model import LIST_LIMIT, SCHEDULER, Job, JobId, JobsQuery, JobStatus, NoQuery
+from report_operator.adapters.kube import ApiError
+from report_operator.api.v1alpha1.spec import Priority
+
+RETRY_LIMIT = 100  # in one call
+
+
+class DeadLetters(BaseModel):
+    """A page of them, the newest failure first; each is the slot's newest attempt."""
+
+    dead_letters: list[Job]
+    total: int = Field(description="On all pages.")
+    next: str | None = Field(
+        default=None, description="`cursor` of the next page, if there is one."
+    )
+
+
+class DeadLettersQuery(BaseModel):
+    """Which of them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    report_type: str | None = None
+    limit: int = Field(default=100, ge=1, le=LIST_LIMIT)
+    cursor: str | None = Field(default=None, description="`next` of the page before.")
+
+
+class RetryThese(BaseModel):
+    """Some."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ids: list[JobId] = Field(min_length=1, max_length=RETRY_LIMIT)
+
+
+class RetryAll(BaseModel):
+    """Every one, as far as one call goes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    all: Literal[True]
+
+
+class Refusal(BaseModel):
+    """One that is not tried again."""
+
+    id: str
+    reason: str
+
+
+class Retried(BaseModel):
+    """What became of it."""
+
+    jobs: list[Job] = Field(description="The attempts, made now or under way already.")
+    refused: list[Refusal]
+    left: int = Field(description=f"With `all`: dead letters beyond the first {RETRY_LIMIT}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What to try again."""
+
+    jobs: Sequence[Job]
+    refused: Sequence[Refusal]
+    left: int
+
+
+def add(app: FastAPI, attempts: Attempts) -> None:
+    """Attach the endpoints."""
+    cluster = attempts.cluster
+
+    @app.get(f"{SCHEDULER}/dead-letters", tags=["read"])
+    async def dead_letters(query: Annotated[DeadLettersQuery, Query()]) -> DeadLetters:
+        """Slots whose newest attempt failed for good."""
+        found = dead(_of_type((await cluster.snapshot()).jobs, query.report_type))
+        page = select(found, JobsQuery(limit=query.limit, cursor=query.cursor))
+        return DeadLetters(dead_letters=page.jobs, total=len(found), next=page.next)
+
+    @app.post(f"{SCHEDULER}/dead-letters/retry", status_code=202, tags=["act"])
+    async def retry(wanted: RetryThese | RetryAll, request: Request, _: NoQuery) -> Retried:
+        """A further attempt for each; one that is under way stands for itself."""
+        snapshot = await cluster.snapshot(fresh=True)
+        chosen = choose(wanted, snapshot.jobs)
+        refused = list(chosen.refused)
+        made: set[str] = set()
+        for job in chosen.jobs:
+            try:
+                decision = actions.retry(job, snapshot.jobs, Priority.NORMAL)
+                schedule = schedule_of(snapshot, job.namespace, job.schedule)
+                made.add(await attempts.make(schedule, decision, Verb.RETRY, request.state.caller))
+            except (RefusedError, ApiError) as error:
+                refused.append(Refusal(id=job.id, reason=error.message))
+        jobs = (await cluster.snapshot(fresh=True)).jobs
+        return Retried(
+            jobs=[job for job in jobs if job.id in made], refused=refused, left=chosen.left
+        )
+
+
+def _of_type(jobs: Sequence[Job], report_type: str | None) -> list[Job]:
+    return [job for job in jobs if report_type in (None, job.report_type)]
+
+
+def dead(jobs: Sequence[Job]) -> list[Job]:
+    """The newest attempt of each slot, where it failed for good; in the order of `jobs`."""
+    newest: dict[tuple[str, str, datetime], Job] = {}
+    for job in jobs:
+        slot = (job.namespace, job.schedule, job.slot)
+        known = newest.get(slot)
+        if known is None or actions.attempt_order(known) < actions.attempt_order(job):
+            newest[slot] = job
+    chosen = {id(job) for job in newest.values() if job.status is JobStatus.FAILED}
+    return [job for job in jobs if id(job) in chosen]
+
+
+def choose(wanted: RetryThese | RetryAll, jobs: Sequence[Job]) -> Chosen:
+    """Those asked for, or the oldest of all."""
+    if isinstance(wanted, RetryAll):
+        oldest_first = dead(jobs)[::-1]
+        return Chosen(oldest_first[:RETRY_LIMIT], (), max(len(oldest_first) - RETRY_LIMIT, 0))
+    found: list[Job] = []
+    refused: list[Refusal] = []
+    for identity in dict.fromkeys(wanted.ids):
+        try:
+            found.append(find_job(jobs, identity))
+        except RefusedError as error:
+            refused.append(Refusal(id=identity, reason=error.message))
+    return Chosen(found, refused, 0)

@@ -1,0 +1,1 @@
+"""On-call's verbs of the command `report-scheduler`: tables of what the admin API says."""

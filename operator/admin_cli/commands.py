@@ -1,0 +1,156 @@
+"""The verbs: each asks the API, and shows what it says."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from admin_cli.client import REPORTS, SCHEDULER, Client, RefusedError, job_path
+
+Body = dict[str, Any]
+
+DEAD_LETTERS = f"{SCHEDULER}/dead-letters"
+PRIORITIES = ("high", "normal", "low")
+PAGE = 500
+QUEUE_PAGES = 20
+
+
+def status(client: Client, args: Namespace) -> None:
+    """The scheduler as a whole."""
+    body = client.get(f"{SCHEDULER}/status")
+    _show(args, body, lambda show: show.status(body))
+
+
+def jobs(client: Client, args: Namespace) -> None:
+    """Runs, newest first."""
+    body = client.get(
+        f"{SCHEDULER}/jobs",
+        status=args.status,
+        report_type=args.type,
+        since=args.since,
+        until=args.until,
+        limit=args.limit,
+        cursor=args.cursor,
+    )
+    _show(args, body, lambda show: show.jobs(body["jobs"], body["next"]))
+
+
+def job(client: Client, args: Namespace) -> None:
+    """One run."""
+    body = client.get(job_path(args.id))
+    _show(args, body, lambda show: show.job(body))
+
+
+def retry(client: Client, args: Namespace) -> None:
+    """A further attempt."""
+    body = client.post(job_path(args.id, "retry"), key=args.key)
+    _show(args, body, lambda show: show.attempt(body))
+
+
+def generate(client: Client, args: Namespace) -> None:
+    """A report for a date."""
+    wanted = {
+        "type": args.type,
+        "date": args.date or f"{datetime.now().astimezone():%Y-%m-%d}",
+        "priority": args.priority,
+        "namespace": args.of_namespace,
+        "schedule": args.of_schedule,
+    }
+    said = {name: value for name, value in wanted.items() if value is not None}
+    body = client.post(f"{REPORTS}/generate", said, key=args.key)
+    _show(args, body, lambda show: show.attempt(body))
+
+
+def backfill(client: Client, args: Namespace) -> None:
+    """Reports for a range of dates."""
+    wanted = {
+        "start_date": args.start,
+        "end_date": args.end,
+        "report_types": args.types,
+        "reprocess": args.reprocess,
+        "max_concurrent": args.max_concurrent,
+        "dry_run": args.dry_run or None,
+    }
+    said = {name: value for name, value in wanted.items() if value is not None}
+    body = client.post(f"{REPORTS}/backfill", said, key=args.key)
+    _show(args, body, lambda show: show.backfill(body))
+
+
+def queue(client: Client, args: Namespace) -> None:
+    """What waits for admission."""
+    found: list[Body] = []
+    cursor: str | None = None
+    for _ in range(QUEUE_PAGES):
+        page = client.get(f"{SCHEDULER}/jobs", status="queued", limit=PAGE, cursor=cursor)
+        found += page["jobs"]
+        cursor = page["next"]
+        if cursor is None:
+            break
+    found.sort(key=lambda entry: (PRIORITIES.index(entry["priority"] or "normal"), entry["slot"]))
+    _show(args, {"jobs": found}, lambda show: show.queue(found))
+
+
+def dead_letters(client: Client, args: Namespace) -> None:
+    """Slots that were given up on, or a further attempt for them."""
+    if args.action == "retry":
+        _retry_dead_letters(client, args)
+        return
+    body = client.get(DEAD_LETTERS, report_type=args.type, limit=args.limit, cursor=args.cursor)
+    _show(args, body, lambda show: show.jobs(body["dead_letters"], body["next"]))
+
+
+def _retry_dead_letters(client: Client, args: Namespace) -> None:
+    if args.all == bool(args.ids):
+        raise RefusedError("say which to retry: their ids, or --all")
+    if args.all:
+        total = client.get(DEAD_LETTERS, limit=1)["total"]
+        _confirm(args, f"try {total} dead letters again")
+    body = client.post(f"{DEAD_LETTERS}/retry", {"all": True} if args.all else {"ids": args.ids})
+    _show(args, body, lambda show: show.jobs(body["jobs"], None))
+    for refusal in body["refused"]:
+        print(f"refused: {refusal['id']!r}: {refusal['reason']}", file=sys.stderr)
+    if body["left"]:
+        print(f"{body['left']} are left: say it again", file=sys.stderr)
+    if body["refused"]:
+        raise RefusedError(f"{len(body['refused'])} were not tried again")
+
+
+def cleanup(client: Client, args: Namespace) -> None:
+    """Give up what waits for too long."""
+    body = client.post(f"{SCHEDULER}/queue/cleanup", {"older_than_hours": args.older_than_hours})
+    _show(args, body, lambda show: show.whole(body))
+
+
+def instant(text: str) -> str:
+    """`24h`, `7d` or `90m` ago, or an instant with a zone → RFC 3339. Raises ValueError."""
+    units = {"m": "minutes", "h": "hours", "d": "days"}
+    number, unit = text[:-1], units.get(text[-1:])
+    if unit and number.isascii() and number.isdigit() and len(number) < 6:
+        then = datetime.now(UTC) - timedelta(**{unit: int(number)})
+    else:
+        then = datetime.fromisoformat(text)
+        if then.tzinfo is None:
+            raise ValueError("an instant needs a zone")
+    return then.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _show(args: Namespace, body: Body, table: Callable[[Any], None]) -> None:
+    if args.output == "json":
+        print(json.dumps(body, indent=2))
+        return
+    from admin_cli import show  # rich takes a while
+
+    table(show)
+
+
+def _confirm(args: Namespace, what: str) -> None:
+    if args.yes:
+        return
+    if not sys.stdin.isatty():
+        raise RefusedError(f"{what}? Nobody is there to ask: say --yes")
+    if input(f"{what}? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise RefusedError("nothing was done")

@@ -1,0 +1,145 @@
+"""Answers of the API as tables. Nothing in them moves the cursor or colours by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+Body = Mapping[str, Any]
+
+PIPE_WIDTH = 10_000  # characters; what is piped is not wrapped
+STYLES = {
+    "failed": "red", "down": "red", "degraded": "yellow", "draining": "yellow",
+    "retrying": "yellow", "succeeded": "green", "healthy": "green",
+}  # fmt: skip
+STATUS_ROWS = (
+    "status", "uptime", "last_heartbeat", "schedules", "failing", "delayed", "active_jobs",
+    "queue_depth",
+)  # fmt: skip
+MESSAGE_LIMIT = 100  # characters in a list; `job ID` has all
+
+
+def console() -> Console:
+    """Colours on a terminal only, and there not with NO_COLOR."""
+    made = Console(highlight=False, markup=False, emoji=False)
+    return (
+        made
+        if made.is_terminal
+        else Console(highlight=False, markup=False, emoji=False, width=PIPE_WIDTH)
+    )
+
+
+def plain(value: Any) -> str:
+    """One line that a terminal shows as it is: messages come from anywhere."""
+    if value is None:
+        return ""
+    text = " ".join(str(value).split())
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
+    """As kubectl's."""
+    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for header in headers:
+        made.add_column(header, overflow="fold")
+    for row in rows:
+        made.add_row(*(_cell(value) for value in row))
+    return made
+
+
+def pairs(body: Body, names: Iterable[str]) -> Table:
+    """One answer, a line for each field that says something."""
+    made = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    made.add_column(style="bold", no_wrap=True)
+    made.add_column(overflow="fold")
+    for name in names:
+        value = body.get(name)
+        if value not in (None, [], ""):
+            shown = ", ".join(map(plain, value)) if isinstance(value, list) else value
+            made.add_row(name.replace("_", " "), _cell(shown))
+    return made
+
+
+def status(body: Body) -> None:
+    """The scheduler."""
+    console().print(pairs(body, (*STATUS_ROWS, "degraded")))
+
+
+def jobs(found: Sequence[Body], more: str | None) -> None:
+    """A list of runs."""
+    out = console()
+    if not found:
+        out.print("none")
+        return
+    rows = [
+        (
+            job["id"], job["report_type"], job["status"],
+            job.get("finished_at") or job.get("started_at") or job["slot"],
+            job.get("reason"), _cut(job.get("error_message")),
+        )
+        for job in found
+    ]  # fmt: skip
+    out.print(table(("ID", "TYPE", "STATUS", "AT", "REASON", "MESSAGE"), rows))
+    if more:
+        out.print(f"more: --cursor {more}")
+
+
+def queue(found: Sequence[Body]) -> None:
+    """What waits, the next one first."""
+    out = console()
+    if not found:
+        out.print("nothing waits")
+        return
+    rows = [
+        (place, job["id"], job["report_type"], job.get("priority"), job["slot"])
+        for place, job in enumerate(found, 1)
+    ]
+    out.print(table(("NEXT", "ID", "TYPE", "PRIORITY", "SLOT"), rows))
+
+
+def job(body: Body) -> None:
+    """One run."""
+    out = console()
+    out.print(pairs(body, (name for name in body if name != "log")))
+    if body.get("log"):
+        out.print("log", style="bold")
+        for line in body["log"]:
+            out.print(Text(f"  {plain(line)}"))
+
+
+def attempt(body: Body) -> None:
+    """What was made."""
+    console().print(
+        Text(f"{plain(body['id'])} is {plain(body['status'])}: Job {plain(body['job'])} in "
+             f"{plain(body['namespace'])}")
+    )  # fmt: skip
+
+
+def backfill(body: Body) -> None:
+    """What is made anew, or would be."""
+    out = console()
+    out.print(pairs(body, (name for name in body if name != "would_run")))
+    if rows := body.get("would_run"):
+        out.print()
+        headers = tuple(rows[0])
+        names = tuple(name.upper().replace("_", " ") for name in headers)
+        out.print(table(names, ([row.get(name) for name in headers] for row in rows)))
+
+
+def whole(body: Body) -> None:
+    """An answer with a field for each line."""
+    console().print(pairs(body, body))
+
+
+def _cut(message: str | None) -> str:
+    text = plain(message)
+    return text if len(text) <= MESSAGE_LIMIT else f"{text[: MESSAGE_LIMIT - 1]}…"
+
+
+def _cell(value: Any) -> Text:
+    text = plain(value)
+    return Text(text, style=STYLES.get(text, ""))

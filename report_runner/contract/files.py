@@ -1,0 +1,83 @@
+"""Finished files over HTTP: which may be asked for, and what they are told to be.
+
+The file server in a team's namespace and the admin API in front of it keep to the same rules.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+from pydantic import AwareDatetime, BaseModel, Field
+
+FILES_PATH = "/files/"  # of the file server
+HEALTH_PATH = "/healthz"
+LIST_LIMIT = 500  # entries in one answer
+PATH_LIMIT = 1024  # characters
+TEMPORARY_SUFFIX = ".tmp"
+
+JSON = "application/json"
+_TYPES = {
+    ".pdf": "application/pdf",
+    ".html": "text/html; charset=utf-8",
+    ".csv": "text/csv; charset=utf-8",
+    ".json": JSON,
+    ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    ".parquet": "application/vnd.apache.parquet",
+}
+_OTHER = "application/octet-stream"
+MEDIA_TYPES = frozenset(kind.partition(";")[0] for kind in (*_TYPES.values(), _OTHER))
+# A report is a team's work, and a page of it must not act as the person who looks at it. It may
+# show what it brings along, and nothing else. (A browser's own PDF viewer does not run sandboxed.)
+SANDBOX = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:"
+
+
+class FileEntry(BaseModel):
+    """One entry of a directory."""
+
+    name: str
+    directory: bool = False
+    bytes: int | None = Field(default=None, description="Of a file.")
+    modified: AwareDatetime
+
+
+class Listing(BaseModel):
+    """A directory by name, in pages."""
+
+    entries: list[FileEntry] = Field(max_length=LIST_LIMIT)
+    next: str | None = Field(default=None, description="`after` of the next page, if there is one.")
+
+
+def parts_of(path: str) -> tuple[str, ...] | None:
+    """`2026/11/24/x.pdf` → its parts; None where no finished file can be meant.
+
+    Names with a dot in front are the runner's own (locks, drafts).
+    """
+    parts = tuple(path.removesuffix("/").split("/")) if path else ()
+    if len(path) > PATH_LIMIT or not all(map(is_public, parts)):
+        return None
+    return parts
+
+
+def is_public(name: str) -> bool:
+    """Whether a file or directory of this name may be seen."""
+    return (
+        name != ""
+        and name.isprintable()
+        and not name.startswith(".")
+        and not name.endswith(TEMPORARY_SUFFIX)
+    )
+
+
+def headers_of(name: str) -> dict[str, str]:
+    """What a browser is told about a file."""
+    suffix = PurePosixPath(name).suffix
+    ascii_name = "".join(c if c.isascii() and c not in '"\\' else "_" for c in name)
+    headers = {
+        "Content-Type": _TYPES.get(suffix, _OTHER),
+        "Content-Disposition": f'inline; filename="{ascii_name}"',
+        "X-Content-Type-Options": "nosniff",
+        "Cache-Control": "no-cache",  # a further attempt replaces it
+    }
+    if suffix != ".pdf":
+        headers["Content-Security-Policy"] = SANDBOX
+    return headers

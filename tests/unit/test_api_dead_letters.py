@@ -1,0 +1,59 @@
+"""Which slots are dead letters, and which of them are tried again."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from admin_api.dead_letters import RETRY_LIMIT, RetryAll, RetryThese, choose, dead
+from admin_api.jobs import job_id
+from admin_api.model import Job, JobStatus
+
+SLOT = datetime(2026, 11, 24, 5, tzinfo=UTC)
+
+
+def job(number: int = 0, attempt: int = 1, status: JobStatus = JobStatus.FAILED) -> Job:
+    slot = SLOT + timedelta(days=number)
+    return Job(
+        id=job_id("reports", "daily", slot, attempt),
+        report_type="dashboard",
+        status=status,
+        namespace="reports",
+        schedule="daily",
+        tier="standard",
+        job=f"daily-{number}-{attempt}",
+        manual=False,
+        slot=slot,
+        attempt=attempt,
+    )
+
+
+def test_the_newest_attempt_decides() -> None:
+    failed = job()
+    assert dead([failed]) == [failed]
+    for status in set(JobStatus) - {JobStatus.FAILED}:
+        assert dead([job(attempt=2, status=status), failed]) == []
+        assert dead([failed, job(attempt=2, status=status)]) == []
+    again = job(attempt=2)
+    assert dead([again, failed]) == [again]
+    assert dead([failed, job(attempt=2, status=JobStatus.SUCCEEDED), job(attempt=3)]) == [
+        job(attempt=3)
+    ]
+
+
+def test_other_slots_do_not_count() -> None:
+    assert dead([job(1, status=JobStatus.SUCCEEDED), job(0)]) == [job(0)]
+
+
+def test_all_are_the_oldest_first_and_bounded() -> None:
+    jobs = [job(number) for number in reversed(range(RETRY_LIMIT + 7))]
+    chosen = choose(RetryAll(all=True), jobs)
+    assert [found.slot for found in chosen.jobs] == [
+        job(number).slot for number in range(RETRY_LIMIT)
+    ]
+    assert (chosen.left, list(chosen.refused)) == (7, [])
+
+
+def test_some_by_id() -> None:
+    chosen = choose(RetryThese(ids=[job(1).id, "x", job(1).id]), [job(1), job(0)])
+    assert chosen.jobs == [job(1)]
+    assert [refusal.id for refusal in chosen.refused] == ["x"]

@@ -1,0 +1,51 @@
+"""What an Idempotency-Key stands for, and for how long."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from admin_api.errors import RefusedError
+from admin_api.idempotency import KEPT, KEPT_FOR, Book, Entry, digest, surplus
+from report_operator.api.v1alpha1.spec import Priority
+
+NOW = datetime(2026, 11, 24, 5, tzinfo=UTC)
+
+
+def entry(age: timedelta = timedelta(), request: str = "retry x") -> Entry:
+    return Entry(
+        at=NOW - age,
+        request=digest(request),
+        namespace="reports",
+        schedule="daily",
+        slot=NOW,
+        report_date=None,
+        number=2,
+        priority=Priority.HIGH,
+    )
+
+
+def test_a_key_belongs_to_one_request() -> None:
+    book = Book({digest("key"): entry()}, "1")
+    assert book.find("key", "retry x") == entry()
+    assert book.find("other", "retry y") is None
+    with pytest.raises(RefusedError, match="send a new key") as raised:
+        book.find("key", "retry y")
+    assert raised.value.status == 422
+
+
+def test_old_keys_go() -> None:
+    second = timedelta(seconds=1)
+    entries = {"old": entry(KEPT_FOR + second), "kept": entry(KEPT_FOR)}
+    assert surplus(entries, NOW) == {"old"}
+
+
+def test_the_newest_stay_and_leave_room_for_one() -> None:
+    entries = {f"{number}": entry(timedelta(seconds=number)) for number in range(KEPT + 3)}
+    assert surplus(entries, NOW) == {f"{number}" for number in range(KEPT - 1, KEPT + 3)}
+
+
+def test_an_entry_outlives_a_restart() -> None:
+    text = entry().model_dump_json(exclude_none=True)
+    assert Entry.model_validate_json(text).attempt == entry().attempt
