@@ -12,7 +12,8 @@ LOCK := --quiet --generate-hashes --no-annotate --no-header --no-emit-index-url
 # The image's Python: what is fetched for it is fetched by another, which would misjudge markers.
 IMAGE_LOCK := $(LOCK) --python-version 3.11.2 --python-platform linux
 APT := postgresql prometheus poppler-utils libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 \
-       fonts-dejavu-core fonts-liberation2 mmdebstrap openssl golang-go
+       fonts-dejavu-core fonts-liberation2 mmdebstrap openssl golang-go chromium \
+       chromium-driver
 
 export PATH := $(BIN):$(PATH)
 

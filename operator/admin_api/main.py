@@ -79,7 +79,8 @@ async def _serve(config: OperatorConfig, port: int, health_port: int, *, network
         requests = Requests(kube, namespace, f"{config.lease_name}-requests", _now)
         attempts = Attempts(cluster, requests, Audit(kube, _now), _now)
         servers = FileServers(session, config.file_server_url, watched)
-        app = make_app(attempts, servers, _now, exposition, Tokens(kube) if network else None)
+        tokens = Tokens(kube) if network else None
+        app = make_app(attempts, servers, _now, exposition, tokens, config.runbook_url)
         # kubectl port-forward ends on loopback.
         host = EVERYWHERE if network else LOOPBACK
         settings = uvicorn.Config(

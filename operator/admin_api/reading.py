@@ -18,6 +18,7 @@ from admin_api.model import (
     SCHEDULER,
     Check,
     Health,
+    Job,
     JobDetail,
     Jobs,
     JobsQuery,
@@ -48,18 +49,12 @@ def add(
     @app.get(f"{SCHEDULER}/jobs", tags=["read"])
     async def jobs(query: Annotated[JobsQuery, Query()]) -> Jobs:
         """Runs, newest first."""
-        return select((await cluster.snapshot()).jobs, query)
+        return await list_jobs(cluster, query)
 
     @app.get(f"{SCHEDULER}/jobs/{{identity}}", tags=["read"])
     async def job(identity: str, _: NoQuery) -> JobDetail:
         """One run, with the last lines of its log while its pod exists."""
-        snapshot = await cluster.snapshot()
-        found = find_job(snapshot.jobs, identity)
-        return JobDetail(
-            **found.model_dump(),
-            log=await cluster.log_tail(found, snapshot.runs),
-            log_command=f"kubectl -n {found.namespace} logs job/{found.job}",
-        )
+        return await one_job(cluster, identity)
 
     @app.get(f"{SCHEDULER}/health", tags=["read"], response_model=Health)
     async def health(_: NoQuery) -> Response:
@@ -79,6 +74,25 @@ def add(
             return PlainTextResponse(await exposition())
         found = measure((await cluster.snapshot()).jobs, clock())
         return JSONResponse(found.model_dump(mode="json"))
+
+
+async def list_jobs(cluster: Cluster, query: JobsQuery) -> Jobs:
+    """A page of runs. Raises RefusedError, and what Cluster raises."""
+    return select((await cluster.snapshot()).jobs, query)
+
+
+async def one_job(cluster: Cluster, identity: str) -> JobDetail:
+    """One run. Raises RefusedError, and what Cluster raises."""
+    snapshot = await cluster.snapshot()
+    found = find_job(snapshot.jobs, identity)
+    return detail_of(found, await cluster.log_tail(found, snapshot.runs))
+
+
+def detail_of(job: Job, log: list[str]) -> JobDetail:
+    """A run with the last lines of its log."""
+    return JobDetail(
+        **job.model_dump(), log=log, log_command=f"kubectl -n {job.namespace} logs job/{job.job}"
+    )
 
 
 def describe_status(leader: Leader, snapshot: Snapshot) -> SchedulerStatus:
