@@ -105,9 +105,9 @@ def describe_status(leader: Leader, snapshot: Snapshot) -> SchedulerStatus:
     delayed = sum(status.delay is not None for status in statuses)
     degraded = []
     if not_ready:
-        degraded.append(f"{not_ready} ReportSchedules are not Ready")
+        degraded.append(f"not Ready: {not_ready} of {len(statuses)} ReportSchedules")
     if delayed:
-        degraded.append(f"{delayed} ReportSchedules are late")
+        degraded.append(f"late: {delayed} of {len(statuses)} ReportSchedules")
     state = SchedulerState.DEGRADED if degraded else SchedulerState.HEALTHY
     if leader.draining:
         state = SchedulerState.DRAINING

@@ -49,11 +49,15 @@ class Pages:
 
     clock: Callable[[], datetime]
     runbook_url: str
+    backfills: bool  # whether there is a form for them
 
     def show(self, template: str, **values: Any) -> HTMLResponse:
         """A template as an answer."""
         text = _templates.get_template(template).render(
-            now=self.clock(), runbook_url=self.runbook_url, **values
+            now=self.clock(),
+            runbook_url=self.runbook_url,
+            backfills=self.backfills,
+            **values,
         )
         return HTMLResponse(text, headers=HEADERS)
 
@@ -66,5 +70,4 @@ def wants_html(accept: str) -> bool:
 def error_text(status: int, detail: str) -> str:
     """What cannot be, for a person."""
     title = HTTPStatus(status).phrase
-    detail = detail[:1].upper() + detail[1:]
     return _templates.get_template("error.html").render(status=status, title=title, detail=detail)

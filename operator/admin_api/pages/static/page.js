@@ -1,8 +1,7 @@
 "use strict";
-// What htmx does not do by itself: leave a reader alone, keep open what is open, say what changed.
+// What htmx does not do by itself: leave a reader alone, say what changed, and that nothing comes.
 (() => {
   const shown = new WeakMap(); // region -> the text it was last filled with
-  const opened = new WeakMap(); // region -> ids of its <details>, and whether each is open
   const live = document.getElementById("live");
   const stale = document.getElementById("stale");
   const polls = (element) => element.getAttribute("hx-trigger")?.startsWith("every");
@@ -26,17 +25,10 @@
       return;
     }
     shown.set(region, event.detail.serverResponse);
-    const details = [...region.querySelectorAll("details[id]")];
-    opened.set(region, details.map((detail) => [detail.id, detail.open]));
   });
 
   document.addEventListener("htmx:afterSwap", (event) => {
-    const region = event.detail.target;
-    for (const [id, open] of opened.get(region) ?? []) {
-      const detail = document.getElementById(id);
-      if (detail) detail.open = open;
-    }
-    const summary = region.querySelector("[data-summary]")?.dataset.summary;
+    const summary = event.detail.target.querySelector("[data-summary]")?.dataset.summary;
     if (summary && live.textContent !== summary) live.textContent = summary;
   });
 
