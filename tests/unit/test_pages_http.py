@@ -9,6 +9,7 @@ from typing import Any, cast
 from urllib.parse import urlencode
 
 import pytest
+from factories import MINUTE, SLOT, make_entry, schedule_body
 from fastapi import FastAPI
 
 from admin_api import pages
@@ -25,7 +26,6 @@ from report_operator.api.v1alpha1.status import Condition, LastFailure, ReportSc
 from report_operator.domain.run import Run
 from report_runner.contract.reasons import Reason
 from tests.support.asgi import Reply, ask
-from tests.unit.factories import MINUTE, SLOT, make_entry, schedule_body
 
 HOSTILE = '<script>alert(1)</script>"><img src=x>'
 FAILED = make_entry("1", Reason.CONFIGURATION_ERROR, message=HOSTILE)
@@ -76,7 +76,9 @@ class Site:
 
     def __post_init__(self) -> None:
         attempts = Attempts(cast(Cluster, self.cluster), cast(Any, None), cast(Any, None), self.now)
-        self.app = make_app(attempts, self.now, cast(Any, None), cast(Tokens, self.tokens))
+        self.app = make_app(
+            attempts, cast(Any, None), self.now, cast(Any, None), cast(Tokens, self.tokens)
+        )
 
     @staticmethod
     def now() -> Any:
@@ -265,9 +267,11 @@ def test_filter_and_pages_of_recent_runs(site: Site) -> None:
 
 def test_a_backfill_is_looked_over_before_it_starts() -> None:
     asked: list[tuple[dict[str, Any], str]] = []
+    keys: list[str] = []
 
-    async def make(wanted: dict[str, Any], who: str) -> list[str]:
+    async def make(wanted: dict[str, Any], who: str, key: str) -> list[str]:
         asked.append((wanted, who))
+        keys.append(key)
         return ["reports/backfill-1"]
 
     site = Site()
@@ -291,6 +295,7 @@ def test_a_backfill_is_looked_over_before_it_starts() -> None:
         **{"content-type": "application/x-www-form-urlencoded", "x-on-call": "ana"},
     )  # fmt: skip
     assert (done.status, done.headers["location"]) == (303, "/backfill?made=reports%2Fbackfill-1")
+    assert keys == [dict(fields)["key"]]
     assert asked == [
         (
             {

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from factories import MINUTE, SLOT, active_run, finished_run, make_run, schedule_body
 
 from admin_api.cluster import Leader, Snapshot
 from admin_api.jobs import Schedule, all_jobs, read_schedules
@@ -14,7 +15,6 @@ from admin_api.pages import view
 from admin_api.pages.view import Kind
 from report_operator.domain.run import Run
 from report_operator.domain.times import format_time
-from tests.unit.factories import MINUTE, SLOT, active_run, finished_run, make_run, schedule_body
 
 TIME = format_time(SLOT)
 FAILURE = {

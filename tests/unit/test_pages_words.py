@@ -7,12 +7,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from factories import at
 
 from admin_api import remedies
 from admin_api.pages import words
 from report_operator.api.v1alpha1.status import DelayStage
 from report_runner.contract.reasons import Reason
-from tests.unit.factories import at
 
 NOW = at("2026-11-24 06:00")
 RUNBOOK = (Path(__file__).parents[2] / "docs/runbook.md").read_text()

@@ -14,7 +14,7 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from admin_api.acting import caller
-from admin_api.pages.deeds import invalid
+from admin_api.pages.deeds import KEY, invalid, new_key
 from admin_api.pages.forms import Form, Forms
 from admin_api.pages.html import Pages
 from admin_api.pages.lookout import Lookout
@@ -22,9 +22,9 @@ from report_operator.api.v1alpha1.spec import Tier
 
 SUGGESTED = 200  # report types to tick
 
-# Takes the JSON of POST /api/admin/reports/backfill and who asks; gives `namespace/name` of each
-# ReportBackfill. Raises RefusedError, and what Cluster raises.
-MakeBackfill = Callable[[dict[str, Any], str], Awaitable[list[str]]]
+# Takes the JSON of POST /api/admin/reports/backfill, who asks and an Idempotency-Key; gives
+# `namespace/name` of each ReportBackfill. Raises RefusedError, and what Cluster raises.
+MakeBackfill = Callable[[dict[str, Any], str, str], Awaitable[list[str]]]
 
 
 class Reprocess(StrEnum):
@@ -67,7 +67,6 @@ def add(app: FastAPI, lookout: Lookout, pages: Pages, forms: Forms, make: MakeBa
             pages.show(
                 "backfill.html",
                 sight=sight,
-                today=pages.clock().date(),
                 tiers=list(Tier),
                 types=sorted({schedule.report_type for schedule in schedules})[:SUGGESTED],
                 choices=list(Reprocess),
@@ -81,8 +80,10 @@ def add(app: FastAPI, lookout: Lookout, pages: Pages, forms: Forms, make: MakeBa
         form = await forms.read(request)
         wish = _read(form)
         if form.get("sure") != "yes":
-            return pages.show("backfill_sure.html", wish=wish, token=forms.visitor(request).token)
-        made = await make(wish.model_dump(mode="json"), caller(request))
+            token = forms.visitor(request).token
+            return pages.show("backfill_sure.html", wish=wish, key=new_key(), token=token)
+        key = form.get(KEY) or new_key()
+        made = await make(wish.model_dump(mode="json"), caller(request), key)
         told = urlencode({"made": made}, doseq=True)
         return RedirectResponse(f"/backfill?{told}", HTTPStatus.SEE_OTHER)
 

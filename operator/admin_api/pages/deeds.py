@@ -44,7 +44,7 @@ def add(app: FastAPI, attempts: Attempts, pages: Pages, forms: Forms) -> None:
         visitor = forms.visitor(request)
         return visitor.remember(
             pages.show(
-                "retry.html", job=job, number=decision.number, key=_key(), token=visitor.token
+                "retry.html", job=job, number=decision.number, key=new_key(), token=visitor.token
             )
         )
 
@@ -83,7 +83,7 @@ def add(app: FastAPI, attempts: Attempts, pages: Pages, forms: Forms) -> None:
         return visitor.remember(
             pages.show(
                 "generate.html", schedule=found, today=today, priorities=list(Priority),
-                key=_key(), token=visitor.token,
+                key=new_key(), token=visitor.token,
             )
         )  # fmt: skip
 
@@ -104,7 +104,8 @@ def invalid(error: ValidationError) -> RequestValidationError:
     )
 
 
-def _key() -> str:
+def new_key() -> str:
+    """For one form."""
     return secrets.token_urlsafe(12)
 
 
