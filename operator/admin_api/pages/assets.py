@@ -57,3 +57,9 @@ def add(app: FastAPI) -> None:
         if asset is None:
             raise HTTPException(404)
         return Response(asset.content, media_type=asset.media_type, headers=HEADERS)
+
+    @app.get("/favicon.ico", include_in_schema=False)
+    async def favicon() -> Response:  # asked for by itself where a PDF is shown
+        icon = ASSETS["icon.svg"]
+        headers = HEADERS | {"Cache-Control": "public, max-age=86400"}
+        return Response(icon.content, media_type=icon.media_type, headers=headers)
