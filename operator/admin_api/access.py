@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from admin_api.errors import UNREACHABLE
+from admin_api.pages.html import HEADERS, error_text, wants_html
 from admin_api.tokens import Denied, Tokens
 
 logger = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ class Guard:
         }
         problem = await self._refusal(scope, headers)
         if problem is not None:
-            await _answer(send, scope["path"], *problem)
+            await _answer(send, scope["path"], headers, *problem)
             return
         left = BODY_LIMIT
 
@@ -58,7 +59,9 @@ class Guard:
         try:
             await self._app(scope, bounded, send)
         except BodyTooLargeError:
-            await _answer(send, scope["path"], 413, f"the body has more than {BODY_LIMIT} bytes")
+            await _answer(
+                send, scope["path"], headers, 413, f"the body has more than {BODY_LIMIT} bytes"
+            )
 
     async def _refusal(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
         problem = body_refusal(headers)
@@ -66,7 +69,7 @@ class Guard:
             return problem
         if is_loopback(scope.get("client")):
             scope.setdefault("state", {})["caller"] = headers.get("x-on-call", "port-forward")[:100]
-            return browser_refusal(headers)
+            return browser_refusal(scope["method"], headers)
         if self._tokens is None:
             return 403, "only kubectl port-forward comes in here"
         verb = "get" if scope["method"] in ("GET", "HEAD") else "post"
@@ -94,15 +97,23 @@ def is_loopback(client: tuple[str, int] | None) -> bool:
     return (mapped or address).is_loopback
 
 
-def browser_refusal(headers: dict[str, str]) -> tuple[int, str] | None:
-    """Status and reason where a page of another site asks, by name or by its browser's word."""
+def browser_refusal(method: str, headers: dict[str, str]) -> tuple[int, str] | None:
+    """Status and reason where a page of another site asks, by name or by its browser's word.
+
+    A link there may lead here: the person sees where it went, and the other site nothing.
+    """
     host = headers.get("host", "")
     if _name(f"//{host}") not in LOOPBACK_NAMES:
         return 421, f"Host {host or 'is missing'}: call http://localhost (kubectl port-forward)"
     origin = headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != host:
         return 403, f"Origin {origin}: other sites may not call this API"
-    if headers.get("sec-fetch-site") in ("cross-site", "same-site"):
+    followed_link = (
+        method in ("GET", "HEAD")
+        and headers.get("sec-fetch-mode") == "navigate"
+        and headers.get("sec-fetch-dest") == "document"
+    )
+    if headers.get("sec-fetch-site") in ("cross-site", "same-site") and not followed_link:
         return 403, "other sites may not call this API"
     return None
 
@@ -122,16 +133,25 @@ def _name(url: str) -> str | None:
         return None
 
 
-async def _answer(send: Send, path: str, status: int, detail: str) -> None:
-    body = {
+async def _answer(send: Send, path: str, asked: dict[str, str], status: int, detail: str) -> None:
+    headers = [(b"connection", b"close")]
+    if wants_html(asked.get("accept", "")):
+        text, kind = error_text(status, detail), b"text/html; charset=utf-8"
+        headers += [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+    else:
+        text, kind = json.dumps(_problem(path, status, detail)), b"application/problem+json"
+    headers.append((b"content-type", kind))
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers.append((b"www-authenticate", b"Bearer"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": text.encode()})
+
+
+def _problem(path: str, status: int, detail: str) -> dict[str, str | int]:
+    return {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
         "instance": path,
     }
-    headers = [(b"content-type", b"application/problem+json"), (b"connection", b"close")]
-    if status == HTTPStatus.UNAUTHORIZED:
-        headers.append((b"www-authenticate", b"Bearer"))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": json.dumps(body).encode()})

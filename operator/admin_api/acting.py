@@ -39,27 +39,14 @@ def add(app: FastAPI, attempts: Attempts, clock: Callable[[], datetime]) -> None
     @app.post(f"{SCHEDULER}/jobs/{{identity}}/retry", status_code=202, tags=["act"])
     async def retry(identity: str, request: Request, _: NoQuery, key: IdempotencyKey = None) -> Job:
         """A further attempt for a failed run's slot; asked twice, it is the same one."""
-
-        def decide(snapshot: Snapshot) -> tuple[Schedule, Attempt | Job]:
-            found = find_job(snapshot.jobs, identity)
-            schedule = schedule_of(snapshot, found.namespace, found.schedule)
-            return schedule, actions.retry(found, snapshot.jobs)
-
-        wish = f"retry {identity}"
-        return await attempts.carry_out(Ask(Verb.RETRY, _caller(request), wish, key, decide))
+        return await retry_job(attempts, identity, caller(request), key)
 
     @app.post(f"{REPORTS}/generate", status_code=202, tags=["act"])
     async def generate(
         wanted: GenerateRequest, request: Request, _: NoQuery, key: IdempotencyKey = None
     ) -> Job:
         """An attempt for a date, with the schedule's own definition."""
-
-        def decide(snapshot: Snapshot) -> tuple[Schedule, Attempt | Job]:
-            schedule = actions.choose(wanted, snapshot.schedules)
-            return schedule, actions.generate(wanted, schedule, snapshot.jobs, clock())
-
-        wish = f"generate {wanted.model_dump_json()}"
-        return await attempts.carry_out(Ask(Verb.GENERATE, _caller(request), wish, key, decide))
+        return await generate_report(attempts, wanted, clock(), caller(request), key)
 
     @app.post(f"{SCHEDULER}/queue/cleanup", tags=["act"])
     async def cleanup(wanted: CleanupRequest, request: Request, _: NoQuery) -> Cleanup:
@@ -77,7 +64,7 @@ def add(app: FastAPI, attempts: Attempts, clock: Callable[[], datetime]) -> None
             identity = job_id(run.namespace, run.schedule, run.slot, run.attempt)
             removed.append(identity)
             if schedule := schedules.get(run.schedule_uid):
-                await audit.tell(Verb.PURGE, _caller(request), identity, subject_of(schedule))
+                await audit.tell(Verb.PURGE, caller(request), identity, subject_of(schedule))
         return Cleanup(removed=len(removed), jobs=removed)
 
     @app.post(f"{SCHEDULER}/shutdown", status_code=202, tags=["act"])
@@ -94,11 +81,35 @@ def add(app: FastAPI, attempts: Attempts, clock: Callable[[], datetime]) -> None
         lease = Subject(
             "coordination.k8s.io/v1", "Lease", cluster.namespace, cluster.lease_name, leader.uid
         )
-        await audit.tell(Verb.SHUTDOWN, _caller(request), leader.holder, lease)
+        await audit.tell(Verb.SHUTDOWN, caller(request), leader.holder, lease)
         return Accepted(message=f"{leader.holder} stops; runs in flight go on")
 
 
-def _caller(request: Request) -> str:
+async def retry_job(attempts: Attempts, identity: str, who: str, key: str | None) -> Job:
+    """A further attempt for a failed run's slot; see Ask for `key`. Raises as Attempts does."""
+
+    def decide(snapshot: Snapshot) -> tuple[Schedule, Attempt | Job]:
+        found = find_job(snapshot.jobs, identity)
+        schedule = schedule_of(snapshot, found.namespace, found.schedule)
+        return schedule, actions.retry(found, snapshot.jobs)
+
+    return await attempts.carry_out(Ask(Verb.RETRY, who, f"retry {identity}", key, decide))
+
+
+async def generate_report(
+    attempts: Attempts, wanted: GenerateRequest, now: datetime, who: str, key: str | None
+) -> Job:
+    """An attempt for a date; see Ask for `key`. Raises as Attempts does."""
+
+    def decide(snapshot: Snapshot) -> tuple[Schedule, Attempt | Job]:
+        schedule = actions.choose(wanted, snapshot.schedules)
+        return schedule, actions.generate(wanted, schedule, snapshot.jobs, now)
+
+    wish = f"generate {wanted.model_dump_json()}"
+    return await attempts.carry_out(Ask(Verb.GENERATE, who, wish, key, decide))
+
+
+def caller(request: Request) -> str:
     """A user by token; over loopback the name that the caller gives itself, for the record."""
     caller: str = request.state.caller
     return caller

@@ -24,7 +24,7 @@ KNOWN_LIMIT = 30  # names in one message
 
 def retry(job: Job, jobs: Sequence[Job], priority: Priority = Priority.HIGH) -> Attempt | Job:
     """The next attempt of a failed run's slot, or the one under way. Raises RefusedError."""
-    attempts = _attempts_of(job.namespace, job.schedule, job.slot, jobs)
+    attempts = attempts_of(job.namespace, job.schedule, job.slot, jobs)
     newest = attempts[-1] if attempts else job
     if newest.status not in DONE:
         return newest
@@ -42,14 +42,15 @@ def generate(
 ) -> Attempt | Job:
     """An attempt for a date, or the one that is under way. Raises RefusedError."""
     slot = _slot_of(schedule, request.date, now)
-    attempts = _attempts_of(schedule.namespace, schedule.name, slot, jobs)
+    attempts = attempts_of(schedule.namespace, schedule.name, slot, jobs)
     if attempts and attempts[-1].status not in DONE:
         return attempts[-1]
     number = attempts[-1].attempt + 1 if attempts else 1
     return Attempt(slot, request.date, number, Priority(request.priority))
 
 
-def _attempts_of(namespace: str, name: str, slot: datetime, jobs: Iterable[Job]) -> list[Job]:
+def attempts_of(namespace: str, name: str, slot: datetime, jobs: Iterable[Job]) -> list[Job]:
+    """The attempts of a slot, the newest last."""
     found = [j for j in jobs if (j.namespace, j.schedule, j.slot) == (namespace, name, slot)]
     return sorted(found, key=attempt_order)
 

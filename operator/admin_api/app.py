@@ -10,15 +10,16 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from admin_api import acting, dead_letters, files, reading
+from admin_api import acting, dead_letters, files, pages, reading
 from admin_api.access import Guard
 from admin_api.attempting import Attempts
 from admin_api.dependencies import Dependencies
-from admin_api.errors import UNREACHABLE, RefusedError
+from admin_api.errors import UNREACHABLE, RefusedError, reason_of
 from admin_api.model import Problem
+from admin_api.pages.html import HEADERS, error_text, wants_html
 from admin_api.tokens import Tokens
 
 logger = logging.getLogger(__name__)
@@ -37,8 +38,12 @@ def make_app(
     clock: Callable[[], datetime],
     exposition: Callable[[], Awaitable[str]],
     tokens: Tokens | None,
+    runbook_url: str = "",
 ) -> FastAPI:
-    """`exposition` gives the operator's metrics as Prometheus text; see Guard for `tokens`."""
+    """`exposition` gives the operator's metrics as Prometheus text; see Guard for `tokens`.
+
+    `runbook_url` is where docs/runbook.md is published.
+    """
     app = FastAPI(
         title="Report scheduler admin API",
         version="1",
@@ -52,22 +57,25 @@ def make_app(
     acting.add(app, attempts, clock)
     dead_letters.add(app, attempts)
     files.add(app, servers)
+    pages.add(app, attempts, dependencies, clock, runbook_url)
     return app
 
 
 def _add_errors(app: FastAPI) -> None:
-    def problem(request: Request, status: int, detail: str) -> JSONResponse:
-        title = HTTPStatus(status).phrase
+    def problem(request: Request, status: int, detail: str) -> Response:
         sendable = detail.encode(errors="replace").decode()  # JSON may hold half characters
+        if wants_html(request.headers.get("accept", "")):
+            return HTMLResponse(error_text(status, sendable), status, HEADERS)
+        title = HTTPStatus(status).phrase
         body = Problem(title=title, status=status, detail=sendable, instance=request.url.path)
         return JSONResponse(body.model_dump(), status, media_type=PROBLEM)
 
     @app.exception_handler(RefusedError)
-    async def refused(request: Request, error: RefusedError) -> JSONResponse:
+    async def refused(request: Request, error: RefusedError) -> Response:
         return problem(request, error.status, error.message)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
         told = "; ".join(
             f"{'.'.join(str(step) for step in item['loc'][1:]) or item['loc'][0]}: {item['msg']}"
             for item in error.errors()[:10]
@@ -75,12 +83,12 @@ def _add_errors(app: FastAPI) -> None:
         return problem(request, 422, told)
 
     @app.exception_handler(HTTPException)
-    async def http(request: Request, error: HTTPException) -> JSONResponse:
+    async def http(request: Request, error: HTTPException) -> Response:
         return problem(request, error.status_code, str(error.detail))
 
-    async def unreachable(request: Request, error: Exception) -> JSONResponse:
-        logger.warning("%s: %s", request.url.path, error or type(error).__name__)
-        return problem(request, 503, f"the Kubernetes API does not serve: {error}")
+    async def unreachable(request: Request, error: Exception) -> Response:
+        logger.warning("%s: %s", request.url.path, reason_of(error))
+        return problem(request, 503, f"the Kubernetes API does not serve: {reason_of(error)}")
 
     for kind in UNREACHABLE:
         app.add_exception_handler(kind, unreachable)

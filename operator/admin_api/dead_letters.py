@@ -96,21 +96,25 @@ def add(app: FastAPI, attempts: Attempts) -> None:
     @app.post(f"{SCHEDULER}/dead-letters/retry", status_code=202, tags=["act"])
     async def retry(wanted: RetryThese | RetryAll, request: Request, _: NoQuery) -> Retried:
         """A further attempt for each; one that is under way stands for itself."""
-        snapshot = await cluster.snapshot(fresh=True)
-        chosen = choose(wanted, snapshot.jobs)
-        refused = list(chosen.refused)
-        made: set[str] = set()
-        for job in chosen.jobs:
-            try:
-                decision = actions.retry(job, snapshot.jobs, Priority.NORMAL)
-                schedule = schedule_of(snapshot, job.namespace, job.schedule)
-                made.add(await attempts.make(schedule, decision, Verb.RETRY, request.state.caller))
-            except (RefusedError, ApiError) as error:
-                refused.append(Refusal(id=job.id, reason=error.message))
-        jobs = (await cluster.snapshot(fresh=True)).jobs
-        return Retried(
-            jobs=[job for job in jobs if job.id in made], refused=refused, left=chosen.left
-        )
+        return await retry_chosen(attempts, wanted, request.state.caller)
+
+
+async def retry_chosen(attempts: Attempts, wanted: RetryThese | RetryAll, who: str) -> Retried:
+    """A further attempt for each, or word of why not. Raises what Cluster raises."""
+    cluster = attempts.cluster
+    snapshot = await cluster.snapshot(fresh=True)
+    chosen = choose(wanted, snapshot.jobs)
+    refused = list(chosen.refused)
+    made: set[str] = set()
+    for job in chosen.jobs:
+        try:
+            decision = actions.retry(job, snapshot.jobs, Priority.NORMAL)
+            schedule = schedule_of(snapshot, job.namespace, job.schedule)
+            made.add(await attempts.make(schedule, decision, Verb.RETRY, who))
+        except (RefusedError, ApiError) as error:
+            refused.append(Refusal(id=job.id, reason=error.message))
+    jobs = (await cluster.snapshot(fresh=True)).jobs
+    return Retried(jobs=[job for job in jobs if job.id in made], refused=refused, left=chosen.left)
 
 
 def _of_type(jobs: Sequence[Job], report_type: str | None) -> list[Job]:

@@ -82,7 +82,9 @@ async def _serve(config: OperatorConfig, port: int, health_port: int, *, network
         servers = FileServers(session, config.file_server_url, watched)
         dependencies = Dependencies(config.redis_secret)
         tokens = Tokens(kube) if network else None
-        app = make_app(attempts, servers, dependencies, _now, exposition, tokens)
+        app = make_app(
+            attempts, servers, dependencies, _now, exposition, tokens, config.runbook_url
+        )
         # kubectl port-forward ends on loopback.
         host = EVERYWHERE if network else LOOPBACK
         settings = uvicorn.Config(

@@ -19,6 +19,7 @@ from admin_api.model import (
     SCHEDULER,
     Check,
     Health,
+    Job,
     JobDetail,
     Jobs,
     JobsQuery,
@@ -52,18 +53,12 @@ def add(
     @app.get(f"{SCHEDULER}/jobs", tags=["read"])
     async def jobs(query: Annotated[JobsQuery, Query()]) -> Jobs:
         """Runs, newest first."""
-        return select((await cluster.snapshot()).jobs, query)
+        return await list_jobs(cluster, query)
 
     @app.get(f"{SCHEDULER}/jobs/{{identity}}", tags=["read"])
     async def job(identity: str, _: NoQuery) -> JobDetail:
         """One run, with the last lines of its log while its pod exists."""
-        snapshot = await cluster.snapshot()
-        found = find_job(snapshot.jobs, identity)
-        return JobDetail(
-            **found.model_dump(),
-            log=await cluster.log_tail(found, snapshot.runs),
-            log_command=f"kubectl -n {found.namespace} logs job/{found.job}",
-        )
+        return await one_job(cluster, identity)
 
     @app.get(f"{SCHEDULER}/health", tags=["read"], response_model=Health)
     async def health(_: NoQuery) -> Response:
@@ -86,6 +81,25 @@ def add(
         return JSONResponse(found.model_dump(mode="json"))
 
 
+async def list_jobs(cluster: Cluster, query: JobsQuery) -> Jobs:
+    """A page of runs. Raises RefusedError, and what Cluster raises."""
+    return select((await cluster.snapshot()).jobs, query)
+
+
+async def one_job(cluster: Cluster, identity: str) -> JobDetail:
+    """One run. Raises RefusedError, and what Cluster raises."""
+    snapshot = await cluster.snapshot()
+    found = find_job(snapshot.jobs, identity)
+    return detail_of(found, await cluster.log_tail(found, snapshot.runs))
+
+
+def detail_of(job: Job, log: list[str]) -> JobDetail:
+    """A run with the last lines of its log."""
+    return JobDetail(
+        **job.model_dump(), log=log, log_command=f"kubectl -n {job.namespace} logs job/{job.job}"
+    )
+
+
 def describe_status(
     leader: Leader, snapshot: Snapshot, dependencies: Sequence[Check]
 ) -> SchedulerStatus:
@@ -98,9 +112,9 @@ def describe_status(
     delayed = sum(status.delay is not None for status in statuses)
     degraded = [f"{check.name}: {check.reason}" for check in dependencies if not check.ok]
     if not_ready:
-        degraded.append(f"{not_ready} ReportSchedules are not Ready")
+        degraded.append(f"not Ready: {not_ready} of {len(statuses)} ReportSchedules")
     if delayed:
-        degraded.append(f"{delayed} ReportSchedules are late")
+        degraded.append(f"late: {delayed} of {len(statuses)} ReportSchedules")
     state = SchedulerState.DEGRADED if degraded else SchedulerState.HEALTHY
     if leader.draining:
         state = SchedulerState.DRAINING

@@ -79,6 +79,7 @@ class OperatorConfig(_Section):
     # Where the admin API finds the finished files of a namespace, with {namespace} in it. Without
     # it there are none to be had there.
     file_server_url: str | None = Field(default=None, pattern="^https?://[^/]+$")
+    runbook_url: str = ""  # where docs/runbook.md is published: the web page links to its sections
     lease_name: str = "report-scheduler"
     lease_seconds: int = Field(default=15, ge=5)
     health_port: int = Field(default=8080, ge=0, le=65535)

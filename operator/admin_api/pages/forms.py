@@ -1,0 +1,68 @@
+"""Forms that only a page of ours can have sent.
+
+A browser sends the cookie to this site alone and from this site alone (SameSite=Strict); the token
+in the form is the cookie's under a key that lives as long as this process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
+
+from fastapi import Request
+from fastapi.responses import Response
+from starlette.datastructures import ImmutableMultiDict
+
+from admin_api.errors import RefusedError
+
+COOKIE = "report-scheduler-visitor"
+TOKEN = "token"  # noqa: S105  (a field's name)
+
+
+Form = ImmutableMultiDict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """A browser, and the token of its forms."""
+
+    cookie: str
+    token: str
+    new: bool
+
+    def remember(self, response: Response) -> Response:
+        """Leave the cookie, where the browser has none."""
+        if self.new:
+            response.set_cookie(COOKIE, self.cookie, httponly=True, samesite="strict")
+        return response
+
+
+@dataclass(frozen=True, slots=True)
+class Forms:
+    """What one process gave out."""
+
+    key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
+
+    def visitor(self, request: Request) -> Visitor:
+        """Who asks for a form."""
+        known = request.cookies.get(COOKIE)
+        cookie = known or secrets.token_urlsafe(24)
+        return Visitor(cookie, self._token(cookie), known is None)
+
+    async def read(self, request: Request) -> Form:
+        """A form of ours. Raises RefusedError."""
+        form = Form(parse_qsl((await request.body()).decode(errors="replace")))
+        token, cookie = form.get(TOKEN) or "", request.cookies.get(COOKIE)
+        if not cookie or not hmac.compare_digest(token.encode(), self._token(cookie).encode()):
+            raise RefusedError(
+                403,
+                "this form was not filled in on a page of this process: nothing was done. "
+                "Go back, reload the page, and send it again",
+            )
+        return form
+
+    def _token(self, cookie: str) -> str:
+        return hmac.new(self.key, cookie.encode(), hashlib.sha256).hexdigest()

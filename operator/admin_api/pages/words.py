@@ -1,0 +1,60 @@
+"""Instants, durations and remedies in words: the filters of the templates."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from markupsafe import Markup, escape
+
+from report_operator.domain.times import format_time
+
+_STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+_CODE = re.compile(r"`([^`]+)`")
+_LINK = re.compile(r"\[([^\]]+)\]\((#[a-z0-9-]+)\)")
+
+
+def duration(seconds: float) -> str:
+    """`3725` → `1 h 2 min`: the two largest steps."""
+    left = max(int(seconds), 0)
+    told: list[str] = []
+    for size, unit in _STEPS:
+        count, left = divmod(left, size)
+        if count or told:
+            told.append(f"{count} {unit}" if count else "")
+        if len(told) == 2:
+            break
+    return " ".join(part for part in told if part) or "0 s"
+
+
+def ago(instant: datetime, now: datetime) -> str:
+    """`3 min ago`, `in 2 h`, `just now`; its largest step only, so that it seldom changes."""
+    seconds = (now - instant) / timedelta(seconds=1)
+    if abs(seconds) < 60:
+        return "just now" if seconds >= 0 else "in a moment"
+    size, unit = next(step for step in _STEPS if abs(seconds) >= step[0])
+    count = int(abs(seconds) // size)
+    return f"{count} {unit} ago" if seconds > 0 else f"in {count} {unit}"
+
+
+def clock_time(instant: datetime, now: datetime) -> str:
+    """`05:00:10 UTC`, with the day where it is another one, and the year likewise."""
+    at, today = instant.astimezone(UTC), now.astimezone(UTC)
+    day = f"{at.day} {at:%b}"
+    if at.year != today.year:
+        day += f" {at.year}"
+    return f"{at:%H:%M:%S} UTC" if at.date() == today.date() else f"{day} {at:%H:%M} UTC"
+
+
+def time_tag(instant: datetime, now: datetime) -> Markup:
+    """`<time>` with both: what the clock showed, and how long ago that is."""
+    return Markup('<time datetime="{}">{} <span class="quiet">({})</span></time>').format(
+        format_time(instant), clock_time(instant, now), ago(instant, now)
+    )
+
+
+def markdown(text: str, runbook_url: str) -> Markup:
+    """Code spans and links to sections of the runbook; the rest is text."""
+    html = _CODE.sub(r"<code>\1</code>", str(escape(text)))
+    link = r'<a href="{}\2">\1</a>'.replace("{}", str(escape(runbook_url)).replace("\\", r"\\"))
+    return Markup(_LINK.sub(link if runbook_url else r"\1", html))  # noqa: S704  (escaped above)

@@ -1,0 +1,193 @@
+"""The page for on-call in a real browser, before a real API, operator and API server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from selenium.webdriver.common.keys import Keys
+
+from tests.support.admin_api import SCHEDULER, Api, ApiProcess, fail_once
+from tests.support.browser import Browser, axe_script
+from tests.support.controlplane import API_SERVER, ControlPlane
+from tests.support.namespace import Namespace
+from tests.support.waiting import wait_for
+
+
+@pytest.fixture
+def open_browser(api: Api, tmp_path: Path) -> Iterator[Callable[..., Browser]]:
+    made: list[Browser] = []
+
+    def opened(*, scripts: bool = True) -> Browser:
+        profile = tmp_path / f"profile-{len(made)}"
+        made.append(Browser.open(f"http://localhost:{api.port}", profile, scripts=scripts))
+        return made[-1]
+
+    yield opened
+    for browser in made:
+        browser.driver.quit()
+
+
+@pytest.fixture
+def browser(open_browser: Callable[..., Browser]) -> Browser:
+    return open_browser()
+
+
+def attempts(namespace: Namespace) -> list[str]:
+    """Jobs beside the one that failed first."""
+    return [j["metadata"]["name"] for j in namespace.jobs() if j["metadata"]["name"] != "run-1"]
+
+
+def failed_run(api: Api) -> str:
+    """Its page, once the API knows the reason."""
+    wait_for("its reason is known", lambda: any(j["reason"] for j in api.jobs(status="failed")))
+    return f"/runs/{api.jobs(status='failed')[0]['id']}"
+
+
+def test_by_keyboard_from_a_failing_report_to_one_new_attempt(
+    namespace: Namespace, api: Api, browser: Browser
+) -> None:
+    fail_once(namespace)
+    run = failed_run(api)
+    key = f"{namespace.name}-daily"
+    browser.show(width=1200, scheme="light")
+    browser.go("/")
+    browser.wait_for_text("no such table")
+    card = browser.driver.find_element("css selector", "article.card")
+    assert "ConfigurationError" in card.text
+    assert "The message names the field" in card.text  # what to do
+    assert card.location["y"] + card.size["height"] < 900, "it is not seen without scrolling"
+    browser.tab_to(f"open-{key}")
+    browser.press(Keys.ENTER)
+    wait_for("the run", lambda: browser.path == run)
+    assert "no such table" in browser.text()
+    assert "kubectl -n" in browser.text("#commands")
+    browser.tab_to("retry")
+    browser.press(Keys.ENTER)
+    wait_for("a question", lambda: browser.path == f"{run}/retry")
+    assert attempts(namespace) == []
+    browser.tab_to("confirm")
+    browser.press(Keys.ENTER, Keys.ENTER)
+    wait_for("the attempt", lambda: browser.path == f"{run[:-1]}2", 60, lambda: browser.path)
+    (attempt,) = attempts(namespace)
+    # Once more from the same form, when that attempt has failed as well: it is still the one.
+    namespace.end_pod(namespace.pod_of(attempt), exit_code=78, message="still no such table")
+    wait_for("it failed", lambda: len(api.jobs(status="failed")) == 2)
+    browser.driver.back()
+    wait_for("the question again", lambda: browser.path == f"{run}/retry")
+    browser.tab_to("confirm")
+    browser.press(Keys.ENTER)
+    wait_for("the attempt", lambda: browser.path == f"{run[:-1]}2", 60, browser.text)
+    assert attempts(namespace) == [attempt]
+    browser.wait_for_text("still no such table")
+    assert browser.complaints() == []
+
+
+def test_everybody_can_read_it(namespace: Namespace, api: Api, browser: Browser) -> None:
+    """WCAG AA by axe (contrast among others), no scrolling sideways, nothing the policy refuses."""
+    axe = axe_script()
+    fail_once(namespace)
+    namespace.apply("weekly", reportType="weekly_positions_of_all_desks_in_all_places")
+    namespace.wait_until_observed("weekly")
+    namespace.start("weekly", "weekly-1")
+    namespace.pod_of("weekly-1")
+    namespace.start("weekly", "weekly-2")
+    run = failed_run(api)
+    wait_for("one waits", lambda: api.get(f"{SCHEDULER}/status").body["queue_depth"] == 1)
+    of = f"namespace={namespace.name}&schedule=weekly"
+    pages = ("/", run, f"{run}/retry", "/dead-letters/retry", "/schedules", f"/generate?{of}")
+    for scheme in ("light", "dark"):
+        for width in (320, 1200):
+            browser.show(width=width, scheme=scheme)
+            for page in pages:
+                browser.go(page)
+                assert browser.complaints() == []
+                assert not browser.is_too_wide(), (page, width)
+                assert browser.audit(axe) == [], (page, scheme, width)
+    browser.go("/runs/none")
+    assert "no job none is known" in browser.text()
+    assert browser.audit(axe) == []
+
+
+def test_it_refreshes_and_leaves_the_reader_alone(
+    namespace: Namespace, api: Api, browser: Browser
+) -> None:
+    fail_once(namespace)
+    failed_run(api)
+    browser.go("/")
+    browser.tab_to(f"open-{namespace.name}-daily")
+    kept = browser.focused
+    namespace.start("daily", "run-2")
+    browser.wait_for_text("pending", "#now")
+    assert browser.focused == kept
+    assert "1 running" in browser.driver.find_element("id", "live").get_attribute("textContent")
+    browser.tab_to("report_type")
+    browser.press("week")
+    namespace.end_pod(namespace.pod_of("run-2"))
+    browser.wait_for_text("succeeded", "#recent")
+    field = browser.driver.find_element("id", "report_type")
+    assert (browser.focused, field.get_attribute("value")) == ("report_type", "week")
+    browser.press(Keys.ENTER)
+    wait_for("the filter", lambda: "report_type=week" in browser.path, 30, lambda: browser.path)
+    assert "No run is like that" in browser.text("#recent")
+    assert browser.complaints() == []
+
+
+def test_without_scripts(
+    namespace: Namespace, api: Api, open_browser: Callable[..., Browser]
+) -> None:
+    browser = open_browser(scripts=False)
+    fail_once(namespace)
+    run = failed_run(api)
+    browser.go("/")
+    assert "no such table" in browser.text()
+    browser.driver.find_element("id", f"retry-{namespace.name}-daily").click()
+    browser.driver.find_element("id", "confirm").click()
+    wait_for("the attempt", lambda: browser.path == f"{run[:-1]}2", 30, browser.text)
+    assert len(attempts(namespace)) == 1
+    browser.go("/schedules")
+    browser.driver.find_element("partial link text", "Make a report").click()
+    browser.driver.find_element("id", "confirm").click()
+    wait_for("another", lambda: browser.path.startswith("/runs/"), 30, browser.text)
+    assert len(attempts(namespace)) == 2
+
+
+def test_all_that_was_given_up_on_is_tried_again(
+    namespace: Namespace, api: Api, browser: Browser
+) -> None:
+    fail_once(namespace)
+    fail_once(namespace, "weekly", "run-w")
+    browser.go("/")
+    browser.wait_for_text("Given up 2")
+    browser.tab_to("retry-all")
+    browser.press(Keys.ENTER)
+    wait_for("the question", lambda: browser.path == "/dead-letters/retry")
+    browser.tab_to("confirm")
+    browser.press(Keys.ENTER, Keys.ENTER)
+    browser.wait_for_text("2 runs are tried again")
+    assert len(namespace.jobs()) == 4
+    browser.wait_for_text("No report is missing for good")
+
+
+def test_it_says_that_what_it_shows_is_old(
+    namespace: Namespace, api_process: ApiProcess, plane: ControlPlane, browser: Browser
+) -> None:
+    fail_once(namespace)
+    failed_run(api_process.api)
+    browser.go("/")
+    plane.pause(API_SERVER)
+    try:
+        browser.wait_for_text("The Kubernetes API does not serve")
+        assert "no such table" in browser.text()
+        browser.go("/")
+        assert "Scheduler: unknown" in browser.text("h1")
+        assert "no such table" in browser.text()
+    finally:
+        plane.resume(API_SERVER)
+    wait_for("it is back", lambda: "unknown" not in browser.text("h1"), 60, browser.text)
+    assert browser.text("body").count("Not refreshed since") == 0
+    api_process.kill()
+    browser.wait_for_text("Not refreshed since", "body")
+    api_process.start()
+    wait_for("it goes on", lambda: "Not refreshed" not in browser.text("body"), 60)

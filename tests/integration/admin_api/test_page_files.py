@@ -1,0 +1,60 @@
+"""From a run's page to its PDF, as the browser shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pikepdf
+import pytest
+from selenium.webdriver.common.keys import Keys
+
+from report_runner.contract.definition import Format
+from report_runner.contract.result import Outcome, OutputFile, RunResult, dump_result
+from tests.support.admin_api import Api
+from tests.support.browser import Browser
+from tests.support.files import FileServer, file_server
+from tests.support.namespace import Namespace
+from tests.support.operator import OperatorProcess
+from tests.support.waiting import wait_for
+
+PATH = "2026/11/24/reports_daily_20261124T050000Z.pdf"
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Iterator[FileServer]:
+    report = tmp_path / "volume" / PATH
+    report.parent.mkdir(parents=True)
+    with pikepdf.new() as document:
+        document.add_blank_page()
+        document.save(report)
+    with file_server(tmp_path / "volume") as made:
+        yield made
+
+
+@pytest.fixture
+def operator(make_operator: Callable[..., OperatorProcess], files: FileServer) -> OperatorProcess:
+    made = make_operator(fileServerUrl=f"http://127.0.0.1:{files.port}")
+    made.start(same_lease=True)
+    made.wait_until_leading()
+    return made
+
+
+def test_a_pdf_opens_in_the_browser(namespace: Namespace, api: Api, tmp_path: Path) -> None:
+    namespace.apply("daily")
+    namespace.wait_until_observed("daily")
+    namespace.start("daily", "run-1")
+    output = OutputFile(path=PATH, format=Format.PDF, bytes=1, sha256="0" * 64)
+    result = RunResult(outcome=Outcome.SUCCEEDED, outputs=[output])
+    namespace.end_pod(namespace.pod_of("run-1"), message=dump_result(result))
+    wait_for("its outcome", lambda: namespace.status("daily").get("runCounts"))
+    browser = Browser.open(f"http://localhost:{api.port}", tmp_path / "profile")
+    try:
+        browser.go(f"/runs/{api.jobs()[0]['id']}")
+        browser.tab_to("file-1")
+        browser.press(Keys.ENTER)
+        wait_for("the file", lambda: browser.path.endswith(PATH), 30, lambda: browser.path)
+        assert browser.driver.execute_script("return document.contentType") == "application/pdf"
+        assert browser.complaints() == []
+    finally:
+        browser.driver.quit()

@@ -1,0 +1,326 @@
+"""The page as a browser gets it: headers, forms, errors, and a cluster that does not answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+from urllib.parse import urlencode
+
+import pytest
+from factories import MINUTE, SLOT, make_entry, schedule_body
+from fastapi import FastAPI
+
+from admin_api import pages
+from admin_api.app import make_app
+from admin_api.attempting import Attempts
+from admin_api.cluster import Cluster, Leader, Snapshot
+from admin_api.dependencies import Dependencies
+from admin_api.jobs import all_jobs, read_schedules
+from admin_api.model import Job
+from admin_api.pages.html import HEADERS
+from admin_api.tokens import Denied, Tokens
+from report_operator.adapters.kube import ApiError
+from report_operator.api.v1alpha1.conditions import ConditionType
+from report_operator.api.v1alpha1.status import Condition, LastFailure, ReportScheduleStatus
+from report_operator.domain.run import Run
+from report_runner.contract.reasons import Reason
+from tests.support.asgi import Reply, ask
+
+HOSTILE = '<script>alert(1)</script>"><img src=x>'
+FAILED = make_entry("1", Reason.CONFIGURATION_ERROR, message=HOSTILE)
+RUN = "/runs/reports.daily.20261124T050000Z.1"
+DOWN = ApiError(500, "", "etcd has no leader")
+
+
+@dataclass
+class KnownCluster:
+    """In place of the API server; `error` is what it answers from now on."""
+
+    error: Exception | None = None
+    entries: Sequence[Any] = (FAILED,)
+
+    def _serve(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+    async def leader(self) -> Leader:
+        self._serve()
+        return Leader("a", "u", SLOT, SLOT, 15, 1.0, draining=False)
+
+    async def snapshot(self, *, fresh: bool = False) -> Snapshot:
+        self._serve()
+        failing = Condition(
+            type=ConditionType.FAILING, status="True", reason="x", message=HOSTILE,
+            last_transition_time=SLOT,
+        )  # fmt: skip
+        failure = LastFailure(
+            time=SLOT, reason=Reason.TIMEOUT, message=HOSTILE, job="daily-1", slot=SLOT
+        )
+        status = ReportScheduleStatus(
+            recent_runs=list(self.entries), conditions=[failing], last_failure=failure
+        ).model_dump(mode="json", by_alias=True, exclude_none=True)
+        schedules = read_schedules([{**schedule_body(), "status": status}])
+        return Snapshot(schedules, (), all_jobs(schedules, ()))
+
+    async def log_tail(self, job: Job, runs: Sequence[Run]) -> list[str]:
+        self._serve()
+        return ["one line", HOSTILE]
+
+
+@dataclass
+class Site:
+    cluster: KnownCluster = field(default_factory=KnownCluster)
+    tokens: Any = None
+    app: FastAPI = field(init=False)
+
+    def __post_init__(self) -> None:
+        attempts = Attempts(cast(Cluster, self.cluster), cast(Any, None), cast(Any, None), self.now)
+        self.app = make_app(
+            attempts,
+            cast(Any, None),
+            Dependencies(None),
+            self.now,
+            cast(Any, None),
+            cast(Tokens, self.tokens),
+        )
+
+    @staticmethod
+    def now() -> Any:
+        return SLOT + 10 * MINUTE
+
+    def get(self, target: str, **more: str) -> Reply:
+        return ask(self.app, "GET", target, **more)
+
+    def post(self, target: str, fields: dict[str, Any], **more: str) -> Reply:
+        kind = "application/x-www-form-urlencoded"
+        body = urlencode(fields, doseq=True)
+        return ask(self.app, "POST", target, body=body, **{"content-type": kind, **more})
+
+
+@pytest.fixture
+def site() -> Site:
+    return Site()
+
+
+def token_of(reply: Reply) -> tuple[str, str]:
+    """The token of a form, and the cookie that goes with it."""
+    found = re.search(r'name="token" value="([0-9a-f]+)"', reply.text)
+    assert found
+    return found[1], reply.headers["set-cookie"].partition(";")[0]
+
+
+@pytest.mark.parametrize("path", ["/", RUN, f"{RUN}/retry", "/schedules", "/nothing"])
+def test_every_page_is_held_to_the_policy(site: Site, path: str) -> None:
+    reply = site.get(path)
+    assert reply.status == (404 if path == "/nothing" else 200)
+    for name, value in HEADERS.items():
+        assert reply.headers[name.lower()] == value
+    assert "default-src 'none'" in reply.headers["content-security-policy"]
+    assert not re.search(r"<style|<script(?! src)|\sstyle=|\son[a-z]+=|javascript:", reply.text)
+
+
+@pytest.mark.parametrize("path", ["/", RUN, f"{RUN}/retry", f"/runs/{HOSTILE}"])
+def test_what_others_wrote_is_text(site: Site, path: str) -> None:
+    text = site.get(path).text
+    assert "<script>alert" not in text
+    assert "<img src=x" not in text
+    if path != f"/runs/{HOSTILE}":
+        assert "&lt;script&gt;alert(1)" in text
+
+
+def test_files_may_be_kept_for_ever_under_names_of_their_content(site: Site) -> None:
+    urls = re.findall(r'(?:src|href)="(/static/[^"]+)"', site.get("/").text)
+    assert {url.rpartition(".")[2] for url in urls} == {"svg", "css", "js"}
+    for url in urls:
+        reply = site.get(url)
+        assert reply.status == 200
+        assert "immutable" in reply.headers["cache-control"]
+        assert reply.headers["x-content-type-options"] == "nosniff"
+    assert site.get("/static/page.css").status == 404
+    assert site.get("/static/..%2fbase.html").status == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        (f"{RUN}/retry", {"key": "k"}),
+        ("/dead-letters/retry", {"id": "x"}),
+        ("/generate", {"type": "executive_dashboard", "date": "2026-11-24"}),
+    ],
+)
+def test_a_form_without_its_token_does_nothing(site: Site, path: str, fields: Any) -> None:
+    token, cookie = token_of(site.get(f"{RUN}/retry"))
+    other, _ = token_of(Site().get(f"{RUN}/retry"))
+    for sent, more in [
+        (fields, {}),
+        (fields, {"cookie": cookie}),
+        ({**fields, "token": token}, {}),
+        ({**fields, "token": token}, {"cookie": "report-scheduler-visitor=another"}),
+        ({**fields, "token": other}, {"cookie": cookie}),
+        ({**fields, "token": "é"}, {"cookie": cookie}),
+    ]:
+        reply = site.post(path, sent, **more)
+        assert reply.status == 403
+        assert "nothing was done" in reply.text
+
+
+def test_the_cookie_is_for_this_site_alone(site: Site) -> None:
+    reply = site.get(f"{RUN}/retry")
+    assert re.search(r"; HttpOnly;.*SameSite=strict", reply.headers["set-cookie"])
+    token, cookie = token_of(reply)
+    again = site.get(f"{RUN}/retry", cookie=cookie)
+    assert "set-cookie" not in again.headers  # a second tab leaves the forms of the first alone
+    assert token in again.text
+
+
+def test_errors_are_pages_to_a_browser_and_problems_to_curl(site: Site) -> None:
+    for path in ("/runs/none", "/api/admin/scheduler/jobs/none", "/?status=gone", "/?cursor=%21"):
+        page = site.get(path)
+        assert page.headers["content-type"].startswith("text/html")
+        problem = site.get(path, accept="*/*")
+        assert problem.headers["content-type"] == "application/problem+json"
+        assert problem.status == page.status
+    assert "status" in site.get("/?status=gone").text
+
+
+def test_from_the_network_a_browser_is_told_of_port_forward() -> None:
+    class NoTokens:
+        async def who(self, *_: str) -> Denied:
+            return Denied(401, "a bearer token is needed")
+
+    for tokens, status in ((None, 403), (NoTokens(), 401)):
+        reply = Site(tokens=tokens).get("/", client="10.0.0.7")
+        assert reply.status == status
+        assert reply.headers["content-type"].startswith("text/html")
+        assert "kubectl -n report-scheduler port-forward" in reply.text
+
+
+@pytest.mark.parametrize(
+    ("method", "mode", "dest", "status"),
+    [
+        ("GET", "navigate", "document", 200),
+        ("GET", "navigate", "iframe", 403),
+        ("GET", "no-cors", "image", 403),
+        ("GET", "cors", "empty", 403),
+        ("POST", "navigate", "document", 403),
+    ],
+)
+def test_other_sites_may_link_here_and_do_nothing_else(
+    site: Site, method: str, mode: str, dest: str, status: int
+) -> None:
+    more = {"sec-fetch-site": "cross-site", "sec-fetch-mode": mode, "sec-fetch-dest": dest}
+    assert ask(site.app, method, "/", **more).status == status
+
+
+def test_a_cluster_that_was_never_seen(site: Site) -> None:
+    site.cluster.error = DOWN
+    reply = site.get("/")
+    assert reply.status == 200
+    assert "etcd has no leader" in reply.text
+    assert "Scheduler: unknown" in reply.text
+    assert site.get("/schedules").status == 200
+    assert site.get(RUN).status == 503
+    assert "etcd has no leader" in site.get(RUN).text
+
+
+def test_what_was_seen_last_is_shown_while_the_cluster_does_not_answer(site: Site) -> None:
+    site.get("/")
+    site.cluster.error = TimeoutError()
+    for path in ("/", "/fragments/now", "/fragments/runs", RUN):
+        reply = site.get(path)
+        assert reply.status == 200
+        assert "it does not answer in time" in reply.text
+    assert "as it was at" in site.get("/").text
+    assert "ConfigurationError" in site.get(RUN).text
+    site.cluster.error = None
+    assert "does not answer" not in site.get("/").text
+
+
+def test_one_run(site: Site) -> None:
+    text = site.get(RUN).text
+    assert "The message names the field" in text  # the remedy
+    assert "one line" in text
+    assert "kubectl -n reports logs job/daily-1" in text
+    assert f'href="{RUN}/retry"' in text
+
+
+def test_a_run_that_was_tried_again_leads_there(site: Site) -> None:
+    site.cluster.entries = (FAILED, make_entry("2", attempt=2, outputs=["2026/a b.pdf"]))
+    text = site.get(RUN).text
+    assert f'href="{RUN[:-1]}2"' in text
+    assert "/retry" not in text
+    assert 'href="/api/admin/reports/files/reports/2026/a%20b.pdf"' in site.get(f"{RUN[:-1]}2").text
+    refused = site.get(f"{RUN}/retry")
+    assert refused.status == 409
+    assert "succeeded" in refused.text
+
+
+def test_filter_and_pages_of_recent_runs(site: Site) -> None:
+    site.cluster.entries = [
+        make_entry(str(n), Reason.TIMEOUT, slot=SLOT + n * MINUTE) for n in range(30)
+    ]
+    first = site.get("/fragments/runs?status=failed&report_type=").text
+    assert first.count('<th role="rowheader"') == 25
+    older = re.search(r'id="older" href="/\?([^"#]+)', first)
+    assert older
+    query = older[1].replace("&amp;", "&")
+    assert "status=failed" in query
+    assert site.get(f"/fragments/runs?{query}").text.count('<th role="rowheader"') == 5
+    assert "No run is like that" in site.get("/fragments/runs?status=succeeded").text
+
+
+def test_a_backfill_is_looked_over_before_it_starts() -> None:
+    asked: list[tuple[dict[str, Any], str]] = []
+    keys: list[str] = []
+
+    async def make(wanted: dict[str, Any], who: str, key: str) -> list[str]:
+        asked.append((wanted, who))
+        keys.append(key)
+        return ["reports/backfill-1"]
+
+    site = Site()
+    assert site.get("/backfill").status == 404
+    attempts = Attempts(cast(Cluster, site.cluster), cast(Any, None), cast(Any, None), site.now)
+    pages.add(site.app, attempts, site.now, make_backfill=make)
+    token, cookie = token_of(site.get("/backfill"))
+    wish = {
+        "token": token,
+        "start_date": "2026-11-20",
+        "end_date": "2026-11-22",
+        "report_types": ["critical", "positions"],
+        "reprocess": "failed",
+    }
+    review = site.post("/backfill", wish, cookie=cookie)
+    assert (review.status, asked) == (200, [])
+    assert "3 days" in review.text
+    fields = re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', review.text)
+    done = ask(
+        site.app, "POST", "/backfill", body=urlencode(fields), cookie=cookie,
+        **{"content-type": "application/x-www-form-urlencoded", "x-on-call": "ana"},
+    )  # fmt: skip
+    assert (done.status, done.headers["location"]) == (303, "/backfill?made=reports%2Fbackfill-1")
+    assert keys == [dict(fields)["key"]]
+    assert asked == [
+        (
+            {
+                "start_date": "2026-11-20",
+                "end_date": "2026-11-22",
+                "report_types": ["critical", "positions"],
+                "reprocess": "failed",
+                "dry_run": False,
+            },
+            "ana",
+        )
+    ]
+    assert "backfill-1 is made" in site.get(done.headers["location"]).text
+    for wrong, said in [
+        ({"end_date": "2026-11-19"}, "is before start_date"),
+        ({"report_types": []}, "report_types"),
+        ({"start_date": ""}, "start_date"),
+    ]:
+        refused = site.post("/backfill", {**wish, **wrong}, cookie=cookie)
+        assert refused.status == 422
+        assert said in refused.text
+    assert len(asked) == 1

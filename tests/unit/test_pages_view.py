@@ -1,0 +1,189 @@
+"""What the page shows first, and of one run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from factories import MINUTE, SLOT, active_run, finished_run, make_run, schedule_body
+
+from admin_api.cluster import Leader, Snapshot
+from admin_api.jobs import Schedule, all_jobs, read_schedules
+from admin_api.pages import view
+from admin_api.pages.view import Kind
+from report_operator.domain.run import Run
+from report_operator.domain.times import format_time
+
+TIME = format_time(SLOT)
+FAILURE = {
+    "time": TIME,
+    "reason": "DatabaseUnavailable",
+    "message": "connection refused",
+    "job": "daily-1",
+    "slot": TIME,
+}
+DELAY = {"since": TIME, "seconds": 1800, "stage": "Queued", "slot": TIME, "job": "daily-2"}
+LEADER = Leader(
+    holder="a", uid="u", acquired_at=SLOT, renewed_at=SLOT, seconds=15, silent=1.0, draining=False
+)
+
+
+def condition(kind: str, status: str, reason: str, message: str = "") -> dict[str, Any]:
+    return {
+        "type": kind, "status": status, "reason": reason, "message": message,
+        "lastTransitionTime": TIME,
+    }  # fmt: skip
+
+
+FAILING = {
+    "health": "Failing",
+    "conditions": [condition("Failing", "True", "DatabaseUnavailable")],
+    "lastFailure": FAILURE,
+    "consecutiveFailures": 3,
+}
+LATE = {
+    "health": "Delayed",
+    "conditions": [condition("Delayed", "True", "Queued", "slot 05:00 waits")],
+    "delay": DELAY,
+}
+NOT_READY = {"conditions": [condition("Ready", "False", "TemplateNotFound", "no such ConfigMap")]}
+WELL = {"health": "Healthy", "lastFailure": FAILURE, "consecutiveFailures": 0}
+
+
+def schedule(name: str, tier: str, status: dict[str, Any], **spec: Any) -> Schedule:
+    body = schedule_body({"tier": tier, **spec}, name=name, uid=f"uid-{name}")
+    return read_schedules([{**body, "status": status}])[0]
+
+
+def now_of(schedules: list[Schedule], *runs: Run) -> view.Now:
+    return view.describe_now(LEADER, Snapshot(schedules, runs, all_jobs(schedules, runs)), ())
+
+
+def test_trouble_by_tier_then_gravity() -> None:
+    found = now_of(
+        [
+            schedule("a", "bulk", FAILING),
+            schedule("b", "critical", NOT_READY),
+            schedule("c", "critical", LATE),
+            schedule("d", "standard", FAILING),
+            schedule("e", "critical", WELL),
+            schedule("f", "critical", FAILING),
+        ]
+    ).troubles
+    assert [trouble.schedule.name for trouble in found] == ["f", "c", "b", "d", "a"]
+
+
+def test_all_that_is_wrong_with_one_schedule() -> None:
+    status = {
+        **FAILING,
+        "conditions": [*FAILING["conditions"], *LATE["conditions"], *NOT_READY["conditions"]],
+        "delay": DELAY,
+    }
+    late = make_run(uid="2", name="daily-2", schedule_uid="uid-daily")
+    failed = finished_run("1", succeeded=False, name="daily-1", schedule_uid="uid-daily")
+    (trouble,) = now_of([schedule("daily", "critical", status)], late, failed).troubles
+    assert [problem.kind for problem in trouble.problems] == [
+        Kind.FAILING,
+        Kind.LATE,
+        Kind.NOT_READY,
+    ]
+    failing, delayed, _ = trouble.problems
+    assert (failing.reason, failing.message, failing.times) == (
+        "DatabaseUnavailable",
+        "connection refused",
+        3,
+    )
+    assert failing.remedy is not None
+    assert "run it again" in failing.remedy.action
+    assert delayed.message == "slot 05:00 waits"
+    assert trouble.run is not None
+    assert trouble.run.job == "daily-1"  # the failure, not the run that waits
+
+
+@pytest.mark.parametrize(("status", "job"), [(FAILING, "daily-1"), (LATE, "daily-2")])
+def test_the_run_to_look_at(status: dict[str, Any], job: str) -> None:
+    runs = [
+        make_run(uid="2", name="daily-2", schedule_uid="uid-daily"),
+        finished_run("1", succeeded=False, name="daily-1", schedule_uid="uid-daily"),
+    ]
+    (trouble,) = now_of([schedule("daily", "bulk", status)], *runs).troubles
+    assert trouble.run is not None
+    assert trouble.run.job == job
+    (trouble,) = now_of([schedule("daily", "bulk", status)]).troubles
+    assert trouble.run is None
+
+
+def test_queue_in_the_order_of_admission_and_running_longest_first() -> None:
+    def run(kind: Callable[..., Run], name: str, **changes: Any) -> Run:
+        return kind(**{"name": name, "uid": name, "schedule_uid": "uid-daily", **changes})
+
+    found = now_of(
+        [schedule("daily", "critical", WELL)],
+        run(make_run, "normal", priority="normal"),
+        run(make_run, "low", priority="low", slot=SLOT - MINUTE),
+        run(make_run, "high", priority="high"),
+        run(active_run, "young", admitted_at=SLOT + 5 * MINUTE),
+        run(active_run, "old", admitted_at=SLOT + MINUTE),
+        run(active_run, "of a schedule that is gone", schedule_uid="other"),
+    )
+    assert [job.job for job in found.queue] == ["high", "normal", "low"]
+    assert [underway.job.job for underway in found.running] == ["old", "young"]
+    assert found.sentence == (
+        "Scheduler healthy. 0 need attention, 2 running, 3 waiting, 0 given up."
+    )
+
+
+def test_schedules_by_text_and_page() -> None:
+    every = [
+        schedule("weekly", "bulk", WELL, reportType="positions"),
+        schedule("daily", "bulk", FAILING, reportType="dashboard"),
+        schedule("hourly", "bulk", WELL, reportType="dashboard", suspend=True),
+        schedule("yearly", "bulk", {}, reportType="audit"),
+    ]
+
+    def listed(text: str = "", after: str = "") -> list[tuple[str, str]]:
+        return [(r.schedule.name, r.state) for r in view.list_schedules(every, text, after)]
+
+    assert listed() == [
+        ("daily", "failing"), ("hourly", "suspended"), ("weekly", "healthy"),
+        ("yearly", "not seen yet"),
+    ]  # fmt: skip
+    assert [name for name, _ in listed(" DASH")] == ["daily", "hourly"]
+    assert [name for name, _ in listed(after="reports/hourly")] == ["weekly", "yearly"]
+    assert listed("nothing") == []
+
+
+def steps(run: Run | None, now: Any, **kept: int) -> list[tuple[str, int, bool]]:
+    made = run or finished_run("1", schedule_uid="uid-daily")
+    (job,) = all_jobs([schedule("daily", "bulk", WELL)], [made])
+    job = job.model_copy(update=kept)
+    return [(step.name, step.seconds, step.going_on) for step in view.steps_of(job, run, now)]
+
+
+def test_steps_of_a_run_that_waits_and_of_one_that_runs() -> None:
+    waiting = make_run(schedule_uid="uid-daily", created_at=SLOT)
+    assert steps(waiting, SLOT + MINUTE) == [("Queued", 60, True)]
+    running = active_run(
+        schedule_uid="uid-daily", created_at=SLOT, admitted_at=SLOT + MINUTE, ready_pods=1
+    )
+    assert steps(running, SLOT + 3 * MINUTE) == [("Queued", 60, False), ("Running", 120, True)]
+
+
+def test_steps_of_a_finished_run() -> None:
+    assert steps(None, SLOT, queued_seconds=60, run_seconds=180) == [
+        ("Queued", 60, False), ("Running", 180, False)
+    ]  # fmt: skip
+    assert steps(None, SLOT) == []
+
+
+def test_shares_fill_the_bar() -> None:
+    (job,) = all_jobs(
+        [schedule("daily", "bulk", WELL)], [finished_run("1", schedule_uid="uid-daily")]
+    )
+    job = job.model_copy(update={"queued_seconds": 10, "pending_seconds": 30, "run_seconds": 60})
+    found = view.steps_of(job, None, SLOT + timedelta(hours=1))
+    assert [(step.begin, step.share) for step in found] == [(0, 10), (10, 30), (40, 60)]
+    job = job.model_copy(update={"queued_seconds": 0, "pending_seconds": 0, "run_seconds": 0})
+    assert [step.share for step in view.steps_of(job, None, SLOT)] == [0, 0, 0]
