@@ -156,7 +156,7 @@ def install(runner: str, services: str) -> None:
         values += ["--set", f"{key}.repository={repository}", "--set", f"{key}.tag={tag}"]
     run(
         "helm", "upgrade", "--install", RELEASE, "charts/adaf-report-scheduler",
-        "--namespace", RELEASE, "--take-ownership", *values,
+        "--namespace", RELEASE, "--take-ownership", "--force-conflicts", *values,
         "--set", "teamNamespaces={reports}", "--set", "output.fileServer.enabled=true",
     )  # fmt: skip
     rolled_out(

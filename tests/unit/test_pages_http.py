@@ -283,7 +283,7 @@ def test_a_backfill_is_looked_over_before_it_starts() -> None:
     site = Site()
     assert site.get("/backfill").status == 404
     attempts = Attempts(cast(Cluster, site.cluster), cast(Any, None), cast(Any, None), site.now)
-    pages.add(site.app, attempts, site.now, make_backfill=make)
+    pages.add(site.app, attempts, Dependencies(None), site.now, make_backfill=make)
     token, cookie = token_of(site.get("/backfill"))
     wish = {
         "token": token,
