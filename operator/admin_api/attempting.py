@@ -48,11 +48,12 @@ class Attempts:
             return find_job((await self.cluster.snapshot(fresh=True)).jobs, identity)
         entry = await self._reserve(ask, ask.key)
         snapshot = await self.cluster.snapshot(fresh=True)
-        if entry.answer is not None:
-            identity = entry.answer.id
-            return next((job for job in snapshot.jobs if job.id == identity), entry.answer)
+        known = next((job for job in snapshot.jobs if job.id == entry.identity), entry.answer)
+        if entry.answer is not None and known is not None:
+            return known
         schedule = schedule_of(snapshot, entry.namespace, entry.schedule)
-        identity = await self.make(schedule, entry.attempt, ask.verb, ask.who)
+        # Somebody else may have made it meanwhile; its Job may even be gone again.
+        identity = await self.make(schedule, known or entry.attempt, ask.verb, ask.who)
         answer = find_job((await self.cluster.snapshot(fresh=True)).jobs, identity)
         await self._complete(ask.key, entry, answer)
         return answer

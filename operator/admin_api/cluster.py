@@ -63,8 +63,10 @@ class Cluster:
         self._snapshots = ShortCache(lambda _: self._read(), FRESH_SECONDS)
 
     async def snapshot(self, *, fresh: bool = False) -> Snapshot:
-        """For a decision ask for a fresh one."""
-        return await (self._read() if fresh else self._snapshots.get("all"))
+        """For a decision ask for a fresh one; whoever reads after an action sees that one too."""
+        if fresh:
+            self._snapshots.forget("all")
+        return await self._snapshots.get("all")
 
     async def _read(self) -> Snapshot:
         schedules = read_schedules(await self._list(SCHEDULES, ""))

@@ -17,6 +17,7 @@ from fastapi import Header
 from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from admin_api.errors import RefusedError
+from admin_api.jobs import job_id
 from admin_api.model import Job
 from report_operator.adapters.kube import CONFIGMAPS, ApiError, KubeClient
 from report_operator.api.v1alpha1.spec import Priority
@@ -49,6 +50,11 @@ class Entry(BaseModel):
     number: int
     priority: Priority
     answer: Job | None = None
+
+    @property
+    def identity(self) -> str:
+        """The attempt's id."""
+        return job_id(self.namespace, self.schedule, self.slot, self.number)
 
     @property
     def attempt(self) -> Attempt:

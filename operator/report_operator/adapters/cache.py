@@ -35,3 +35,7 @@ class ShortCache(Generic[K, V]):
         except BaseException:
             self._known.pop(key, None)
             raise
+
+    def forget(self, key: K) -> None:
+        """What is asked for next is loaded anew."""
+        self._known.pop(key, None)
