@@ -17,11 +17,11 @@ from fastapi import Header
 from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from admin_api.errors import RefusedError
-from admin_api.jobs import job_id
 from admin_api.model import Job
 from report_operator.adapters.kube import CONFIGMAPS, ApiError, KubeClient
 from report_operator.api.v1alpha1.spec import Priority
 from report_operator.domain.attempts import Attempt
+from report_operator.domain.names import job_id
 
 KEPT_FOR = timedelta(hours=24)
 KEPT = 500  # the newest; some 600 bytes each, and a ConfigMap holds a MiB

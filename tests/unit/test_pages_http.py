@@ -18,7 +18,7 @@ from admin_api.attempting import Attempts
 from admin_api.cluster import Cluster, Leader, Snapshot
 from admin_api.dependencies import Dependencies
 from admin_api.jobs import all_jobs, read_schedules
-from admin_api.model import Job
+from admin_api.model import Check, Job
 from admin_api.pages.html import HEADERS
 from admin_api.tokens import Denied, Tokens
 from report_operator.adapters.kube import ApiError
@@ -73,18 +73,19 @@ class KnownCluster:
 class Site:
     cluster: KnownCluster = field(default_factory=KnownCluster)
     tokens: Any = None
+    dependencies: list[Check] = field(default_factory=list)
     app: FastAPI = field(init=False)
 
     def __post_init__(self) -> None:
         attempts = Attempts(cast(Cluster, self.cluster), cast(Any, None), cast(Any, None), self.now)
         self.app = make_app(
-            attempts,
-            cast(Any, None),
-            Dependencies(None),
-            self.now,
-            cast(Any, None),
+            attempts, cast(Any, None), cast(Dependencies, self), self.now, cast(Any, None),
             cast(Tokens, self.tokens),
-        )
+        )  # fmt: skip
+
+    async def checks(self) -> list[Check]:
+        """Of dependencies."""
+        return self.dependencies
 
     @staticmethod
     def now() -> Any:
@@ -238,6 +239,13 @@ def test_what_was_seen_last_is_shown_while_the_cluster_does_not_answer(site: Sit
     assert "does not answer" not in site.get("/").text
 
 
+def test_a_dependency_that_is_down_is_named(site: Site) -> None:
+    site.dependencies = [Check(name="redis", ok=False, latency_ms=1, reason="connection refused")]
+    text = site.get("/").text
+    assert "Scheduler: degraded" in text
+    assert "redis: connection refused" in text
+
+
 def test_one_run(site: Site) -> None:
     text = site.get(RUN).text
     assert "The message names the field" in text  # the remedy
@@ -283,7 +291,7 @@ def test_a_backfill_is_looked_over_before_it_starts() -> None:
     site = Site()
     assert site.get("/backfill").status == 404
     attempts = Attempts(cast(Cluster, site.cluster), cast(Any, None), cast(Any, None), site.now)
-    pages.add(site.app, attempts, Dependencies(None), site.now, make_backfill=make)
+    pages.add(site.app, attempts, cast(Dependencies, site), site.now, make_backfill=make)
     token, cookie = token_of(site.get("/backfill"))
     wish = {
         "token": token,

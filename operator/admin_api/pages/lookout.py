@@ -24,7 +24,7 @@ class Sight:
 
     leader: Leader | None = None
     snapshot: Snapshot | None = None
-    checks: Sequence[Check] = ()  # of what is used beside the cluster
+    dependencies: Sequence[Check] = ()
     at: datetime | None = None
     problem: str = ""
 
@@ -40,14 +40,18 @@ class Lookout:
 
     async def look(self) -> Sight:
         """The cluster now, or as it was when it was last seen."""
+        checks, seen = await asyncio.gather(self.dependencies.checks(), self._see())
+        if isinstance(seen, str):
+            return replace(self._last, dependencies=checks, problem=seen)
+        self._last = Sight(*seen, checks, self.clock())
+        return self._last
+
+    async def _see(self) -> tuple[Leader, Snapshot] | str:
+        """Or why not."""
         try:
             async with asyncio.timeout(PATIENCE):
-                leader, snapshot, checks = await asyncio.gather(
-                    self.cluster.leader(), self.cluster.snapshot(), self.dependencies.checks()
-                )
+                return await asyncio.gather(self.cluster.leader(), self.cluster.snapshot())
         except UNREACHABLE as error:
             problem = reason_of(error)
             logger.warning("a page: %s", problem)
-            return replace(self._last, problem=problem)
-        self._last = Sight(leader, snapshot, checks, self.clock())
-        return self._last
+            return problem

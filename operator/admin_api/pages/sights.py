@@ -106,7 +106,7 @@ def _read(model: type[Q], request: Request) -> Q:
 def _now(sight: Sight) -> dict[str, Any]:
     found = None
     if sight.leader is not None and sight.snapshot is not None:
-        found = view.describe_now(sight.leader, sight.snapshot, sight.checks)
+        found = view.describe_now(sight.leader, sight.snapshot, sight.dependencies)
     return {"sight": sight, "found": found, "shown": SHOWN}
 
 

@@ -80,12 +80,12 @@ class Now:
         )
 
 
-def describe_now(leader: Leader, snapshot: Snapshot, checks: Sequence[Check]) -> Now:
+def describe_now(leader: Leader, snapshot: Snapshot, dependencies: Sequence[Check]) -> Now:
     """All of the first page but the recent runs."""
     jobs = {(job.namespace, job.job): job for job in snapshot.jobs}
     upcoming = [s.status.next_schedule_time for s in snapshot.schedules]
     return Now(
-        status=describe_status(leader, snapshot, checks),
+        status=describe_status(leader, snapshot, dependencies),
         troubles=find_troubles(snapshot.schedules, jobs),
         running=_underway(snapshot.runs, jobs),
         queue=[jobs[key] for run in queue_order(snapshot.runs) if (key := _key(run)) in jobs],
