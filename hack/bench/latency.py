@@ -26,11 +26,10 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.support.postgres import postgres_server  # noqa: E402
-
 from tests.support.controlplane import ControlPlane  # noqa: E402
 from tests.support.namespace import BATCH, CORE, SCHEDULES, Namespace  # noqa: E402
 from tests.support.operator import OperatorProcess  # noqa: E402
+from tests.support.postgres import postgres_server  # noqa: E402
 from tests.support.waiting import wait_for  # noqa: E402
 
 NAMESPACE = "bench"

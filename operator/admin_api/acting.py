@@ -93,7 +93,11 @@ async def retry_job(attempts: Attempts, identity: str, who: str, key: str | None
         schedule = schedule_of(snapshot, found.namespace, found.schedule)
         return schedule, actions.retry(found, snapshot.jobs)
 
-    return await attempts.carry_out(Ask(Verb.RETRY, who, f"retry {identity}", key, decide))
+    async def recall(snapshot: Snapshot) -> Snapshot:
+        return await attempts.past.with_run(snapshot, identity)
+
+    wish = f"retry {identity}"
+    return await attempts.carry_out(Ask(Verb.RETRY, who, wish, key, recall, decide))
 
 
 async def generate_report(
@@ -105,8 +109,13 @@ async def generate_report(
         schedule = actions.choose(wanted, snapshot.schedules)
         return schedule, actions.generate(wanted, schedule, snapshot.jobs, now)
 
+    async def recall(snapshot: Snapshot) -> Snapshot:
+        schedule = actions.choose(wanted, snapshot.schedules)
+        slot = actions.slot_of(schedule, wanted.date, now)
+        return await attempts.past.with_slot(snapshot, schedule, slot)
+
     wish = f"generate {wanted.model_dump_json()}"
-    return await attempts.carry_out(Ask(Verb.GENERATE, who, wish, key, decide))
+    return await attempts.carry_out(Ask(Verb.GENERATE, who, wish, key, recall, decide))
 
 
 def caller(request: Request) -> str:

@@ -41,7 +41,7 @@ def generate(
     request: GenerateRequest, schedule: Schedule, jobs: Sequence[Job], now: datetime
 ) -> Attempt | Job:
     """An attempt for a date, or the one that is under way. Raises RefusedError."""
-    slot = _slot_of(schedule, request.date, now)
+    slot = slot_of(schedule, request.date, now)
     attempts = attempts_of(schedule.namespace, schedule.name, slot, jobs)
     if attempts and attempts[-1].status not in DONE:
         return attempts[-1]
@@ -60,7 +60,7 @@ def attempt_order(job: Job) -> tuple[int, bool]:
     return job.attempt, job.status not in DONE
 
 
-def _slot_of(schedule: Schedule, day: date, now: datetime) -> datetime:
+def slot_of(schedule: Schedule, day: date, now: datetime) -> datetime:
     """The day's slot by the schedule as it is declared. Raises RefusedError."""
     spec = schedule.body["spec"]
     try:

@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from admin_api import acting, dead_letters, files, pages, reading
+from admin_api import acting, analytics, dead_letters, deployments, files, pages, reading
 from admin_api.access import Guard
 from admin_api.attempting import Attempts
 from admin_api.dependencies import Dependencies
@@ -53,7 +53,10 @@ def make_app(
     )
     app.add_middleware(Guard, tokens=tokens)
     _add_errors(app)
-    reading.add(app, attempts.cluster, clock, exposition, dependencies)
+    cluster, past = attempts.cluster, attempts.past
+    reading.add(app, cluster, past, clock, exposition, dependencies)
+    analytics.add(app, cluster, past, clock)
+    deployments.add(app, cluster, past)
     acting.add(app, attempts, clock)
     dead_letters.add(app, attempts)
     files.add(app, servers)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from admin_api.audit import Audit, Subject, Verb
@@ -12,6 +12,7 @@ from admin_api.errors import RefusedError
 from admin_api.idempotency import Entry, Requests, digest
 from admin_api.jobs import Schedule, find_job
 from admin_api.model import Job
+from admin_api.past import Past
 from report_operator.api.v1alpha1.resource import API_VERSION, KIND
 from report_operator.api.v1alpha1.spec import Priority
 from report_operator.domain.attempts import Attempt
@@ -28,6 +29,7 @@ class Ask:
     who: str
     request: str  # all that was asked for: equal for equal requests
     key: str | None  # Idempotency-Key
+    recall: Callable[[Snapshot], Awaitable[Snapshot]]  # adds what history knows of the slot
     decide: Callable[[Snapshot], tuple[Schedule, Attempt | Job]]
 
 
@@ -39,11 +41,12 @@ class Attempts:
     requests: Requests
     audit: Audit
     clock: Callable[[], datetime]
+    past: Past = field(default_factory=Past)
 
     async def carry_out(self, ask: Ask) -> Job:
         """The attempt that is asked for; the one under way where there is one."""
         if ask.key is None:
-            schedule, decision = ask.decide(await self.cluster.snapshot(fresh=True))
+            schedule, decision = ask.decide(await self._view(ask))
             identity = await self.make(schedule, decision, ask.verb, ask.who)
             return find_job((await self.cluster.snapshot(fresh=True)).jobs, identity)
         entry = await self._reserve(ask, ask.key)
@@ -68,6 +71,9 @@ class Attempts:
         await self.audit.tell(verb, who, identity, subject_of(schedule))
         return identity
 
+    async def _view(self, ask: Ask) -> Snapshot:
+        return await ask.recall(await self.cluster.snapshot(fresh=True))
+
     async def _reserve(self, ask: Ask, key: str) -> Entry:
         """What the key stands for from now on."""
         for _ in range(CONFLICTS):
@@ -75,7 +81,7 @@ class Attempts:
             known = book.find(key, ask.request)
             if known is not None:
                 return known
-            schedule, decision = ask.decide(await self.cluster.snapshot(fresh=True))
+            schedule, decision = ask.decide(await self._view(ask))
             entry = _entry(schedule, decision, ask.request, self.clock())
             if await self.requests.write(book, key, entry):
                 return entry

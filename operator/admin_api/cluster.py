@@ -22,6 +22,7 @@ from report_operator.domain.times import parse_time
 
 FRESH_SECONDS = 1.0
 LOG_LINES = 20
+REPLICA_SETS = Kind("/apis/apps/v1", "replicasets")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,16 @@ class Snapshot:
     schedules: Sequence[Schedule]
     runs: Sequence[Run]
     jobs: Sequence[Job]
+
+    def uid_of(self, job: Job) -> str:
+        """Of the ReportSchedule of a run; '' where it is gone."""
+        name = (job.namespace, job.schedule)
+        return next((s.uid for s in self.schedules if (s.namespace, s.name) == name), "")
+
+    def run_of(self, job: Job) -> Run | None:
+        """The Job of a run, while it is there."""
+        name = (job.namespace, job.job)
+        return next((run for run in self.runs if (run.namespace, run.name) == name), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +108,17 @@ class Cluster:
             silent=time.monotonic() - self._seen[1],
             draining=holder is not None and annotations.get(ANNOTATION_DRAIN) == holder,
         )
+
+    async def replica_sets(self) -> list[dict[str, Any]]:
+        """Those of the operator's own Deployment, which is called as its Lease is."""
+        return [
+            body
+            for body in await self.kube.list(REPLICA_SETS, self.namespace)
+            if any(
+                (owner["kind"], owner["name"]) == ("Deployment", self.lease_name)
+                for owner in body["metadata"].get("ownerReferences") or ()
+            )
+        ]
 
     async def drain(self, holder: str) -> None:
         """Ask the leading operator to stop; it does at its next renewal."""

@@ -10,6 +10,8 @@ from pathlib import Path
 from admin_api.model import Check
 from report_operator.adapters import redis_client
 from report_operator.adapters.cache import ShortCache
+from report_operator.adapters.history.database import HistoryUnavailableError
+from report_operator.adapters.history.reader import HistoryReader
 
 FRESH_SECONDS = 2.0
 
@@ -33,6 +35,7 @@ class Dependencies:
     """Those that are configured; a Redis that hangs is asked every two seconds at most."""
 
     redis_secret: Path | None
+    history: HistoryReader | None = None
     _answers: ShortCache[str, list[Check]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -43,7 +46,10 @@ class Dependencies:
         return await self._answers.get("all")
 
     async def _ask(self) -> list[Check]:
-        secret = self.redis_secret
-        if secret is None:
-            return []
-        return [await timed("redis", lambda: redis_client.ping(secret), redis_client.UNAVAILABLE)]
+        secret, found = self.redis_secret, []
+        if self.history is not None:
+            found.append(await timed("postgres", self.history.ping, (HistoryUnavailableError,)))
+        if secret is not None:
+            redis = timed("redis", lambda: redis_client.ping(secret), redis_client.UNAVAILABLE)
+            found.append(await redis)
+        return found

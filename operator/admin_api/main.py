@@ -23,7 +23,10 @@ from admin_api.dependencies import Dependencies
 from admin_api.errors import UNREACHABLE
 from admin_api.files import FileServers
 from admin_api.idempotency import Requests
+from admin_api.past import Past
 from admin_api.tokens import Tokens
+from report_operator.adapters.history.database import Database
+from report_operator.adapters.history.reader import HistoryReader
 from report_operator.adapters.http import serve
 from report_operator.adapters.kube import KubeClient
 from report_operator.config import ConfigError, OperatorConfig, load_config
@@ -34,6 +37,9 @@ PORT = 3000
 HEALTH_PORT = 8081
 EVERYWHERE = "0.0.0.0"  # noqa: S104
 METRICS_SECONDS = 5.0
+APPLICATION = "report-scheduler-api"  # as pg_stat_activity shows it
+HISTORY_CONNECTIONS = 5
+HISTORY_STATEMENT_SECONDS = 5.0
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -66,7 +72,17 @@ async def _serve(config: OperatorConfig, port: int, health_port: int, *, network
         await KubeClient.connect() as kube,
         aiohttp.ClientSession() as session,
         serve(lambda: (True, {}), CollectorRegistry(), health_port, metrics_port=0),
+        contextlib.AsyncExitStack() as stack,
     ):
+        history = None
+        if config.postgres_secret is not None:
+            database = Database(
+                config.postgres_secret,
+                APPLICATION,
+                HISTORY_CONNECTIONS,
+                HISTORY_STATEMENT_SECONDS,
+            )
+            history = HistoryReader(await stack.enter_async_context(database))
 
         async def exposition() -> str:
             url = f"http://{LOOPBACK}:{config.metrics_port}/metrics"
@@ -78,9 +94,9 @@ async def _serve(config: OperatorConfig, port: int, health_port: int, *, network
         watched = tuple(config.watch_namespaces) or (None,)
         cluster = Cluster(kube, namespace, config.lease_name, watched)
         requests = Requests(kube, namespace, f"{config.lease_name}-requests", _now)
-        attempts = Attempts(cluster, requests, Audit(kube, _now), _now)
+        attempts = Attempts(cluster, requests, Audit(kube, _now), _now, Past(history))
         servers = FileServers(session, config.file_server_url, watched)
-        dependencies = Dependencies(config.redis_secret)
+        dependencies = Dependencies(config.redis_secret, history)
         tokens = Tokens(kube) if network else None
         app = make_app(
             attempts, servers, dependencies, _now, exposition, tokens, config.runbook_url

@@ -20,6 +20,7 @@ from pydantic import (
 
 from report_operator.domain.times import format_time
 from report_runner.contract.reasons import Reason
+from report_runner.contract.result import DeliveryStatus
 
 Instant = Annotated[AwareDatetime, PlainSerializer(format_time, return_type=str)]
 
@@ -57,6 +58,7 @@ JobId = Annotated[str, Field(max_length=400), AfterValidator(_sendable)]
 AskedInstant = Annotated[AwareDatetime, _written_out(r"\d{4}-\d\d-\d\d", "2026-11-24T05:00:00Z")]
 
 SCHEDULER = "/api/admin/scheduler"
+DEPLOYMENTS = "/api/admin/deployments"
 REPORTS = "/api/admin/reports"
 LIST_LIMIT = 500
 
@@ -92,7 +94,7 @@ class Job(BaseModel):
     namespace: str
     schedule: str = Field(description="The ReportSchedule's name.")
     tier: str
-    priority: str | None = Field(default=None, description="Order in the queue, while it waits.")
+    priority: str | None = Field(default=None, description="Order in the queue.")
     job: str = Field(description="The Kubernetes Job's name.")
     manual: bool = Field(description="Started by a person, not by the schedule.")
     slot: Instant = Field(description="The instant for which it was scheduled.")
@@ -109,20 +111,66 @@ class Job(BaseModel):
     )
 
 
+Degraded = Annotated[list[str], Field(description="What this answer lacks, and why.")]
+
+
 class Jobs(BaseModel):
     """A page of jobs, newest first."""
 
     jobs: list[Job]
+    degraded: Degraded = Field(default_factory=list)
     next: str | None = Field(
         default=None, description="`cursor` of the next page, if there is one."
     )
 
 
-class JobDetail(Job):
-    """One run with what is kept of it while its pods exist."""
+class OutputFile(BaseModel):
+    """A finished file."""
 
-    log: list[str] = Field(default_factory=list, description="The last lines of its newest pod.")
+    path: str = Field(description="Relative to /var/adaf/reports.")
+    format: str | None = None
+    bytes: int | None = None
+    sha256: str | None = None
+
+
+class Delivery(BaseModel):
+    """What became of one recipient in this attempt."""
+
+    recipient: str
+    status: DeliveryStatus
+    message_id: str | None = None
+    error: str | None = None
+
+
+class SlotAttempt(BaseModel):
+    """An attempt of the same slot."""
+
+    id: str
+    attempt: int
+    status: JobStatus
+    reason: Reason | None = None
+    finished_at: Instant | None = None
+
+
+class JobDetail(Job):
+    """One run with all that is kept of it."""
+
+    created_at: Instant | None = None
+    admitted_at: Instant | None = None
+    asked_by: str | None = Field(default=None, description="Who asked for a further attempt.")
+    backfill: str | None = Field(default=None, description="The ReportBackfill it is part of.")
+    definition: str | None = Field(default=None, description="The ConfigMap that it used.")
+    pages: int | None = None
+    pods: int | None = Field(default=None, description="Pods that were started for it.")
+    files: list[OutputFile] = Field(default_factory=list)
+    deliveries: list[Delivery] = Field(default_factory=list)
+    attempts: list[SlotAttempt] = Field(default_factory=list, description="Newest first.")
+    log: list[str] = Field(
+        default_factory=list,
+        description="The last lines of its newest pod; of a failed run they are kept.",
+    )
     log_command: str = Field(description="The whole log, while the pod exists.")
+    degraded: Degraded = Field(default_factory=list)
 
 
 class JobsQuery(BaseModel):
@@ -186,6 +234,22 @@ class Health(BaseModel):
     checks: list[Check]
 
 
+class DatabaseHealth(BaseModel):
+    """200 where `ok`, else 503."""
+
+    status: SchedulerState
+    ok: bool
+    latency_ms: float = Field(description="To connect anew and be answered.")
+    reason: str = Field(default="", description="Why it is not ok.")
+    server_version: str | None = None
+    connections: dict[str, int] = Field(
+        default_factory=dict, description="The scheduler's, by state."
+    )
+    pool: dict[str, int] = Field(
+        default_factory=dict, description="This process's pool, as psycopg_pool counts."
+    )
+
+
 class PerformanceMetrics(BaseModel):
     """Over the recorded runs of the last 24 hours."""
 
@@ -195,6 +259,7 @@ class PerformanceMetrics(BaseModel):
     finished: int
     queue_depth: int
     active_jobs: int
+    degraded: Degraded = Field(default_factory=list)
 
 
 class GenerateRequest(BaseModel):

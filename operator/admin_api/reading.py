@@ -5,30 +5,40 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated
 
 from fastapi import FastAPI, Query, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
+from admin_api.actions import attempts_of
 from admin_api.cluster import Cluster, Leader, Snapshot
 from admin_api.dependencies import Dependencies
 from admin_api.errors import UNREACHABLE
-from admin_api.jobs import find_job, measure, select
+from admin_api.jobs import METRICS_SPAN, job_of_record, measure, merge_jobs, recent, select
 from admin_api.model import (
     SCHEDULER,
     Check,
+    DatabaseHealth,
+    Delivery,
     Health,
     Job,
     JobDetail,
     Jobs,
     JobsQuery,
     NoQuery,
+    OutputFile,
     PerformanceMetrics,
     SchedulerState,
     SchedulerStatus,
+    SlotAttempt,
 )
+from admin_api.past import NOT_CONFIGURED, Past
+from report_operator.adapters.history.reader import DatabaseState, KeptRun
 from report_operator.api.v1alpha1.status import Health as ScheduleHealth
+from report_operator.domain.figures import totals
+from report_operator.domain.run import Run
 
 SILENT_AFTER = 3  # lease durations without a renewal
 
@@ -36,6 +46,7 @@ SILENT_AFTER = 3  # lease durations without a renewal
 def add(
     app: FastAPI,
     cluster: Cluster,
+    past: Past,
     clock: Callable[[], datetime],
     exposition: Callable[[], Awaitable[str]],
     dependencies: Dependencies,
@@ -50,21 +61,30 @@ def add(
         )
         return describe_status(leader, snapshot, checks)
 
-    @app.get(f"{SCHEDULER}/jobs", tags=["read"])
-    async def jobs(query: Annotated[JobsQuery, Query()]) -> Jobs:
-        """Runs, newest first."""
-        return await list_jobs(cluster, query)
+    @app.get(f"{SCHEDULER}/jobs", tags=["read"], response_model=Jobs)
+    async def jobs(query: Annotated[JobsQuery, Query()]) -> Response:
+        """Runs, newest first: those that history has, and those under way."""
+        page = await list_jobs(cluster, past, query)
+        # Made by pydantic at once: FastAPI would go through every job in Python.
+        return Response(page.model_dump_json(), media_type="application/json")
 
     @app.get(f"{SCHEDULER}/jobs/{{identity}}", tags=["read"])
     async def job(identity: str, _: NoQuery) -> JobDetail:
-        """One run, with the last lines of its log while its pod exists."""
-        return await one_job(cluster, identity)
+        """One run, with the last lines of its log: its pod's, or of a failed run those kept."""
+        return await one_job(cluster, past, identity)
 
     @app.get(f"{SCHEDULER}/health", tags=["read"], response_model=Health)
     async def health(_: NoQuery) -> Response:
         """Each dependency, with its latency."""
         own, others = await asyncio.gather(_checks(cluster), dependencies.checks())
         return _health(own, others)
+
+    @app.get(f"{SCHEDULER}/health/database", tags=["read"], response_model=DatabaseHealth)
+    async def database(_: NoQuery) -> Response:
+        """History's database: a connection made now, and what the server says of itself."""
+        state = await past.reader.check() if past.reader else DatabaseState(NOT_CONFIGURED, 0.0)
+        answer = describe_database(state)
+        return JSONResponse(answer.model_dump(mode="json"), 200 if answer.ok else 503)
 
     @app.get(
         f"{SCHEDULER}/metrics",
@@ -77,26 +97,93 @@ def add(
         accepted = request.headers.get("accept", "")
         if "openmetrics" in accepted or accepted.startswith("text/plain"):
             return PlainTextResponse(await exposition())
-        found = measure((await cluster.snapshot()).jobs, clock())
+        since = clock() - METRICS_SPAN
+        snapshot, (kept, degraded) = await asyncio.gather(
+            cluster.snapshot(), past.ask(past.reader.totals(since) if past.reader else None)
+        )
+        found = measure(kept or totals(recent(snapshot.jobs, since)), snapshot.jobs, degraded)
         return JSONResponse(found.model_dump(mode="json"))
 
 
-async def list_jobs(cluster: Cluster, query: JobsQuery) -> Jobs:
+async def list_jobs(cluster: Cluster, past: Past, query: JobsQuery) -> Jobs:
     """A page of runs. Raises RefusedError, and what Cluster raises."""
-    return select((await cluster.snapshot()).jobs, query)
+    snapshot, (kept, degraded) = await asyncio.gather(cluster.snapshot(), past.page(query))
+    return select(snapshot.jobs, query, kept, degraded)
 
 
-async def one_job(cluster: Cluster, identity: str) -> JobDetail:
+async def one_job(cluster: Cluster, past: Past, identity: str) -> JobDetail:
     """One run. Raises RefusedError, and what Cluster raises."""
-    snapshot = await cluster.snapshot()
-    found = find_job(snapshot.jobs, identity)
-    return detail_of(found, await cluster.log_tail(found, snapshot.runs))
+    snapshot, (kept, degraded) = await asyncio.gather(cluster.snapshot(), past.find(identity))
+    live = next((job for job in snapshot.jobs if job.id == identity), None)
+    found = job_of_record(kept.record) if kept else live
+    if found is None:
+        raise past.not_found(degraded, identity)
+    uid = kept.record.schedule_uid if kept else snapshot.uid_of(found)
+    known = merge_jobs(snapshot.jobs, await past.attempts(uid, found.slot))
+    detail = detail_of(found, await cluster.log_tail(found, snapshot.runs)).model_copy(
+        update={
+            "attempts": [
+                SlotAttempt(**job.model_dump())
+                for job in attempts_of(found.namespace, found.schedule, found.slot, known)[::-1]
+            ],
+            "degraded": degraded,
+        }
+    )
+    if kept is not None:
+        return with_record(detail, kept)
+    run = snapshot.run_of(found)
+    return with_run(detail, run) if run else detail
 
 
 def detail_of(job: Job, log: list[str]) -> JobDetail:
     """A run with the last lines of its log."""
     return JobDetail(
         **job.model_dump(), log=log, log_command=f"kubectl -n {job.namespace} logs job/{job.job}"
+    )
+
+
+def with_record(detail: JobDetail, kept: KeptRun) -> JobDetail:
+    """With what history adds; the log is the one kept where the pod has none."""
+    record = kept.record
+    return detail.model_copy(
+        update={
+            "created_at": record.created_at,
+            "admitted_at": record.admitted_at,
+            "asked_by": record.asked_by,
+            "backfill": record.backfill,
+            "definition": record.definition,
+            "pages": record.pages,
+            "pods": record.pods,
+            "files": [OutputFile(**asdict(output)) for output in record.outputs],
+            "deliveries": [Delivery(**item.model_dump()) for item in kept.deliveries],
+            "log": detail.log or (kept.log or "").splitlines(),
+        }
+    )
+
+
+def with_run(detail: JobDetail, run: Run) -> JobDetail:
+    """With what the Job of a run adds."""
+    return detail.model_copy(
+        update={
+            "created_at": run.created_at,
+            "admitted_at": run.admitted_at,
+            "asked_by": run.asked_by or None,
+            "backfill": run.backfill or None,
+            "definition": run.definition or None,
+        }
+    )
+
+
+def describe_database(state: DatabaseState) -> DatabaseHealth:
+    """As a check of its own."""
+    return DatabaseHealth(
+        status=SchedulerState.DOWN if state.reason else SchedulerState.HEALTHY,
+        ok=not state.reason,
+        latency_ms=state.latency_ms,
+        reason=state.reason,
+        server_version=state.server_version,
+        connections=dict(state.connections),
+        pool=dict(state.pool),
     )
 
 

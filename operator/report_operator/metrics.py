@@ -126,6 +126,11 @@ class Metrics:
             "Slots that were given up on, as in the list for on-call.",
             registry=self.registry,
         )
+        self._unrecorded = Gauge(
+            f"{PREFIX}_history_waiting_outcomes",
+            "Outcomes that are in status and not in history yet.",
+            registry=self.registry,
+        )
         self._reconciled = Gauge(
             f"{PREFIX}_last_reconcile_timestamp_seconds",
             "When a schedule was last reconciled.",
@@ -160,6 +165,10 @@ class Metrics:
     def dependency(self, name: str, *, up: bool) -> None:
         """Whether a dependency answered."""
         self._up.labels(name).set(up)
+
+    def history_waits(self, outcomes: Callable[[], float]) -> None:
+        """How many outcomes are still to be recorded, asked for at each scrape."""
+        self._unrecorded.set_function(outcomes)
 
     def dead_letters(self, count: int) -> None:
         """So many are on the list."""

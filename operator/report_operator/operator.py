@@ -8,12 +8,16 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import kopf
 
 from report_operator import handlers
+from report_operator.adapters.history.database import Database
+from report_operator.adapters.history.writer import HistoryWriter
 from report_operator.adapters.kube import ApiError, KubeClient
 from report_operator.adapters.recorder import Recorder
 from report_operator.adapters.redis_lists import RedisLists
@@ -24,8 +28,11 @@ from report_operator.api.v1alpha1.resource import Key
 from report_operator.children import Children
 from report_operator.config import OperatorConfig
 from report_operator.domain.admission import Limits as AdmissionLimits
+from report_operator.domain.deployment import describe_deployment
 from report_operator.domain.desired import PodSettings
+from report_operator.domain.names import FIELD_MANAGER
 from report_operator.domain.outcomes import Keep
+from report_operator.historian import Historian, NoHistory
 from report_operator.lists import Lists
 from report_operator.metrics import Metrics
 from report_operator.reconcile import Limits, Reconciler
@@ -33,6 +40,9 @@ from report_operator.resync import Resync
 
 logger = logging.getLogger(__name__)
 
+DISTRIBUTION = "adaf-report-scheduler"
+HISTORY_CONNECTIONS = 4  # outcomes, logs, retention, and who asks for past runs
+HISTORY_STATEMENT_SECONDS = 30.0
 STALE_RESYNCS = 4  # resyncs that may fail before the process counts as hung
 
 
@@ -61,6 +71,8 @@ class ReportOperator:
     _resync: Resync = field(init=False)
     _recorder: Recorder = field(init=False)
     _lists: Lists = field(init=False)
+    _history_database: Database | None = field(init=False, default=None)
+    _historian: Historian | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         config, kube, store = self.config, self.kube, self.store
@@ -80,6 +92,8 @@ class ReportOperator:
             config.secret_allowed,
             self._resync.missing_definitions,
         )
+        if config.postgres_secret is not None:
+            self._history_database, self._historian = self._make_historian(config.postgres_secret)
         self._reconciler = Reconciler(
             kube=kube,
             store=store,
@@ -96,6 +110,7 @@ class ReportOperator:
                 timedelta(seconds=config.queue_timeout_seconds),
             ),
             clock=utc_now,
+            history=self._historian or NoHistory(),
         )
         self._lists = Lists(
             kube=kube,
@@ -136,6 +151,8 @@ class ReportOperator:
             asyncio.create_task(self._resync_for_ever(), name="resync"),
             asyncio.create_task(self._watch(stop), name="watch"),
         ]
+        if self._historian is not None:
+            tasks.insert(0, asyncio.create_task(self._keep_history(), name="history"))
         stopping = asyncio.create_task(stop.wait(), name="stop")
         try:
             done, _ = await asyncio.wait({*tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -173,6 +190,28 @@ class ReportOperator:
         again = await self._reconciler.reconcile(key)
         if again is not None:
             self._schedules.add_after(key, again.total_seconds() + 0.05)
+
+    def _make_historian(self, secret: Path) -> tuple[Database, Historian]:
+        config = self.config
+        days = config.history.retention_days
+        database = Database(secret, FIELD_MANAGER, HISTORY_CONNECTIONS, HISTORY_STATEMENT_SECONDS)
+        return database, Historian(
+            writer=HistoryWriter(database),
+            kube=self.kube,
+            store=self.store,
+            metrics=self.metrics,
+            clock=utc_now,
+            changed=self.changed,
+            deployment=describe_deployment(
+                version(DISTRIBUTION), config.runner.image, config.model_dump(mode="json")
+            ),
+            retention=timedelta(days=days) if days else None,
+        )
+
+    async def _keep_history(self) -> None:
+        if self._history_database is not None and self._historian is not None:
+            async with self._history_database:
+                await self._historian.run()
 
     async def _watch(self, stop: asyncio.Event) -> None:
         registry = kopf.OperatorRegistry()

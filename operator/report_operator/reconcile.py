@@ -33,6 +33,7 @@ from report_operator.domain.status import Facts, Problem, Verdict, judge
 from report_operator.domain.transitions import transitions
 from report_operator.domain.verdicts import Overdue, overdue
 from report_operator.domain.view import ScheduleView, storage_use
+from report_operator.historian import History, NoHistory
 from report_operator.metrics import Metrics
 from report_runner.contract.model import parse_duration
 
@@ -61,6 +62,7 @@ class Reconciler:
     keep: Keep
     limits: Limits
     clock: Callable[[], datetime]
+    history: History = field(default_factory=NoHistory)
     views: dict[Key, ScheduleView] = field(default_factory=dict)
     _counted: set[str] = field(default_factory=set)  # uids of schedules whose past is in metrics
 
@@ -93,7 +95,8 @@ class Reconciler:
         ledger = merge(
             Ledger(tuple(previous.recent_runs), previous.run_counts),
             fresh,
-            {run.uid for run in runs},
+            {run.uid for run in runs}
+            | self.history.unrecorded(uid, [entry.uid for entry in previous.recent_runs]),
             self.keep.outcomes,
         )
         cronjob = self.store.cronjobs.get(key)
@@ -112,7 +115,8 @@ class Reconciler:
         verdict = judge(previous, facts, now)
         await self._write_status(body, previous, verdict.status)
         self._publish(key, body, previous, verdict, plan)
-        await self._prune(runs, ledger, ended)
+        self.history.offer(self.store.schedules.get(key, body), ledger.recent, runs)
+        await self._prune(uid, runs, ledger, ended)
         self.metrics.reconciled(now)
         return self._look_again(verdict, facts, now)
 
@@ -274,10 +278,18 @@ class Reconciler:
             storage=storage_use(status.recent_runs),
         )
 
-    async def _prune(self, runs: Sequence[Run], ledger: Ledger, ended: Sequence[RecentRun]) -> None:
-        """Delete Jobs whose outcome is in the status that the API server has accepted."""
+    async def _prune(
+        self, uid: str, runs: Sequence[Run], ledger: Ledger, ended: Sequence[RecentRun]
+    ) -> None:
+        """Delete Jobs whose outcome is in the status that the API server has accepted.
+
+        A finished one stays until history has it too. One that was given up on is not finished:
+        it would hold up the next slots, and all that is known of it is in status and offered.
+        """
         given_up = {entry.uid for entry in ended} & {entry.uid for entry in ledger.recent}
-        for run in [*prunable(runs, ledger, self.keep), *(r for r in runs if r.uid in given_up)]:
+        waiting = self.history.unrecorded(uid, [entry.uid for entry in ledger.recent])
+        done = [run for run in prunable(runs, ledger, self.keep) if run.uid not in waiting]
+        for run in [*done, *(run for run in runs if run.uid in given_up)]:
             await self.kube.delete(JOBS, run.namespace, run.name, run.uid)
 
     def _look_again(self, verdict: Verdict, facts: Facts, now: datetime) -> timedelta | None:

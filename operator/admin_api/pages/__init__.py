@@ -30,7 +30,7 @@ def add(
     pages = Pages(clock, runbook_url, backfills=make_backfill is not None)
     lookout, forms = Lookout(attempts.cluster, dependencies, clock), Forms()
     assets.add(app)
-    sights.add(app, lookout, pages)
+    sights.add(app, lookout, attempts.past, pages)
     deeds.add(app, attempts, pages, forms)
     if make_backfill is not None:
         backfill.add(app, lookout, pages, forms, make_backfill)

@@ -36,7 +36,8 @@ def add(app: FastAPI, attempts: Attempts, pages: Pages, forms: Forms) -> None:
 
     @app.get("/runs/{identity}/retry", include_in_schema=False)
     async def ask_retry(identity: str, request: Request) -> Response:
-        jobs = (await cluster.snapshot(fresh=True)).jobs
+        snapshot = await attempts.past.with_run(await cluster.snapshot(fresh=True), identity)
+        jobs = snapshot.jobs
         job = find_job(jobs, identity)
         decision = actions.retry(job, jobs)
         if isinstance(decision, Job):

@@ -19,6 +19,7 @@ from admin_api.model import JobDetail, Jobs, JobsQuery, JobStatus
 from admin_api.pages import view
 from admin_api.pages.html import Pages
 from admin_api.pages.lookout import PATIENCE, Lookout, Sight
+from admin_api.past import Past
 from admin_api.reading import detail_of, list_jobs, one_job
 
 Q = TypeVar("Q", bound=BaseModel)
@@ -46,14 +47,14 @@ class SchedulesQuery(BaseModel):
     after: str = Field(default="", max_length=400)
 
 
-def add(app: FastAPI, lookout: Lookout, pages: Pages) -> None:
+def add(app: FastAPI, lookout: Lookout, past: Past, pages: Pages) -> None:
     """Attach them."""
     cluster = lookout.cluster
 
     @app.get("/", include_in_schema=False)
     async def home(request: Request) -> Response:
         query = _read(HomeQuery, request)
-        (sight, recent) = await asyncio.gather(lookout.look(), _recent(cluster, query))
+        (sight, recent) = await asyncio.gather(lookout.look(), _recent(cluster, past, query))
         types = {s.report_type for s in sight.snapshot.schedules} if sight.snapshot else set()
         return pages.show(
             "home.html",
@@ -70,16 +71,16 @@ def add(app: FastAPI, lookout: Lookout, pages: Pages) -> None:
     @app.get("/fragments/runs", include_in_schema=False)
     async def runs(request: Request) -> Response:
         query = _read(HomeQuery, request)
-        (sight, recent) = await asyncio.gather(lookout.look(), _recent(cluster, query))
+        (sight, recent) = await asyncio.gather(lookout.look(), _recent(cluster, past, query))
         return pages.show("_runs.html", **_runs(recent, sight, query))
 
     @app.get("/runs/{identity}", include_in_schema=False)
     async def run(identity: str) -> Response:
-        return pages.show("run.html", **await _one(lookout, pages, identity))
+        return pages.show("run.html", **await _one(lookout, past, pages, identity))
 
     @app.get("/fragments/runs/{identity}", include_in_schema=False)
     async def run_fragment(identity: str) -> Response:
-        return pages.show("_run.html", **await _one(lookout, pages, identity))
+        return pages.show("_run.html", **await _one(lookout, past, pages, identity))
 
     @app.get("/schedules", include_in_schema=False)
     async def schedules(request: Request) -> Response:
@@ -110,11 +111,11 @@ def _now(sight: Sight) -> dict[str, Any]:
     return {"sight": sight, "found": found, "shown": SHOWN}
 
 
-async def _recent(cluster: Cluster, query: HomeQuery) -> Jobs | str:
+async def _recent(cluster: Cluster, past: Past, query: HomeQuery) -> Jobs | str:
     """The page, or why there is none."""
     try:
         async with asyncio.timeout(PATIENCE):
-            return await list_jobs(cluster, query)
+            return await list_jobs(cluster, past, query)
     except UNREACHABLE as error:
         return reason_of(error)
 
@@ -128,13 +129,13 @@ def _runs(recent: Jobs | str, sight: Sight, query: HomeQuery) -> dict[str, Any]:
     return {"recent": recent, "recent_problem": problem, "query": query}
 
 
-async def _one(lookout: Lookout, pages: Pages, identity: str) -> dict[str, Any]:
+async def _one(lookout: Lookout, past: Past, pages: Pages, identity: str) -> dict[str, Any]:
     sight = await lookout.look()
     snapshot = sight.snapshot
     problem = ""
     try:
         async with asyncio.timeout(PATIENCE):
-            job = await one_job(lookout.cluster, identity)
+            job = await one_job(lookout.cluster, past, identity)
     except UNREACHABLE as error:
         if snapshot is None:
             raise
@@ -149,7 +150,7 @@ async def _one(lookout: Lookout, pages: Pages, identity: str) -> dict[str, Any]:
         "sight": sight,
         "remedy": _remedy(job),
         "steps": view.steps_of(job, body, pages.clock()),
-        "attempts": attempts_of(job.namespace, job.schedule, job.slot, known)[::-1],
+        "attempts": job.attempts or attempts_of(job.namespace, job.schedule, job.slot, known)[::-1],
         "commands": view.commands_for(job),
     }
 

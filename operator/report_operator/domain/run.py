@@ -85,6 +85,7 @@ class Run:
     definition: str = ""
     forced_reason: str = ""  # why the operator ended it
     forced_message: str = ""
+    asked_by: str = ""  # who asked for a further attempt
     backfill: str = ""  # name and uid of the ReportBackfill that asked for it
     backfill_uid: str = ""
 
@@ -148,6 +149,7 @@ def observe_job(job: Body) -> Run:
         definition=annotations.get(names.ANNOTATION_DEFINITION, ""),
         forced_reason=annotations.get(names.ANNOTATION_FAILURE_REASON, ""),
         forced_message=annotations.get(names.ANNOTATION_FAILURE_MESSAGE, ""),
+        asked_by=annotations.get(names.ANNOTATION_ASKED_BY, ""),
         backfill=annotations.get(names.ANNOTATION_BACKFILL, ""),
         backfill_uid=labels.get(names.LABEL_BACKFILL_UID, ""),
     )

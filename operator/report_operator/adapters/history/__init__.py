@@ -1,0 +1,1 @@
+"""History in PostgreSQL: the schema, who writes it and who reads it."""

@@ -1,0 +1,200 @@
+"""Connections to PostgreSQL: parameters from a mounted Secret, bounded waiting, one error."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import psycopg
+from psycopg import conninfo
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+SCHEMA = "report_scheduler"
+
+CONNECT_SECONDS = 5
+CONNECTION_WAIT_SECONDS = 3.0  # for one of the pool
+PAUSE_SECONDS = 2.0  # nobody is made to wait again so soon after a failure
+DEFAULTS = {"port": "5432", "sslmode": "prefer"}
+REQUIRED = ("host", "dbname", "user")
+
+# The pool says each attempt at a connection; that there is none is told once, by who needs it.
+logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
+
+
+Connection = psycopg.AsyncConnection[tuple[Any, ...]]
+
+
+class HistoryUnavailableError(Exception):
+    """PostgreSQL does not do what was asked now; the message never holds a password."""
+
+
+def read_conninfo(secret: Path, application_name: str, statement_seconds: float) -> str:
+    """libpq's connection string from the Secret's files, as they are now.
+
+    Raises HistoryUnavailableError that names the key.
+    """
+    keys = dict(DEFAULTS)
+    for key in (*REQUIRED, "port", "password", "sslmode"):
+        path = secret / key
+        try:
+            keys[key] = path.read_text().strip()
+        except FileNotFoundError:
+            if key in REQUIRED:
+                raise HistoryUnavailableError(
+                    f"postgresSecret: {secret} has no key {key}; add it to the Secret"
+                ) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise HistoryUnavailableError(f"postgresSecret: {path}: {error}") from None
+    if (secret / "ca.crt").exists():
+        keys["sslrootcert"] = str(secret / "ca.crt")
+    milliseconds = int(statement_seconds * 1000)
+    try:
+        return conninfo.make_conninfo(
+            **keys,
+            application_name=application_name,
+            connect_timeout=str(CONNECT_SECONDS),
+            # A server that vanished is noticed, not waited for.
+            keepalives_idle="15",
+            keepalives_interval="5",
+            keepalives_count="3",
+            tcp_user_timeout="15000",
+            options=f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds} "
+            "-c idle_in_transaction_session_timeout=60s -c timezone=UTC -c work_mem=16MB",
+        )
+    except psycopg.ProgrammingError as error:
+        raise HistoryUnavailableError(f"postgresSecret: {one_line(error)}") from None
+
+
+@dataclass(slots=True)
+class Database:
+    """A pool that is opened by `async with`, and connects when it is asked to."""
+
+    secret: Path
+    application_name: str
+    size: int
+    statement_seconds: float
+    _pool: AsyncConnectionPool[Connection] | None = None
+    _down_since: float | None = None
+    _probing: bool = False  # somebody waits for the server to be back; nobody else has to
+    _reason: str = ""
+
+    async def __aenter__(self) -> Self:
+        self._pool = pool = AsyncConnectionPool(
+            self.conninfo,
+            connection_class=_telling(self._note),
+            min_size=0,
+            max_size=self.size,
+            open=False,
+            timeout=CONNECTION_WAIT_SECONDS,
+            reconnect_timeout=1.0,  # then the next who asks makes it try again
+            check=AsyncConnectionPool.check_connection,
+            max_lifetime=600.0,  # so that a changed password is used, and known to be wrong or not
+            name=self.application_name,
+        )
+        await pool.open()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await pool.close()
+
+    async def conninfo(self) -> str:
+        """As the Secret says now. Raises psycopg.OperationalError, which the pool knows."""
+        try:
+            return await asyncio.to_thread(
+                read_conninfo, self.secret, self.application_name, self.statement_seconds
+            )
+        except HistoryUnavailableError as error:
+            self._note(str(error))
+            raise psycopg.OperationalError(str(error)) from error
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A connection whose work is committed at the end of the block.
+
+        Raises HistoryUnavailableError; psycopg.DataError and IntegrityError where it is the data
+        that is refused.
+        """
+        pool = self._pool
+        if pool is None:
+            raise HistoryUnavailableError("history is not open yet, or not any more")
+        down = self._down_since
+        if down is not None and (self._probing or time.monotonic() - down < PAUSE_SECONDS):
+            raise HistoryUnavailableError(self._reason)
+        self._probing = down is not None
+        try:
+            async with (
+                asyncio.timeout(CONNECTION_WAIT_SECONDS + self.statement_seconds),
+                pool.connection() as connection,
+            ):
+                yield connection
+                self._down_since = None
+        except (psycopg.DataError, psycopg.IntegrityError):
+            raise
+        except psycopg.errors.QueryCanceled as error:
+            # That one statement took too long does not mean that others would.
+            raise HistoryUnavailableError(one_line(error)) from error
+        except (psycopg.OperationalError, psycopg.InterfaceError, TimeoutError) as error:
+            self._down_since = time.monotonic()
+            if not isinstance(error, PoolTimeout):  # else the reason was noted when it occurred
+                self._note(one_line(error))
+            raise HistoryUnavailableError(self._reason) from error
+        except psycopg.Error as error:
+            raise HistoryUnavailableError(_missing(error) or one_line(error)) from error
+        finally:
+            self._probing = False
+
+    async def connect(self) -> Connection:
+        """A connection of its own, made now. Raises HistoryUnavailableError with the reason."""
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS + 1):
+                return await psycopg.AsyncConnection.connect(await self.conninfo(), autocommit=True)
+        except (psycopg.Error, OSError, TimeoutError) as error:
+            raise HistoryUnavailableError(one_line(error)) from error
+
+    @property
+    def pool_stats(self) -> dict[str, int]:
+        """Of psycopg_pool: pool_size, pool_available, requests_waiting and so on."""
+        return self._pool.get_stats() if self._pool else {}
+
+    def _note(self, reason: str) -> None:
+        self._reason = reason
+
+
+def _telling(tell: Callable[[str], None]) -> type[Connection]:
+    """Connections that tell why they could not be made: the pool only says that it waited."""
+
+    class Telling(psycopg.AsyncConnection[tuple[Any, ...]]):
+        @classmethod
+        async def connect(cls, *args: Any, **kwargs: Any) -> Self:
+            try:
+                return await super().connect(*args, **kwargs)
+            except psycopg.Error as error:
+                tell(one_line(error))
+                raise
+
+    return Telling
+
+
+def one_line(error: BaseException) -> str:
+    """The message of an error of psycopg; libpq's name host, port, role and database only."""
+    return " ".join(str(error).split())[:300] or "no answer in time"
+
+
+def _missing(error: psycopg.Error) -> str:
+    if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.InvalidSchemaName):
+        return f"the schema {SCHEMA} is not there yet: the operator makes it when it starts"
+    return ""

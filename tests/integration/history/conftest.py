@@ -1,0 +1,38 @@
+"""A real PostgreSQL server, and databases with the schema in them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from report_operator.adapters.history.database import Database
+from report_operator.adapters.history.writer import HistoryWriter
+from tests.support.postgres import PostgresServer, postgres_server
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[PostgresServer]:
+    with postgres_server() as made:
+        yield made
+
+
+@pytest.fixture
+def secret(server: PostgresServer, tmp_path: Path) -> Path:
+    """Of a new, empty database."""
+    return server.make_database(tmp_path)
+
+
+@pytest.fixture
+async def database(secret: Path) -> AsyncIterator[Database]:
+    async with Database(secret, "report-scheduler-tests", 4, 10.0) as made:
+        yield made
+
+
+@pytest.fixture
+async def writer(database: Database) -> HistoryWriter:
+    """The schema is there."""
+    made = HistoryWriter(database)
+    await made.prepare()
+    return made

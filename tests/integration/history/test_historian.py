@@ -1,0 +1,217 @@
+"""From status into a real PostgreSQL, with what the API server says made up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+from report_operator.adapters.history.reader import HistoryReader, PageQuery
+from report_operator.adapters.history.writer import HistoryWriter
+from report_operator.adapters.kube import ApiError, KubeClient
+from report_operator.adapters.store import Store
+from report_operator.api.v1alpha1.resource import Key
+from report_operator.api.v1alpha1.status import RecentRun, ReportScheduleStatus
+from report_operator.domain.deployment import describe_deployment
+from report_operator.domain.run import Pod, Run
+from report_operator.historian import Historian
+from report_operator.metrics import Metrics
+from report_runner.contract.reasons import Reason
+from report_runner.contract.result import Outcome
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+KEY = Key("reports", "daily")
+
+
+@dataclass
+class Logs:
+    """The part of KubeClient that history uses."""
+
+    lines: list[str] = field(default_factory=lambda: ["one", "two"])
+    error: Exception | None = None
+    asked: int = 0
+    wait: asyncio.Event | None = None
+
+    async def log_tail(self, namespace: str, pod: str, lines: int) -> list[str]:
+        self.asked += 1
+        if self.wait is not None:
+            await self.wait.wait()
+        if self.error is not None:
+            raise self.error
+        return self.lines
+
+    async def list(self, *_: Any, **__: Any) -> list[dict[str, Any]]:
+        return []
+
+
+@dataclass
+class Scene:
+    historian: Historian
+    logs: Logs
+    reader: HistoryReader
+    changed: list[Key]
+    store: Store
+
+    def offer(self, *entries: RecentRun, uid: str = "schedule-1") -> None:
+        status = ReportScheduleStatus(recent_runs=list(entries))
+        body = {
+            "metadata": {"namespace": "reports", "name": "daily", "uid": uid},
+            "spec": {"reportType": "dashboard"},
+            "status": status.to_wire(),
+        }
+        runs = [make_run(entry) for entry in entries]
+        for run in runs:
+            self.store.pods[run.uid] = {"pod": ended_pod()}
+        self.historian.offer(body, entries, runs)
+
+    def waits(self, *uids: str, schedule: str = "schedule-1") -> set[str]:
+        return self.historian.unrecorded(schedule, list(uids))
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not holds():  # noqa: ASYNC110  (many things make it hold)
+                await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def scene(
+    writer: HistoryWriter, logs: Logs, retention: timedelta | None = None
+) -> AsyncIterator[Scene]:
+    changed: list[Key] = []
+    store = Store()
+    historian = Historian(
+        writer=writer,
+        kube=cast(KubeClient, logs),
+        store=store,
+        metrics=Metrics(list, {}),
+        clock=lambda: datetime.now(UTC),
+        changed=changed.append,
+        deployment=describe_deployment("1", "reports:1", {}),
+        retention=retention,
+    )
+    task = asyncio.create_task(historian.run())
+    try:
+        yield Scene(historian, logs, HistoryReader(writer.database), changed, store)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def entry(uid: str, reason: Reason | None = None, **changes: Any) -> RecentRun:
+    values = {
+        "job": f"daily-{uid}",
+        "uid": uid,
+        "slot": NOW,
+        "outcome": Outcome.FAILED if reason else Outcome.SUCCEEDED,
+        "reason": reason,
+        "message": "no table" if reason else "",
+        "finished_at": NOW,
+        **changes,
+    }
+    return RecentRun(**values)
+
+
+def make_run(of: RecentRun) -> Run:
+    return Run(
+        name=of.job, uid=of.uid, resource_version="1", namespace="reports", schedule="daily",
+        schedule_uid="schedule-1", slot=of.slot, manual=False, tier="bulk", priority="high",
+        concurrency="Allow", time_zone="Etc/UTC", created_at=NOW, suspended=False, deleting=False,
+        finished_at=of.finished_at, succeeded=of.outcome is Outcome.SUCCEEDED,
+    )  # fmt: skip
+
+
+def ended_pod() -> Pod:
+    return Pod(name="pod", created_at=NOW, phase="Failed", exit_code=78)
+
+
+async def test_a_failed_run_may_go_when_its_log_is_kept(writer: HistoryWriter) -> None:
+    async with scene(writer, Logs(wait=asyncio.Event())) as it:
+        it.offer(entry("bad", Reason.CONFIGURATION_ERROR), entry("good"))
+        await it.until(lambda: it.waits("bad", "good") == {"bad"})
+        assert len(await it.reader.page(PageQuery(10))) == 2  # its row is there already
+        it.offer(entry("bad", Reason.CONFIGURATION_ERROR), entry("good"))
+        assert it.logs.wait is not None
+        it.logs.wait.set()
+        await it.until(lambda: not it.waits("bad"))
+        kept = await it.reader.find((await it.reader.page(PageQuery(1)))[0].job_id)
+        assert kept is not None
+        assert it.changed == [KEY, KEY]
+        assert it.logs.asked == 1
+    rows = {run.job_uid: run for run in await it.reader.page(PageQuery(10))}
+    assert rows["bad"].tier == "bulk"
+    assert (rows["good"].report_type, rows["good"].priority) == ("dashboard", "high")
+
+
+async def test_a_log_that_cannot_be_read_holds_nothing_up(writer: HistoryWriter) -> None:
+    async with scene(writer, Logs(error=ApiError(500, "", "no kubelet"))) as it:
+        it.offer(entry("bad", Reason.TIMEOUT))
+        await it.until(lambda: not it.waits("bad"))
+    async with scene(writer, Logs()) as it:  # the next operator does not ask again
+        it.offer(entry("bad", Reason.TIMEOUT))
+        await it.until(lambda: not it.waits("bad"))
+        assert it.logs.asked == 0
+
+
+async def test_the_log_is_kept_although_the_operator_died_before(writer: HistoryWriter) -> None:
+    async with scene(writer, Logs(wait=asyncio.Event())) as it:
+        it.offer(entry("bad", Reason.TIMEOUT))
+        await it.until(lambda: it.logs.asked == 1)
+    async with scene(writer, Logs()) as it:
+        it.offer(entry("bad", Reason.TIMEOUT))
+        await it.until(lambda: not it.waits("bad"))
+    (run,) = await it.reader.page(PageQuery(10))
+    kept = await it.reader.find(run.job_id)
+    assert kept is not None
+    assert kept.log == "one\ntwo"
+
+
+async def test_what_retention_deletes_does_not_come_back(writer: HistoryWriter) -> None:
+    old = entry("old", finished_at=NOW - timedelta(days=40))
+    async with scene(writer, Logs()) as it:
+        it.offer(old, entry("new"))
+        await it.until(lambda: not it.waits("old", "new"))
+    async with scene(writer, Logs(), timedelta(days=30)) as it:
+        it.offer(old, entry("new"), entry("newer"))
+        await it.until(lambda: not it.waits("old", "new", "newer"))
+        async with asyncio.timeout(20):
+            while await kept_uids(it) != {"new", "newer"}:  # noqa: ASYNC110  (the database is elsewhere)
+                await asyncio.sleep(0.02)
+
+
+async def kept_uids(it: Scene) -> set[str]:
+    return {run.job_uid for run in await it.reader.page(PageQuery(10))}
+
+
+async def test_one_that_postgres_refuses_does_not_hold_up_others(writer: HistoryWriter) -> None:
+    async with writer.database.transaction() as connection:
+        await connection.execute(
+            "ALTER TABLE report_scheduler.runs ADD CONSTRAINT picky CHECK (job <> 'daily-refused')"
+        )
+    async with scene(writer, Logs()) as it:
+        it.offer(entry("refused"), entry("good"))
+        await it.until(lambda: it.waits("refused", "good") == {"refused"})
+        async with writer.database.transaction() as connection:
+            await connection.execute("ALTER TABLE report_scheduler.runs DROP CONSTRAINT picky")
+        it.offer(entry("refused"), entry("good"))
+        await it.until(lambda: not it.waits("refused"))
+    assert await kept_uids(it) == {"refused", "good"}
+
+
+async def test_a_schedule_that_is_deleted_meanwhile(writer: HistoryWriter) -> None:
+    async with scene(writer, Logs()) as it:
+        it.offer(entry("last"))
+        await it.until(lambda: not it.waits("last"))
+        it.historian._tidy()
+        assert it.waits("last") == {"last"}  # nothing is remembered of it
+    assert len(await it.reader.page(PageQuery(10))) == 1
+
+
+async def test_the_roll_out_is_recorded(writer: HistoryWriter) -> None:
+    async with scene(writer, Logs()) as it:
+        it.offer(entry("any"))
+        await it.until(lambda: not it.waits("any"))
+    (deployment,) = await it.reader.deployments(5)
+    assert deployment.image == "reports:1"

@@ -1,0 +1,126 @@
+"""No query of the API or of a backfill looks at every run there is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from report_operator.adapters.history.database import Database, read_conninfo
+from report_operator.adapters.history.past_runs import PAST_RUNS
+from report_operator.adapters.history.reader import HistoryReader, PageQuery
+from report_operator.adapters.history.schema import migrate
+from report_operator.adapters.history.writer import DELETE_OLD, SELECT_KNOWN
+from report_operator.domain.figures import Step
+from report_runner.contract.result import Outcome
+from tests.support.postgres import PostgresServer
+from tests.support.records import fill
+
+RUNS = 100_000
+SPAN = timedelta(days=365)
+NOW = datetime.now(UTC).replace(microsecond=0)
+DAY = timedelta(days=1)
+
+
+@pytest.fixture(scope="module")
+def filled(server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    secret = server.make_database(tmp_path_factory.mktemp("filled"))
+    conninfo = read_conninfo(secret, "tests", 300)
+    migrate(conninfo)
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        fill(connection, RUNS, SPAN, NOW)
+    return secret
+
+
+class Explaining(HistoryReader):
+    """Has every statement explained before it runs it."""
+
+    plans: list[dict[str, Any]]
+
+    async def _rows(self, statement: str, parameters: Any) -> list[tuple[Any, ...]]:
+        async with self.database.transaction() as connection:
+            cursor = await connection.execute(f"EXPLAIN (FORMAT JSON) {statement}", parameters)
+            row = await cursor.fetchone()
+            assert row is not None
+            self.plans.append({"statement": statement, "plan": row[0][0]["Plan"]})
+        return await super()._rows(statement, parameters)
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from nodes(child)
+
+
+def scans(plan: dict[str, Any]) -> list[str]:
+    """Nodes that read the table of runs whole."""
+    return [
+        node["Node Type"]
+        for node in nodes(plan)
+        if node["Node Type"].startswith("Seq Scan") and node.get("Relation Name") == "runs"
+    ]
+
+
+async def test_the_test_can_tell(filled: Path) -> None:
+    async with Database(filled, "tests", 1, 10.0) as database:
+        reader = Explaining(database)
+        reader.plans = []
+        await reader._rows("SELECT * FROM report_scheduler.runs WHERE rows = 7", ())
+    assert scans(reader.plans[0]["plan"]) == ["Seq Scan"], json.dumps(reader.plans)
+
+
+PAGES = [
+    PageQuery(limit, outcome, report_type, since, until, before)
+    for limit in (1, 501)
+    for outcome in (None, Outcome.FAILED, Outcome.SUCCEEDED)
+    for report_type in (None, "type_1", "unheard_of")
+    for since, until in ((None, None), (NOW - DAY, None), (None, NOW - 300 * DAY))
+    for before in (None, (NOW - 200 * DAY, "reports.m", "m"))
+]
+
+
+async def test_pages_come_from_an_index(filled: Path) -> None:
+    async with Database(filled, "tests", 1, 10.0) as database:
+        reader = Explaining(database)
+        reader.plans = []
+        for query in PAGES:
+            await reader.page(query)
+    assert len(reader.plans) == len(PAGES)
+    for query, told in zip(PAGES, reader.plans, strict=True):
+        assert scans(told["plan"]) == [], query
+        (scan,) = [node for node in nodes(told["plan"]) if "Relation Name" in node]
+        # By a bitmap where so few are left that sorting them costs nothing.
+        assert scan["Node Type"] in ("Index Scan", "Bitmap Heap Scan"), (query, told["plan"])
+
+
+async def test_everything_else(filled: Path) -> None:
+    async with Database(filled, "tests", 1, 10.0) as database:
+        reader = Explaining(database)
+        reader.plans = []
+        (run,) = await reader.page(PageQuery(1))
+        assert await reader.find(run.job_id)
+        assert await reader.attempts(run.schedule_uid, run.slot)
+        await reader.ping()
+        for days in (1, 7, 30):
+            await reader.totals(NOW - days * DAY)
+            await reader.failures(NOW - days * DAY)
+            for step in Step:
+                await reader.performance(NOW - days * DAY, step)
+        await reader._rows(
+            PAST_RUNS, {"uid": run.schedule_uid, "since": NOW - 90 * DAY, "until": NOW}
+        )
+        await reader._rows(SELECT_KNOWN, ([run.job_uid, "unheard-of"],))
+        async with database.transaction() as connection:
+            cursor = await connection.execute(
+                f"EXPLAIN (FORMAT JSON) {DELETE_OLD}", (NOW - 360 * DAY, 5000)
+            )
+            row = await cursor.fetchone()
+            assert row is not None
+            reader.plans.append({"statement": DELETE_OLD, "plan": row[0][0]["Plan"]})
+    for told in reader.plans:
+        assert scans(told["plan"]) == [], told["statement"]

@@ -1,0 +1,146 @@
+"""Records of runs for history, in any number."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from report_operator.domain.figures import error_pattern
+from report_operator.domain.names import job_id
+from report_operator.domain.record import KeptOutput, RunRecord
+from report_runner.contract.reasons import Reason
+from report_runner.contract.result import Outcome
+
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+TYPES = ("executive_dashboard", "portfolio_performance", "risk", "sales", "regulatory")
+MESSAGES = (
+    'report.sources[positions]: relation "positions_{n}" does not exist',
+    "no connection to 10.0.0.{n}:5432 after {n} s",
+    "killed for using more memory than its limit of {n}Mi",
+)
+
+
+def make_record(number: int = 1, **changes: Any) -> RunRecord:
+    """A run that succeeded at NOW; each number is another Job."""
+    values: dict[str, Any] = {
+        "job_uid": f"uid-{number}",
+        "namespace": "reports",
+        "schedule": "daily",
+        "schedule_uid": "schedule-1",
+        "report_type": "executive_dashboard",
+        "tier": "critical",
+        "priority": "normal",
+        "slot": NOW - timedelta(minutes=5),
+        "attempt": 1,
+        "report_date": (NOW - timedelta(minutes=5)).date(),
+        "manual": False,
+        "asked_by": None,
+        "backfill": None,
+        "backfill_uid": None,
+        "job": f"daily-{number}",
+        "definition": "daily-0123456789",
+        "outcome": Outcome.SUCCEEDED,
+        "reason": None,
+        "message": "",
+        "created_at": NOW - timedelta(minutes=5),
+        "admitted_at": NOW - timedelta(minutes=4),
+        "started_at": NOW - timedelta(minutes=3),
+        "finished_at": NOW,
+        "queued_seconds": 60,
+        "pending_seconds": 60,
+        "run_seconds": 180,
+        "rows": 7,
+        "pages": 2,
+        "outputs": (KeptOutput("2026/11/24/daily.pdf", "pdf", 1234, "ab" * 32),),
+        "pods": 1,
+        **changes,
+    }
+    failed = values["outcome"] is Outcome.FAILED
+    identity = job_id(values["namespace"], values["schedule"], values["slot"], values["attempt"])
+    return RunRecord(
+        **{
+            "job_id": identity,
+            "error_pattern": error_pattern(values["message"]) if failed else None,
+            **values,
+        }
+    )
+
+
+def failed_record(number: int = 1, message: str = "no such table", **changes: Any) -> RunRecord:
+    """One that failed."""
+    return make_record(
+        number,
+        **{
+            "outcome": Outcome.FAILED,
+            "reason": Reason.CONFIGURATION_ERROR,
+            "message": message,
+            "outputs": (),
+            **changes,
+        },
+    )
+
+
+def many_records(
+    count: int, span: timedelta, seed: int = 1, now: datetime = NOW
+) -> Iterator[RunRecord]:
+    """Runs of 50 schedules that ended in `span` before `now`, oldest first; one in ten failed."""
+    rng = random.Random(seed)  # noqa: S311
+    for number in range(count):
+        ended = now - span + span * ((number + 1) / count)
+        ended = ended.replace(microsecond=0)
+        which = rng.randrange(50)
+        seconds = round(rng.lognormvariate(3.5, 0.8))
+        values: dict[str, Any] = {
+            "schedule": f"schedule-{which}",
+            "schedule_uid": f"uid-of-schedule-{which}",
+            "report_type": TYPES[which % len(TYPES)],
+            "job": f"schedule-{which}-{number}",
+            "slot": ended - timedelta(seconds=seconds),
+            "started_at": ended - timedelta(seconds=seconds),
+            "finished_at": ended,
+            "run_seconds": seconds,
+        }
+        if rng.random() < 0.1:
+            text = rng.choice(MESSAGES).format(n=rng.randrange(1, 255))
+            yield failed_record(number, text, **values)
+        else:
+            yield make_record(number, **values)
+
+
+# Made by the server itself, since a million of them take minutes otherwise. One in ten failed.
+FILL = """
+INSERT INTO report_scheduler.runs (
+    job_uid, job_id, namespace, schedule, schedule_uid, report_type, tier, priority, slot, attempt,
+    report_date, manual, job, definition, outcome, reason, message, error_pattern, created_at,
+    admitted_at, started_at, finished_at, queued_seconds, pending_seconds, run_seconds, rows,
+    pages, outputs, pods, log_tail)
+SELECT
+    gen_random_uuid(),
+    format('reports.schedule-%%s.%%s.1', n %% 500, to_char(ended, 'YYYYMMDD"T"HH24MISS"Z"')),
+    'reports', 'schedule-' || n %% 500, 'uid-of-schedule-' || n %% 500, 'type_' || n %% 40,
+    (ARRAY['critical', 'standard', 'bulk'])[1 + n %% 3], 'normal', ended - interval '5 min', 1,
+    ended::date, false, format('schedule-%%s-%%s', n %% 500, n), 'schedule-0123456789',
+    CASE WHEN failed THEN 'Failed' ELSE 'Succeeded' END,
+    CASE WHEN failed THEN 'DatabaseUnavailable' END,
+    CASE WHEN failed THEN format('source_%%s: no connection to 10.0.0.%%s:5432 after %%s s',
+        n %% 7, n %% 250, n %% 60) ELSE '' END,
+    CASE WHEN failed THEN format('source_%%s: no connection to <host> after <n> s', n %% 7) END,
+    ended - interval '5 min', ended - interval '4 min', ended - interval '3 min', ended,
+    60, 10, 5 + (random() * 300)::int, 1000, 4,
+    jsonb_build_array(jsonb_build_object('path', format('2026/%%s.pdf', n), 'format', 'pdf',
+        'bytes', 100000, 'sha256', md5(n::text) || md5(n::text))),
+    1, CASE WHEN failed THEN repeat('a line of a log' || chr(10), 50) END
+FROM (
+    SELECT n, random() < 0.1 AS failed,
+        date_trunc('second', %(until)s - %(span)s * (1 - n::float8 / %(count)s)) AS ended
+    FROM generate_series(1, %(count)s) AS n
+) AS made
+"""
+
+
+def fill(connection: Any, count: int, span: timedelta, until: datetime) -> None:
+    """So many runs of 500 schedules that ended in `span` before `until`, evenly; autocommit."""
+    connection.execute(FILL, {"count": count, "span": span, "until": until})
+    connection.execute("VACUUM ANALYZE report_scheduler.runs")
