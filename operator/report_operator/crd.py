@@ -1,4 +1,4 @@
-"""Writes the CRD and the field reference: `python -m report_operator.crd --write | --check`.
+"""Writes the CRDs and the field reference: `python -m report_operator.crd --write | --check`.
 
 The typed models are the one place where a field is declared; this only translates pydantic's JSON
 schema into the structural schema that the API server takes.
@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ import yaml
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from report_operator.api.v1alpha1 import resource
+from report_operator.api.v1alpha1 import backfill, resource
+from report_operator.api.v1alpha1.backfill import ReportBackfillSpec, ReportBackfillStatus
 from report_operator.api.v1alpha1.spec import ReportScheduleSpec
 from report_operator.api.v1alpha1.status import ReportScheduleStatus
 from report_operator.domain.cron import schema_pattern
@@ -25,7 +28,8 @@ from report_runner.contract.model import Model
 from report_runner.contract.rules import VALIDATIONS, quoted
 
 REFERENCE = Path("docs") / "reference.md"
-TARGET = Path("crds") / f"{resource.GROUP}_{resource.PLURAL}.yaml"
+
+Rules = Sequence[Mapping[str, str]]
 
 SCHEDULE_MESSAGE = (
     "write a schedule in the CronJob dialect: five fields (minute 0-59, hour 0-23, day 1-31, "
@@ -37,7 +41,7 @@ TZ_MESSAGE = "name the time zone in the field timeZone, not in the schedule"
 
 # What only the API server checks by itself, Python by report_operator.domain.cron.
 _ZONE_PART = "[A-Za-z._0-9+][A-Za-z._0-9+-]{0,13}"
-FIELD_RULES = {
+SCHEDULE_RULES: Mapping[str, Rules] = {
     "schedule": (
         {"rule": "!self.contains('TZ')", "message": TZ_MESSAGE},
         {
@@ -56,8 +60,28 @@ FIELD_RULES = {
     ),
 }
 
+
+def _unchangeable(model: type[Model], mutable: Sequence[str]) -> Rules:
+    """A rule for each field that stays as it was created: only the API server sees the change."""
+    rules = []
+    for known in model.model_fields.values():
+        name = known.alias or ""
+        if name in mutable:
+            continue
+        same = f"self.{name} == oldSelf.{name}"
+        rules.append(
+            {
+                "rule": f"has(self.{name}) == has(oldSelf.{name}) && (!has(self.{name}) || {same})",
+                "message": f"{name} cannot be changed, only {' and '.join(mutable)} can: delete "
+                "the object and create another",
+                "fieldPath": f".{name}",
+            }
+        )
+    return rules
+
+
 # name, type, JSON path, wide only
-COLUMNS = (
+SCHEDULE_COLUMNS = (
     ("Schedule", "string", ".spec.schedule", False),
     ("Time Zone", "string", ".spec.timeZone", False),
     ("Suspended", "boolean", ".spec.suspend", False),
@@ -76,6 +100,64 @@ COLUMNS = (
     ("Queued", "integer", ".status.queued", True),
     ("Active", "integer", ".status.active", True),
 )
+BACKFILL_COLUMNS = (
+    ("Progress", "string", ".status.progress", False),
+    ("Failed", "integer", ".status.failed", False),
+    ("Running", "integer", ".status.running", False),
+    ("State", "string", ".status.state", False),
+    ("Age", "date", ".metadata.creationTimestamp", False),
+    ("From", "string", ".spec.startDate", True),
+    ("To", "string", ".spec.endDate", True),
+    ("Reprocess", "string", ".spec.reprocess", True),
+    ("Cursor", "string", ".status.cursor.slot", True),
+    ("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason', True),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A custom resource: its names, its models, and what the models do not say."""
+
+    kind: str
+    plural: str
+    singular: str
+    short_names: Sequence[str]
+    description: str
+    spec: type[Model]
+    status: type[Model]
+    columns: Sequence[tuple[str, str, str, bool]]
+    field_rules: Mapping[str, Rules] = field(default_factory=dict)
+    spec_rules: Rules = ()
+
+    @property
+    def target(self) -> Path:
+        """Where its CRD is kept."""
+        return Path("crds") / f"{resource.GROUP}_{self.plural}.yaml"
+
+
+SCHEDULE = Resource(
+    kind=resource.KIND,
+    plural=resource.PLURAL,
+    singular=resource.SINGULAR,
+    short_names=resource.SHORT_NAMES,
+    description="A business report and when it is due.",
+    spec=ReportScheduleSpec,
+    status=ReportScheduleStatus,
+    columns=SCHEDULE_COLUMNS,
+    field_rules=SCHEDULE_RULES,
+)
+BACKFILL = Resource(
+    kind=backfill.KIND,
+    plural=backfill.PLURAL,
+    singular=backfill.SINGULAR,
+    short_names=backfill.SHORT_NAMES,
+    description="Runs of ReportSchedules for past dates.",
+    spec=ReportBackfillSpec,
+    status=ReportBackfillStatus,
+    columns=BACKFILL_COLUMNS,
+    spec_rules=_unchangeable(ReportBackfillSpec, backfill.MUTABLE),
+)
+RESOURCES = (SCHEDULE, BACKFILL)
 
 # Keywords of JSON schema that a structural schema has no place for, or that say nothing in it.
 DROPPED = ("title", "additionalProperties", "$defs", "properties", "propertyNames")
@@ -100,24 +182,26 @@ class _SchemaWithDefaults(GenerateJsonSchema):
         return super().default_schema(schema)
 
 
-def custom_resource_definition() -> dict[str, Any]:
+def custom_resource_definition(of: Resource) -> dict[str, Any]:
     """The CustomResourceDefinition as plain data."""
-    spec = _structural(ReportScheduleSpec, defaults=True)
-    for field, rules in FIELD_RULES.items():
-        spec["properties"][field][VALIDATIONS] = list(rules)
+    spec = _structural(of.spec, defaults=True)
+    for name, rules in of.field_rules.items():
+        spec["properties"][name][VALIDATIONS] = list(rules)
+    if of.spec_rules:
+        spec[VALIDATIONS] = [*spec.get(VALIDATIONS, ()), *of.spec_rules]
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{resource.PLURAL}.{resource.GROUP}"},
+        "metadata": {"name": f"{of.plural}.{resource.GROUP}"},
         "spec": {
             "group": resource.GROUP,
             "scope": "Namespaced",
             "names": {
-                "kind": resource.KIND,
-                "listKind": f"{resource.KIND}List",
-                "plural": resource.PLURAL,
-                "singular": resource.SINGULAR,
-                "shortNames": list(resource.SHORT_NAMES),
+                "kind": of.kind,
+                "listKind": f"{of.kind}List",
+                "plural": of.plural,
+                "singular": of.singular,
+                "shortNames": list(of.short_names),
                 "categories": ["reports"],
             },
             "versions": [
@@ -129,19 +213,19 @@ def custom_resource_definition() -> dict[str, Any]:
                     "additionalPrinterColumns": [
                         {"name": name, "type": kind, "jsonPath": path}
                         | ({"priority": 1} if wide else {})
-                        for name, kind, path, wide in COLUMNS
+                        for name, kind, path, wide in of.columns
                     ],
                     "schema": {
                         "openAPIV3Schema": {
                             "type": "object",
-                            "description": "A business report and when it is due.",
+                            "description": of.description,
                             "required": ["spec"],
                             "properties": {
                                 "apiVersion": {"type": "string"},
                                 "kind": {"type": "string"},
                                 "metadata": {"type": "object"},
                                 "spec": spec,
-                                "status": _structural(ReportScheduleStatus, defaults=False),
+                                "status": _structural(of.status, defaults=False),
                             },
                         }
                     },
@@ -206,9 +290,9 @@ class _NoAliases(yaml.SafeDumper):
         return True
 
 
-def render() -> str:
+def render(of: Resource) -> str:
     """The CRD's YAML, with a line that says where it comes from."""
-    body = yaml.dump(custom_resource_definition(), Dumper=_NoAliases, sort_keys=False, width=100)
+    body = yaml.dump(custom_resource_definition(of), Dumper=_NoAliases, sort_keys=False, width=100)
     return (
         f"# Generated by `python -m report_operator.crd --write`: edit the models instead.\n{body}"
     )
@@ -221,7 +305,10 @@ def main(argv: list[str] | None = None) -> int:
     group.add_argument("--write", action="store_true", help="write the files")
     group.add_argument("--check", action="store_true", help="fail where a file is not the same")
     args = parser.parse_args(argv)
-    texts = {TARGET: render(), REFERENCE: render_reference(_schema())}
+    texts = {of.target: render(of) for of in RESOURCES}
+    texts[REFERENCE] = "\n".join(
+        render_reference(of.kind, of.plural, schema_of(of)) for of in RESOURCES
+    )
     if args.write:
         for path, text in texts.items():
             path.write_text(text)
@@ -236,8 +323,9 @@ def _content(path: Path) -> str | None:
     return path.read_text() if path.exists() else None
 
 
-def _schema() -> dict[str, Any]:
-    version: dict[str, Any] = custom_resource_definition()["spec"]["versions"][0]
+def schema_of(of: Resource) -> dict[str, Any]:
+    """The structural schema of the whole object."""
+    version: dict[str, Any] = custom_resource_definition(of)["spec"]["versions"][0]
     schema: dict[str, Any] = version["schema"]["openAPIV3Schema"]
     return schema
 
