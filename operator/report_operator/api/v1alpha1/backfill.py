@@ -36,6 +36,7 @@ PLURAL = "reportbackfills"
 SINGULAR = "reportbackfill"
 SHORT_NAMES = ("rbf",)
 
+FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2199, 12, 31)
 RANGE_LIMIT = timedelta(days=366)  # from the first to the last day, both included
 CONCURRENT_LIMIT = 20
 WOULD_RUN_LIMIT = 100
@@ -172,6 +173,12 @@ class ReportBackfillSpec(Model):
     """Which dates of which schedules, and how."""
 
     rules = (
+        Rule(
+            f"self.startDate >= timestamp('{FIRST_DAY}T00:00:00Z') && "
+            f"self.endDate <= timestamp('{LAST_DAY}T00:00:00Z')",
+            f"write dates from {FIRST_DAY} to {LAST_DAY}",
+            lambda spec: spec.start_date >= FIRST_DAY and spec.end_date <= LAST_DAY,
+        ),
         Rule(
             "self.endDate >= self.startDate",
             "endDate lies before startDate",
