@@ -15,12 +15,14 @@ import kopf
 
 from report_operator import handlers
 from report_operator.adapters.kube import ApiError, KubeClient
+from report_operator.adapters.past import ObservedPastRuns
 from report_operator.adapters.recorder import Recorder
 from report_operator.adapters.redis_lists import RedisLists
 from report_operator.adapters.store import Store
 from report_operator.adapters.workqueue import WorkQueue
 from report_operator.admit import Gate
 from report_operator.api.v1alpha1.resource import Key
+from report_operator.backfill import BackfillReconciler
 from report_operator.children import Children
 from report_operator.config import OperatorConfig
 from report_operator.domain.admission import Limits as AdmissionLimits
@@ -33,6 +35,7 @@ from report_operator.resync import Resync
 
 logger = logging.getLogger(__name__)
 
+BACKFILL_WORKERS = 2
 STALE_RESYNCS = 4  # resyncs that may fail before the process counts as hung
 
 
@@ -56,8 +59,10 @@ class ReportOperator:
     started: datetime | None = None
     _all_known: asyncio.Event = field(default_factory=asyncio.Event)  # the first resync is over
     _schedules: WorkQueue[Key] = field(init=False)
+    _backfills: WorkQueue[Key] = field(init=False)
     _admission: WorkQueue[str] = field(init=False)
     _reconciler: Reconciler = field(init=False)
+    _backfiller: BackfillReconciler = field(init=False)
     _resync: Resync = field(init=False)
     _recorder: Recorder = field(init=False)
     _lists: Lists = field(init=False)
@@ -65,7 +70,14 @@ class ReportOperator:
     def __post_init__(self) -> None:
         config, kube, store = self.config, self.kube, self.store
         self._recorder = Recorder(kube, self.identity)
-        self.metrics = Metrics(lambda: list(self._reconciler.views.values()), kube.writes)
+        self._backfiller = BackfillReconciler(
+            kube, store, self._recorder, [ObservedPastRuns(store)], utc_now
+        )
+        self.metrics = Metrics(
+            lambda: list(self._reconciler.views.values()),
+            lambda: list(self._backfiller.views.values()),
+            kube.writes,
+        )
         self._resync = Resync(kube, store, tuple(config.watch_namespaces) or (None,), utc_now)
         children = Children(
             kube,
@@ -111,15 +123,21 @@ class ReportOperator:
             AdmissionLimits(
                 config.admission.max_active,
                 {tier.value: most for tier, most in config.admission.max_active_per_tier.items()},
+                config.admission.backfill_headroom,
             ),
             utc_now,
         )
         self._schedules = WorkQueue(self._reconcile, config.workers)
+        self._backfills = WorkQueue(self._backfill, BACKFILL_WORKERS)
         self._admission = WorkQueue(lambda _: gate.admit(), workers=1)
 
     def changed(self, key: Key) -> None:
         """Something about the schedule changed."""
         self._schedules.add(key)
+
+    def backfill_changed(self, key: Key) -> None:
+        """Something about the backfill changed."""
+        self._backfills.add(key)
 
     def runs_changed(self) -> None:
         """Runs came, went or ended: the next may be admitted."""
@@ -130,6 +148,7 @@ class ReportOperator:
         self.started = utc_now()
         tasks = [
             asyncio.create_task(self._once_all_is_known(self._schedules.run), name="schedules"),
+            asyncio.create_task(self._once_all_is_known(self._backfills.run), name="backfills"),
             asyncio.create_task(self._once_all_is_known(self._admission.run), name="admission"),
             asyncio.create_task(self._once_all_is_known(self._lists.run), name="lists"),
             asyncio.create_task(self._recorder.run(), name="events"),
@@ -173,6 +192,13 @@ class ReportOperator:
         again = await self._reconciler.reconcile(key)
         if again is not None:
             self._schedules.add_after(key, again.total_seconds() + 0.05)
+        for waiting in self.store.backfills_waiting_for(key):
+            self._backfills.add(waiting)
+
+    async def _backfill(self, key: Key) -> None:
+        again = await self._backfiller.reconcile(key)
+        if again is not None:
+            self._backfills.add_after(key, again.total_seconds())
 
     async def _watch(self, stop: asyncio.Event) -> None:
         registry = kopf.OperatorRegistry()
@@ -207,4 +233,6 @@ class ReportOperator:
             spread = self.config.resync_seconds / 2
             for key in list(self.store.schedules):
                 self._schedules.add_after(key, random.uniform(0, spread))  # noqa: S311
+            for key in self._backfiller.known():
+                self._backfills.add(key)
             await asyncio.sleep(self.config.resync_seconds * random.uniform(0.9, 1.1))  # noqa: S311

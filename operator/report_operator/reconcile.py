@@ -93,7 +93,7 @@ class Reconciler:
         ledger = merge(
             Ledger(tuple(previous.recent_runs), previous.run_counts),
             fresh,
-            {run.uid for run in runs},
+            {run.uid for run in runs} | self._uncounted(key, previous),
             self.keep.outcomes,
         )
         cronjob = self.store.cronjobs.get(key)
@@ -126,6 +126,11 @@ class Reconciler:
         except SpecError as error:
             return None, Problem(ReadyReason.INVALID_SPEC, str(error))
         return schedule, await self.children.ensure(schedule, previous.schedule_since, now)
+
+    def _uncounted(self, key: Key, status: ReportScheduleStatus) -> set[str]:
+        """Uids of recorded runs that a backfill has still to count."""
+        jobs = frozenset[str]().union(*self.store.backfills_waiting_for(key).values())
+        return {entry.uid for entry in status.recent_runs if entry.job in jobs}
 
     def _plan(self, key: Key) -> Plan | None:
         cronjob = self.store.cronjobs.get(key)

@@ -37,7 +37,7 @@ PER_SCHEDULE = {
 
 
 def metrics_of(views: list[ScheduleView], **writes: int) -> Metrics:
-    return Metrics(lambda: views, writes)
+    return Metrics(lambda: views, list, writes)
 
 
 def scrape(metrics: Metrics) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from report_operator.api.v1alpha1.backfill import (
     BackfillRun,
@@ -18,9 +20,12 @@ from report_operator.domain.attempts import days_span
 from report_operator.domain.cron import latest_beat, slots_between
 from report_operator.domain.history import SlotPast
 from report_operator.domain.lateness import CREATION_GRACE, Plan
+from report_operator.domain.plan import observe_plan
+from report_operator.domain.times import parse_time
 from report_runner.contract.result import Outcome
 
 SLOT_LIMIT = 10_000  # slots of one backfill
+NAMED = 5  # schedules in one message
 
 Past = Mapping[tuple[str, datetime], SlotPast]  # by uid of the schedule, and slot
 
@@ -32,6 +37,15 @@ class HeldUpError(Exception):
         super().__init__(message)
         self.reason = reason
         self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A ReportSchedule of the namespace as the API server has it, and its CronJob, if any."""
+
+    name: str
+    body: Mapping[str, Any]
+    cronjob: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +79,45 @@ class Choice:
     runs: tuple[BackfillRun, ...]
     skipped: int
     decided: int  # slots, from the first on
+
+
+def targets_of(
+    namespace: str, spec: ReportBackfillSpec, candidates: Iterable[Candidate], started: datetime
+) -> tuple[Target, ...]:
+    """The schedules that are part of it, by name: those that were there when it began.
+
+    Raises HeldUpError where there is none, or where one has no CronJob to make runs from.
+    """
+    found: list[Target] = []
+    not_ready: list[str] = []
+    for candidate in candidates:
+        meta = candidate.body["metadata"]
+        if not spec.selects(candidate.name, candidate.body["spec"], meta.get("labels") or {}):
+            continue
+        created = parse_time(meta["creationTimestamp"])
+        if created is not None and created > started:
+            continue
+        plan = observe_plan(candidate.cronjob) if candidate.cronjob else None
+        if plan is None:
+            not_ready.append(candidate.name)
+        else:
+            found.append(Target(candidate.name, meta["uid"], plan))
+    if not_ready:
+        first = min(not_ready)
+        more = f" and {len(not_ready) - NAMED} more" if len(not_ready) > NAMED else ""
+        raise HeldUpError(
+            BackfillReason.SCHEDULE_NOT_READY,
+            f"no run can be made of {', '.join(sorted(not_ready)[:NAMED])}{more}: see why it is "
+            f"not Ready (kubectl -n {namespace} describe reportschedule {first}), or ask for the "
+            "others by name",
+        )
+    if not found:
+        raise HeldUpError(
+            BackfillReason.NO_SCHEDULE,
+            "no ReportSchedule of this namespace is meant: "
+            f"kubectl -n {namespace} get reportschedules -o wide shows types and tiers",
+        )
+    return tuple(sorted(found, key=lambda target: target.name))
 
 
 def slots_of_dates(
@@ -120,8 +173,7 @@ def after(slots: Sequence[Slot], cursor: Cursor | None) -> Sequence[Slot]:
     """Those that are not decided on yet."""
     if cursor is None:
         return slots
-    place = cursor.slot, cursor.schedule
-    return [slot for slot in slots if _order(slot) > place]
+    return slots[bisect_right(slots, (cursor.slot, cursor.schedule), key=_order) :]
 
 
 def choose(slots: Iterable[Slot], past: Past, reprocess: Reprocess, places: int) -> Choice:
