@@ -258,49 +258,49 @@ def test_it_dies_after_each_write(
 
 
 def test_scheduled_runs_go_first_under_load(
-    namespace: Namespace, backfills: Backfills, make_operator: Callable[..., OperatorProcess]
+    namespace: Namespace,
+    backfills: Backfills,
+    kubelet: Kubelet,
+    make_operator: Callable[..., OperatorProcess],
 ) -> None:
-    """As many as there is headroom start at once; the others before any further of the backfill."""
+    """Those for which there is headroom start at once, the others before more of the backfill."""
     operator = make_operator(admission={"maxActive": 4, "backfillHeadroom": 2})
     operator.start()
     operator.wait_until_leading()
-    apply(namespace, "daily", concurrencyPolicy="Allow")
-    apply(namespace, "urgent", concurrencyPolicy="Allow", priority="low", suspend=False,
-          schedule="0 0 1 1 *")  # fmt: skip
-    backfills.ask("march", "2024-03-01", "2024-03-30", everySchedule=True, maxConcurrent=10)
-    wait_for("its runs have their places", lambda: len(active(namespace)) == 2, 60, operator.log)
-    wait_for("others of it wait", lambda: waiting(backfills.jobs()) == 8, 60, operator.log)
+    apply(namespace, "daily", concurrencyPolicy="Allow", tier="bulk")
+    apply(namespace, "urgent", concurrencyPolicy="Allow", priority="low")
+    backfills.ask("march", "2024-03-01", "2024-03-30", tiers=["bulk"], maxConcurrent=10)
+    wait_for("two of it work, others wait", lambda: waiting(backfills.jobs()) == 8, 60)
+    first = set(active(namespace.jobs()))
+    assert len(first) == 2
     for number in range(8):
         namespace.start("urgent", f"urgent-{number}")
-    wait_for("two start at once", lambda: len(active(namespace)) == 4, 60, operator.log)
-    assert sum(name.startswith("urgent") for name in active(namespace)) == 2
-    ended: list[str] = []
-    while len([name for name in ended if name.startswith("urgent")]) < 8:
-        running = wait_for("runs", lambda: active(namespace), 60, operator.log)
-        assert isinstance(running, list)
-        assert len(running) <= 4
-        name = next((n for n in running if not n.startswith("urgent")), running[0])
-        before = len(active(namespace))
-        namespace.end_pod(namespace.pod_of(name))
-        ended.append(name)
-        wait_for("it has ended", lambda: name not in active(namespace), 60)  # noqa: B023
-        left = 8 - len(started(namespace))
-        if left:
-            wait_for("another took its place", lambda: len(active(namespace)) >= before, 60)  # noqa: B023
-    # Of the backfill only what ran when the others came, and none more while they waited.
-    assert [name for name in ended if not name.startswith("urgent")] == ended[:2]
-    kubelet = Kubelet(namespace)
-    assert (
-        finish(kubelet, backfills, "march", 200)["done"] + backfills.status("march")["skipped"]
-        >= 30
-    )
+    wait_for("two start, six wait", lambda: namespace.status("urgent").get("queued") == 6, 60)
+    assert len(active(namespace.jobs())) == 4
+    rounds = 0
+
+    def all_have_started() -> bool:
+        nonlocal rounds
+        jobs = namespace.jobs()  # all of one moment
+        assert len(active(jobs)) <= 4
+        if not any(name.startswith("urgent") for name in suspended(jobs)):
+            return True
+        rounds += 1
+        assert {name for name in active(jobs) if not name.startswith("urgent")} <= first
+        return False
+
+    kubelet.work_until("the scheduled runs have started", all_have_started)
+    assert rounds > 1
+    kubelet.work_until("march is over", lambda: backfills.status("march")["state"] == "Succeeded")
+    assert namespace.status("urgent")["runCounts"] == {"Succeeded": 8}
+    assert backfills.status("march")["done"] == 30
 
 
-def active(namespace: Namespace) -> list[str]:
-    """Jobs that are admitted and not over."""
+def active(jobs: list[Any]) -> list[str]:
+    """Those that are admitted and not over."""
     return [
         job["metadata"]["name"]
-        for job in namespace.jobs()
+        for job in jobs
         if not job["spec"]["suspend"]
         and not any(
             c["type"] in ("Complete", "Failed") and c["status"] == "True"
@@ -309,12 +309,8 @@ def active(namespace: Namespace) -> list[str]:
     ]
 
 
-def started(namespace: Namespace) -> list[str]:
-    return [
-        job["metadata"]["name"]
-        for job in namespace.jobs()
-        if job["metadata"]["name"].startswith("urgent") and not job["spec"]["suspend"]
-    ]
+def suspended(jobs: list[Any]) -> list[str]:
+    return [job["metadata"]["name"] for job in jobs if job["spec"]["suspend"]]
 
 
 def test_the_health_of_the_schedule_is_not_its_business(
