@@ -174,15 +174,15 @@ class BackfillReconciler:
         """The slots that are not decided on. Raises HeldUpError."""
         started = status.start_time or now.replace(microsecond=0)
         candidates = [
-            Candidate(schedule.name, known, self._cronjob(schedule, known["metadata"]["uid"]))
-            for schedule, known in self.store.schedules.items()
+            Candidate(schedule.name, found, self._cronjob(schedule, found["metadata"]["uid"]))
+            for schedule, found in self.store.schedules.items()
             if schedule.namespace == key.namespace
         ]
         targets = targets_of(key.namespace, spec, candidates, started)
         basis = (body["metadata"]["uid"], started, targets)
         known = self._slots.get(key)
         if known is None or known[0] != basis:
-            # Work of a second where the dates have many slots.
+            # Tenths of a second of work where the dates have many slots.
             slots = await asyncio.to_thread(all_slots, targets, spec, started)
             known = (basis, slots)
             self._slots[key] = known

@@ -19,7 +19,7 @@ from report_operator.api.v1alpha1.status import RecentRun
 from report_operator.domain.backfill import HeldUpError
 from report_operator.domain.times import format_time
 from report_operator.domain.transitions import NORMAL, WARNING, Transition
-from report_runner.contract.result import Outcome
+from report_runner.contract.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +52,23 @@ def settle(
 ) -> ReportBackfillStatus:
     """Count the runs in flight that have an outcome (by Job), each in the step that drops it.
 
-    `schedules` has the uids of those there are: the runs of a deleted one went with it.
+    `schedules` has the uids of those there are: runs of a deleted one went with it, also where
+    another has its name now.
     """
     done, failed, skipped = status.done, status.failed, status.skipped
     failures = list(status.last_failures)
     left: list[BackfillRun] = []
     for run in status.in_flight:
         entry = outcomes.get(run.job)
-        if entry is not None and entry.outcome is Outcome.SUCCEEDED:
-            done += 1
-        elif entry is not None and entry.reason is not None:
-            failed += 1
-            failures.append(_failure(run, entry))
-        elif run.schedule_uid not in schedules:
+        if run.schedule_uid not in schedules:
             skipped += 1
-        else:
+        elif entry is None:
             left.append(run)
+        elif entry.reason is None:
+            done += 1
+        else:
+            failed += 1
+            failures.append(_failure(run, entry, entry.reason))
     return status.model_copy(
         update={
             "done": done,
@@ -79,14 +80,13 @@ def settle(
     )
 
 
-def _failure(run: BackfillRun, entry: RecentRun) -> BackfillFailure:
-    assert entry.reason is not None  # noqa: S101  (settle asks for it)
+def _failure(run: BackfillRun, entry: RecentRun, reason: Reason) -> BackfillFailure:
     return BackfillFailure(
         job=run.job,
         schedule=run.schedule,
         slot=run.slot,
         report_date=run.report_date,
-        reason=entry.reason,
+        reason=reason,
         message=entry.message,
         time=entry.finished_at,
     )
