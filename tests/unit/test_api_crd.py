@@ -10,6 +10,7 @@ import pytest
 from pydantic import Field
 
 from report_operator import crd
+from report_operator.resources import BACKFILL, RESOURCES, SCHEDULE, Resource
 from report_runner.contract.model import Model
 
 ROOT = Path(__file__).parents[2]
@@ -24,19 +25,19 @@ def nodes(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[st
             yield from nodes(schema[key], path + "[]")
 
 
-def spec(of: crd.Resource) -> list[tuple[str, dict[str, Any]]]:
+def spec(of: Resource) -> list[tuple[str, dict[str, Any]]]:
     return list(nodes(crd.schema_of(of)["properties"]["spec"], "spec"))
 
 
-def status(of: crd.Resource) -> list[tuple[str, dict[str, Any]]]:
+def status(of: Resource) -> list[tuple[str, dict[str, Any]]]:
     return list(nodes(crd.schema_of(of)["properties"]["status"], "status"))
 
 
-def at(path: str, of: crd.Resource = crd.SCHEDULE) -> dict[str, Any]:
+def at(path: str, of: Resource = SCHEDULE) -> dict[str, Any]:
     return dict(spec(of) + status(of))[path]
 
 
-each_resource = pytest.mark.parametrize("of", crd.RESOURCES, ids=lambda of: of.kind)
+each_resource = pytest.mark.parametrize("of", RESOURCES, ids=lambda of: of.kind)
 
 
 def test_the_files_are_what_the_models_say(monkeypatch):
@@ -46,7 +47,7 @@ def test_the_files_are_what_the_models_say(monkeypatch):
 
 def test_check_finds_a_difference(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    target = crd.BACKFILL.target
+    target = BACKFILL.target
     target.parent.mkdir()
     crd.REFERENCE.parent.mkdir()
     assert crd.main(["--check"]) == 1
@@ -99,8 +100,8 @@ def test_a_stored_object_is_complete():
     assert at("spec.missedRuns")["default"] == {"startWithin": "2h", "policy": "RunLatest"}
     assert at("spec.output")["default"] == {"retention": "7d"}
     assert at("spec.report.formats")["default"] == ["pdf"]
-    assert at("spec.reprocess", crd.BACKFILL)["default"] == "missing"
-    assert at("spec.maxConcurrent", crd.BACKFILL)["default"] == 2
+    assert at("spec.reprocess", BACKFILL)["default"] == "missing"
+    assert at("spec.maxConcurrent", BACKFILL)["default"] == 2
 
 
 @each_resource
@@ -119,9 +120,9 @@ def test_columns_point_at_fields_that_exist(of):
 
 
 def test_only_what_may_change_of_a_backfill_is_free_to():
-    rules = at("spec", crd.BACKFILL)["x-kubernetes-validations"]
+    rules = at("spec", BACKFILL)["x-kubernetes-validations"]
     held = {rule["fieldPath"] for rule in rules if "oldSelf" in rule["rule"]}
-    fields = {f".{name}" for name in at("spec", crd.BACKFILL)["properties"]}
+    fields = {f".{name}" for name in at("spec", BACKFILL)["properties"]}
     assert fields - held == {".suspend", ".maxConcurrent"}
 
 
