@@ -306,7 +306,7 @@ def test_which_attempt_a_slot_gets(past, missing, failed, everything):
 def test_a_run_has_the_name_of_its_attempt() -> None:
     slot = Slot(at("2026-11-20 05:00"), "daily", "uid", date(2026, 11, 20))
     (run,) = choose([slot], {}, Reprocess.MISSING, 1).runs
-    assert run.job == "daily-29919180-1"
+    assert run.job == "daily-29919180"  # as the CronJob controller would call it
     assert (run.schedule, run.schedule_uid, run.slot) == ("daily", "uid", slot.instant)
 
 
