@@ -13,7 +13,16 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from admin_api import acting, analytics, dead_letters, deployments, files, pages, reading
+from admin_api import (
+    acting,
+    analytics,
+    backfills,
+    dead_letters,
+    deployments,
+    files,
+    pages,
+    reading,
+)
 from admin_api.access import Guard
 from admin_api.attempting import Attempts
 from admin_api.dependencies import Dependencies
@@ -59,8 +68,9 @@ def make_app(
     deployments.add(app, cluster, past)
     acting.add(app, attempts, clock)
     dead_letters.add(app, attempts)
+    make_backfill = backfills.add(app, attempts.cluster, attempts.audit, clock)
     files.add(app, servers)
-    pages.add(app, attempts, dependencies, clock, runbook_url)
+    pages.add(app, attempts, dependencies, clock, runbook_url, make_backfill)
     return app
 
 

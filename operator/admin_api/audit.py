@@ -26,6 +26,7 @@ class Verb(StrEnum):
     GENERATE = "GenerateAskedFor"
     PURGE = "PurgeAskedFor"
     SHUTDOWN = "ShutdownAskedFor"
+    BACKFILL = "BackfillAskedFor"
 
 
 @dataclass(frozen=True, slots=True)

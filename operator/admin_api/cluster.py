@@ -13,7 +13,15 @@ from admin_api.errors import RefusedError
 from admin_api.jobs import Schedule, all_jobs, read_runs, read_schedules
 from admin_api.model import Job
 from report_operator.adapters.cache import ShortCache
-from report_operator.adapters.kube import CRONJOBS, JOBS, PODS, SCHEDULES, Kind, KubeClient
+from report_operator.adapters.kube import (
+    BACKFILLS,
+    CRONJOBS,
+    JOBS,
+    PODS,
+    SCHEDULES,
+    Kind,
+    KubeClient,
+)
 from report_operator.adapters.lease import ANNOTATION_DRAIN, LEASES
 from report_operator.domain.attempts import Attempt, job_of_attempt
 from report_operator.domain.names import LABEL_JOB_UID, LABEL_UID
@@ -153,6 +161,22 @@ class Cluster:
             )
         body = job_of_attempt(cronjob, attempt, asked_by)
         await self.kube.create(JOBS, schedule.namespace, body)
+
+    async def backfills(self) -> list[dict[str, Any]]:
+        """All ReportBackfills."""
+        return await self._list(BACKFILLS, "")
+
+    async def make_backfill(self, body: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+        """The ReportBackfill as the API server has it, and whether it was made just now.
+
+        Raises RefusedError.
+        """
+        namespace, name = body["metadata"]["namespace"], body["metadata"]["name"]
+        made = await self.kube.create(BACKFILLS, namespace, body)
+        found = made or await self.kube.get(BACKFILLS, namespace, name)
+        if found is None:
+            raise RefusedError(409, f"{namespace}/{name} was deleted just now: ask again")
+        return found, made is not None
 
     async def purge(self, run: Run, hours: float) -> None:
         """Give up a run that waits."""

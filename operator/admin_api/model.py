@@ -97,6 +97,7 @@ class Job(BaseModel):
     priority: str | None = Field(default=None, description="Order in the queue.")
     job: str = Field(description="The Kubernetes Job's name.")
     manual: bool = Field(description="Started by a person, not by the schedule.")
+    backfill: str | None = Field(default=None, description="The ReportBackfill it is part of.")
     slot: Instant = Field(description="The instant for which it was scheduled.")
     report_date: date | None = None
     attempt: int = Field(description="1, and more for an explicit retry of the slot.")

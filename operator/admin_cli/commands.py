@@ -77,7 +77,7 @@ def backfill(client: Client, args: Namespace) -> None:
     }
     said = {name: value for name, value in wanted.items() if value is not None}
     body = client.post(f"{REPORTS}/backfill", said, key=args.key)
-    _show(args, body, lambda show: show.backfill(body))
+    _show(args, body, lambda show: show.backfills(body))
 
 
 def queue(client: Client, args: Namespace) -> None:

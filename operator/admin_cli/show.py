@@ -119,15 +119,18 @@ def attempt(body: Body) -> None:
     )  # fmt: skip
 
 
-def backfill(body: Body) -> None:
-    """What is made anew, or would be."""
+def backfills(body: Body) -> None:
+    """What is made anew, or would be: one ReportBackfill in each namespace."""
     out = console()
-    out.print(pairs(body, (name for name in body if name != "would_run")))
-    if rows := body.get("would_run"):
-        out.print()
-        headers = tuple(rows[0])
-        names = tuple(name.upper().replace("_", " ") for name in headers)
-        out.print(table(names, ([row.get(name) for name in headers] for row in rows)))
+    for number, made in enumerate(body["backfills"]):
+        if number:
+            out.print()
+        out.print(pairs(made, (name for name in made if name != "would_run")))
+        if rows := made.get("would_run"):
+            out.print()
+            headers = tuple(rows[0])
+            names = tuple(name.upper().replace("_", " ") for name in headers)
+            out.print(table(names, ([row.get(name) for name in headers] for row in rows)))
 
 
 def whole(body: Body) -> None:

@@ -30,6 +30,8 @@ class Admission(_Section):
     """How many runs may be active at once."""
 
     max_active: int = Field(default=20, ge=1)
+    # Places of these that runs of backfills leave to the schedules, but for one.
+    backfill_headroom: int = Field(default=5, ge=1)
     max_active_per_tier: dict[Tier, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
 
 

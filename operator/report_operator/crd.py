@@ -1,4 +1,4 @@
-"""Writes the CRD and the field reference: `python -m report_operator.crd --write | --check`.
+"""Writes the CRDs and the field reference: `python -m report_operator.crd --write | --check`.
 
 The typed models are the one place where a field is declared; this only translates pydantic's JSON
 schema into the structural schema that the API server takes.
@@ -17,65 +17,12 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from report_operator.api.v1alpha1 import resource
-from report_operator.api.v1alpha1.spec import ReportScheduleSpec
-from report_operator.api.v1alpha1.status import ReportScheduleStatus
-from report_operator.domain.cron import schema_pattern
 from report_operator.reference import render_reference
+from report_operator.resources import RESOURCES, Resource
 from report_runner.contract.model import Model
 from report_runner.contract.rules import VALIDATIONS, quoted
 
 REFERENCE = Path("docs") / "reference.md"
-TARGET = Path("crds") / f"{resource.GROUP}_{resource.PLURAL}.yaml"
-
-SCHEDULE_MESSAGE = (
-    "write a schedule in the CronJob dialect: five fields (minute 0-59, hour 0-23, day 1-31, "
-    "month 1-12 or JAN-DEC, weekday 0-6 or SUN-SAT) such as '0 6 * * 1-5', or @hourly, @daily, "
-    "@weekly, @monthly, @yearly, @every 1h"
-)
-ZONE_MESSAGE = "write the IANA name of a time zone, such as Europe/Madrid or Etc/UTC"
-TZ_MESSAGE = "name the time zone in the field timeZone, not in the schedule"
-
-# What only the API server checks by itself, Python by report_operator.domain.cron.
-_ZONE_PART = "[A-Za-z._0-9+][A-Za-z._0-9+-]{0,13}"
-FIELD_RULES = {
-    "schedule": (
-        {"rule": "!self.contains('TZ')", "message": TZ_MESSAGE},
-        {
-            "rule": f"self.contains('TZ') || self.matches({quoted(schema_pattern())})",
-            "message": SCHEDULE_MESSAGE,
-        },
-    ),
-    "timeZone": (
-        {
-            # getHours() takes an offset as well, and fails where there is no such zone.
-            "rule": f"self.matches('^{_ZONE_PART}(/{_ZONE_PART})*$') && "
-            "self.lowerAscii() != 'local' && "
-            "timestamp('2024-01-01T00:00:00Z').getHours(self) >= 0",
-            "message": ZONE_MESSAGE,
-        },
-    ),
-}
-
-# name, type, JSON path, wide only
-COLUMNS = (
-    ("Schedule", "string", ".spec.schedule", False),
-    ("Time Zone", "string", ".spec.timeZone", False),
-    ("Suspended", "boolean", ".spec.suspend", False),
-    ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status', False),
-    ("Health", "string", ".status.health", False),
-    ("Last Success", "date", ".status.lastSuccessTime", False),
-    # A string, since kubectl prints a date that is yet to come as <invalid>.
-    ("Next", "string", ".status.nextScheduleTime", False),
-    ("Age", "date", ".metadata.creationTimestamp", False),
-    ("Type", "string", ".spec.reportType", True),
-    ("Tier", "string", ".spec.tier", True),
-    ("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason', True),
-    ("Last Run", "string", '.status.conditions[?(@.type=="Failing")].reason', True),
-    ("Failures", "integer", ".status.consecutiveFailures", True),
-    ("Delay", "string", ".status.delay.stage", True),
-    ("Queued", "integer", ".status.queued", True),
-    ("Active", "integer", ".status.active", True),
-)
 
 # Keywords of JSON schema that a structural schema has no place for, or that say nothing in it.
 DROPPED = ("title", "additionalProperties", "$defs", "properties", "propertyNames")
@@ -100,24 +47,26 @@ class _SchemaWithDefaults(GenerateJsonSchema):
         return super().default_schema(schema)
 
 
-def custom_resource_definition() -> dict[str, Any]:
+def custom_resource_definition(of: Resource) -> dict[str, Any]:
     """The CustomResourceDefinition as plain data."""
-    spec = _structural(ReportScheduleSpec, defaults=True)
-    for field, rules in FIELD_RULES.items():
-        spec["properties"][field][VALIDATIONS] = list(rules)
+    spec = _structural(of.spec, defaults=True)
+    for name, rules in of.field_rules.items():
+        spec["properties"][name][VALIDATIONS] = list(rules)
+    if of.spec_rules:
+        spec[VALIDATIONS] = [*spec.get(VALIDATIONS, ()), *of.spec_rules]
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{resource.PLURAL}.{resource.GROUP}"},
+        "metadata": {"name": f"{of.plural}.{resource.GROUP}"},
         "spec": {
             "group": resource.GROUP,
             "scope": "Namespaced",
             "names": {
-                "kind": resource.KIND,
-                "listKind": f"{resource.KIND}List",
-                "plural": resource.PLURAL,
-                "singular": resource.SINGULAR,
-                "shortNames": list(resource.SHORT_NAMES),
+                "kind": of.kind,
+                "listKind": f"{of.kind}List",
+                "plural": of.plural,
+                "singular": of.singular,
+                "shortNames": list(of.short_names),
                 "categories": ["reports"],
             },
             "versions": [
@@ -129,19 +78,19 @@ def custom_resource_definition() -> dict[str, Any]:
                     "additionalPrinterColumns": [
                         {"name": name, "type": kind, "jsonPath": path}
                         | ({"priority": 1} if wide else {})
-                        for name, kind, path, wide in COLUMNS
+                        for name, kind, path, wide in of.columns
                     ],
                     "schema": {
                         "openAPIV3Schema": {
                             "type": "object",
-                            "description": "A business report and when it is due.",
+                            "description": of.description,
                             "required": ["spec"],
                             "properties": {
                                 "apiVersion": {"type": "string"},
                                 "kind": {"type": "string"},
                                 "metadata": {"type": "object"},
                                 "spec": spec,
-                                "status": _structural(ReportScheduleStatus, defaults=False),
+                                "status": _structural(of.status, defaults=False),
                             },
                         }
                     },
@@ -206,9 +155,9 @@ class _NoAliases(yaml.SafeDumper):
         return True
 
 
-def render() -> str:
+def render(of: Resource) -> str:
     """The CRD's YAML, with a line that says where it comes from."""
-    body = yaml.dump(custom_resource_definition(), Dumper=_NoAliases, sort_keys=False, width=100)
+    body = yaml.dump(custom_resource_definition(of), Dumper=_NoAliases, sort_keys=False, width=100)
     return (
         f"# Generated by `python -m report_operator.crd --write`: edit the models instead.\n{body}"
     )
@@ -221,7 +170,10 @@ def main(argv: list[str] | None = None) -> int:
     group.add_argument("--write", action="store_true", help="write the files")
     group.add_argument("--check", action="store_true", help="fail where a file is not the same")
     args = parser.parse_args(argv)
-    texts = {TARGET: render(), REFERENCE: render_reference(_schema())}
+    texts = {of.target: render(of) for of in RESOURCES}
+    texts[REFERENCE] = "\n".join(
+        render_reference(of.kind, of.plural, schema_of(of)) for of in RESOURCES
+    )
     if args.write:
         for path, text in texts.items():
             path.write_text(text)
@@ -236,8 +188,9 @@ def _content(path: Path) -> str | None:
     return path.read_text() if path.exists() else None
 
 
-def _schema() -> dict[str, Any]:
-    version: dict[str, Any] = custom_resource_definition()["spec"]["versions"][0]
+def schema_of(of: Resource) -> dict[str, Any]:
+    """The structural schema of the whole object."""
+    version: dict[str, Any] = custom_resource_definition(of)["spec"]["versions"][0]
     schema: dict[str, Any] = version["schema"]["openAPIV3Schema"]
     return schema
 

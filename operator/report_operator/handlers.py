@@ -11,6 +11,7 @@ from typing import Any, Protocol, cast
 import kopf
 
 from report_operator.adapters.store import Store
+from report_operator.api.v1alpha1 import backfill
 from report_operator.api.v1alpha1.resource import GROUP, PLURAL, VERSION, Key
 from report_operator.domain.names import LABEL_UID
 
@@ -20,6 +21,9 @@ class Queue(Protocol):
 
     def changed(self, key: Key) -> None:
         """Something about the schedule changed."""
+
+    def backfill_changed(self, key: Key) -> None:
+        """Something about the backfill changed."""
 
     def runs_changed(self) -> None:
         """Runs came, went or ended: the next may be admitted."""
@@ -38,6 +42,13 @@ def register(registry: kopf.OperatorRegistry, store: Store, queue: Queue) -> Non
         key, news = store.observe_schedule(event["object"], deleted=_deleted(event))
         if news:
             queue.changed(key)
+
+    @kopf.on.event(GROUP, VERSION, backfill.PLURAL, registry=registry)
+    async def backfill_event(event: kopf.RawEvent, **_: Any) -> None:
+        store.heard.add(backfill.PLURAL)
+        key, news = store.observe_backfill(event["object"], deleted=_deleted(event))
+        if news:
+            queue.backfill_changed(key)
 
     @kopf.on.event("batch", "v1", "cronjobs", registry=registry)
     async def cronjob_event(event: kopf.RawEvent, **_: Any) -> None:

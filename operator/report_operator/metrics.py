@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from report_operator.api.v1alpha1.status import RecentRun
+from report_operator.domain.backfill_status import BackfillView
 from report_operator.domain.view import ScheduleView, StorageUse
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import Outcome
@@ -19,6 +20,7 @@ SCHEDULE_LABELS = ("namespace", "reportschedule", "tier")
 STAGE_BUCKETS = (1, 5, 15, 60, 300, 900, 1800, 3600, 10800)  # seconds
 
 Views = Callable[[], Iterable[ScheduleView]]
+BackfillViews = Callable[[], Iterable[BackfillView]]
 
 
 class ScheduleCollector(Collector):
@@ -84,6 +86,29 @@ def _gauge(name: str, text: str) -> GaugeMetricFamily:
     return GaugeMetricFamily(f"{PREFIX}_{name}", text, labels=SCHEDULE_LABELS)
 
 
+class _BackfillCollector(Collector):
+    """How far each backfill is, made from the views at each scrape."""
+
+    def __init__(self, views: BackfillViews) -> None:
+        self._views = views
+
+    def describe(self) -> Iterator[GaugeMetricFamily]:
+        """Nothing: what there is depends on the cluster."""
+        return iter(())
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """One pass over all backfills."""
+        family = GaugeMetricFamily(
+            f"{PREFIX}_backfill_runs",
+            "Slots of a ReportBackfill by state: done, failed, skipped, running, left.",
+            labels=("namespace", "reportbackfill", "state"),
+        )
+        for view in self._views():
+            for state, count in view.runs.items():
+                family.add_metric((view.namespace, view.name, state), count)
+        yield family
+
+
 class _WritesCollector(Collector):
     """Requests that changed something, by kind."""
 
@@ -103,10 +128,11 @@ class _WritesCollector(Collector):
 class Metrics:
     """Everything that /metrics shows."""
 
-    def __init__(self, views: Views, writes: Mapping[str, int]) -> None:
+    def __init__(self, views: Views, backfills: BackfillViews, writes: Mapping[str, int]) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self.registry.register(ScheduleCollector(views))
+        self.registry.register(_BackfillCollector(backfills))
         self.registry.register(_WritesCollector(writes))
         self._stages = Histogram(
             f"{PREFIX}_run_stage_seconds",

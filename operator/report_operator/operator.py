@@ -17,19 +17,23 @@ import kopf
 
 from report_operator import handlers
 from report_operator.adapters.history.database import Database
+from report_operator.adapters.history.past_runs import PostgresPastRuns
 from report_operator.adapters.history.writer import HistoryWriter
 from report_operator.adapters.kube import ApiError, KubeClient
+from report_operator.adapters.past import ObservedPastRuns
 from report_operator.adapters.recorder import Recorder
 from report_operator.adapters.redis_lists import RedisLists
 from report_operator.adapters.store import Store
 from report_operator.adapters.workqueue import WorkQueue
 from report_operator.admit import Gate
 from report_operator.api.v1alpha1.resource import Key
+from report_operator.backfill import BackfillReconciler
 from report_operator.children import Children
 from report_operator.config import OperatorConfig
 from report_operator.domain.admission import Limits as AdmissionLimits
 from report_operator.domain.deployment import describe_deployment
 from report_operator.domain.desired import PodSettings
+from report_operator.domain.history import PastRuns
 from report_operator.domain.names import FIELD_MANAGER
 from report_operator.domain.outcomes import Keep
 from report_operator.historian import Historian, NoHistory
@@ -43,6 +47,7 @@ logger = logging.getLogger(__name__)
 DISTRIBUTION = "adaf-report-scheduler"
 HISTORY_CONNECTIONS = 4  # outcomes, logs, retention, and who asks for past runs
 HISTORY_STATEMENT_SECONDS = 30.0
+BACKFILL_WORKERS = 2
 STALE_RESYNCS = 4  # resyncs that may fail before the process counts as hung
 
 
@@ -66,8 +71,10 @@ class ReportOperator:
     started: datetime | None = None
     _all_known: asyncio.Event = field(default_factory=asyncio.Event)  # the first resync is over
     _schedules: WorkQueue[Key] = field(init=False)
+    _backfills: WorkQueue[Key] = field(init=False)
     _admission: WorkQueue[str] = field(init=False)
     _reconciler: Reconciler = field(init=False)
+    _backfiller: BackfillReconciler = field(init=False)
     _resync: Resync = field(init=False)
     _recorder: Recorder = field(init=False)
     _lists: Lists = field(init=False)
@@ -77,7 +84,11 @@ class ReportOperator:
     def __post_init__(self) -> None:
         config, kube, store = self.config, self.kube, self.store
         self._recorder = Recorder(kube, self.identity)
-        self.metrics = Metrics(lambda: list(self._reconciler.views.values()), kube.writes)
+        self.metrics = Metrics(
+            lambda: list(self._reconciler.views.values()),
+            lambda: list(self._backfiller.views.values()),
+            kube.writes,
+        )
         self._resync = Resync(kube, store, tuple(config.watch_namespaces) or (None,), utc_now)
         children = Children(
             kube,
@@ -92,8 +103,11 @@ class ReportOperator:
             config.secret_allowed,
             self._resync.missing_definitions,
         )
+        past: list[PastRuns] = [ObservedPastRuns(store)]
         if config.postgres_secret is not None:
             self._history_database, self._historian = self._make_historian(config.postgres_secret)
+            past.append(PostgresPastRuns(self._history_database))
+        self._backfiller = BackfillReconciler(kube, store, self._recorder, past, utc_now)
         self._reconciler = Reconciler(
             kube=kube,
             store=store,
@@ -126,15 +140,21 @@ class ReportOperator:
             AdmissionLimits(
                 config.admission.max_active,
                 {tier.value: most for tier, most in config.admission.max_active_per_tier.items()},
+                config.admission.backfill_headroom,
             ),
             utc_now,
         )
         self._schedules = WorkQueue(self._reconcile, config.workers)
+        self._backfills = WorkQueue(self._backfill, BACKFILL_WORKERS)
         self._admission = WorkQueue(lambda _: gate.admit(), workers=1)
 
     def changed(self, key: Key) -> None:
         """Something about the schedule changed."""
         self._schedules.add(key)
+
+    def backfill_changed(self, key: Key) -> None:
+        """Something about the backfill changed."""
+        self._backfills.add(key)
 
     def runs_changed(self) -> None:
         """Runs came, went or ended: the next may be admitted."""
@@ -145,6 +165,7 @@ class ReportOperator:
         self.started = utc_now()
         tasks = [
             asyncio.create_task(self._once_all_is_known(self._schedules.run), name="schedules"),
+            asyncio.create_task(self._once_all_is_known(self._backfills.run), name="backfills"),
             asyncio.create_task(self._once_all_is_known(self._admission.run), name="admission"),
             asyncio.create_task(self._once_all_is_known(self._lists.run), name="lists"),
             asyncio.create_task(self._recorder.run(), name="events"),
@@ -190,6 +211,13 @@ class ReportOperator:
         again = await self._reconciler.reconcile(key)
         if again is not None:
             self._schedules.add_after(key, again.total_seconds() + 0.05)
+        for waiting in self.store.backfills_waiting_for(key):
+            self._backfills.add(waiting)
+
+    async def _backfill(self, key: Key) -> None:
+        again = await self._backfiller.reconcile(key)
+        if again is not None:
+            self._backfills.add_after(key, again.total_seconds())
 
     def _make_historian(self, secret: Path) -> tuple[Database, Historian]:
         config = self.config
@@ -246,4 +274,6 @@ class ReportOperator:
             spread = self.config.resync_seconds / 2
             for key in list(self.store.schedules):
                 self._schedules.add_after(key, random.uniform(0, spread))  # noqa: S311
+            for key in self._backfiller.known():
+                self._backfills.add(key)
             await asyncio.sleep(self.config.resync_seconds * random.uniform(0.9, 1.1))  # noqa: S311

@@ -96,6 +96,7 @@ class Reconciler:
             Ledger(tuple(previous.recent_runs), previous.run_counts),
             fresh,
             {run.uid for run in runs}
+            | self._uncounted(key, previous)
             | self.history.unrecorded(uid, [entry.uid for entry in previous.recent_runs]),
             self.keep.outcomes,
         )
@@ -130,6 +131,11 @@ class Reconciler:
         except SpecError as error:
             return None, Problem(ReadyReason.INVALID_SPEC, str(error))
         return schedule, await self.children.ensure(schedule, previous.schedule_since, now)
+
+    def _uncounted(self, key: Key, status: ReportScheduleStatus) -> set[str]:
+        """Uids of recorded runs that a backfill has still to count."""
+        jobs = frozenset[str]().union(*self.store.backfills_waiting_for(key).values())
+        return {entry.uid for entry in status.recent_runs if entry.job in jobs}
 
     def _plan(self, key: Key) -> Plan | None:
         cronjob = self.store.cronjobs.get(key)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from report_operator.adapters.kube import (
+    BACKFILLS,
     CONFIGMAPS,
     CRONJOBS,
     JOBS,
@@ -45,10 +46,13 @@ class Resync:
 
     async def run(self) -> set[Key]:
         """One resync; the schedules about which it found something new. Raises WatchBlindError."""
+        # In this order: a Job goes only once its outcome is in the schedule's status, and that
+        # only once its backfill has counted it. So what is missing from one list is in the next.
         observers = {
-            SCHEDULES: ("", self.store.observe_schedule),
-            CRONJOBS: (names.LABEL_UID, self.store.observe_cronjob),
             JOBS: (names.LABEL_UID, self.store.observe_job),
+            CRONJOBS: (names.LABEL_UID, self.store.observe_cronjob),
+            SCHEDULES: ("", self.store.observe_schedule),
+            BACKFILLS: ("", self.store.observe_backfill),
         }
         silent: set[str] = set()
         changed: set[Key] = set()
@@ -56,7 +60,8 @@ class Resync:
         for kind, (labels, observe) in observers.items():
             bodies = await self._list(kind, labels)
             news = {item[0] for item in map(observe, bodies) if item and item[1]}
-            changed |= news
+            if kind is not BACKFILLS:  # those are looked at after each resync
+                changed |= news
             if news and kind.plural not in self.store.heard:
                 silent.add(kind.plural)
             listed = {body["metadata"]["uid"] for body in bodies}
@@ -78,12 +83,7 @@ class Resync:
         """Drop what was missing twice running: an object may be younger than the list."""
         twice = gone & self._suspects
         self._suspects = gone - twice
-        for bodies in (self.store.schedules, self.store.cronjobs):
-            for key in [key for key, body in bodies.items() if body["metadata"]["uid"] in twice]:
-                del bodies[key]
-                self.store.news.set()
-        for uid in twice & set(self.store.runs):
-            self.store.forget_run(uid)
+        self.store.forget(twice)
 
     def _judge_watch(self, silent: set[str]) -> None:
         """A list may be ahead of a watch for a moment, but not twice while the watch is silent."""

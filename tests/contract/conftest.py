@@ -1,4 +1,4 @@
-"""A real API server that serves the CRD of this checkout."""
+"""A real API server that serves the CRDs of this checkout."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import yaml
 from tests.support.apiserver import ApiServer
 
 ROOT = Path(__file__).parents[2]
-CRD = ROOT / "crds" / "reports.adaf.io_reportschedules.yaml"
+CRDS = sorted((ROOT / "crds").glob("*.yaml"))
 
 
 def _kubeconfig() -> Path:
@@ -39,5 +39,6 @@ def _kubeconfig() -> Path:
 @pytest.fixture(scope="session")
 def api_server() -> ApiServer:
     server = ApiServer(_kubeconfig())
-    server.serve(yaml.safe_load(CRD.read_text()))
+    for path in CRDS:
+        server.serve(yaml.safe_load(path.read_text()))
     return server

@@ -4,6 +4,8 @@
 - bad: both refuse; `# error:` has to be in the API server's message, `# model:` in the operator's
   (`-` where the API server refuses what is not in the spec and so never reaches the operator)
 - later: no schema can tell; the API server accepts, the operator says what is wrong
+
+`corpus` has ReportSchedules, `backfills` ReportBackfills.
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).parent / "corpus"
+ROOT = Path(__file__).parent
+SCHEDULES, BACKFILLS = "corpus", "backfills"
 ONLY_API_SERVER = "-"
 
 
@@ -23,24 +26,31 @@ class Case:
     """One manifest and what its header says."""
 
     name: str
+    of: str
     body: dict[str, Any]
     error: str
     model: str
 
     def __str__(self) -> str:
-        return self.name
+        return f"{self.of}-{self.name}"
 
 
-def load(kind: str) -> list[Case]:
-    """The cases of a folder, by name."""
-    return [_read(path) for path in sorted((ROOT / kind).glob("*.yaml"))]
+def load(kind: str, *corpora: str) -> list[Case]:
+    """The cases of a kind, by name; of both corpora where none is named."""
+    return [
+        _read(path, of)
+        for of in corpora or (SCHEDULES, BACKFILLS)
+        for path in sorted((ROOT / of / kind).glob("*.yaml"))
+    ]
 
 
-def _read(path: Path) -> Case:
+def _read(path: Path, of: str) -> Case:
     text = path.read_text()
     header = dict(
         line.removeprefix("# ").split(": ", 1)
         for line in text.splitlines()
         if line.startswith("# ")
     )
-    return Case(path.stem, yaml.safe_load(text), header.get("error", ""), header.get("model", ""))
+    return Case(
+        path.stem, of, yaml.safe_load(text), header.get("error", ""), header.get("model", "")
+    )

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import pytest
-from contract_corpus import Case, load
+from contract_corpus import BACKFILLS, SCHEDULES, Case, load
 
+from report_operator.api.v1alpha1.backfill import parse_backfill_spec
 from report_operator.api.v1alpha1.resource import parse_schedule
 from tests.support.apiserver import Answer, ApiServer
 
-# A strict dry run, as `kubectl apply --dry-run=server` asks for.
-PATH = (
-    "/apis/reports.adaf.io/v1alpha1/namespaces/default/reportschedules"
-    "?dryRun=All&fieldValidation=Strict"
-)
+PATH = "/apis/reports.adaf.io/v1alpha1/namespaces/default"
+STRICT = "?dryRun=All&fieldValidation=Strict"  # as `kubectl apply --dry-run=server` asks for
+PLURALS = {SCHEDULES: "reportschedules", BACKFILLS: "reportbackfills"}
 
 
 def apply(api_server: ApiServer, case: Case) -> Answer:
-    return api_server.call("POST", PATH, case.body)
+    return api_server.call("POST", f"{PATH}/{PLURALS[case.of]}{STRICT}", case.body)
+
+
+def spec_of(case: Case, body: dict[str, Any]) -> Any:
+    return parse_backfill_spec(body) if case.of == BACKFILLS else parse_schedule(body).spec
 
 
 def without_empty(value: Any) -> Any:
@@ -39,8 +43,8 @@ def test_accepts(api_server, case):
 def test_sets_the_defaults_that_the_models_have(api_server, case):
     stored = apply(api_server, case).body
     before = {**stored, "spec": case.body["spec"]}
-    assert parse_schedule(stored).spec == parse_schedule(before).spec
-    wire = without_empty(parse_schedule(before).spec.to_wire())
+    assert spec_of(case, stored) == spec_of(case, before)
+    wire = without_empty(spec_of(case, before).to_wire())
     written = without_empty(stored["spec"])
     for kind in ("requests", "limits"):  # numbers stay numbers in the API server
         amounts = written.get("resources", {}).get(kind, {})
@@ -54,3 +58,30 @@ def test_refuses(api_server, case):
     answer = apply(api_server, case)
     assert answer.code in (400, 422), answer.body
     assert case.error in answer.message
+
+
+@pytest.mark.parametrize(
+    ("change", "refused"),
+    [
+        ({"suspend": True, "maxConcurrent": 5}, None),
+        ({"endDate": "2026-11-05"}, "endDate cannot be changed"),
+        ({"reprocess": "all"}, "reprocess cannot be changed"),
+        ({"dryRun": True}, "dryRun cannot be changed"),
+        ({"tiers": ["bulk"]}, "tiers cannot be changed"),
+        ({"reportTypes": ["dashboard"]}, "reportTypes cannot be changed"),
+        ({"selector": {"matchLabels": {"team": "risk"}}}, "selector cannot be changed"),
+    ],
+)
+def test_a_backfill_stays_as_it_was_asked_for(api_server, change, refused):
+    case = next(c for c in load("good", BACKFILLS) if c.name == "one-tier")
+    name = f"unchangeable-{uuid.uuid4().hex[:8]}"
+    body = {**case.body, "metadata": {"name": name}}
+    path = f"{PATH}/reportbackfills"
+    assert api_server.call("POST", path, body).code == 201
+    try:
+        patch = "application/merge-patch+json"
+        answer = api_server.call("PATCH", f"{path}/{name}", {"spec": change}, patch)
+        assert (refused or "") in answer.message
+        assert answer.code == (422 if refused else 200)
+    finally:
+        api_server.call("DELETE", f"{path}/{name}")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from contract_corpus import ONLY_API_SERVER, Case, load
+from contract_corpus import BACKFILLS, ONLY_API_SERVER, SCHEDULES, Case, load
 
+from report_operator.api.v1alpha1.backfill import parse_backfill_spec
 from report_operator.api.v1alpha1.resource import ReportSchedule, SpecError, parse_schedule
 from report_operator.domain.validation import check_schedule
 
@@ -15,6 +16,9 @@ def operator_says(case: Case) -> str:
     """What is wrong with a manifest; nothing where it is right."""
     body = {**case.body, "metadata": {**case.body["metadata"], **SERVER_SIDE}}
     try:
+        if case.of == BACKFILLS:
+            parse_backfill_spec(body)
+            return ""
         schedule = parse_schedule(body)
     except SpecError as error:
         return str(error)
@@ -23,9 +27,11 @@ def operator_says(case: Case) -> str:
 
 
 def test_the_corpus_is_there():
-    assert len(load("good")) >= 30
-    assert len(load("bad")) >= 60
-    assert len(load("later")) >= 3
+    assert len(load("good", SCHEDULES)) >= 30
+    assert len(load("bad", SCHEDULES)) >= 60
+    assert len(load("later", SCHEDULES)) >= 3
+    assert len(load("good", BACKFILLS)) >= 20
+    assert len(load("bad", BACKFILLS)) >= 40
 
 
 @pytest.mark.parametrize("case", load("good"), ids=str)
@@ -41,13 +47,13 @@ def test_refuses_with_path_and_remedy(case):
         return
     message = operator_says(case)
     assert case.model in message
-    assert message.startswith("spec.")
+    assert message.startswith(("spec.", "spec: "))
 
 
 def test_names_every_problem_of_a_manifest_at_once():
-    case = load("good")[0]
+    case = load("good", SCHEDULES)[0]
     spec = {**case.body["spec"], "tier": "gold", "suspend": "no", "retries": 3}
-    message = operator_says(Case("", {**case.body, "spec": spec}, "", ""))
+    message = operator_says(Case("", SCHEDULES, {**case.body, "spec": spec}, "", ""))
     assert "spec.tier: 'gold' is not one of 'critical', 'standard' or 'bulk'" in message
     assert "spec.suspend: 'no' has to be true or false" in message
     assert "spec.retries: no such field: did you mean retry?" in message

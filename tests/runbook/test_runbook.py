@@ -40,7 +40,8 @@ SAYS: dict[str, tuple[str, ...]] = {
     "Restart Scheduler Service 1": (r'^"(healthy|degraded)"$',),
     "Manual Report Generation 1": (r"reports\.market-dashboard\.", r"reports\.portfolio-perf"),
     "Queue Management 1": (r'"removed":',),
-    "Post-Incident Actions 1": ("20",),
+    "Post-Incident Actions 1": (r'"name": "backfill-20250108-20250109-', r'"progress": '),
+    "Post-Incident Actions 2": ("backfill-20250108-20250109-",),
 }  # fmt: skip
 
 # Tells of each command that fails, with the statuses of its pipeline.

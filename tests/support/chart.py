@@ -15,7 +15,7 @@ from report_operator.config import OperatorConfig, load_config
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "adaf-report-scheduler"
-CRD = ROOT / "crds" / "reports.adaf.io_reportschedules.yaml"
+CRDS = sorted((ROOT / "crds").glob("*.yaml"))
 RELEASE = "report-scheduler"
 NAME = f"{RELEASE}-{CHART.name}"  # of the operator's objects
 Object = dict[str, Any]
@@ -30,7 +30,7 @@ FULL: Values = {
     "output": {"claimName": "1e3", "storageClassName": "7", "accessModes": ["ReadWriteMany"]},
     "config": {
         "allowedSecrets": ["*-db", "2024"],
-        "admission": {"maxActive": 7, "maxActivePerTier": {"bulk": 0}},
+        "admission": {"maxActive": 7, "backfillHeadroom": 2, "maxActivePerTier": {"bulk": 0}},
         "queueTimeoutSeconds": 10_000_000,
         "runner": {
             "defaultResources": {"requests": {"cpu": 1, "memory": "1Gi"}},

@@ -23,7 +23,7 @@ from tests.support.apiserver import ApiServer
 from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
-CRD = ROOT / "crds" / "reports.adaf.io_reportschedules.yaml"
+CRDS = sorted((ROOT / "crds").glob("*.yaml"))
 ETCD, API_SERVER, CONTROLLERS = "etcd", "kube-apiserver", "kube-controller-manager"
 ENABLED = (
     "cronjob-controller",
@@ -112,7 +112,8 @@ class ControlPlane:
         self.wait_until_ready()
         self.launch(CONTROLLERS)
         self.api = ApiServer(self.kubeconfig)
-        self.api.serve(yaml.safe_load(CRD.read_text()))
+        for path in CRDS:
+            self.api.serve(yaml.safe_load(path.read_text()))
 
     def launch(self, name: str) -> None:
         with (self.directory / f"{name}.log").open("ab") as log:

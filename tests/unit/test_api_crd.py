@@ -10,10 +10,10 @@ import pytest
 from pydantic import Field
 
 from report_operator import crd
+from report_operator.resources import BACKFILL, RESOURCES, SCHEDULE, Resource
 from report_runner.contract.model import Model
 
 ROOT = Path(__file__).parents[2]
-SCHEMA = crd.custom_resource_definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 
 
 def nodes(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -25,12 +25,19 @@ def nodes(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[st
             yield from nodes(schema[key], path + "[]")
 
 
-SPEC = list(nodes(SCHEMA["properties"]["spec"], "spec"))
-STATUS = list(nodes(SCHEMA["properties"]["status"], "status"))
+def spec(of: Resource) -> list[tuple[str, dict[str, Any]]]:
+    return list(nodes(crd.schema_of(of)["properties"]["spec"], "spec"))
 
 
-def at(path: str) -> dict[str, Any]:
-    return dict(SPEC + STATUS)[path]
+def status(of: Resource) -> list[tuple[str, dict[str, Any]]]:
+    return list(nodes(crd.schema_of(of)["properties"]["status"], "status"))
+
+
+def at(path: str, of: Resource = SCHEDULE) -> dict[str, Any]:
+    return dict(spec(of) + status(of))[path]
+
+
+each_resource = pytest.mark.parametrize("of", RESOURCES, ids=lambda of: of.kind)
 
 
 def test_the_files_are_what_the_models_say(monkeypatch):
@@ -40,27 +47,30 @@ def test_the_files_are_what_the_models_say(monkeypatch):
 
 def test_check_finds_a_difference(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    crd.TARGET.parent.mkdir()
+    target = BACKFILL.target
+    target.parent.mkdir()
     crd.REFERENCE.parent.mkdir()
     assert crd.main(["--check"]) == 1
     assert "run --write" in capsys.readouterr().err
     assert crd.main(["--write"]) == 0
     assert crd.main(["--check"]) == 0
-    crd.TARGET.write_text(crd.TARGET.read_text().replace("maximum: 10\n", "maximum: 11\n"))
+    target.write_text(target.read_text().replace("maximum: 20\n", "maximum: 21\n"))
     assert crd.main(["--check"]) == 1
 
 
-def test_every_field_is_described_for_kubectl_explain():
+@each_resource
+def test_every_field_is_described_for_kubectl_explain(of):
     bare = [
         path
-        for path, node in SPEC + STATUS
+        for path, node in spec(of) + status(of)
         if not path.endswith("[]") and not node.get("description")
     ]
     assert bare == []
 
 
-def test_everything_in_spec_has_a_bound():
-    for path, node in SPEC:
+@each_resource
+def test_everything_in_spec_has_a_bound(of):
+    for path, node in spec(of):
         kind = node.get("type")
         free = node.get("x-kubernetes-preserve-unknown-fields")
         if kind == "string":
@@ -80,25 +90,40 @@ def test_everything_in_spec_has_a_bound():
             }
 
 
+@each_resource
+def test_the_operator_writes_the_status_whole(of):
+    assert all("default" not in node for _, node in status(of))
+
+
 def test_a_stored_object_is_complete():
     assert at("spec.timeZone")["default"] == "Etc/UTC"
     assert at("spec.missedRuns")["default"] == {"startWithin": "2h", "policy": "RunLatest"}
     assert at("spec.output")["default"] == {"retention": "7d"}
     assert at("spec.report.formats")["default"] == ["pdf"]
-    assert all("default" not in node for _, node in STATUS), "the operator writes the status whole"
+    assert at("spec.reprocess", BACKFILL)["default"] == "missing"
+    assert at("spec.maxConcurrent", BACKFILL)["default"] == 2
 
 
-def test_conditions_are_a_map_by_type():
-    assert at("status.conditions")["x-kubernetes-list-type"] == "map"
-    assert at("status.conditions")["x-kubernetes-list-map-keys"] == ["type"]
+@each_resource
+def test_conditions_are_a_map_by_type(of):
+    assert at("status.conditions", of)["x-kubernetes-list-type"] == "map"
+    assert at("status.conditions", of)["x-kubernetes-list-map-keys"] == ["type"]
 
 
-def test_columns_point_at_fields_that_exist():
-    known = {path for path, _ in SPEC + STATUS}
-    for name, _, path, _ in crd.COLUMNS:
+@each_resource
+def test_columns_point_at_fields_that_exist(of):
+    known = {path for path, _ in spec(of) + status(of)}
+    for name, _, path, _ in of.columns:
         field = path.lstrip(".").replace('[?(@.type=="Ready")]', "[]")
         field = field.replace('[?(@.type=="Failing")]', "[]")
         assert field in known or field == "metadata.creationTimestamp", name
+
+
+def test_only_what_may_change_of_a_backfill_is_free_to():
+    rules = at("spec", BACKFILL)["x-kubernetes-validations"]
+    held = {rule["fieldPath"] for rule in rules if "oldSelf" in rule["rule"]}
+    fields = {f".{name}" for name in at("spec", BACKFILL)["properties"]}
+    assert fields - held == {".suspend", ".maxConcurrent"}
 
 
 def test_what_a_structural_schema_cannot_say_is_an_error():

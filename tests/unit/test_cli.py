@@ -26,7 +26,7 @@ class Recorder(HTTPServer):
     """Answers everything alike, and keeps what was asked."""
 
     status = 202
-    answer = json.dumps(BACKFILL)
+    answer = json.dumps({"backfills": [BACKFILL]})
     asked: tuple[str, str, dict[str, str], str]
 
     @property

@@ -1,6 +1,7 @@
 """Who is next: priority, then slot, under limits."""
 
 from collections import Counter
+from dataclasses import replace
 from itertools import permutations
 
 import pytest
@@ -171,3 +172,72 @@ def test_admission_keeps_every_limit_and_wastes_none(crowd, limits, random) -> N
 def test_order_of_the_input_does_not_matter() -> None:
     runs = [waiting(name, schedule_uid="same") for name in "abcd"]
     assert {tuple(admitted(list(order))) for order in permutations(runs)} == {("a",)}
+
+
+# -- runs of backfills --------------------------------------------------------------------------
+
+
+def of_backfill(name: str, **changes: object) -> Run:
+    return waiting(name, **{"backfill": "march", "priority": "low", **changes})
+
+
+def test_runs_of_backfills_are_behind_all_others() -> None:
+    runs = [
+        of_backfill("b", priority="high", slot=SLOT - 9 * MINUTE),
+        waiting("low", priority="low", slot=SLOT + MINUTE),
+        waiting("high", priority="high"),
+    ]
+    assert [run.name for run in queue_order(runs)] == ["high", "low", "b"]
+
+
+@pytest.mark.parametrize(
+    ("limits", "at_work", "expected"),
+    [
+        (Limits(overall=4, headroom=2), 0, 2),
+        (Limits(overall=4, headroom=2), 1, 1),
+        (Limits(overall=4, headroom=2), 2, 0),
+        (Limits(overall=4, headroom=9), 0, 1),  # one they may have always
+        (Limits(overall=1, headroom=9), 0, 1),
+        (Limits(overall=1, headroom=9), 1, 0),
+        (Limits(overall=9, per_tier={"critical": 3}, headroom=2), 0, 1),
+        (Limits(overall=9, per_tier={"critical": 3}, headroom=2), 1, 0),
+        (Limits(overall=9, per_tier={"critical": 0}, headroom=2), 0, 0),
+    ],
+)
+def test_they_leave_places_to_the_schedules(limits: Limits, at_work: int, expected: int) -> None:
+    runs = [working(f"w{n}") for n in range(at_work)]
+    runs += [of_backfill(f"b{n}") for n in range(9)]
+    assert len(admitted(runs, limits)) == expected
+    # A scheduled run has all places that there are.
+    scheduled = [*runs, *(waiting(f"s{n}") for n in range(9))]
+    tier = limits.per_tier.get("critical", limits.overall)
+    found = admitted(scheduled, limits)
+    assert len([name for name in found if name.startswith("s")]) == (
+        min(limits.overall, tier) - at_work
+    )
+    assert not [name for name in found if name.startswith("b")]
+
+
+def test_a_run_of_a_backfill_does_not_keep_its_schedule_busy() -> None:
+    busy = working("old", schedule_uid="same", backfill="march")
+    due = waiting("due", schedule_uid="same")
+    assert admitted([busy, due]) == ["due"]
+    assert admitted([busy, of_backfill("next", schedule_uid="same")]) == []
+    assert (
+        admitted([working("now", schedule_uid="same"), of_backfill("b", schedule_uid="same")]) == []
+    )
+    assert admitted([of_backfill(n, schedule_uid="same") for n in "ab"]) == ["a"]
+
+
+@PATIENT
+@given(crowds(), some_limits, st.integers(1, 4), st.randoms())
+def test_backfills_never_change_what_the_schedules_may_start(crowd, limits, headroom, random):
+    """Places that a backfill has taken already are taken; what waits of it makes no difference."""
+    limits = replace(limits, headroom=headroom)
+    marked = [
+        replace(run, backfill="march") if run.suspended and random.random() < 0.5 else run
+        for run in crowd
+    ]
+    without = [run for run in marked if not run.backfill]
+    own = [run for run in admissible(marked, limits) if not run.backfill]
+    assert own == admissible(without, limits)

@@ -259,3 +259,44 @@ def test_every_outcome_is_counted_once_whatever_happens_in_between(steps, keep, 
     assert kinds[True] <= keep.succeeded_jobs
     assert kinds[False] <= keep.failed_jobs
     assert sum(saved.counts.values()) == ended
+
+
+# -- runs of backfills --------------------------------------------------------------------------
+
+
+def test_outcome_of_a_backfills_run_bears_its_name() -> None:
+    assert record_finished(finished_run(backfill="march"), []).backfill == "march"
+    assert record_finished(finished_run(), []).backfill is None
+
+
+def test_a_backfill_does_not_push_out_the_schedules_own_outcomes() -> None:
+    own = tuple(make_entry(f"own-{n}", finished_at=SLOT - n * MINUTE) for n in range(3, 0, -1))
+    fresh = [make_entry(f"b{n}", backfill="march", finished_at=SLOT + n * MINUTE) for n in range(9)]
+    first = merge(Ledger(own, {"Succeeded": 3}), fresh, (), keep=3)
+    settled = merge(first, [], (), keep=3)
+    assert uids(settled) == ["own-3", "own-2", "own-1", "b6", "b7", "b8"]
+    assert settled.counts == {"Succeeded": 12}
+    assert merge(settled, [], (), keep=3) == settled
+
+
+def test_the_newest_of_its_own_stays_whatever_a_backfill_brings() -> None:
+    own = make_entry("own", Reason.TIMEOUT)
+    fresh = [
+        make_entry(f"{n:03}", backfill="march", finished_at=SLOT + n * MINUTE)
+        for n in range(RECENT_LIMIT + 5)
+    ]
+    existing = {entry.uid for entry in fresh}
+    full = merge(Ledger((own,), {"Timeout": 1}), fresh, existing, keep=1)
+    assert len(full.recent) == RECENT_LIMIT
+    assert uids(full)[0] == "own"
+    assert merge(full, fresh, existing, keep=1) == full
+
+
+def test_jobs_of_backfills_are_kept_beside_the_schedules_own() -> None:
+    own = [finished_run(f"o{n}", finished_at=SLOT + n * MINUTE) for n in range(3)]
+    old = [
+        finished_run(f"b{n}", backfill="march", finished_at=SLOT + (9 + n) * MINUTE)
+        for n in range(3)
+    ]
+    ledger = merge(EMPTY, [make_entry(run.uid) for run in own + old], (), keep=50)
+    assert {run.uid for run in prunable([*own, *old], ledger, Keep(2, 2, 20))} == {"o0", "b0"}

@@ -329,3 +329,22 @@ def test_counts_and_names() -> None:
 def test_start_of_counting_is_remembered_while_there_is_no_cronjob() -> None:
     first = status_of(QUIET)
     assert status_of(QUIET, first, plan=None).schedule_since == SLOT - 60 * MINUTE
+
+
+@pytest.mark.parametrize("reason", [None, Reason.TIMEOUT])
+def test_a_backfills_outcomes_leave_the_health_alone(reason: Reason | None) -> None:
+    for last in (None, Reason.DATABASE_UNAVAILABLE):
+        own = make_entry("own", last)
+        before = judge(fresh_status(), make_facts(ledger=Ledger((own,), {})), QUIET).status
+        others = tuple(
+            make_entry(f"b{n}", reason, slot=SLOT - (9 - n) * DAY, manual=True, backfill="march",
+                       finished_at=SLOT + (9 + n) * MINUTE)
+            for n in range(4)
+        )  # fmt: skip
+        after = judge(before, make_facts(ledger=Ledger((own, *others), {})), QUIET).status
+        assert after == before.model_copy(update={"recent_runs": [own, *others]})
+
+
+def test_a_backfills_runs_are_never_late() -> None:
+    run = make_run(manual=True, backfill="march", slot=SLOT - 30 * DAY)
+    assert judge(fresh_status(), make_facts(runs=[run]), QUIET).status.delay is None

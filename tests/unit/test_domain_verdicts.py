@@ -91,3 +91,10 @@ def test_next_attempt_that_never_gets_a_pod_is_ended() -> None:
     cause = verdict(run, (make_pod(),), FULL, timedelta(hours=2))
     assert cause is not None
     assert cause.reason is Reason.IMAGE_UNAVAILABLE
+
+
+def test_a_backfills_run_waits_as_long_as_it_takes() -> None:
+    run = make_run(backfill="march")
+    assert overdue(run, (), None, STARTUP, QUEUE, SLOT + 30 * timedelta(days=1)) is None
+    purged = make_run(backfill="march", forced_reason="QueueTimeout")
+    assert overdue(purged, (), None, STARTUP, QUEUE, SLOT) is not None

@@ -7,6 +7,7 @@ from factories import SLOT, make_entry
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from report_operator.domain.backfill_status import BackfillView
 from report_operator.domain.view import ScheduleView, StorageUse, storage_use
 from report_operator.metrics import Metrics
 from report_runner.contract.reasons import Reason
@@ -37,7 +38,7 @@ PER_SCHEDULE = {
 
 
 def metrics_of(views: list[ScheduleView], **writes: int) -> Metrics:
-    return Metrics(lambda: views, writes)
+    return Metrics(lambda: views, list, writes)
 
 
 def scrape(metrics: Metrics) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -171,3 +172,14 @@ def test_writes_to_the_api_server_by_kind() -> None:
         for (name, labels), number in found.items()
         if name == "api_writes_total"
     } == {"jobs": 3, "cronjobs": 1}
+
+
+def test_a_backfill_by_state() -> None:
+    counts = {"done": 3, "failed": 1, "skipped": 2, "running": 1, "left": 4}
+    metrics = Metrics(list, lambda: [BackfillView("reports", "march", counts)], {})
+    found = {
+        dict(labels)["state"]: value
+        for (name, labels), value in scrape(metrics).items()
+        if name == "backfill_runs"
+    }
+    assert found == counts

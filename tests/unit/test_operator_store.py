@@ -170,3 +170,33 @@ def test_uids_by_kind() -> None:
     assert store.uids("cronjobs") == {"cronjob-1"}
     assert store.uids("jobs") == set()
     assert store.runs_of(UID) == []
+
+
+def backfill(version: int, *jobs: str, **meta: Any) -> dict[str, Any]:
+    runs = [{"schedule": job.partition("/")[0], "job": job.partition("/")[2]} for job in jobs]
+    meta = {"namespace": "reports", "name": "march", "uid": "backfill-1", **meta}
+    return {
+        "metadata": {**meta, "resourceVersion": str(version)},
+        "status": {"inFlight": runs},
+    }
+
+
+def test_which_backfills_wait_for_a_schedules_outcomes() -> None:
+    store = Store()
+    march, april = Key("reports", "march"), Key("reports", "april")
+    assert store.observe_backfill(backfill(5, "daily/a", "daily/b", "weekly/c")) == (march, True)
+    store.observe_backfill(backfill(6, "daily/d", name="april", uid="backfill-2"))
+    assert store.backfills_waiting_for(DAILY) == {
+        march: frozenset({"a", "b"}), april: frozenset({"d"})
+    }  # fmt: skip
+    assert store.backfills_waiting_for(Key("elsewhere", "daily")) == {}
+    assert store.observe_backfill(backfill(4)) == (march, False)  # an older version
+    assert march in store.backfills_waiting_for(DAILY)
+    store.observe_backfill(backfill(7, "weekly/c"))
+    assert store.backfills_waiting_for(DAILY) == {april: frozenset({"d"})}
+    assert store.uids("reportbackfills") == {"backfill-1", "backfill-2"}
+    store.forget({"backfill-2"})
+    assert store.backfills_waiting_for(DAILY) == {}
+    store.observe_backfill(backfill(8, "weekly/c"), deleted=True)
+    assert store.backfills_waiting_for(Key("reports", "weekly")) == {}
+    assert store.backfills == {}

@@ -12,7 +12,7 @@ import pytest
 from factories import MINUTE, SLOT, make_entry, schedule_body
 from fastapi import FastAPI
 
-from admin_api import pages
+from admin_api import backfills
 from admin_api.app import make_app
 from admin_api.attempting import Attempts
 from admin_api.cluster import Cluster, Leader, Snapshot
@@ -279,7 +279,7 @@ def test_filter_and_pages_of_recent_runs(site: Site) -> None:
     assert "No run is like that" in site.get("/fragments/runs?status=succeeded").text
 
 
-def test_a_backfill_is_looked_over_before_it_starts() -> None:
+def test_a_backfill_is_looked_over_before_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[dict[str, Any], str]] = []
     keys: list[str] = []
 
@@ -288,10 +288,8 @@ def test_a_backfill_is_looked_over_before_it_starts() -> None:
         keys.append(key)
         return ["reports/backfill-1"]
 
+    monkeypatch.setattr(backfills, "add", lambda *_: make)
     site = Site()
-    assert site.get("/backfill").status == 404
-    attempts = Attempts(cast(Cluster, site.cluster), cast(Any, None), cast(Any, None), site.now)
-    pages.add(site.app, attempts, cast(Dependencies, site), site.now, make_backfill=make)
     token, cookie = token_of(site.get("/backfill"))
     wish = {
         "token": token,

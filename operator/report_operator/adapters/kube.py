@@ -13,6 +13,7 @@ import aiohttp
 import orjson
 from kubernetes_asyncio import client, config
 
+from report_operator.api.v1alpha1 import backfill
 from report_operator.api.v1alpha1.resource import GROUP, PLURAL, VERSION
 from report_operator.domain.names import FIELD_MANAGER
 
@@ -43,6 +44,7 @@ class Kind:
 
 
 SCHEDULES = Kind(f"/apis/{GROUP}/{VERSION}", PLURAL)
+BACKFILLS = Kind(f"/apis/{GROUP}/{VERSION}", backfill.PLURAL)
 CRONJOBS = Kind("/apis/batch/v1", "cronjobs")
 JOBS = Kind("/apis/batch/v1", "jobs")
 PODS = Kind("/api/v1", "pods")

@@ -13,7 +13,6 @@ import aiohttp
 
 from report_operator.adapters.cache import ShortCache
 from report_operator.adapters.kube import EVENTS, ApiError, KubeClient
-from report_operator.api.v1alpha1.resource import API_VERSION, KIND
 from report_operator.domain.names import FIELD_MANAGER
 from report_operator.domain.times import format_time
 from report_operator.domain.transitions import Transition
@@ -39,7 +38,7 @@ class Recorder:
         self._warnings = ShortCache(self._read_warnings, FRESH_SECONDS)
 
     def record(self, about: Mapping[str, Any], event: Transition) -> None:
-        """Tell of a transition of a ReportSchedule. The same transition makes the same Event."""
+        """Tell of a transition of an object of ours. The same transition makes the same Event."""
         meta = about["metadata"]
         digest = hashlib.sha256(f"{meta['uid']}/{event.reason}/{event.key}".encode()).hexdigest()[
             :16
@@ -53,8 +52,8 @@ class Recorder:
                 "namespace": meta["namespace"],
             },
             "involvedObject": {
-                "apiVersion": API_VERSION,
-                "kind": KIND,
+                "apiVersion": about["apiVersion"],
+                "kind": about["kind"],
                 "name": meta["name"],
                 "namespace": meta["namespace"],
                 "uid": meta["uid"],

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from report_operator.api.v1alpha1 import backfill
 from report_operator.api.v1alpha1.resource import Key
 from report_operator.domain import names
 from report_operator.domain.run import Pod, Run, observe_job, observe_pod
@@ -23,11 +24,14 @@ class Store:
 
     schedules: dict[Key, dict[str, Any]] = field(default_factory=dict)
     cronjobs: dict[Key, dict[str, Any]] = field(default_factory=dict)  # by their schedule
+    backfills: dict[Key, dict[str, Any]] = field(default_factory=dict)
     runs: dict[str, Run] = field(default_factory=dict)  # by Job uid
     pods: dict[str, dict[str, Pod]] = field(default_factory=dict)  # by Job uid, pod name
     heard: set[str] = field(default_factory=set)  # kinds whose watch spoke since the last resync
     news: asyncio.Event = field(default_factory=asyncio.Event)  # of schedules or runs, for Lists
     _by_schedule: dict[str, dict[str, Run]] = field(default_factory=dict)
+    # By backfill: schedule and Job of each run that it has to count yet.
+    _uncounted: dict[Key, frozenset[tuple[str, str]]] = field(default_factory=dict)
 
     def observe_schedule(self, body: Body, *, deleted: bool = False) -> tuple[Key, bool]:
         """Take note of a ReportSchedule; its key, and whether this was news."""
@@ -46,6 +50,28 @@ class Store:
             return None
         key = Key(meta["namespace"], name)
         return key, _observe(self.cronjobs, key, body, deleted)
+
+    def observe_backfill(self, body: Body, *, deleted: bool = False) -> tuple[Key, bool]:
+        """Take note of a ReportBackfill; its key, and whether this was news."""
+        meta = body["metadata"]
+        key = Key(meta["namespace"], meta["name"])
+        news = _observe(self.backfills, key, body, deleted)
+        known = self.backfills.get(key, {})
+        uncounted = (known.get("status") or {}).get("inFlight") or ()
+        if uncounted:
+            self._uncounted[key] = frozenset((run["schedule"], run["job"]) for run in uncounted)
+        else:
+            self._uncounted.pop(key, None)
+        return key, news
+
+    def backfills_waiting_for(self, schedule: Key) -> dict[Key, frozenset[str]]:
+        """The backfills with runs of this schedule to count yet, and the names of their Jobs."""
+        return {
+            key: jobs
+            for key, runs in self._uncounted.items()
+            if key.namespace == schedule.namespace
+            and (jobs := frozenset(job for name, job in runs if name == schedule.name))
+        }
 
     def observe_job(self, body: Body, *, deleted: bool = False) -> tuple[Key, bool] | None:
         """Take note of a Job; None for one that only looks like ours."""
@@ -115,11 +141,23 @@ class Store:
             del self.pods[uid]
 
     def uids(self, plural: str) -> set[str]:
-        """Uids of the schedules, CronJobs or Jobs that are known."""
+        """Uids of the schedules, backfills, CronJobs or Jobs that are known."""
         if plural == "jobs":
             return set(self.runs)
-        bodies = self.cronjobs if plural == "cronjobs" else self.schedules
+        known = {"cronjobs": self.cronjobs, backfill.PLURAL: self.backfills}
+        bodies = known.get(plural, self.schedules)
         return {body["metadata"]["uid"] for body in bodies.values()}
+
+    def forget(self, uids: set[str]) -> None:
+        """Drop schedules, backfills, CronJobs and Jobs that are gone."""
+        for bodies in (self.schedules, self.cronjobs, self.backfills):
+            for key in [key for key, body in bodies.items() if body["metadata"]["uid"] in uids]:
+                del bodies[key]
+                self.news.set()
+        for key in [key for key in self._uncounted if key not in self.backfills]:
+            del self._uncounted[key]
+        for uid in uids & set(self.runs):
+            self.forget_run(uid)
 
 
 def _observe(known: dict[Key, dict[str, Any]], key: Key, body: Body, deleted: bool) -> bool:

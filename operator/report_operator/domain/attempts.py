@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -39,6 +39,13 @@ class BackfillMark:
     uid: str
 
 
+def days_span(zone: ZoneInfo, first: date, last: date) -> tuple[datetime, datetime]:
+    """The first second of the day `first` and the last one of the day `last` in a zone, as UTC."""
+    begin = datetime.combine(first, time(), zone).astimezone(UTC)
+    after = datetime.combine(last + timedelta(days=1), time(), zone).astimezone(UTC)
+    return begin, after - timedelta(seconds=1)
+
+
 def slot_of_date(schedule: Schedule, zone: ZoneInfo, day: date, now: datetime) -> datetime:
     """The day's last slot so far, else its first moment, in the schedule's zone.
 
@@ -49,9 +56,8 @@ def slot_of_date(schedule: Schedule, zone: ZoneInfo, day: date, now: datetime) -
         raise DayToComeError(
             f"date: {day} has not begun in {zone.key}, where it is {today}; name an earlier one"
         )
-    begin = datetime.combine(day, time(), zone)
-    end = min(datetime.combine(day + timedelta(days=1), time(), zone) - timedelta(seconds=1), now)
-    return latest_slot(schedule, zone, begin - timedelta(seconds=1), end) or begin
+    begin, end = days_span(zone, day, day)
+    return latest_slot(schedule, zone, begin - timedelta(seconds=1), min(end, now)) or begin
 
 
 def job_of_attempt(

@@ -26,6 +26,7 @@ __all__ = [
     "Schedule",
     "ScheduleError",
     "SlotWindow",
+    "latest_beat",
     "latest_slot",
     "load_zone",
     "parse",
@@ -108,6 +109,17 @@ def latest_slot(
         return _from_unix(start + count * schedule.rule.seconds) if count > 0 else None
     found = latest_unix(schedule.rule, zone, start, end)
     return None if found is None else _from_unix(found)
+
+
+def latest_beat(schedule: Schedule, known: datetime, until: datetime) -> datetime | None:
+    """The last instant not after `until` on the beat of an ``@every`` with a slot at ``known``.
+
+    It may lie before ``known``. None for any other schedule: those do not count from a slot.
+    """
+    if not isinstance(schedule.rule, Every):
+        return None
+    start, end = _to_unix(known), _to_unix(until)
+    return _from_unix(start + (end - start) // schedule.rule.seconds * schedule.rule.seconds)
 
 
 def _to_unix(instant: datetime) -> int:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import product
 
 from report_operator.api.v1alpha1.status import RecentRun
 from report_operator.domain.failure import Cause, explain_failure, newest_result
@@ -42,6 +43,7 @@ def record(run: Run, pods: Sequence[Pod], finished_at: datetime, cause: Cause | 
         uid=run.uid,
         slot=run.slot,
         manual=run.manual,
+        backfill=run.backfill or None,
         report_date=report_date,
         attempt=run.attempt,
         outcome=Outcome.SUCCEEDED if cause is None else Outcome.FAILED,
@@ -77,10 +79,12 @@ def merge(
 ) -> Ledger:
     """The ledger with new outcomes, oldest first.
 
-    An entry goes only when its Job is gone (`existing` holds the uids of those that are not), so
-    that no outcome is counted twice, and not before the earlier attempts of its slot: it tells
-    what became of them. The newest stays in any case: it tells the health. Where there is no room
-    yet, the newest outcomes wait for the next time; their Jobs wait with them.
+    An entry goes only when its Job is gone (`existing` holds the uids of those that are not, and
+    of those that a backfill has still to count), so that no outcome is counted twice, and not
+    before the earlier attempts of its slot: it tells what became of them. Of the schedule's own
+    outcomes and of those of backfills `keep` stay each. The newest of its own stays in any case:
+    it tells the health. Where there is no room yet, the newest outcomes wait for the next time;
+    their Jobs wait with them.
     """
     known = {entry.uid for entry in ledger.recent}
     new = sorted(
@@ -88,15 +92,20 @@ def merge(
     )
     held = _held(ledger.recent, existing)
     new = new[: max(RECENT_LIMIT - len(held), 0)]
+    own = [entry.uid for entry in (*ledger.recent, *new) if entry.backfill is None]
+    held |= known & set(own[-1:])
+    new = new[: max(RECENT_LIMIT - len(held), 0)]
     entries = [*ledger.recent, *new]
-    surplus = len(entries) - keep
-    kept = []
-    for entry in entries[:-1]:
-        if surplus > 0 and entry.uid not in held and entry not in new:
-            surplus -= 1
-            continue
-        kept.append(entry)
-    kept += entries[-1:]
+    held |= {entry.uid for entry in new}
+    old = [entry for entry in entries if entry.uid not in held]
+    gone: set[str] = set()
+    for mine in (True, False):
+        group = sum((entry.backfill is None) is mine for entry in entries)
+        surplus = [entry.uid for entry in old if (entry.backfill is None) is mine]
+        gone.update(surplus[: max(group - keep, 0)])
+    overfull = len(entries) - len(gone) - RECENT_LIMIT
+    gone.update([entry.uid for entry in old if entry.uid not in gone][: max(overfull, 0)])
+    kept = [entry for entry in entries if entry.uid not in gone]
     counts = Counter(dict(ledger.counts))
     counts.update(result_key(entry) for entry in new)
     return Ledger(tuple(kept), dict(sorted(counts.items())))
@@ -124,12 +133,14 @@ def prunable(runs: Sequence[Run], ledger: Ledger, keep: Keep) -> list[Run]:
     """Finished Jobs whose outcome is recorded and which need not stay for their logs."""
     recorded = {entry.uid for entry in ledger.recent}
     surplus: list[Run] = []
-    for succeeded, limit in ((True, keep.succeeded_jobs), (False, keep.failed_jobs)):
+    kinds = product((True, False), ((True, keep.succeeded_jobs), (False, keep.failed_jobs)))
+    for of_backfill, (succeeded, limit) in kinds:
         done = [
             run
             for run in runs
             if run.finished_at is not None
             and run.succeeded is succeeded
+            and bool(run.backfill) is of_backfill
             and run.uid in recorded
             and not run.deleting
         ]

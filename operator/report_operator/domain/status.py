@@ -88,7 +88,10 @@ def judge(previous: ReportScheduleStatus, facts: Facts, now: datetime) -> Verdic
     due = oldest_due(plan, facts.runs, handled, now) if plan else None
     upcoming = next_slot(plan, known_slot(plan, facts.runs, handled), now) if plan else None
     late = plan is not None and due is not None and late_at(plan, due) <= now
-    last = _newest(recent)
+    own = [
+        entry for entry in recent if entry.backfill is None
+    ]  # an old date says nothing of health
+    last = _newest(own)
     failing = last is not None and last.outcome is Outcome.FAILED
     slots = [run.slot for run in facts.runs if not run.manual]
     slots += [entry.slot for entry in recent if not entry.manual]
@@ -100,13 +103,13 @@ def judge(previous: ReportScheduleStatus, facts: Facts, now: datetime) -> Verdic
             for finding in (_ready(facts), _delayed(facts, due, late), _failing(last))
         ],
         last_schedule_time=max([*slots, *_known(previous.last_schedule_time)], default=None),
-        last_success_time=_last_success(previous, recent),
+        last_success_time=_last_success(previous, own),
         next_schedule_time=upcoming,
-        last_failure=_last_failure(previous, recent),
+        last_failure=_last_failure(previous, own),
         delay=_delay(plan, due, now) if late and plan and due else None,
         active=sum(not run.suspended and not run.finished for run in facts.runs),
         queued=sum(run.suspended and not run.finished for run in facts.runs),
-        consecutive_failures=_consecutive_failures(previous, recent),
+        consecutive_failures=_consecutive_failures(previous, own),
         cron_job=facts.cronjob,
         definition=facts.definition,
         schedule_since=plan.since if plan else previous.schedule_since,

@@ -40,6 +40,8 @@ def transitions(before: ReportScheduleStatus, after: ReportScheduleStatus) -> li
 
 def _ended(entry: RecentRun) -> Transition:
     slot = f"slot {format_time(entry.slot)}, Job {entry.job}"
+    if entry.backfill is not None:
+        slot += f" of ReportBackfill {entry.backfill}"
     if entry.outcome is Outcome.SUCCEEDED:
         return Transition(NORMAL, "RunSucceeded", slot, entry.finished_at, entry.uid)
     reason = entry.reason.value if entry.reason else ""

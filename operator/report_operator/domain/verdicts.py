@@ -35,6 +35,8 @@ def overdue(
         # Of a run that waits nobody else makes an end: on-call had it purged.
         return Overdue(explain_failure(run, ())) if run.stage is Stage.QUEUED else None
     if run.stage is Stage.QUEUED:
+        if run.backfill:
+            return None  # it is meant to wait until there is room
         waited = now - run.created_at
         if waited < queue_limit:
             return None

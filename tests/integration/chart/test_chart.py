@@ -15,7 +15,7 @@ import yaml
 
 from tests.support.chart import (
     CHART,
-    CRD,
+    CRDS,
     FULL,
     NAME,
     RELEASE,
@@ -39,7 +39,7 @@ EVERYWHERE = Counter(
 )  # fmt: skip
 CLUSTER = Counter(
     {
-        "CustomResourceDefinition": 1, "ValidatingAdmissionPolicy": 1, "NetworkPolicy": 1,
+        "CustomResourceDefinition": 2, "ValidatingAdmissionPolicy": 1, "NetworkPolicy": 1,
         "ValidatingAdmissionPolicyBinding": 1, "ClusterRole": 1, "ClusterRoleBinding": 1,
     }
 )  # fmt: skip
@@ -235,20 +235,22 @@ def test_ports_agree(objects: list[Object], tmp_path: Path) -> None:
     assert all(ports == [store] for store, ports in opened.items())
 
 
-def test_the_crd_is_that_of_crds_and_stays(tmp_path: Path) -> None:
-    generated = yaml.safe_load(CRD.read_text())
-    assert [path.name for path in (CHART / "files" / "crds").iterdir()] == [CRD.name]
-    found = the(render({}), "CustomResourceDefinition")
-    assert found["metadata"].pop("annotations") == {"helm.sh/resource-policy": "keep"}
-    del found["metadata"]["labels"]
-    assert found == generated
+def test_the_crds_are_those_of_crds_and_stay(tmp_path: Path) -> None:
+    generated = [yaml.safe_load(path.read_text()) for path in CRDS]
+    assert sorted(p.name for p in (CHART / "files" / "crds").iterdir()) == [p.name for p in CRDS]
+    found = of_kind(render({}), "CustomResourceDefinition")
+    for definition in found:
+        assert definition["metadata"].pop("annotations") == {"helm.sh/resource-policy": "keep"}
+        del definition["metadata"]["labels"]
+    assert sorted(found, key=lambda crd: str(crd["metadata"]["name"])) == generated
     done = run("helm", "package", str(CHART), "--destination", str(tmp_path))
     assert done.code == 0, done.err
     (package,) = tmp_path.glob("*.tgz")
     with tarfile.open(package) as archive:
-        packed = archive.extractfile(f"{CHART.name}/files/crds/{CRD.name}")
-        assert packed is not None
-        assert packed.read() == CRD.read_bytes()
+        for path in CRDS:
+            packed = archive.extractfile(f"{CHART.name}/files/crds/{path.name}")
+            assert packed is not None
+            assert packed.read() == path.read_bytes()
     outside = {"postgres": {"enabled": False}, "redis": {"enabled": False}}
     assert render(outside, chart=package) == render(outside)
     files = {

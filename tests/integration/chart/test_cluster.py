@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.chart import CRD, FULL, NAME, RELEASE, Values, helm_template, run
+from tests.support.chart import CRDS, FULL, NAME, RELEASE, Values, helm_template, run
 from tests.support.waiting import wait_for
 
 OPERATOR = f"system:serviceaccount:{RELEASE}:{NAME}"
@@ -81,6 +81,8 @@ def may(kubectl: Kubectl, user: str, verb: str, resource: str, namespace: str) -
     [
         ("list watch", "reportschedules.reports.adaf.io", "*"),
         ("update patch", "reportschedules.reports.adaf.io:status", "*"),
+        ("get list watch create", "reportbackfills.reports.adaf.io", "*"),
+        ("update patch", "reportbackfills.reports.adaf.io:status", "*"),
         ("get list watch create patch", "cronjobs.batch", "*"),
         ("patch", "cronjobs.batch:status", "*"),
         ("list watch create patch delete", "jobs.batch", "*"),
@@ -104,6 +106,7 @@ def test_the_operator_may(kubectl: Kubectl, verbs: str, resource: str, place: st
         ("create update patch delete", "pods", "TEAM"),
         ("create", "pods:exec", "TEAM"),
         ("create update patch delete", "reportschedules.reports.adaf.io", "TEAM"),
+        ("update patch delete", "reportbackfills.reports.adaf.io", "TEAM"),
         ("update patch", "configmaps", "TEAM"),
         ("delete", "cronjobs.batch", "TEAM"),
         ("create", "serviceaccounts:token", "TEAM"),
@@ -121,11 +124,12 @@ def test_the_operator_may_not(
     assert [v for v in verbs.split() if may(kubectl, OPERATOR, v, resource, place)] == []
 
 
-def test_the_crd_would_outlive_the_release(kubectl: Kubectl) -> None:
-    name = yaml.safe_load(CRD.read_text())["metadata"]["name"]
-    live = json.loads(kubectl("get", "crd", name, "-o", "json"))["metadata"]
-    assert live["annotations"]["helm.sh/resource-policy"] == "keep"
-    assert live["annotations"]["meta.helm.sh/release-name"] == RELEASE
+def test_the_crds_would_outlive_the_release(kubectl: Kubectl) -> None:
+    for path in CRDS:
+        name = yaml.safe_load(path.read_text())["metadata"]["name"]
+        live = json.loads(kubectl("get", "crd", name, "-o", "json"))["metadata"]
+        assert live["annotations"]["helm.sh/resource-policy"] == "keep"
+        assert live["annotations"]["meta.helm.sh/release-name"] == RELEASE
     manifest = run("helm", "get", "manifest", RELEASE, "--namespace", RELEASE)
     assert manifest.code == 0, manifest.err
     kept = [

@@ -21,7 +21,9 @@ def test_values_reach_the_operator(tmp_path: Path) -> None:
     assert config.runner.output_claim == "1e3"
     assert config.runner.default_resources["requests"] == {"cpu": "1", "memory": "1Gi"}
     assert config.runner.scratch_size_limit == "1Gi"
-    assert config.admission.model_dump() == {"max_active": 7, "max_active_per_tier": {"bulk": 0}}
+    assert config.admission.model_dump() == {
+        "max_active": 7, "backfill_headroom": 2, "max_active_per_tier": {"bulk": 0}
+    }  # fmt: skip
     assert config.queue_timeout_seconds == 10_000_000
     assert config.allowed_secrets == ["*-db", "2024"]
     assert config.watch_namespaces == []

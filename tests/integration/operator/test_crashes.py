@@ -3,42 +3,20 @@
 from __future__ import annotations
 
 import itertools
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from report_operator.domain import names
 from tests.support.controlplane import API_SERVER, ControlPlane
 from tests.support.namespace import BATCH, CORE, Namespace, report
 from tests.support.operator import OperatorProcess
 from tests.support.proxy import Proxy, Write
+from tests.support.revival import revived
 from tests.support.waiting import wait_for
 
 WAITING = 50
 AT_ONCE = 3
 FINISHED = ("Succeeded", "Failed")
-
-
-@contextmanager
-def revived(operator: OperatorProcess) -> Iterator[list[int]]:
-    """Start the operator again whenever it is dead, as a Deployment does; how often it was."""
-    over = threading.Event()
-    lives = [1]
-
-    def watch() -> None:
-        while not over.wait(0.05):
-            if operator.exit_code is not None:
-                lives[0] += 1
-                operator.start()
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield lives
-    finally:
-        over.set()
-        thread.join()
 
 
 def test_it_dies_after_each_write(

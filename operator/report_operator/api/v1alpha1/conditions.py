@@ -28,3 +28,27 @@ class ReadyReason(StrEnum):
     SECRET_NOT_ALLOWED = "SecretNotAllowed"  # noqa: S105
     NAME_CONFLICT = "NameConflict"
     API_ERROR = "ApiError"
+
+
+class BackfillConditionType(StrEnum):
+    """The two conditions of a ReportBackfill."""
+
+    READY = "Ready"
+    COMPLETE = "Complete"
+
+
+class BackfillReason(StrEnum):
+    """Why runs can be made or cannot (Ready), and how far it is (Complete)."""
+
+    READY = "Ready"
+    INVALID_SPEC = "InvalidSpec"
+    NO_SCHEDULE = "NoSchedule"
+    SCHEDULE_NOT_READY = "ScheduleNotReady"
+    TOO_MANY_SLOTS = "TooManySlots"
+    HISTORY_UNAVAILABLE = "HistoryUnavailable"
+    API_ERROR = "ApiError"
+    IN_PROGRESS = "InProgress"
+    SUSPENDED = "Suspended"
+    ALL_SUCCEEDED = "AllSucceeded"
+    SOME_FAILED = "SomeFailed"
+    DRY_RUN = "DryRun"

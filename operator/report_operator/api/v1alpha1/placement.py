@@ -88,13 +88,14 @@ _KEY_PATTERN = f"([a-z0-9]([-a-z0-9.]{{0,251}}[a-z0-9])?/)?{_NAME}"
 _KEY_MESSAGE = "write a label's key, such as topology.kubernetes.io/zone"
 _KEY = re.compile(_KEY_PATTERN, re.ASCII)
 
+LabelKey = Annotated[str, StringConstraints(max_length=316), matches(_KEY_PATTERN, _KEY_MESSAGE)]
 LabelValue = Annotated[
     str,
     StringConstraints(max_length=63),
     matches(f"({_NAME})?", "write a label's value: at most 63 letters, digits, '-', '_' and '.'"),
 ]
 # Keys of a map have no bound in a schema, so that CEL may not look at them: Python does.
-NodeSelector = Annotated[
+Labels = Annotated[
     dict[str, LabelValue],
     Rule(None, _KEY_MESSAGE, lambda labels: all(_KEY.fullmatch(key) for key in labels)),
 ]
@@ -126,10 +127,9 @@ class Toleration(Model):
         ),
     )
 
-    key: (
-        Annotated[str, StringConstraints(max_length=316), matches(_KEY_PATTERN, _KEY_MESSAGE)]
-        | None
-    ) = Field(default=None, description="Taint key; all keys where it is left out.")
+    key: LabelKey | None = Field(
+        default=None, description="Taint key; all keys where it is left out."
+    )
     operator: Literal["Exists", "Equal"] = Field(default="Equal", description="Exists or Equal.")
     value: LabelValue | None = Field(default=None, description="Taint value, for Equal.")
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(

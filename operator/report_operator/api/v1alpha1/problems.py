@@ -8,7 +8,6 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from report_operator.api.v1alpha1.spec import ReportScheduleSpec
 from report_runner.contract.model import Model
 
 SHOWN = 5  # problems of one object
@@ -25,16 +24,16 @@ _KINDS = {
 }
 
 
-def describe(error: ValidationError, root: str) -> str:
-    """The first problems, each with its path below `root`."""
+def describe(error: ValidationError, root: str, model: type[Model]) -> str:
+    """The first problems of a `model`, each with its path below `root`."""
     found = error.errors(include_url=False)
-    told = [_problem(item, root) for item in found[:SHOWN]]
+    told = [_problem(item, root, model) for item in found[:SHOWN]]
     if len(found) > SHOWN:
         told.append(f"and {len(found) - SHOWN} more problems")
     return "; ".join(told)
 
 
-def _problem(item: ErrorDetails, root: str) -> str:
+def _problem(item: ErrorDetails, root: str, model: type[Model]) -> str:
     path = root
     key: Any = None
     for part in item["loc"]:
@@ -45,15 +44,15 @@ def _problem(item: ErrorDetails, root: str) -> str:
     context = item.get("ctx") or {}
     if context.get("path"):
         path += f".{context['path']}"
-    return f"{path}: {_words(item, context, key)}"
+    return f"{path}: {_words(item, context, key, model)}"
 
 
-def _words(item: ErrorDetails, context: dict[str, Any], key: Any) -> str:
+def _words(item: ErrorDetails, context: dict[str, Any], key: Any, model: type[Model]) -> str:
     kind = item["type"]
     if kind == "missing":
         return "is required"
     if kind == "extra_forbidden":
-        return f"no such field: {_suggestion(item, key)}"
+        return f"no such field: {_suggestion(item, key, model)}"
     if kind in ("enum", "literal_error"):
         return f"{_shown(item['input'])} is not one of {context['expected']}"
     if kind in _KINDS:
@@ -71,17 +70,17 @@ def _words(item: ErrorDetails, context: dict[str, Any], key: Any) -> str:
     return f"{_shown(given)}: {told}" if scalar else told
 
 
-def _suggestion(item: ErrorDetails, key: Any) -> str:
-    known = _fields(item["loc"][:-1])
+def _suggestion(item: ErrorDetails, key: Any, model: type[Model]) -> str:
+    known = _fields(item["loc"][:-1], model)
     close = difflib.get_close_matches(str(key), known, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]}?"
     return "remove it" + (f"; there are {', '.join(known)}" if known else "")
 
 
-def _fields(path: tuple[int | str, ...]) -> list[str]:
-    """The names of the fields at a path below spec; none where it leads elsewhere."""
-    model: type[Model] | None = ReportScheduleSpec
+def _fields(path: tuple[int | str, ...], root: type[Model]) -> list[str]:
+    """The names of the fields at a path below `root`; none where it leads elsewhere."""
+    model: type[Model] | None = root
     for part in path:
         if model is None or isinstance(part, int):
             continue

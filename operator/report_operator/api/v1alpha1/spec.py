@@ -13,7 +13,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from report_operator.api.v1alpha1.placement import (
-    NodeSelector,
+    Labels,
     ResourceRequirements,
     Toleration,
 )
@@ -141,7 +141,7 @@ class ReportScheduleSpec(Model):
         default=None,
         description="CPU, memory and scratch space of the run's pod; left out, the operator's.",
     )
-    node_selector: NodeSelector = Field(
+    node_selector: Labels = Field(
         default_factory=dict,
         max_length=20,
         json_schema_extra={"x-kubernetes-map-type": "atomic"},

@@ -28,7 +28,9 @@ Instant = Annotated[
 ]
 
 
-class _StatusModel(Model):
+class StatusModel(Model):
+    """A part of a status."""
+
     # An older operator reads what a newer one wrote: unknown fields are not its business.
     model_config = ConfigDict(
         alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True
@@ -53,10 +55,10 @@ class DelayStage(StrEnum):
     RETRYING = "Retrying"
 
 
-class Condition(_StatusModel):
-    """As metav1.Condition."""
+class BaseCondition(StatusModel):
+    """As metav1.Condition; each resource has types of its own."""
 
-    type: ConditionType = Field(description="Ready, Delayed or Failing.")
+    type: str
     status: Literal["True", "False", "Unknown"] = Field(description="True, False or Unknown.")
     reason: str = Field(max_length=1024, description="One word for programs.")
     message: str = Field(max_length=32768, description="What it means and what to do.")
@@ -66,7 +68,13 @@ class Condition(_StatusModel):
     )
 
 
-class LastFailure(_StatusModel):
+class Condition(BaseCondition):
+    """Of a ReportSchedule."""
+
+    type: ConditionType = Field(description="Ready, Delayed or Failing.")
+
+
+class LastFailure(StatusModel):
     """The newest failed run."""
 
     time: Instant = Field(description="When it failed.")
@@ -77,7 +85,7 @@ class LastFailure(_StatusModel):
     slot: Instant = Field(description="The instant for which it was scheduled.")
 
 
-class Delay(_StatusModel):
+class Delay(StatusModel):
     """A slot that is late."""
 
     since: Instant = Field(description="When it became late: its slot + spec.lateAfter.")
@@ -87,13 +95,17 @@ class Delay(_StatusModel):
     job: str | None = Field(default=None, description="The run's Job, if there is one.")
 
 
-class RecentRun(_StatusModel):
+class RecentRun(StatusModel):
     """The outcome of a run."""
 
     job: str = Field(description="The run's Job.")
     uid: str = Field(description="Uid of the Job.")
     slot: Instant = Field(description="The instant for which it was scheduled.")
     manual: bool = Field(default=False, description="Started by hand, not by the schedule.")
+    backfill: str | None = Field(
+        default=None,
+        description="The ReportBackfill that it was part of: it says nothing about health.",
+    )
     report_date: date | None = Field(default=None, description="The date that it reports on.")
     attempt: int = Field(default=1, description="Which explicit attempt of the slot this was.")
     outcome: Outcome = Field(description="Succeeded or Failed.")
@@ -113,7 +125,7 @@ class RecentRun(_StatusModel):
     )
 
 
-class ReportScheduleStatus(_StatusModel):
+class ReportScheduleStatus(StatusModel):
     """What is observed."""
 
     observed_generation: int | None = Field(

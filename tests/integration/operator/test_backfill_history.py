@@ -1,0 +1,88 @@
+"""A backfill while the place where past runs are kept does not answer: it waits and says so."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+
+import pytest
+from kubernetes_asyncio import client, config
+
+from report_operator.adapters.kube import BACKFILLS, CRONJOBS, JOBS, SCHEDULES, KubeClient
+from report_operator.adapters.past import ObservedPastRuns
+from report_operator.adapters.recorder import Recorder
+from report_operator.adapters.store import Store
+from report_operator.api.v1alpha1.resource import Key
+from report_operator.backfill import BackfillReconciler
+from report_operator.domain.history import PastRun, PastRunsUnavailableError
+from report_runner.contract.result import Outcome
+from tests.support.backfills import Backfills, annotation
+from tests.support.namespace import Namespace
+from tests.support.operator import OperatorProcess
+
+
+class History:
+    """A database that knows of one success, while it is up."""
+
+    up = False
+
+    async def of(
+        self, namespace: str, schedule_uid: str, schedule: str, since: datetime, until: datetime
+    ) -> Sequence[PastRun]:
+        if not self.up:
+            raise PastRunsUnavailableError("connection refused")
+        assert until.date() == datetime(2024, 3, 3).date()  # noqa: DTZ001
+        slot = datetime(2024, 3, 2, 5, tzinfo=UTC)
+        return [PastRun(slot, 1, Outcome.SUCCEEDED)] if since <= slot <= until else []
+
+
+@pytest.fixture
+async def kube(namespace: Namespace) -> AsyncIterator[KubeClient]:
+    settings = client.Configuration()
+    await config.load_kube_config(
+        config_file=str(namespace.plane.kubeconfig), client_configuration=settings
+    )
+    async with KubeClient(client.ApiClient(settings)) as made:
+        yield made
+
+
+async def test_nothing_is_decided_until_history_answers(
+    namespace: Namespace, operator: OperatorProcess, kube: KubeClient
+) -> None:
+    namespace.apply("daily", schedule="0 6 * * *", suspend=True)
+    namespace.wait_until_observed("daily")
+    operator.kill()
+    backfills = Backfills(namespace)
+    backfills.ask("march", "2024-03-01", "2024-03-03")
+    store, history = Store(), History()
+    key = Key(namespace.name, "march")
+    observers = {
+        SCHEDULES: store.observe_schedule,
+        CRONJOBS: store.observe_cronjob,
+        BACKFILLS: store.observe_backfill,
+    }
+    for kind, observe in observers.items():
+        for body in await kube.list(kind, namespace.name):
+            observe(body)
+    recorder = Recorder(kube, "test")
+    reconciler = BackfillReconciler(
+        kube, store, recorder, [ObservedPastRuns(store), history], lambda: datetime.now(UTC)
+    )
+    assert await reconciler.reconcile(key) is not None  # it looks again by itself
+    status = backfills.status("march")
+    condition = backfills.condition("march", "Ready")
+    assert (status["state"], status["progress"]) == ("Waiting", "0/3")
+    assert condition["reason"] == "HistoryUnavailable"
+    assert "connection refused" in condition["message"]
+    before = kube.writes.total()
+    await reconciler.reconcile(key)
+    assert kube.writes.total() == before
+    assert await kube.list(JOBS, namespace.name) == []
+
+    history.up = True
+    assert await reconciler.reconcile(key) is None
+    status = backfills.status("march")
+    assert (status["state"], status["progress"], status["skipped"]) == ("Running", "1/3", 1)
+    assert [annotation(job, "report-date") for job in backfills.jobs()] == [
+        *("2024-03-01", "2024-03-03")
+    ]

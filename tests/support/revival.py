@@ -1,0 +1,30 @@
+"""An operator that is started again whenever it dies."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.support.operator import OperatorProcess
+
+
+@contextmanager
+def revived(operator: OperatorProcess) -> Iterator[list[int]]:
+    """Start the operator again whenever it is dead, as a Deployment does; how often it was."""
+    over = threading.Event()
+    lives = [1]
+
+    def watch() -> None:
+        while not over.wait(0.05):
+            if operator.exit_code is not None:
+                lives[0] += 1
+                operator.start()
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield lives
+    finally:
+        over.set()
+        thread.join()
