@@ -28,7 +28,7 @@ KEEP = 4  # archives per image
 def cache_dir() -> Path:
     """Where layers and archives are kept, outside the tree and shared by checkouts."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(os.environ.get("ADAF_CACHE") or Path(base, "adaf-report-scheduler"))
+    return Path(os.environ.get("ADAF_CACHE") or Path(base, "adaf-reports"))
 
 
 @dataclass(frozen=True, slots=True)

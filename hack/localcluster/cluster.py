@@ -89,7 +89,7 @@ class Cluster:
 def cache_base(environment: Mapping[str, str]) -> Path:
     """The cache directory outside of the tree, without symbolic links in its path."""
     cache = environment.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(environment.get("ADAF_CACHE") or Path(cache, "adaf-report-scheduler")).resolve()
+    return Path(environment.get("ADAF_CACHE") or Path(cache, "adaf-reports")).resolve()
 
 
 def default_name(checkout: Path) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
+import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,7 @@ RELEASE = "report-scheduler"
 DEPLOYMENT = "deploy/report-scheduler-adaf-report-scheduler"
 OUTPUT = Path("/var/adaf/reports")
 BLOCK_SECONDS = 300
+PORTS = (3000, 6379, 5432)
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Answer:
 class Shell:
     """A shell as on-call has it after "Before you start"."""
 
-    environment: dict[str, str]
+    environment: dict[str, str] = field(repr=False)  # it has passwords
 
     def run(self, text: str, **variables: str) -> Answer:
         """One block; it ends with the first command that fails."""
@@ -59,58 +63,46 @@ class Shell:
 
 
 @dataclass
-class Forward:
-    """One of the runbook's port-forwards; it is started again where its pod was replaced."""
+class Forwards:
+    """`make forward`, which opens the three ports again where a pod was replaced."""
 
-    command: str
     log: Path
     _process: subprocess.Popen[bytes] | None = field(default=None)
 
-    @property
-    def port(self) -> int:
-        return int(self.command.rpartition(":")[2])
+    def start(self) -> None:
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "hack.forward"], cwd=ROOT, stdout=log, stderr=log
+            )
+        self.ensure()
 
     def ensure(self) -> None:
-        """The port answers."""
+        """All answer."""
 
-        def open_() -> bool:
-            if self._process is None or self._process.poll() is not None:
-                with self.log.open("ab") as log:
-                    self._process = subprocess.Popen(self.command.split(), stdout=log, stderr=log)
-            try:
-                with socket.create_connection(("127.0.0.1", self.port), 2):
-                    return True
-            except OSError:
-                return False
+        def answer() -> bool:
+            assert self._process is not None
+            assert self._process.poll() is None, self.log.read_text()
+            return all(map(_open, PORTS)) and _scheduler() in ("healthy", "degraded")
 
-        wait_for(self.command, open_, 90, self.log.read_text)
+        wait_for("the forwarded ports", answer, 180, self.log.read_text)
 
     def stop(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+        """As Ctrl-C does it."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(30)
 
 
-@dataclass
-class Forwards:
-    """All three."""
+def _open(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
-    all: list[Forward]
 
-    def ensure(self) -> None:
-        """Every port answers, and the API behind its own."""
-        for forward in self.all:
-            forward.ensure()
-        wait_for("the API", self._api, 120)
-
-    def _api(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{API}/api/admin/scheduler/status", timeout=10) as answer:
-                return bool(json.load(answer)["status"] != "down")
-        except OSError:
-            self.all[0].stop()  # it leads to a pod that is gone
-            self.all[0].ensure()
-            return False
+def _scheduler() -> str:
+    try:
+        return str(call("GET", "/api/admin/scheduler/status")[1].get("status"))
+    except (OSError, ValueError, http.client.HTTPException):
+        return ""
 
 
 def secret(name: str, key: str) -> str:
@@ -121,16 +113,15 @@ def secret(name: str, key: str) -> str:
 
 @pytest.fixture(scope="session")
 def forwards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forwards]:
-    logs = tmp_path_factory.mktemp("forwards")
-    (block,) = [b for b in read_blocks() if b.heading == "Before you start" and b.number == 1]
-    commands = [line for line in block.text.splitlines() if "port-forward" in line]
-    made = Forwards([Forward(line, logs / f"{n}.log") for n, line in enumerate(commands)])
-    assert [forward.port for forward in made.all] == [3000, 6379, 5432]
-    with ExitStack() as stack:
-        for forward in made.all:
-            stack.callback(forward.stop)
-        made.ensure()
+    (block,) = [b for b in read_blocks() if str(b) == "Before you start 1"]
+    written = [line.rpartition(" ")[2] for line in block.text.splitlines()]
+    assert written == [f"{port}:{port}" for port in PORTS]
+    made = Forwards(tmp_path_factory.mktemp("forward") / "log")
+    try:
+        made.start()
         yield made
+    finally:
+        made.stop()
 
 
 @pytest.fixture(scope="session")
