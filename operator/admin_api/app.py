@@ -68,7 +68,7 @@ def make_app(
     deployments.add(app, cluster, past)
     acting.add(app, attempts, clock)
     dead_letters.add(app, attempts)
-    make_backfill = backfills.add(app, attempts.cluster, attempts.audit, clock)
+    make_backfill = backfills.add(app, cluster, attempts.audit, clock)
     files.add(app, servers)
     pages.add(app, attempts, dependencies, clock, runbook_url, make_backfill)
     return app

@@ -73,7 +73,10 @@ def test_only_the_operators_pods_reach_it(objects: list[Object], tmp_path: Path)
 
 
 def test_the_operator_is_not_taken_for_it(objects: list[Object]) -> None:
-    pods = [o["spec"]["template"]["metadata"]["labels"] for o in of_kind(objects, "Deployment", "StatefulSet")]
+    pods = [
+        o["spec"]["template"]["metadata"]["labels"]
+        for o in of_kind(objects, "Deployment", "StatefulSet")
+    ]
     for service in of_kind(objects, "Service"):
         selector = service["spec"]["selector"].items()
         kinds = {labels[LABEL] for labels in pods if selector <= labels.items()}

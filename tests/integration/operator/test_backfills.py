@@ -97,11 +97,11 @@ def test_kubectl_shows_how_far_it_is(
 
 def table_of(api: ApiServer, path: str) -> dict[str, Any]:
     """The one row that `kubectl get` prints."""
-    api._headers["Accept"] = "application/json;as=Table;v=v1;g=meta.k8s.io"
+    api.headers["Accept"] = "application/json;as=Table;v=v1;g=meta.k8s.io"
     try:
         body = api.call("GET", path).body
     finally:
-        api._headers["Accept"] = "application/json"
+        api.headers["Accept"] = "application/json"
     (row,) = body["rows"]
     names = [column["name"] for column in body["columnDefinitions"]]
     return dict(zip(names, row["cells"], strict=True))
