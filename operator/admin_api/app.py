@@ -26,14 +26,13 @@ from admin_api import (
 from admin_api.access import Guard
 from admin_api.attempting import Attempts
 from admin_api.dependencies import Dependencies
-from admin_api.errors import UNREACHABLE, RefusedError, reason_of
+from admin_api.errors import PROBLEM, UNREACHABLE, RefusedError, reason_of
 from admin_api.model import Problem
 from admin_api.pages.html import HEADERS, error_text, wants_html
 from admin_api.tokens import Tokens
 
 logger = logging.getLogger(__name__)
 
-PROBLEM = "application/problem+json"
 ERRORS: dict[int | str, dict[str, Any]] = {
     code: {"model": Problem, "content": {PROBLEM: {}}}
     for code in (400, 401, 403, 404, 409, 413, 421, 422, 503)

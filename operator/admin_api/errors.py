@@ -6,6 +6,8 @@ import aiohttp
 
 from report_operator.adapters.kube import ApiError
 
+PROBLEM = "application/problem+json"  # RFC 9457
+
 # What a call of the API server raises where it does not serve.
 UNREACHABLE = (ApiError, aiohttp.ClientError, OSError, TimeoutError)
 

@@ -7,15 +7,16 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from pydantic import BaseModel
 
 from admin_api.actions import attempts_of
 from admin_api.cluster import Cluster, Leader, Snapshot
 from admin_api.dependencies import Dependencies
-from admin_api.errors import UNREACHABLE
+from admin_api.errors import PROBLEM, UNREACHABLE
 from admin_api.jobs import METRICS_SPAN, job_of_record, measure, merge_jobs, recent, select
 from admin_api.model import (
     SCHEDULER,
@@ -73,13 +74,18 @@ def add(
         """One run, with the last lines of its log: its pod's, or of a failed run those kept."""
         return await one_job(cluster, past, identity)
 
-    @app.get(f"{SCHEDULER}/health", tags=["read"], response_model=Health)
+    @app.get(f"{SCHEDULER}/health", tags=["read"], responses=_unwell(Health), response_model=Health)
     async def health(_: NoQuery) -> Response:
         """Each dependency, with its latency."""
         own, others = await asyncio.gather(_checks(cluster), dependencies.checks())
         return _health(own, others)
 
-    @app.get(f"{SCHEDULER}/health/database", tags=["read"], response_model=DatabaseHealth)
+    @app.get(
+        f"{SCHEDULER}/health/database",
+        tags=["read"],
+        responses=_unwell(DatabaseHealth),
+        response_model=DatabaseHealth,
+    )
     async def database(_: NoQuery) -> Response:
         """History's database: a connection made now, and what the server says of itself."""
         state = await past.reader.check() if past.reader else DatabaseState(NOT_CONFIGURED, 0.0)
@@ -245,6 +251,11 @@ async def _checks(cluster: Cluster) -> list[Check]:
         said = "" if leads else "no operator has renewed its lease lately"
         found.append(Check(name="operator", ok=leads, latency_ms=latency, reason=said))
     return found
+
+
+def _unwell(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """Of an endpoint that says with 503 what else it says with 200."""
+    return {503: {"model": model, "content": {PROBLEM: {}}}}
 
 
 def _health(own: list[Check], others: list[Check]) -> Response:
