@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
@@ -13,9 +16,27 @@ from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from tests.support.admin_api import SCHEDULER, Api, fail_once
+from tests.support.controlplane import free_port
 from tests.support.namespace import Namespace
+from tests.support.operator import OperatorProcess
+from tests.support.postgres import postgres_server
 
 EXAMPLES = 50  # of each operation, right ones and wrong ones
+
+
+@pytest.fixture
+def operator(
+    make_operator: Callable[..., OperatorProcess], tmp_path: Path
+) -> Iterator[OperatorProcess]:
+    """One with history, which the API asks with what it is asked."""
+    with postgres_server() as server:
+        secret = server.make_database(tmp_path)
+        made = make_operator(
+            admission={"maxActive": 1}, metricsPort=free_port(), postgresSecret=str(secret)
+        )
+        made.start(same_lease=True)
+        made.wait_until_leading()
+        yield made
 
 
 def test_the_document_holds(namespace: Namespace, api: Api) -> None:
