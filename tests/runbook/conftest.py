@@ -50,14 +50,15 @@ class Answer:
 class Shell:
     """A shell as on-call has it after "Before you start"."""
 
+    checkout: Path
     environment: dict[str, str] = field(repr=False)  # it has passwords
 
     def run(self, text: str, **variables: str) -> Answer:
-        """One block; it ends with the first command that fails."""
+        """One block."""
         done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", text],
+            ["bash", "-uo", "pipefail", "-c", text],
             env=os.environ | self.environment | variables,
-            cwd=ROOT, capture_output=True, text=True, check=False, timeout=BLOCK_SECONDS,
+            cwd=self.checkout, capture_output=True, text=True, check=False, timeout=BLOCK_SECONDS,
         )  # fmt: skip
         return Answer(done.returncode, done.stdout, done.stderr)
 
@@ -156,18 +157,28 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             OUTPUT.parent.rmdir()
 
 
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One of on-call's own, with the changes that are not committed: a block may leave files."""
+    made = tmp_path_factory.mktemp("checkout") / "adaf-report-scheduler"
+    subprocess.run(["git", "clone", "--quiet", "--shared", str(ROOT), str(made)], check=True)
+    shutil.copytree(ROOT / "charts", made / "charts", dirs_exist_ok=True)
+    return made
+
+
 @pytest.fixture
-def shell(forwards: Forwards, host: Path) -> Shell:
+def shell(forwards: Forwards, host: Path, checkout: Path) -> Shell:
     for name in ("curl", "jq", "psql", "redis-cli", "iostat", "top", "git", "helm"):
         assert shutil.which(name), f"no `{name}` on PATH: run `make packages`"
     forwards.ensure()
     return Shell(
+        checkout,
         {
             "PATH": f"{host}:{os.environ['PATH']}",
             "PGPASSWORD": secret("postgres", "password"),
             "REDISCLI_AUTH": secret("redis", "password"),
             "TERM": "dumb",
-        }
+        },
     )
 
 

@@ -33,15 +33,20 @@ def test_the_scheduler_is_found_by_its_name() -> None:
     assert of_the_cluster("report-scheduler")
 
 
-def terminate_generator(*known: int) -> int:
-    """As `pkill -TERM -f report-generator` would; the pid."""
+def terminate_generator(team: Team, *known: str) -> str:
+    """As `pkill -TERM -f report-generator` would, once it is at work; its pod."""
 
-    def fresh() -> list[int]:
-        return [pid for pid in of_the_cluster("report-generator run") if pid not in known]
+    def at_work() -> str | None:
+        listed = team.kubectl("get", "pods", "-o", "jsonpath={.items[*].metadata.name}").split()
+        for pod in listed:
+            if pod not in known and "stage sources" in team.kubectl("logs", pod, check=False):
+                return pod
+        return None
 
-    pid = min(wait_for("a generator works", fresh, 120))
-    os.kill(pid, signal.SIGTERM)
-    return pid
+    pod = wait_for("a generator is at work", at_work, 180)
+    assert pod is not None
+    os.kill(min(of_the_cluster("report-generator run")), signal.SIGTERM)
+    return pod
 
 
 @pytest.mark.parametrize("limit", [0, 1])
@@ -49,11 +54,11 @@ def test_a_generator_that_is_terminated_is_recorded_and_retried(team: Team, limi
     team.copy_secret("report-db")
     report = query("SELECT pg_sleep(600)")
     report["sources"][0]["postgres"]["timeout"] = "15m"
-    team.apply("runaway", report=report, retry={"limit": limit})
+    team.apply("runaway", reportType="runaway", report=report, retry={"limit": limit})
     team.start("runaway", "run-1")
-    first = terminate_generator()
+    first = terminate_generator(team)
     if limit:
-        terminate_generator(first)
+        terminate_generator(team, first)
     run = team.outcome("runaway", "run-1")
     assert run["outcome"] == "Failed"
     assert "SIGTERM" in run["message"]

@@ -29,7 +29,7 @@ SAYS: dict[str, tuple[str, ...]] = {
     "3. Database Connectivity 1": (r'"ok": true', "state", r"\(\d+ rows?\)"),
     "4. Queue Analysis 1": (r'"success_rate": \d+', r'"jobs_per_minute": \d+'),
     "5. Storage and Output Analysis 1": ("Use%:", r"drwx"),
-    "For Failed Report Jobs 1": (r"Failed Job ID: reports\.", r'"report_type": "'),
+    "For Failed Report Jobs 1": (r"Failed Job ID: [\w.-]+\.\d+T\d+Z\.\d+$", r'"report_type": "'),
     "For Queue Backup 1": (r"Current queue depth: \d+",),
     "Review Recent Changes 1": (r'"components"', "scheduler"),
     "Analyze Job Patterns 1": (
@@ -78,6 +78,7 @@ def runaway_pod() -> str:
     }  # fmt: skip
     REPORTS.apply(
         RUNAWAY,
+        reportType=RUNAWAY,
         report={
             "title": "Too much",
             "sources": [{"name": "rows", "postgres": postgres}],
@@ -106,7 +107,7 @@ def test_the_block_works(block: Block, shell: Shell) -> None:
 
 def test_what_is_not_run_is_known() -> None:
     """A block that needs more than the chart brings says what."""
-    assert {block.needs for block in BLOCKS} == {"", "metrics-server"}
+    assert {block.needs for block in BLOCKS} == {"", "metrics-server", "a container that restarted"}
 
 
 def test_expectations_are_of_blocks_that_are_there() -> None:
