@@ -86,7 +86,7 @@ async def scene(
         writer=writer,
         kube=cast(KubeClient, logs),
         store=store,
-        metrics=Metrics(list, {}),
+        metrics=Metrics(list, list, {}),
         clock=lambda: datetime.now(UTC),
         changed=changed.append,
         deployment=describe_deployment("1", "reports:1", {}),
