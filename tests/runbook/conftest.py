@@ -170,6 +170,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shell(forwards: Forwards, host: Path, checkout: Path) -> Shell:
     for name in ("curl", "jq", "psql", "redis-cli", "iostat", "top", "git", "helm"):
         assert shutil.which(name), f"no `{name}` on PATH: run `make packages`"
+    # A port leads to a pod that goes when a rollout is over.
+    kubectl("-n", RELEASE, "rollout", "status", DEPLOYMENT, "--timeout=180s")
     forwards.ensure()
     return Shell(
         checkout,
