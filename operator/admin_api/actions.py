@@ -46,7 +46,7 @@ def generate(
     if attempts and attempts[-1].status not in DONE:
         return attempts[-1]
     number = attempts[-1].attempt + 1 if attempts else 1
-    return Attempt(slot, request.date, number, Priority(request.priority))
+    return Attempt(slot, request.date, number, request.priority)
 
 
 def attempts_of(namespace: str, name: str, slot: datetime, jobs: Iterable[Job]) -> list[Job]:

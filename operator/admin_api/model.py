@@ -18,6 +18,7 @@ from pydantic import (
     PlainSerializer,
 )
 
+from report_operator.api.v1alpha1.spec import Priority
 from report_operator.domain.times import format_time
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import DeliveryStatus
@@ -72,14 +73,6 @@ class JobStatus(StrEnum):
     RETRYING = "retrying"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
-
-
-class Priority(StrEnum):
-    """Order in the queue."""
-
-    HIGH = "high"
-    NORMAL = "normal"
-    LOW = "low"
 
 
 class Job(BaseModel):

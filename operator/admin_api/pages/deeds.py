@@ -22,9 +22,10 @@ from admin_api.attempting import Attempts
 from admin_api.dead_letters import RETRY_LIMIT, RetryThese, dead, retry_chosen
 from admin_api.errors import RefusedError
 from admin_api.jobs import Schedule, find_job
-from admin_api.model import GenerateRequest, Job, Priority
+from admin_api.model import GenerateRequest, Job
 from admin_api.pages.forms import TOKEN, Forms
 from admin_api.pages.html import Pages
+from report_operator.api.v1alpha1.spec import Priority
 from report_operator.domain.cron import ScheduleError, load_zone
 
 KEY = "key"
