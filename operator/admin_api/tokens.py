@@ -1,7 +1,8 @@
 """Bearer tokens of callers from the network: the API server says whose they are and what they may.
 
-As kube-rbac-proxy does it: TokenReview, then SubjectAccessReview for the non-resource URL, `get`
-to read and `post` to act.
+As kube-rbac-proxy does it: TokenReview, then SubjectAccessReview for a non-resource URL, `get` to
+read and `post` to act. The URL has a prefix of its own: Kubernetes lets everybody who has a token
+`get` what lies below /api (the ClusterRole system:discovery).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from report_operator.adapters.kube import Kind, KubeClient
 TOKEN_REVIEWS = Kind("/apis/authentication.k8s.io/v1", "tokenreviews")
 ACCESS_REVIEWS = Kind("/apis/authorization.k8s.io/v1", "subjectaccessreviews")
 
+PREFIX = "/report-scheduler"  # of the non-resource URLs that ClusterRoles name
 REVIEW_SECONDS = 10.0  # a right that is taken away lasts no longer
 
 
@@ -48,6 +50,7 @@ class Tokens:
         return await self._reviews.get((token.strip(), verb, path))
 
     async def _review(self, token: str, verb: str, path: str) -> str | Denied:
+        url = f"{PREFIX}{path}"
         review = await self._ask(TOKEN_REVIEWS, "TokenReview", {"token": token})
         if not review.get("authenticated"):
             return Denied(401, "the bearer token is not valid, or no longer")
@@ -60,13 +63,13 @@ class Tokens:
                 "uid": user.get("uid", ""),
                 "groups": user.get("groups") or [],
                 "extra": user.get("extra") or {},
-                "nonResourceAttributes": {"path": path, "verb": verb},
+                "nonResourceAttributes": {"path": url, "verb": verb},
             },
         )
         if not access.get("allowed"):
             return Denied(
                 403,
-                f"{user['username']} may not {verb} {path}; a ClusterRole with that "
+                f"{user['username']} may not {verb} {url}; a ClusterRole with that "
                 "nonResourceURL grants it",
             )
         name: str = user["username"]

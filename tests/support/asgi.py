@@ -16,7 +16,12 @@ class Reply:
     text: str
 
 
-def ask(
+def ask(app: ASGIApp, method: str, target: str, **more: str) -> Reply:
+    """`reply_of`, in a loop of its own."""
+    return asyncio.run(reply_of(app, method, target, **more))
+
+
+async def reply_of(
     app: ASGIApp,
     method: str,
     target: str,
@@ -51,7 +56,7 @@ def ask(
     async def send(message: Message) -> None:
         sent.append(message)
 
-    asyncio.run(app(scope, receive, send))  # type: ignore[arg-type]
+    await app(scope, receive, send)
     start = sent[0]
     return Reply(
         start["status"],

@@ -1,0 +1,101 @@
+"""Callers from the network: whose a token is and what it may, a real API server says."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from kubernetes_asyncio import client, config
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from admin_api.access import Guard
+from admin_api.tokens import Tokens
+from report_operator.adapters.kube import KubeClient
+from tests.support.asgi import Reply, reply_of
+from tests.support.controlplane import ControlPlane
+from tests.support.namespace import CORE, Namespace
+
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
+ANOTHER_POD = "10.244.0.7"
+PATH = "/api/admin/scheduler/status"
+
+
+async def who_called(scope: Scope, receive: Receive, send: Send) -> None:
+    """The application behind the guard."""
+    caller: str = Request(scope).state.caller
+    await PlainTextResponse(caller)(scope, receive, send)
+
+
+@pytest.fixture
+async def guarded(plane: ControlPlane) -> AsyncIterator[ASGIApp]:
+    settings = client.Configuration()
+    await config.load_kube_config(str(plane.kubeconfig), client_configuration=settings)
+    async with KubeClient(client.ApiClient(settings)) as kube:
+        yield Guard(who_called, Tokens(kube))
+
+
+def token_of(namespace: Namespace, account: str, *verbs: str) -> str:
+    """Of a new service account that may do this to the admin API, as the chart's roles say it."""
+    role = f"{namespace.name}-{account}"
+    rule = {"nonResourceURLs": ["/report-scheduler/*"], "verbs": list(verbs)}
+    namespace.call("POST", namespace.path(CORE, "serviceaccounts"), {"metadata": {"name": account}})
+    if verbs:
+        namespace.call(
+            "POST", f"{RBAC}/clusterroles", {"metadata": {"name": role}, "rules": [rule]}
+        )
+        subject = {"kind": "ServiceAccount", "name": account, "namespace": namespace.name}
+        reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role}
+        namespace.call(
+            "POST",
+            f"{RBAC}/clusterrolebindings",
+            {"metadata": {"name": role}, "subjects": [subject], "roleRef": reference},
+        )
+    path = namespace.path(CORE, "serviceaccounts", account, "token")
+    answer = namespace.call(
+        "POST", path, {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    )
+    return str(answer["status"]["token"])
+
+
+async def call(app: ASGIApp, method: str, token: str | None = None) -> Reply:
+    more = {} if token is None else {"authorization": f"Bearer {token}"}
+    return await reply_of(
+        app, method, PATH, client=ANOTHER_POD, host="scheduler.svc:3000", accept="*/*", **more
+    )
+
+
+async def test_without_a_token_nobody_comes_in(guarded: ASGIApp) -> None:
+    for token in (None, "", "made-up"):
+        reply = await call(guarded, "GET", token)
+        assert reply.status == 401
+        assert reply.headers["www-authenticate"] == "Bearer"
+        assert reply.headers["content-type"] == "application/problem+json"
+
+
+async def test_reading_and_acting_are_rights_of_their_own(
+    guarded: ASGIApp, namespace: Namespace
+) -> None:
+    reader = token_of(namespace, "reader", "get")
+    on_call = token_of(namespace, "on-call", "get", "post")
+    stranger = token_of(namespace, "stranger")
+    told = [
+        ((await call(guarded, "GET", token)).status, (await call(guarded, "POST", token)).status)
+        for token in (reader, on_call, stranger)
+    ]
+    assert told == [(200, 403), (200, 200), (403, 403)]
+    reply = await call(guarded, "POST", on_call)
+    assert reply.text == f"system:serviceaccount:{namespace.name}:on-call"
+    refused = await call(guarded, "POST", reader)
+    assert "may not post" in refused.text
+
+
+async def test_a_token_opens_nothing_to_a_page_of_another_site_on_loopback(
+    guarded: ASGIApp, namespace: Namespace
+) -> None:
+    token = token_of(namespace, "on-call", "get", "post")
+    reply = await reply_of(
+        guarded, "GET", PATH, host="evil.example", authorization=f"Bearer {token}"
+    )
+    assert reply.status == 421
