@@ -88,11 +88,12 @@ demo: up ## the same as up
 env: ## print what a shell needs: eval "$$(make -s env)"
 	@$(LOCAL) env
 
-bench: venv ## the benchmarks: schedules beside kubectl, PDF speed, the API over a million runs
+bench: venv ## schedules beside kubectl, PDF speed, the API over a million runs, latencies
 	@eval "$$($(LOCAL) env)"
 	python hack/bench/schedules.py || true
 	python hack/bench/pdf.py || true
 	python -m hack.bench.api || true
+	python hack/bench/latency.py || true
 
 fmt: venv ## format
 	@ruff check --fix --quiet . || true

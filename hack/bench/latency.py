@@ -1,6 +1,6 @@
 """How soon a run is admitted and its end is known, beside what a plain CronJob takes.
 
-    python3 hack/bench/latency.py [--runs 100] [--minutes 1]
+    python3 hack/bench/latency.py [--runs 100]
 
 A real etcd, API server, controllers and PostgreSQL on loopback. No node: this program says when a
 pod has ended, so that nothing but the operator is measured. Runs end at 100 a minute; meanwhile
@@ -48,6 +48,7 @@ class Seen:
     finished: dict[str, float] = field(default_factory=dict)
     in_status: dict[str, float] = field(default_factory=dict)
     in_history: dict[str, float] = field(default_factory=dict)
+    over: threading.Event = field(default_factory=threading.Event)
 
     def job(self, body: dict[str, Any]) -> None:
         """An event about a Job."""
@@ -88,12 +89,11 @@ def follow_history(server: Any, database: str, seen: Seen) -> None:
 
     def follow() -> None:
         with server.admin(database) as connection:
-            while True:
+            while not seen.over.wait(0.02):
                 rows = connection.execute("SELECT job FROM report_scheduler.runs").fetchall()
                 now = time.time()
                 for (name,) in rows:
                     seen.in_history.setdefault(name, now)
-                time.sleep(0.02)
 
     threading.Thread(target=follow, daemon=True).start()
 
@@ -193,19 +193,17 @@ def main() -> int:
                 f"(limit {VISIBLE_LIMIT} s)",
             ),
         ]
-        baseline = line(
-            "slot -> Job of a plain CronJob",
-            [seen.created[n] - slot_of(n) for n in plain],
-            "baseline",
+        line("slot -> Job of a plain CronJob", [seen.created[n] - slot_of(n) for n in plain])
+        line("slot -> ReportSchedule's admitted", [seen.admitted[n] - slot_of(n) for n in ours])
+        # The CronJob controller makes some ten Jobs a second, one after another, whosever they
+        # are: what a ReportSchedule takes longer than a plain CronJob is the gate.
+        gate = line(
+            "  of this, Job made -> admitted",
+            [seen.admitted[n] - seen.created[n] for n in ours],
+            f"(limit {ADMITTED_LIMIT} s more than a plain CronJob)",
         )
-        admitted = line(
-            "slot -> ReportSchedule's admitted",
-            [seen.admitted[n] - slot_of(n) for n in ours],
-            f"(limit: baseline + {ADMITTED_LIMIT} s)",
-        )
-        line("Job made -> admitted", [seen.admitted[n] - seen.created[n] for n in ours])
-        print(f"ratio of admitted to plain, p99: {admitted / baseline:.2f}")
-    return int(max(visible) > VISIBLE_LIMIT or admitted > baseline + ADMITTED_LIMIT)
+        seen.over.set()
+    return int(max(visible) > VISIBLE_LIMIT or gate > ADMITTED_LIMIT)
 
 
 def _tables(server: Any, database: str) -> bool:
