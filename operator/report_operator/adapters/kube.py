@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
+import kopf
 import orjson
-from kubernetes_asyncio import client, config
 
 from report_operator.api.v1alpha1 import backfill
 from report_operator.api.v1alpha1.resource import GROUP, PLURAL, VERSION
@@ -25,6 +26,8 @@ METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v
 
 PAGE = 500  # objects in one page of a list
 REQUEST_SECONDS = 30.0
+CONNECTIONS = 100
+TOKEN_SECONDS = 60.0  # how old what is known of a token may be
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,25 +73,19 @@ class ApiError(Exception):
 class KubeClient:
     """One connection pool. Every call raises ApiError, or aiohttp.ClientError / TimeoutError."""
 
-    def __init__(self, api: client.ApiClient) -> None:
-        self._api = api
+    def __init__(self, info: kopf.ConnectionInfo) -> None:
         self.writes: Counter[str] = Counter()  # by plural; leases are not worth counting
-        self._host: str = api.configuration.host or ""
-        # The library's own session reads the environment for proxies and netrc at each request.
+        self._info = info
+        self._told_at = time.monotonic()
         self._session = aiohttp.ClientSession(
-            connector=api.rest_client.pool_manager.connector,
-            connector_owner=False,
-            trust_env=any(name in os.environ for name in ("HTTPS_PROXY", "https_proxy")),
+            connector=aiohttp.TCPConnector(limit=CONNECTIONS, ssl=info.as_ssl_context()),
+            proxy=info.proxy_url,
         )
 
     @classmethod
     async def connect(cls) -> Self:
-        """In a pod by its service account, elsewhere by the kubeconfig."""
-        try:
-            config.load_incluster_config()  # type: ignore[no-untyped-call]
-        except config.ConfigException:
-            await config.load_kube_config()
-        return cls(client.ApiClient())
+        """In a pod by its service account, elsewhere by the kubeconfig; as kopf does."""
+        return cls(_login())
 
     async def __aenter__(self) -> Self:
         return self
@@ -100,7 +97,6 @@ class KubeClient:
         traceback: TracebackType | None,
     ) -> None:
         await self._session.close()
-        await self._api.close()
 
     async def request(
         self,
@@ -126,8 +122,7 @@ class KubeClient:
         content_type: str = "application/json",
         accept: str = "application/json",
     ) -> bytes:
-        headers = {"Accept": accept}
-        await self._api.update_params_for_auth(headers, [], ["BearerToken"])
+        headers = {"Accept": accept, **self._authorization()}
         data = None
         if method != "GET":
             self.writes[_plural(path)] += 1
@@ -136,7 +131,7 @@ class KubeClient:
             data = orjson.dumps(body)
         async with self._session.request(
             method,
-            self._host + path,
+            self._info.server + path,
             params=dict(query or {}),
             data=data,
             headers=headers,
@@ -146,6 +141,12 @@ class KubeClient:
             if response.status >= 400:
                 raise _error(response.status, raw)
             return raw
+
+    def _authorization(self) -> dict[str, str]:
+        """The kubelet renews a service account's token long before it expires."""
+        if self._info.token and time.monotonic() - self._told_at > TOKEN_SECONDS:
+            self._info, self._told_at = _login(), time.monotonic()
+        return self._info.as_http_headers()
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Body | None:
         """The object, or None where there is none."""
@@ -258,6 +259,22 @@ class KubeClient:
                 return False
             raise
         return True
+
+
+def _login() -> kopf.ConnectionInfo:
+    """Raises kopf.LoginError where there is neither a service account nor a kubeconfig."""
+    settings = kopf.OperatorSettings()
+    info = kopf.login_with_service_account(settings=settings)
+    if info is not None:
+        host, port = (os.environ.get(f"KUBERNETES_SERVICE_{part}") for part in ("HOST", "PORT"))
+        if host and port:  # not by its name: the API server is there while DNS is not
+            host = f"[{host}]" if ":" in host else host
+            return replace(info, server=f"https://{host}:{port}")
+        return info
+    info = kopf.login_with_kubeconfig(settings=settings)
+    if info is None:
+        raise kopf.LoginError("no API server: run in a pod, or set KUBECONFIG")
+    return info
 
 
 def _plural(path: str) -> str:

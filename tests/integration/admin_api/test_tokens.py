@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from kubernetes_asyncio import client, config
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -29,10 +28,9 @@ async def who_called(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @pytest.fixture
-async def guarded(plane: ControlPlane) -> AsyncIterator[ASGIApp]:
-    settings = client.Configuration()
-    await config.load_kube_config(str(plane.kubeconfig), client_configuration=settings)
-    async with KubeClient(client.ApiClient(settings)) as kube:
+async def guarded(plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ASGIApp]:
+    monkeypatch.setenv("KUBECONFIG", str(plane.kubeconfig))
+    async with await KubeClient.connect() as kube:
         yield Guard(who_called, Tokens(kube))
 
 

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 
 import pytest
-from kubernetes_asyncio import client, config
 
 from report_operator.adapters.kube import BACKFILLS, CRONJOBS, JOBS, SCHEDULES, KubeClient
 from report_operator.adapters.past import ObservedPastRuns
@@ -37,12 +36,9 @@ class History:
 
 
 @pytest.fixture
-async def kube(namespace: Namespace) -> AsyncIterator[KubeClient]:
-    settings = client.Configuration()
-    await config.load_kube_config(
-        config_file=str(namespace.plane.kubeconfig), client_configuration=settings
-    )
-    async with KubeClient(client.ApiClient(settings)) as made:
+async def kube(namespace: Namespace, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[KubeClient]:
+    monkeypatch.setenv("KUBECONFIG", str(namespace.plane.kubeconfig))
+    async with await KubeClient.connect() as made:
         yield made
 
 
