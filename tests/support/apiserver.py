@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import ssl
+import os
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -12,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
+from unittest.mock import patch
 
-from kubernetes_asyncio import config
-from kubernetes_asyncio.client import Configuration
+import kopf
 
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 PATIENCE = 60  # seconds until a CRD has to be served
@@ -33,23 +32,23 @@ class Answer:
         return "" if self.code < 400 else self.body.get("message", "")
 
 
+def connection(kubeconfig: Path) -> kopf.ConnectionInfo:
+    """Of its current context."""
+    with patch.dict(os.environ, KUBECONFIG=str(kubeconfig)):
+        info = kopf.login_with_kubeconfig(settings=kopf.OperatorSettings())
+    assert info is not None
+    return info
+
+
 class ApiServer:
     """Calls of one API server."""
 
     def __init__(self, kubeconfig: Path) -> None:
         self.kubeconfig = kubeconfig
-        settings = Configuration()
-        asyncio.run(
-            config.load_kube_config(config_file=str(kubeconfig), client_configuration=settings)
-        )
-        self.host = settings.host
-        self.headers = {"Accept": "application/json"}
-        token = settings.api_key.get("BearerToken")
-        if token:
-            self.headers["Authorization"] = token
-        self.tls = ssl.create_default_context(cafile=settings.ssl_ca_cert)
-        if settings.cert_file:
-            self.tls.load_cert_chain(settings.cert_file, settings.key_file)
+        info = connection(kubeconfig)
+        self.host = info.server
+        self.headers = {"Accept": "application/json", **info.as_http_headers()}
+        self.tls = info.as_ssl_context()
 
     def call(
         self, method: str, path: str, body: Any = None, content_type: str = "application/json"

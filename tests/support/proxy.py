@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,8 +11,8 @@ from pathlib import Path
 
 import aiohttp
 from aiohttp import web
-from kubernetes_asyncio import config
-from kubernetes_asyncio.client import Configuration
+
+from tests.support.apiserver import connection
 
 UNCOUNTED = ("leases", "events")  # writes that carry no state of a schedule
 
@@ -96,14 +95,9 @@ class Proxy:
 
     async def _serve(self, ready: threading.Event) -> None:
         self._stopping = asyncio.Event()
-        settings = Configuration()
-        await config.load_kube_config(
-            config_file=str(self.kubeconfig), client_configuration=settings
-        )
-        self._upstream = settings.host
-        tls = ssl.create_default_context(cafile=settings.ssl_ca_cert)
-        tls.load_cert_chain(settings.cert_file, settings.key_file)
-        connector = aiohttp.TCPConnector(ssl=tls, limit=0)
+        info = connection(self.kubeconfig)
+        self._upstream = info.server
+        connector = aiohttp.TCPConnector(ssl=info.as_ssl_context(), limit=0)
         async with aiohttp.ClientSession(
             connector=connector, auto_decompress=False, timeout=aiohttp.ClientTimeout(total=None)
         ) as self._session:
