@@ -80,6 +80,8 @@ class KubeClient:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=CONNECTIONS, ssl=info.as_ssl_context()),
             proxy=info.proxy_url,
+            # Only then: it reads the environment for proxies and netrc at each request.
+            trust_env=any(name in os.environ for name in ("HTTPS_PROXY", "https_proxy")),
         )
 
     @classmethod
