@@ -19,6 +19,13 @@ def server() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture
+def own_server() -> Iterator[PostgresServer]:
+    """One that the test may stop."""
+    with postgres_server() as made:
+        yield made
+
+
+@pytest.fixture
 def secret(server: PostgresServer, tmp_path: Path) -> Path:
     """Of a new, empty database."""
     return server.make_database(tmp_path)

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
-import pytest
 
 from report_operator.adapters.history.database import read_conninfo
 from tests.support.backfills import Backfills, Kubelet
 from tests.support.namespace import Namespace
 from tests.support.operator import OperatorProcess
-from tests.support.postgres import PostgresServer, postgres_server
+from tests.support.postgres import PostgresServer
 from tests.support.waiting import wait_for
 
 DAYS = 5
-
-
-@pytest.fixture
-def own_server() -> Iterator[PostgresServer]:
-    """One that the test may stop."""
-    with postgres_server() as made:
-        yield made
 
 
 def test_runs_of_which_only_history_knows_are_not_missing(

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import psycopg
-import pytest
 
 from report_operator.adapters.history.database import read_conninfo
 from report_runner.contract.reasons import Reason
@@ -26,18 +26,11 @@ from tests.support.admin_api import SCHEDULER, Api, ApiProcess
 from tests.support.controlplane import ControlPlane, free_port
 from tests.support.namespace import Namespace
 from tests.support.operator import OperatorProcess
-from tests.support.postgres import PostgresServer, postgres_server
+from tests.support.postgres import PostgresServer
 from tests.support.proxy import Proxy, Write
 from tests.support.waiting import wait_for
 
 RUNS = 30
-
-
-@pytest.fixture
-def own_server() -> Iterator[PostgresServer]:
-    """One that the test may stop."""
-    with postgres_server() as made:
-        yield made
 
 
 def rows(secret: Path, columns: str = "job") -> list[tuple[Any, ...]]:
@@ -71,8 +64,6 @@ def api_of(
 
 
 def metric(operator: OperatorProcess, port: int, name: str) -> float | None:
-    from urllib.request import urlopen
-
     with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
         for line in answer.read().decode().splitlines():
             if line.startswith(name):
