@@ -86,6 +86,7 @@ def configure(settings: kopf.OperatorSettings) -> None:
     settings.persistence.diffbase_storage = _NoDiffBase()
     settings.posting.enabled = False
     settings.networking.request_timeout = 60
+    settings.process.ultimate_exiting_timeout = None  # the kubelet sees to that
 
 
 class _NoDiffBase(kopf.DiffBaseStorage):

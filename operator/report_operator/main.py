@@ -7,7 +7,6 @@ import asyncio
 import json
 import logging
 import os
-import signal
 import socket
 import sys
 import uuid
@@ -20,7 +19,7 @@ from report_operator.adapters.http import serve
 from report_operator.adapters.kube import KubeClient
 from report_operator.adapters.lease import Lease, LeaseLostError
 from report_operator.config import ConfigError, OperatorConfig, load_config
-from report_operator.operator import ReportOperator
+from report_operator.operator import ReportOperator, take_signals
 from report_operator.resync import WatchBlindError
 
 logger = logging.getLogger("report_operator")
@@ -86,9 +85,7 @@ def set_up_logging(style: str, level: str) -> None:
 
 async def _run(config: OperatorConfig) -> int:
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    take_signals(stop)
     identity = f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"
     namespace = os.environ.get("POD_NAMESPACE", "default")
     async with await KubeClient.connect() as kube:

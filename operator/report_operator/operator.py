@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -48,12 +49,21 @@ DISTRIBUTION = "adaf-report-scheduler"
 HISTORY_CONNECTIONS = 4  # outcomes, logs, retention, and who asks for past runs
 HISTORY_STATEMENT_SECONDS = 30.0
 BACKFILL_WORKERS = 2
+FINISH_SECONDS = 5.0  # at a stop, for what is in hand
+UNWATCH_SECONDS = 5.0
 STALE_RESYNCS = 4  # resyncs that may fail before the process counts as hung
 
 
 def utc_now() -> datetime:
     """The clock."""
     return datetime.now(UTC)
+
+
+def take_signals(stop: asyncio.Event) -> None:
+    """SIGTERM and SIGINT set `stop`."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
 
 
 @dataclass(slots=True)
@@ -176,19 +186,23 @@ class ReportOperator:
             tasks.insert(0, asyncio.create_task(self._keep_history(), name="history"))
         stopping = asyncio.create_task(stop.wait(), name="stop")
         try:
-            done, _ = await asyncio.wait({*tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            asked_to_stop = stop.is_set()
+            await asyncio.wait({*tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            ended = [] if stop.is_set() else [task for task in tasks if task.done()]
+            if stop.is_set():
+                await self._finish()
         finally:
-            stop.set()
-            await asyncio.wait({tasks[-1]}, timeout=10)
             for task in (*tasks, stopping):
                 task.cancel()
             await asyncio.gather(*tasks, stopping, return_exceptions=True)
-        if asked_to_stop:
-            return
-        for task in done:
+        for task in ended:
             task.result()
             raise RuntimeError(f"the task {task.get_name()} ended by itself")
+
+    async def _finish(self) -> None:
+        """What is being written is written."""
+        queues = (self._schedules, self._backfills, self._admission)
+        await asyncio.gather(*(queue.finish(FINISH_SECONDS) for queue in queues))
+        await self._recorder.finish(FINISH_SECONDS)
 
     def health(self) -> tuple[bool, dict[str, Any]]:
         """For /healthz: a standby is well; a leader is, while its resyncs succeed."""
@@ -246,15 +260,24 @@ class ReportOperator:
         settings = kopf.OperatorSettings()
         handlers.register(registry, self.store, self)
         handlers.configure(settings)
-        await kopf.operator(
+        watching = await kopf.spawn_tasks(
             registry=registry,
             settings=settings,
             namespaces=self.config.watch_namespaces,
             clusterwide=not self.config.watch_namespaces,
             standalone=True,
-            stop_flag=stop,
         )
-        stop.set()  # kopf takes the process's signals for itself, and returns on one
+        # kopf has taken them. And its own `run_tasks` would, at the end, cancel all tasks that
+        # are younger than itself, whoever made them.
+        take_signals(stop)
+        try:
+            done, _ = await asyncio.wait(watching, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in watching:
+                task.cancel()
+            await asyncio.wait(watching, timeout=UNWATCH_SECONDS)
 
     async def _resync_for_ever(self) -> None:
         while True:

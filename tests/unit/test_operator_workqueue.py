@@ -186,3 +186,33 @@ async def test_timers_end_with_the_queue() -> None:
         queue.add_after("a", 3600)
         (timer,) = queue._timers.values()
     assert timer.cancelled()
+
+
+async def test_what_is_in_hand_is_finished_and_nothing_else_is_begun() -> None:
+    work = Work(held=True)
+    queue = WorkQueue(work, 2)
+    task = asyncio.create_task(queue.run())
+    for key in ("a", "b", "c"):
+        queue.add(key)
+    assert {await work.started.get() for _ in range(2)} == {"a", "b"}
+    finishing = asyncio.create_task(queue.finish(3600))
+    await asyncio.sleep(0)
+    assert not finishing.done()
+    work.gate.set()
+    await finishing
+    await task
+    assert sorted(work.done) == ["a", "b"]
+
+
+async def test_what_is_in_hand_does_not_hold_up_the_end_for_ever() -> None:
+    work = Work(held=True)
+    async with working(work) as queue:
+        queue.add("hangs")
+        await work.started.get()
+        await queue.finish(0.01)
+        assert work.running == ["hangs"]
+
+
+async def test_idle_queue_is_finished_at_once() -> None:
+    async with working(Work()) as queue:
+        await queue.finish(3600)

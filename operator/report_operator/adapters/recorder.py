@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 from collections.abc import Mapping
@@ -70,6 +71,7 @@ class Recorder:
         }
         if self._waiting.full():
             self._waiting.get_nowait()
+            self._waiting.task_done()
             logger.warning("too many events are waiting: the oldest is dropped")
         self._waiting.put_nowait(body)
 
@@ -81,6 +83,13 @@ class Recorder:
                 await self.kube.create(EVENTS, body["metadata"]["namespace"], body)
             except (ApiError, aiohttp.ClientError, OSError, TimeoutError) as error:
                 logger.warning("an event could not be written: %s", error)
+            finally:
+                self._waiting.task_done()
+
+    async def finish(self, seconds: float) -> None:
+        """Wait until what was recorded is written, but no longer than so."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._waiting.join(), seconds)
 
     async def warnings_about(self, namespace: str, name: str) -> list[str]:
         """Messages of the warning events about a pod or Job, newest last; at most 5 s old."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
@@ -31,6 +32,8 @@ class WorkQueue(Generic[K]):
         self._again: set[K] = set()  # added while running
         self._timers: dict[K, asyncio.TimerHandle] = {}
         self._failures: dict[K, int] = {}
+        self._closing = asyncio.Event()
+        self._all_ended = asyncio.Event()  # while closing
 
     def add(self, key: K) -> None:
         """Work on the key as soon as a worker is free."""
@@ -56,7 +59,7 @@ class WorkQueue(Generic[K]):
         self.add(key)
 
     async def run(self) -> None:
-        """Work until cancelled; work in hand is finished by its own cancellation."""
+        """Work until cancelled, or until `finish`."""
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(self._workers):
@@ -66,8 +69,15 @@ class WorkQueue(Generic[K]):
                 timer.cancel()
             self._timers.clear()
 
+    async def finish(self, seconds: float) -> None:
+        """Begin nothing more, and wait for what is in hand, but no longer than so."""
+        self._closing.set()
+        if self._running:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._all_ended.wait(), seconds)
+
     async def _worker(self) -> None:
-        while True:
+        while not self._closing.is_set():
             key = await self._ready.get()
             self._waiting.discard(key)
             self._running.add(key)
@@ -94,6 +104,8 @@ class WorkQueue(Generic[K]):
                 if key in self._again:
                     self._again.discard(key)
                     self.add(key)
+                if self._closing.is_set() and not self._running:
+                    self._all_ended.set()
 
     @property
     def depth(self) -> int:

@@ -221,7 +221,7 @@ def test_the_operator_gets_along_with_its_role(
             tell,
         )
         operator.wait_for_resyncs()
-        assert operator.terminate() == 0
+        assert operator.terminate() == 0, operator.log()
         log = operator.log_file.read_text()
         lease = f"/apis/coordination.k8s.io/v1/namespaces/{RELEASE}/leases/{NAME}"
         assert not get(plane, lease).body["spec"].get("holderIdentity")

@@ -166,6 +166,26 @@ def test_a_rollout_hands_over_at_once(
     two.wait_until_leading(60)  # half of what a lease that is not given back takes
 
 
+def test_a_stop_is_clean_at_any_moment(
+    namespace: Namespace, make_operator: Callable[..., OperatorProcess]
+) -> None:
+    """Also while the stores are away, whose clients take a moment to end."""
+    operator = make_operator(postgresSecret="/nowhere/postgres", redisSecret="/nowhere/redis")
+    for life in range(4):
+        operator.start(same_lease=True)
+        operator.wait_until_leading()
+        for number in range(10):
+            namespace.apply(f"daily-{number}", report=report(title=f"Life {life}"))
+        assert operator.terminate() == 0, operator.log()
+        lease = namespace.find("/apis/coordination.k8s.io/v1", "leases", "shared")
+        assert lease is not None
+        assert lease["spec"]["holderIdentity"] == "", "it is given back"
+        assert "ended by itself" not in operator.log()
+    operator.start(same_lease=True)
+    for number in range(10):
+        namespace.wait_until_observed(f"daily-{number}")
+
+
 def test_the_api_server_is_killed_and_comes_back(
     plane: ControlPlane, namespace: Namespace, operator: OperatorProcess
 ) -> None:
