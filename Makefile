@@ -62,8 +62,9 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	@echo "making $(VENV)"
 	[ -x $(BIN)/python ] || python3 -m venv $(VENV)
 	[ -x $(BIN)/uv ] || $(BIN)/pip install --quiet uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements/dev.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
+	$(BIN)/python -m compileall -q operator report_runner  # started often, as in the image
 	rm -f $(VENV)/.stamp-*
 	touch $(STAMP)
 
