@@ -8,8 +8,8 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from report_runner.contract.definition import Chart, Format
 from report_runner.contract.reasons import Reason
+from report_runner.contract.report import Chart, Format
 
 
 class RunError(Exception):

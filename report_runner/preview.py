@@ -17,8 +17,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import yaml
 from pydantic import ValidationError
 
-from report_runner.contract.definition import Definition, Delivery, Output, Report, Source
+from report_runner.contract.definition import Definition, Output
+from report_runner.contract.delivery import Delivery
 from report_runner.contract.reasons import EXIT_CODES, EXIT_OK, Reason
+from report_runner.contract.report import Report, Source
 from report_runner.contract.templating import compile_problem
 from report_runner.data import RunError, Table
 from report_runner.render.documents import render

@@ -14,9 +14,11 @@ from zoneinfo import ZoneInfo
 
 from report_runner import manifest as manifests
 from report_runner import storage
-from report_runner.contract.definition import Definition, EmailDelivery, Format
+from report_runner.contract.definition import Definition
+from report_runner.contract.delivery import EmailDelivery
 from report_runner.contract.model import parse_duration
 from report_runner.contract.reasons import Reason
+from report_runner.contract.report import Format
 from report_runner.contract.result import (
     DeliveryResult,
     DeliveryStatus,

@@ -13,6 +13,7 @@ from report_operator.api.v1alpha1.spec import Priority
 from report_operator.domain import names
 from report_operator.domain.attempts import Attempt, DayToComeError, slot_of_date
 from report_operator.domain.cron import ScheduleError, load_zone, parse
+from report_operator.domain.dead_letter import Order, attempt_order
 from report_operator.domain.run import Run
 from report_runner.contract.reasons import Reason
 
@@ -52,12 +53,13 @@ def generate(
 def attempts_of(namespace: str, name: str, slot: datetime, jobs: Iterable[Job]) -> list[Job]:
     """The attempts of a slot, the newest last."""
     found = [j for j in jobs if (j.namespace, j.schedule, j.slot) == (namespace, name, slot)]
-    return sorted(found, key=attempt_order)
+    return sorted(found, key=order_of)
 
 
-def attempt_order(job: Job) -> tuple[int, bool]:
-    """Which of a slot's attempts is newer; one under way is newer than one by hand that ended."""
-    return job.attempt, job.status not in DONE
+def order_of(job: Job) -> Order:
+    """See attempt_order."""
+    ended = job.finished_at or job.slot
+    return attempt_order(job.attempt, ended if job.status in DONE else None)
 
 
 def slot_of(schedule: Schedule, day: date, now: datetime) -> datetime:

@@ -8,7 +8,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from admin_api.model import LIST_LIMIT, Instant
-from report_operator.api.v1alpha1.backfill import CONCURRENT_LIMIT, BackfillState, Reprocess
+from report_operator.api.v1alpha1.backfill_spec import CONCURRENT_LIMIT, Reprocess
+from report_operator.api.v1alpha1.backfill_status import BackfillState
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=253)]
 

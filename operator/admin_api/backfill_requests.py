@@ -12,12 +12,8 @@ from admin_api.actions import KNOWN_LIMIT
 from admin_api.backfill_model import Backfill, BackfillRequest, WouldRun
 from admin_api.errors import RefusedError
 from admin_api.jobs import Schedule
-from report_operator.api.v1alpha1.backfill import (
-    KIND,
-    RANGE_LIMIT,
-    parse_backfill_spec,
-    parse_backfill_status,
-)
+from report_operator.api.v1alpha1.backfill import KIND, parse_backfill_spec, parse_backfill_status
+from report_operator.api.v1alpha1.backfill_spec import RANGE_LIMIT
 from report_operator.api.v1alpha1.resource import API_VERSION, SpecError
 from report_operator.domain import names
 from report_operator.domain.cron import ScheduleError, load_zone

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import FastAPI, Query, Request
@@ -18,6 +17,7 @@ from admin_api.jobs import find_job, select
 from admin_api.model import LIST_LIMIT, SCHEDULER, Job, JobId, JobsQuery, JobStatus, NoQuery
 from report_operator.adapters.kube import ApiError
 from report_operator.api.v1alpha1.spec import Priority
+from report_operator.domain.dead_letter import Tried, dead
 
 RETRY_LIMIT = 100  # in one call
 
@@ -89,7 +89,7 @@ def add(app: FastAPI, attempts: Attempts) -> None:
     @app.get(f"{SCHEDULER}/dead-letters", tags=["read"])
     async def dead_letters(query: Annotated[DeadLettersQuery, Query()]) -> DeadLetters:
         """Slots whose newest attempt failed for good."""
-        found = dead(_of_type((await cluster.snapshot()).jobs, query.report_type))
+        found = dead_of(_of_type((await cluster.snapshot()).jobs, query.report_type))
         page = select(found, JobsQuery(limit=query.limit, cursor=query.cursor))
         return DeadLetters(dead_letters=page.jobs, total=len(found), next=page.next)
 
@@ -121,22 +121,25 @@ def _of_type(jobs: Sequence[Job], report_type: str | None) -> list[Job]:
     return [job for job in jobs if report_type in (None, job.report_type)]
 
 
-def dead(jobs: Sequence[Job]) -> list[Job]:
+def dead_of(jobs: Sequence[Job]) -> list[Job]:
     """The newest attempt of each slot, where it failed for good; in the order of `jobs`."""
-    newest: dict[tuple[str, str, datetime], Job] = {}
-    for job in jobs:
-        slot = (job.namespace, job.schedule, job.slot)
-        known = newest.get(slot)
-        if known is None or actions.attempt_order(known) < actions.attempt_order(job):
-            newest[slot] = job
-    chosen = {id(job) for job in newest.values() if job.status is JobStatus.FAILED}
+    tried = (
+        Tried(
+            (job.namespace, job.schedule, job.slot),
+            actions.order_of(job),
+            job.status is JobStatus.FAILED,
+            job,
+        )
+        for job in jobs
+    )
+    chosen = set(map(id, dead(tried)))
     return [job for job in jobs if id(job) in chosen]
 
 
 def choose(wanted: RetryThese | RetryAll, jobs: Sequence[Job]) -> Chosen:
     """Those asked for, or the oldest of all."""
     if isinstance(wanted, RetryAll):
-        oldest_first = dead(jobs)[::-1]
+        oldest_first = dead_of(jobs)[::-1]
         return Chosen(oldest_first[:RETRY_LIMIT], (), max(len(oldest_first) - RETRY_LIMIT, 0))
     found: list[Job] = []
     refused: list[Refusal] = []

@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from admin_api.model import Check
 from report_operator.adapters import redis_client
@@ -15,19 +16,21 @@ from report_operator.adapters.history.reader import HistoryReader
 
 FRESH_SECONDS = 2.0
 
+T = TypeVar("T")
+
 
 async def timed(
-    name: str, ask: Callable[[], Awaitable[None]], unavailable: tuple[type[Exception], ...]
-) -> Check:
-    """Ask once. `unavailable` is what `ask` raises where there is no answer."""
+    name: str, ask: Callable[[], Awaitable[T]], unavailable: tuple[type[Exception], ...]
+) -> tuple[Check, T | None]:
+    """Ask once; the answer, if there is one. `unavailable` is what `ask` raises otherwise."""
     start = time.perf_counter()
-    reason = ""
+    reason, answer = "", None
     try:
-        await ask()
+        answer = await ask()
     except unavailable as error:
         reason = redis_client.describe(error)
     latency = round(1000 * (time.perf_counter() - start), 1)
-    return Check(name=name, ok=not reason, latency_ms=latency, reason=reason)
+    return Check(name=name, ok=not reason, latency_ms=latency, reason=reason), answer
 
 
 @dataclass(slots=True)
@@ -48,8 +51,9 @@ class Dependencies:
     async def _ask(self) -> list[Check]:
         secret, found = self.redis_secret, []
         if self.history is not None:
-            found.append(await timed("postgres", self.history.ping, (HistoryUnavailableError,)))
+            postgres = timed("postgres", self.history.ping, (HistoryUnavailableError,))
+            found.append((await postgres)[0])
         if secret is not None:
             redis = timed("redis", lambda: redis_client.ping(secret), redis_client.UNAVAILABLE)
-            found.append(await redis)
+            found.append((await redis)[0])
         return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -15,7 +14,7 @@ from pydantic import BaseModel
 
 from admin_api.actions import attempts_of
 from admin_api.cluster import Cluster, Leader, Snapshot
-from admin_api.dependencies import Dependencies
+from admin_api.dependencies import Dependencies, timed
 from admin_api.errors import PROBLEM, UNREACHABLE
 from admin_api.jobs import METRICS_SPAN, job_of_record, measure, merge_jobs, recent, select
 from admin_api.model import (
@@ -237,20 +236,12 @@ def _leads(leader: Leader) -> bool:
 
 
 async def _checks(cluster: Cluster) -> list[Check]:
-    start = time.perf_counter()
-    leader: Leader | None = None
-    reason = ""
-    try:
-        leader = await cluster.leader()
-    except UNREACHABLE as error:
-        reason = str(error) or type(error).__name__
-    latency = round(1000 * (time.perf_counter() - start), 1)
-    found = [Check(name="kubernetes", ok=not reason, latency_ms=latency, reason=reason)]
-    if leader is not None:
-        leads = _leads(leader)
-        said = "" if leads else "no operator has renewed its lease lately"
-        found.append(Check(name="operator", ok=leads, latency_ms=latency, reason=said))
-    return found
+    check, leader = await timed("kubernetes", cluster.leader, UNREACHABLE)
+    if leader is None:
+        return [check]
+    leads = _leads(leader)
+    said = "" if leads else "no operator has renewed its lease lately"
+    return [check, check.model_copy(update={"name": "operator", "ok": leads, "reason": said})]
 
 
 def _unwell(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:

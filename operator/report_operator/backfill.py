@@ -17,14 +17,12 @@ from typing import Any
 from report_operator.adapters.kube import BACKFILLS, JOBS, ApiError, KubeClient
 from report_operator.adapters.recorder import Recorder
 from report_operator.adapters.store import Store
-from report_operator.api.v1alpha1.backfill import (
-    KIND,
+from report_operator.api.v1alpha1.backfill import KIND, parse_backfill_spec, parse_backfill_status
+from report_operator.api.v1alpha1.backfill_spec import ReportBackfillSpec
+from report_operator.api.v1alpha1.backfill_status import (
     WOULD_RUN_LIMIT,
     BackfillRun,
-    ReportBackfillSpec,
     ReportBackfillStatus,
-    parse_backfill_spec,
-    parse_backfill_status,
 )
 from report_operator.api.v1alpha1.conditions import BackfillReason
 from report_operator.api.v1alpha1.resource import Key, SpecError, parse_status

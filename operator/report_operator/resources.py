@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from report_operator.api.v1alpha1 import backfill, resource
-from report_operator.api.v1alpha1.backfill import ReportBackfillSpec, ReportBackfillStatus
+from report_operator.api.v1alpha1 import backfill, backfill_spec, resource
+from report_operator.api.v1alpha1.backfill_spec import ReportBackfillSpec
+from report_operator.api.v1alpha1.backfill_status import ReportBackfillStatus
 from report_operator.api.v1alpha1.spec import ReportScheduleSpec
 from report_operator.api.v1alpha1.status import ReportScheduleStatus
 from report_operator.domain.cron import schema_pattern
@@ -140,6 +141,6 @@ BACKFILL = Resource(
     spec=ReportBackfillSpec,
     status=ReportBackfillStatus,
     columns=BACKFILL_COLUMNS,
-    spec_rules=_unchangeable(ReportBackfillSpec, backfill.MUTABLE),
+    spec_rules=_unchangeable(ReportBackfillSpec, backfill_spec.MUTABLE),
 )
 RESOURCES = (SCHEDULE, BACKFILL)

@@ -7,10 +7,10 @@ from enum import StrEnum
 
 from pydantic import Field, ValidationError
 
-from report_runner.contract.definition import Format
 from report_runner.contract.model import Model
 from report_runner.contract.pod import TERMINATION_LOG_LIMIT
 from report_runner.contract.reasons import Reason
+from report_runner.contract.report import Format
 
 
 class Outcome(StrEnum):

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from report_runner.contract.definition import EmailDelivery
+from report_runner.contract.delivery import EmailDelivery
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import DeliveryResult, DeliveryStatus
 from report_runner.data import RunError

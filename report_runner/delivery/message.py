@@ -13,8 +13,8 @@ from email.policy import SMTP
 from email.utils import format_datetime
 from pathlib import Path
 
-from report_runner.contract.definition import Format
 from report_runner.contract.reasons import Reason
+from report_runner.contract.report import Format
 from report_runner.data import RunError
 
 MEDIA_TYPES = {

@@ -18,8 +18,8 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
-from report_runner.contract.definition import Chart
 from report_runner.contract.reasons import Reason
+from report_runner.contract.report import Chart
 from report_runner.data import RunError, Table
 from report_runner.render import workers
 from report_runner.render.guard import MIB, Limits, read_bounded, share_of_memory

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from markupsafe import escape
 
-from report_runner.contract.definition import BuiltinTemplate, Format
+from report_runner.contract.report import BuiltinTemplate, Format
 from report_runner.data import Document, RenderInput
 from report_runner.render.charts import ChartJob
 from report_runner.render.csvfile import csv_table, write_csv

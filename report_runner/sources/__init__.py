@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from report_runner.contract.definition import Definition, InlineSource
+from report_runner.contract.definition import Definition
+from report_runner.contract.report import InlineSource
 from report_runner.data import Table
 from report_runner.surroundings import Run
 

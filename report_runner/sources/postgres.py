@@ -11,9 +11,9 @@ from typing import Any
 import psycopg
 from psycopg import conninfo, errors, sql
 
-from report_runner.contract.definition import PostgresSource
 from report_runner.contract.model import parse_duration
 from report_runner.contract.reasons import Reason
+from report_runner.contract.report import PostgresSource
 from report_runner.data import RunError, Table
 from report_runner.sources import Fetched, SourceContext
 from report_runner.surroundings import read_secret

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from admin_api.dead_letters import RETRY_LIMIT, RetryAll, RetryThese, choose, dead
+from admin_api.dead_letters import RETRY_LIMIT, RetryAll, RetryThese, choose, dead_of
 from admin_api.jobs import job_id
 from admin_api.model import Job, JobStatus
 
@@ -29,19 +29,19 @@ def job(number: int = 0, attempt: int = 1, status: JobStatus = JobStatus.FAILED)
 
 def test_the_newest_attempt_decides() -> None:
     failed = job()
-    assert dead([failed]) == [failed]
+    assert dead_of([failed]) == [failed]
     for status in set(JobStatus) - {JobStatus.FAILED}:
-        assert dead([job(attempt=2, status=status), failed]) == []
-        assert dead([failed, job(attempt=2, status=status)]) == []
+        assert dead_of([job(attempt=2, status=status), failed]) == []
+        assert dead_of([failed, job(attempt=2, status=status)]) == []
     again = job(attempt=2)
-    assert dead([again, failed]) == [again]
-    assert dead([failed, job(attempt=2, status=JobStatus.SUCCEEDED), job(attempt=3)]) == [
+    assert dead_of([again, failed]) == [again]
+    assert dead_of([failed, job(attempt=2, status=JobStatus.SUCCEEDED), job(attempt=3)]) == [
         job(attempt=3)
     ]
 
 
 def test_other_slots_do_not_count() -> None:
-    assert dead([job(1, status=JobStatus.SUCCEEDED), job(0)]) == [job(0)]
+    assert dead_of([job(1, status=JobStatus.SUCCEEDED), job(0)]) == [job(0)]
 
 
 def test_all_are_the_oldest_first_and_bounded() -> None:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from report_operator.api.v1alpha1.placement import parse_quantity
 from report_operator.api.v1alpha1.resource import parse_status
 from report_operator.api.v1alpha1.status import Condition, LastFailure, ReportScheduleStatus
-from report_runner.contract.definition import EmailDelivery
+from report_runner.contract.delivery import EmailDelivery
 from report_runner.contract.reasons import Reason
 from report_runner.contract.rules import bounds, matches, parse_duration, quoted
 

@@ -9,7 +9,8 @@ from factories import MINUTE, PATIENT, at, make_plan
 from hypothesis import given
 from hypothesis import strategies as st
 
-from report_operator.api.v1alpha1.backfill import Cursor, ReportBackfillSpec, Reprocess
+from report_operator.api.v1alpha1.backfill_spec import ReportBackfillSpec, Reprocess
+from report_operator.api.v1alpha1.backfill_status import Cursor
 from report_operator.domain import backfill
 from report_operator.domain.attempts import days_span, slot_of_date
 from report_operator.domain.backfill import (

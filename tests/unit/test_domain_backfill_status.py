@@ -9,11 +9,11 @@ from factories import MINUTE, PATIENT, SLOT, make_entry
 from hypothesis import given
 from hypothesis import strategies as st
 
-from report_operator.api.v1alpha1.backfill import (
+from report_operator.api.v1alpha1.backfill import parse_backfill_status
+from report_operator.api.v1alpha1.backfill_status import (
     FAILURES_LIMIT,
     BackfillRun,
     ReportBackfillStatus,
-    parse_backfill_status,
 )
 from report_operator.api.v1alpha1.conditions import BackfillReason
 from report_operator.api.v1alpha1.status import RecentRun

@@ -29,8 +29,8 @@ from report_operator.domain.outcomes import (
     result_key,
 )
 from report_operator.domain.run import Run
-from report_runner.contract.definition import Format
 from report_runner.contract.reasons import Reason
+from report_runner.contract.report import Format
 from report_runner.contract.result import Outcome, OutputFile
 
 EMPTY = Ledger((), {})

@@ -10,7 +10,7 @@ from report_operator.domain.validation import (
     check_secrets,
     check_template,
 )
-from report_runner.contract.definition import ConfigMapKeyReference
+from report_runner.contract.report import ConfigMapKeyReference
 
 REFERENCE = ConfigMapKeyReference(name="pages", key="daily.j2")
 

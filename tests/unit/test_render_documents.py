@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from pypdf import PdfReader
 
-from report_runner.contract.definition import BuiltinTemplate, Chart, Format
 from report_runner.contract.reasons import Reason
+from report_runner.contract.report import BuiltinTemplate, Chart, Format
 from report_runner.data import RenderInput, RunError, Table
 from report_runner.render.documents import builtin_template, render, render_text
 

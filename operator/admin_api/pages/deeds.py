@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from admin_api import actions
 from admin_api.acting import caller, generate_report, retry_job
 from admin_api.attempting import Attempts
-from admin_api.dead_letters import RETRY_LIMIT, RetryThese, dead, retry_chosen
+from admin_api.dead_letters import RETRY_LIMIT, RetryThese, dead_of, retry_chosen
 from admin_api.errors import RefusedError
 from admin_api.jobs import Schedule, find_job
 from admin_api.model import GenerateRequest, Job
@@ -57,7 +57,7 @@ def add(app: FastAPI, attempts: Attempts, pages: Pages, forms: Forms) -> None:
 
     @app.get("/dead-letters/retry", include_in_schema=False)
     async def ask_retry_all(request: Request) -> Response:
-        found = dead((await cluster.snapshot(fresh=True)).jobs)
+        found = dead_of((await cluster.snapshot(fresh=True)).jobs)
         visitor = forms.visitor(request)
         return visitor.remember(
             pages.show("retry_all.html", dead=found, at_once=RETRY_LIMIT, token=visitor.token)

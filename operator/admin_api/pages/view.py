@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from admin_api import remedies
 from admin_api.cluster import Leader, Snapshot
-from admin_api.dead_letters import dead
+from admin_api.dead_letters import dead_of
 from admin_api.jobs import Schedule
 from admin_api.model import Check, Job, JobStatus, SchedulerStatus
 from admin_api.reading import describe_status
@@ -89,7 +89,7 @@ def describe_now(leader: Leader, snapshot: Snapshot, dependencies: Sequence[Chec
         troubles=find_troubles(snapshot.schedules, jobs),
         running=_underway(snapshot.runs, jobs),
         queue=[jobs[key] for run in queue_order(snapshot.runs) if (key := _key(run)) in jobs],
-        dead=dead(snapshot.jobs),
+        dead=dead_of(snapshot.jobs),
         next_slot=min((slot for slot in upcoming if slot), default=None),
     )
 

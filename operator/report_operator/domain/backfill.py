@@ -8,12 +8,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from report_operator.api.v1alpha1.backfill import (
-    BackfillRun,
-    Cursor,
-    ReportBackfillSpec,
-    Reprocess,
-)
+from report_operator.api.v1alpha1.backfill_spec import ReportBackfillSpec, Reprocess
+from report_operator.api.v1alpha1.backfill_status import BackfillRun, Cursor
 from report_operator.api.v1alpha1.conditions import BackfillReason
 from report_operator.domain import names
 from report_operator.domain.attempts import days_span

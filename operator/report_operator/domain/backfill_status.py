@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from report_operator.api.v1alpha1.backfill import (
+from report_operator.api.v1alpha1.backfill_status import (
     FAILURES_LIMIT,
     BackfillCondition,
     BackfillFailure,

@@ -6,11 +6,11 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby
 from typing import Any
 
 from report_operator.api.v1alpha1.status import RecentRun
 from report_operator.domain.admission import queue_order
+from report_operator.domain.dead_letter import Tried, attempt_order, dead
 from report_operator.domain.names import job_id
 from report_operator.domain.run import Run
 from report_operator.domain.times import format_time
@@ -63,28 +63,40 @@ def given_up(
     `recent` are its recorded outcomes, `under_way` slot and attempt of its runs without one: an
     attempt under way takes its slot off the list, and so does one that succeeded.
     """
-    found = []
-    ordered = sorted(recent, key=lambda entry: (entry.slot, entry.attempt, entry.finished_at))
-    for slot, entries in groupby(ordered, key=lambda entry: entry.slot):
-        *_, newest = entries
-        if newest.outcome is not Outcome.FAILED:
-            continue
-        if any(other == slot and attempt > newest.attempt for other, attempt in under_way):
-            continue
-        identity = job_id(namespace, schedule, slot, newest.attempt)
-        element = {
-            "id": identity,
-            "report_type": report_type,
-            "reason": newest.reason.value if newest.reason else "",
-            "message": _cut(newest.message),
-            "attempts": newest.attempt,
-            "failed_at": format_time(newest.finished_at),
-            "scheduled_at": format_time(slot),
-            "namespace": namespace,
-            "schedule": schedule,
-        }
-        found.append(DeadLetter(newest.finished_at, identity, _json(element)))
-    return found
+    tried: list[Tried[RecentRun | None]] = [
+        Tried(
+            entry.slot,
+            attempt_order(entry.attempt, entry.finished_at),
+            entry.outcome is Outcome.FAILED,
+            entry,
+        )
+        for entry in recent
+    ]
+    tried += [
+        Tried(slot, attempt_order(number, None), failed=False, what=None)
+        for slot, number in under_way
+    ]
+    return [
+        _letter(namespace, schedule, report_type, entry)
+        for entry in dead(tried)
+        if entry is not None
+    ]
+
+
+def _letter(namespace: str, schedule: str, report_type: str, entry: RecentRun) -> DeadLetter:
+    identity = job_id(namespace, schedule, entry.slot, entry.attempt)
+    element = {
+        "id": identity,
+        "report_type": report_type,
+        "reason": entry.reason.value if entry.reason else "",
+        "message": _cut(entry.message),
+        "attempts": entry.attempt,
+        "failed_at": format_time(entry.finished_at),
+        "scheduled_at": format_time(entry.slot),
+        "namespace": namespace,
+        "schedule": schedule,
+    }
+    return DeadLetter(entry.finished_at, identity, _json(element))
 
 
 def dead_letters(

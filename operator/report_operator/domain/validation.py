@@ -10,7 +10,7 @@ from report_operator.api.v1alpha1.conditions import ReadyReason
 from report_operator.api.v1alpha1.spec import ReportScheduleSpec
 from report_operator.domain.cron import ScheduleError, load_zone, parse
 from report_operator.domain.status import Problem
-from report_runner.contract.definition import ConfigMapKeyReference
+from report_runner.contract.report import ConfigMapKeyReference
 from report_runner.contract.templating import TEMPLATE_LIMIT, compile_problem
 
 TEMPLATE_FIELD = "spec.report.template.configMapRef"

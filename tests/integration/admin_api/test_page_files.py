@@ -9,7 +9,7 @@ import pikepdf
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from report_runner.contract.definition import Format
+from report_runner.contract.report import Format
 from report_runner.contract.result import Outcome, OutputFile, RunResult, dump_result
 from tests.support.admin_api import Api
 from tests.support.browser import Browser

@@ -14,8 +14,8 @@ import pytest
 from aiosmtpd.controller import Controller
 from conftest import free_port
 
-from report_runner.contract.definition import Format
 from report_runner.contract.reasons import Reason
+from report_runner.contract.report import Format
 from report_runner.contract.result import DeliveryStatus
 from report_runner.data import RunError
 from report_runner.delivery.mail import Postman, Server

@@ -17,7 +17,8 @@ from report_operator.api.v1alpha1.placement import (
     ResourceRequirements,
     Toleration,
 )
-from report_runner.contract.definition import Delivery, Output, Report
+from report_runner.contract.definition import Output
+from report_runner.contract.delivery import Delivery
 from report_runner.contract.model import (
     AttemptDuration,
     Boolean,
@@ -27,7 +28,9 @@ from report_runner.contract.model import (
     MissedDuration,
     Model,
 )
+from report_runner.contract.report import Report
 from report_runner.contract.rules import Rule
+from report_runner.contract.schema import LIST_ATOMIC
 
 
 class Tier(StrEnum):
@@ -150,6 +153,6 @@ class ReportScheduleSpec(Model):
     tolerations: list[Toleration] = Field(
         default_factory=list,
         max_length=20,
-        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        json_schema_extra=LIST_ATOMIC,
         description="Taints of nodes that may run it.",
     )

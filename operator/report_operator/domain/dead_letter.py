@@ -1,0 +1,40 @@
+"""What a dead letter is: of a slot that was tried, the newest attempt, where it failed for good."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+Order = tuple[int, bool, datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Tried(Generic[T]):
+    """One attempt for a slot, and what its teller knows it as."""
+
+    slot: Hashable
+    order: Order
+    failed: bool
+    what: T
+
+
+def attempt_order(number: int, ended_at: datetime | None) -> Order:
+    """By this the attempts of a slot are sorted, the newest last.
+
+    One under way (`ended_at` is None) is newer than one of the same number that has ended: such
+    are made by hand.
+    """
+    return number, ended_at is None, ended_at or datetime.min.replace(tzinfo=UTC)
+
+
+def dead(attempts: Iterable[Tried[T]]) -> list[T]:
+    """The dead letters among all attempts of some slots, in the order of the slots' appearance."""
+    newest: dict[Hashable, Tried[T]] = {}
+    for attempt in attempts:
+        known = newest.get(attempt.slot)
+        if known is None or known.order <= attempt.order:
+            newest[attempt.slot] = attempt
+    return [attempt.what for attempt in newest.values() if attempt.failed]

@@ -1,0 +1,216 @@
+"""What a report is made of: its sources, charts, template and formats."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import Field, StringConstraints, field_validator
+from pydantic_core import PydanticCustomError
+
+from report_runner.contract.model import (
+    ONE_LINE,
+    Boolean,
+    Identifier,
+    Integer,
+    Model,
+    ObjectName,
+    QueryDuration,
+)
+from report_runner.contract.rules import Rule, matches
+from report_runner.contract.schema import FREE_FORM, LIST_SET, list_map, unique
+
+# Bound in every query by the run itself.
+RESERVED_PARAMETERS = frozenset(("report_date", "slot"))
+
+
+class Format(StrEnum):
+    """What a report can be written as."""
+
+    PDF = "pdf"
+    HTML = "html"
+    CSV = "csv"
+
+
+class BuiltinTemplate(StrEnum):
+    """Templates that come with the runner."""
+
+    EXECUTIVE_DASHBOARD = "executive_dashboard"
+    PORTFOLIO_PERFORMANCE = "portfolio_performance"
+
+
+class SecretReference(Model):
+    """A Secret in the namespace of the ReportSchedule, mounted into the run's pod."""
+
+    name: ObjectName = Field(description="Name of the Secret.")
+
+
+class ConfigMapKeyReference(Model):
+    """A key of a ConfigMap in the namespace of the ReportSchedule."""
+
+    name: ObjectName = Field(description="Name of the ConfigMap.")
+    key: Annotated[
+        str,
+        StringConstraints(max_length=253),
+        matches("[-._a-zA-Z0-9]+", "write a key of a ConfigMap: letters, digits, '-', '_' and '.'"),
+    ] = Field(default="template.html.j2", description="Key that holds the template.")
+
+
+class PostgresConnection(Model):
+    """How to reach the database."""
+
+    secret_ref: SecretReference = Field(
+        description="Secret with the keys host, port (5432), dbname, user, password, and "
+        "optionally sslmode (prefer) and ca.crt. Let it be a role that may only read."
+    )
+
+
+class PostgresSource(Model):
+    """Rows from one SQL query."""
+
+    connection: PostgresConnection = Field(description="Where to log in.")
+    query: Annotated[
+        str,
+        StringConstraints(max_length=65536),
+        Rule("self.trim() != ''", "write a query: one SELECT", lambda text: bool(text.strip())),
+    ] = Field(
+        description="One SELECT. %(report_date)s, %(slot)s and every parameter of "
+        "report.parameters are bound by name; write %% for a percent sign."
+    )
+    timeout: QueryDuration = Field(
+        default="5m", description="The query is cancelled after this time, e.g. 90s, 5m."
+    )
+    max_rows: Integer = Field(
+        default=100_000,
+        ge=1,
+        le=1_000_000,
+        description="A result with more rows fails the run rather than exhausting its memory.",
+    )
+
+
+class InlineSource(Model):
+    """Rows written in the manifest itself: small reference data, or a first try."""
+
+    rows: list[Annotated[dict[str, Any], Field(json_schema_extra=FREE_FORM)]] = Field(
+        max_length=1000,
+        description="Each row an object; its keys are the columns, in the order of the first row.",
+    )
+
+
+class Source(Model):
+    """A named result that templates and charts use."""
+
+    rules = (
+        Rule(
+            "has(self.postgres) != has(self.inline)",
+            "set exactly one of postgres and inline",
+            lambda source: (source.postgres is None) != (source.inline is None),
+        ),
+    )
+
+    name: Identifier = Field(description="Name in templates and charts: a letter, then a-z0-9_.")
+    postgres: PostgresSource | None = Field(default=None, description="Rows from PostgreSQL.")
+    inline: InlineSource | None = Field(default=None, description="Rows written here.")
+
+
+class Chart(Model):
+    """A Vega-Lite chart over one source."""
+
+    name: Identifier = Field(description="Name in templates: {{ charts.NAME }}.")
+    source: Identifier = Field(description="The source whose rows are the chart's data.")
+    title: Annotated[str, StringConstraints(max_length=200), ONE_LINE] | None = Field(
+        default=None, description="Caption under which the builtin templates show it."
+    )
+    spec: dict[str, Any] = Field(
+        json_schema_extra=FREE_FORM,
+        description="Vega-Lite specification without data: the rows of the source are its data.",
+    )
+
+    @field_validator("spec")
+    @classmethod
+    def _y_is_quoted(cls, spec: dict[str, Any]) -> dict[str, Any]:
+        """YAML reads a bare `y` as true, and the chart would have no second axis."""
+        open_parts: list[Any] = [spec]
+        while open_parts:
+            part = open_parts.pop()
+            if isinstance(part, dict):
+                if "true" in part or True in part:
+                    raise PydanticCustomError(
+                        "rule", 'YAML reads an unquoted y as true: write "y": in quotes'
+                    )
+                open_parts += part.values()
+            elif isinstance(part, list):
+                open_parts += part
+        return spec
+
+
+class Template(Model):
+    """The page."""
+
+    rules = (
+        Rule(
+            "has(self.builtin) != has(self.configMapRef)",
+            "set exactly one of builtin and configMapRef",
+            lambda template: (template.builtin is None) != (template.config_map_ref is None),
+        ),
+    )
+
+    builtin: BuiltinTemplate | None = Field(
+        default=None, description="A template that comes with the runner."
+    )
+    config_map_ref: ConfigMapKeyReference | None = Field(
+        default=None, description="A Jinja2 HTML template of your own, of at most 256 KiB."
+    )
+
+
+class Report(Model):
+    """What is in the report."""
+
+    rules = (
+        Rule(
+            None,
+            "report_date and slot are set by the run: choose another name",
+            lambda report: not RESERVED_PARAMETERS & set(report.parameters),
+            path="parameters",
+        ),
+        Rule(
+            "!has(self.charts) || self.charts.all(c, self.sources.exists(s, s.name == c.source))",
+            "every chart's source has to be the name of one of report.sources",
+            lambda report: {c.source for c in report.charts} <= {s.name for s in report.sources},
+            path="charts",
+        ),
+    )
+
+    title: Annotated[str, StringConstraints(max_length=200), ONE_LINE] = Field(
+        description="Title on the cover, in the mail's subject and in lists."
+    )
+    parameters: dict[str, Any] = Field(
+        default_factory=dict,
+        max_length=100,
+        json_schema_extra=FREE_FORM,
+        description="Values for templates ({{ parameters.NAME }}) and queries (%(NAME)s).",
+    )
+    sources: Annotated[list[Source], unique("name")] = Field(
+        min_length=1,
+        max_length=50,
+        json_schema_extra=list_map("name"),
+        description="Named results for the template and the charts.",
+    )
+    charts: Annotated[list[Chart], unique("name")] = Field(
+        default_factory=list,
+        max_length=50,
+        json_schema_extra=list_map("name"),
+        description="Charts over the sources.",
+    )
+    template: Template = Field(description="The page: builtin, or your own in a ConfigMap.")
+    formats: Annotated[list[Format], unique()] = Field(
+        default_factory=lambda: [Format.PDF],
+        min_length=1,
+        max_length=3,
+        json_schema_extra=LIST_SET,
+        description="Files to write.",
+    )
+    allow_empty: Boolean = Field(
+        default=False,
+        description="A report whose sources have no row at all fails unless this is true.",
+    )
