@@ -12,7 +12,6 @@ from fastapi import FastAPI, Query, Request
 from admin_api import actions
 from admin_api.attempting import Ask, Attempts, schedule_of, subject_of
 from admin_api.audit import Subject, Verb
-from admin_api.cluster import Snapshot
 from admin_api.errors import RefusedError
 from admin_api.idempotency import IdempotencyKey
 from admin_api.jobs import Schedule, find_job
@@ -27,6 +26,7 @@ from admin_api.model import (
     NoQuery,
     ShutdownQuery,
 )
+from admin_api.observed import Snapshot
 from report_operator.adapters.kube import ApiError
 from report_operator.domain.attempts import Attempt
 from report_operator.domain.names import job_id

@@ -7,19 +7,17 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from admin_api.errors import RefusedError
-from admin_api.jobs import Schedule
+from admin_api.jobs import DONE, Schedule, order_of
 from admin_api.model import GenerateRequest, Job, JobStatus
 from report_operator.api.v1alpha1.spec import Priority
 from report_operator.domain import names
 from report_operator.domain.attempts import Attempt, DayToComeError, slot_of_date
 from report_operator.domain.cron import ScheduleError, load_zone, parse
-from report_operator.domain.dead_letter import Order, attempt_order
 from report_operator.domain.run import Run
 from report_runner.contract.reasons import Reason
 
 Body = dict[str, Any]
 
-DONE = (JobStatus.SUCCEEDED, JobStatus.FAILED)
 KNOWN_LIMIT = 30  # names in one message
 
 
@@ -56,17 +54,10 @@ def attempts_of(namespace: str, name: str, slot: datetime, jobs: Iterable[Job]) 
     return sorted(found, key=order_of)
 
 
-def order_of(job: Job) -> Order:
-    """See attempt_order."""
-    ended = job.finished_at or job.slot
-    return attempt_order(job.attempt, ended if job.status in DONE else None)
-
-
 def slot_of(schedule: Schedule, day: date, now: datetime) -> datetime:
     """The day's slot by the schedule as it is declared. Raises RefusedError."""
-    spec = schedule.body["spec"]
     try:
-        rule, zone = parse(spec["schedule"]), load_zone(spec.get("timeZone"))
+        rule, zone = parse(schedule.cron), load_zone(schedule.time_zone)
         return slot_of_date(rule, zone, day, now)
     except ScheduleError as error:
         raise RefusedError(409, f"{schedule.namespace}/{schedule.name}: {error}") from error

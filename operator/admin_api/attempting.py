@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from admin_api.audit import Audit, Subject, Verb
-from admin_api.cluster import Cluster, Snapshot
+from admin_api.cluster import Cluster
 from admin_api.errors import RefusedError
 from admin_api.idempotency import Entry, Requests, digest
 from admin_api.jobs import Schedule, find_job
 from admin_api.model import Job
+from admin_api.observed import Snapshot
 from admin_api.past import Past
 from report_operator.api.v1alpha1.resource import API_VERSION, KIND
 from report_operator.api.v1alpha1.spec import Priority

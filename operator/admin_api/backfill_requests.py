@@ -109,7 +109,7 @@ def _check_dates(request: BackfillRequest, schedules: Sequence[Schedule], now: d
 
 def _today(schedule: Schedule, now: datetime) -> date:
     try:
-        return now.astimezone(load_zone(schedule.body["spec"].get("timeZone"))).date()
+        return now.astimezone(load_zone(schedule.time_zone)).date()
     except ScheduleError:  # its status says so, and so will the backfill's
         return now.date()
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from admin_api.actions import purge_patch
 from admin_api.errors import RefusedError
-from admin_api.jobs import Schedule, all_jobs, read_runs, read_schedules
+from admin_api.jobs import Schedule
 from admin_api.model import Job
-from report_operator.adapters.cache import ShortCache
+from admin_api.observed import Observed, Snapshot
 from report_operator.adapters.kube import (
     BACKFILLS,
     CRONJOBS,
@@ -23,33 +25,14 @@ from report_operator.adapters.kube import (
     KubeClient,
 )
 from report_operator.adapters.lease import ANNOTATION_DRAIN, LEASES
+from report_operator.adapters.reflector import Reflector
 from report_operator.domain.attempts import Attempt, job_of_attempt
 from report_operator.domain.names import LABEL_JOB_UID, LABEL_UID
 from report_operator.domain.run import Run
 from report_operator.domain.times import parse_time
 
-FRESH_SECONDS = 1.0
 LOG_LINES = 20
 REPLICA_SETS = Kind("/apis/apps/v1", "replicasets")
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """Everything of ours, at most a second old."""
-
-    schedules: Sequence[Schedule]
-    runs: Sequence[Run]
-    jobs: Sequence[Job]
-
-    def uid_of(self, job: Job) -> str:
-        """Of the ReportSchedule of a run; '' where it is gone."""
-        name = (job.namespace, job.schedule)
-        return next((s.uid for s in self.schedules if (s.namespace, s.name) == name), "")
-
-    def run_of(self, job: Job) -> Run | None:
-        """The Job of a run, while it is there."""
-        name = (job.namespace, job.job)
-        return next((run for run in self.runs if (run.namespace, run.name) == name), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,21 +59,53 @@ class Cluster:
     # The newest version of the Lease, and when it was first seen (monotonic): clocks of two pods
     # are not compared.
     _seen: tuple[str, float] = ("", 0.0)
-    _snapshots: ShortCache[str, Snapshot] = field(init=False)
+    _observed: Observed = field(default_factory=Observed)
+    _reflectors: dict[Kind, list[Reflector]] = field(init=False)  # in the order of a fresh look
 
     def __post_init__(self) -> None:
-        self._snapshots = ShortCache(lambda _: self._read(), FRESH_SECONDS)
+        observed = self._observed
+        self._reflectors = {
+            # A Job goes once its outcome is in the schedule's status: what is missing from the
+            # first list is in the second.
+            JOBS: [
+                Reflector(
+                    self.kube,
+                    JOBS,
+                    namespace,
+                    LABEL_UID,
+                    lambda body, deleted: observed.observe_run(body, deleted=deleted),
+                    partial(observed.keep_runs, namespace),
+                )
+                for namespace in self.watched
+            ],
+            SCHEDULES: [
+                Reflector(
+                    self.kube,
+                    SCHEDULES,
+                    namespace,
+                    "",
+                    lambda body, deleted: observed.observe_schedule(body, deleted=deleted),
+                    partial(observed.keep_schedules, namespace),
+                )
+                for namespace in self.watched
+            ],
+        }
+
+    async def follow(self) -> None:
+        """See what happens, until cancelled. Without it no snapshot comes."""
+        async with asyncio.TaskGroup() as group:
+            for reflectors in self._reflectors.values():
+                for reflector in reflectors:
+                    group.create_task(reflector.run())
 
     async def snapshot(self, *, fresh: bool = False) -> Snapshot:
-        """For a decision ask for a fresh one; whoever reads after an action sees that one too."""
-        if fresh:
-            self._snapshots.forget("all")
-        return await self._snapshots.get("all")
+        """Of what the watches have told, some milliseconds old; for a decision ask for a fresh one.
 
-    async def _read(self) -> Snapshot:
-        schedules = read_schedules(await self._list(SCHEDULES, ""))
-        runs = read_runs(await self._list(JOBS, LABEL_UID))
-        return Snapshot(schedules, runs, all_jobs(schedules, runs))
+        Whoever reads after an action sees at least what that one saw.
+        """
+        for reflectors in self._reflectors.values():
+            await asyncio.gather(*(r.fresh() if fresh else r.current() for r in reflectors))
+        return self._observed.snapshot()
 
     async def _list(self, kind: Kind, labels: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []

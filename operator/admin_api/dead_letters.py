@@ -14,10 +14,10 @@ from admin_api.attempting import Attempts, schedule_of
 from admin_api.audit import Verb
 from admin_api.errors import RefusedError
 from admin_api.jobs import find_job, select
-from admin_api.model import LIST_LIMIT, SCHEDULER, Job, JobId, JobsQuery, JobStatus, NoQuery
+from admin_api.model import LIST_LIMIT, SCHEDULER, Job, JobId, JobsQuery, NoQuery
+from admin_api.observed import Snapshot
 from report_operator.adapters.kube import ApiError
 from report_operator.api.v1alpha1.spec import Priority
-from report_operator.domain.dead_letter import Tried, dead
 
 RETRY_LIMIT = 100  # in one call
 
@@ -89,7 +89,7 @@ def add(app: FastAPI, attempts: Attempts) -> None:
     @app.get(f"{SCHEDULER}/dead-letters", tags=["read"])
     async def dead_letters(query: Annotated[DeadLettersQuery, Query()]) -> DeadLetters:
         """Slots whose newest attempt failed for good."""
-        found = dead_of(_of_type((await cluster.snapshot()).jobs, query.report_type))
+        found = _of_type((await cluster.snapshot()).dead, query.report_type)
         page = select(found, JobsQuery(limit=query.limit, cursor=query.cursor))
         return DeadLetters(dead_letters=page.jobs, total=len(found), next=page.next)
 
@@ -103,12 +103,14 @@ async def retry_chosen(attempts: Attempts, wanted: RetryThese | RetryAll, who: s
     """A further attempt for each, or word of why not. Raises what Cluster raises."""
     cluster = attempts.cluster
     snapshot = await cluster.snapshot(fresh=True)
-    chosen = choose(wanted, snapshot.jobs)
+    chosen = choose(wanted, snapshot)
     refused = list(chosen.refused)
     made: set[str] = set()
     for job in chosen.jobs:
         try:
-            decision = actions.retry(job, snapshot.jobs, Priority.NORMAL)
+            decision = actions.retry(
+                job, snapshot.of_schedule(job.namespace, job.schedule), Priority.NORMAL
+            )
             schedule = schedule_of(snapshot, job.namespace, job.schedule)
             made.add(await attempts.make(schedule, decision, Verb.RETRY, who))
         except (RefusedError, ApiError) as error:
@@ -121,31 +123,16 @@ def _of_type(jobs: Sequence[Job], report_type: str | None) -> list[Job]:
     return [job for job in jobs if report_type in (None, job.report_type)]
 
 
-def dead_of(jobs: Sequence[Job]) -> list[Job]:
-    """The newest attempt of each slot, where it failed for good; in the order of `jobs`."""
-    tried = (
-        Tried(
-            (job.namespace, job.schedule, job.slot),
-            actions.order_of(job),
-            job.status is JobStatus.FAILED,
-            job,
-        )
-        for job in jobs
-    )
-    chosen = set(map(id, dead(tried)))
-    return [job for job in jobs if id(job) in chosen]
-
-
-def choose(wanted: RetryThese | RetryAll, jobs: Sequence[Job]) -> Chosen:
+def choose(wanted: RetryThese | RetryAll, snapshot: Snapshot) -> Chosen:
     """Those asked for, or the oldest of all."""
     if isinstance(wanted, RetryAll):
-        oldest_first = dead_of(jobs)[::-1]
+        oldest_first = snapshot.dead[::-1]
         return Chosen(oldest_first[:RETRY_LIMIT], (), max(len(oldest_first) - RETRY_LIMIT, 0))
     found: list[Job] = []
     refused: list[Refusal] = []
     for identity in dict.fromkeys(wanted.ids):
         try:
-            found.append(find_job(jobs, identity))
+            found.append(find_job(snapshot.jobs, identity))
         except RefusedError as error:
             refused.append(Refusal(id=identity, reason=error.message))
     return Chosen(found, refused, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -13,7 +13,8 @@ from typing import Any
 from admin_api.errors import RefusedError
 from admin_api.model import SCHEDULER, Job, Jobs, JobsQuery, JobStatus, PerformanceMetrics
 from report_operator.api.v1alpha1.resource import parse_status
-from report_operator.api.v1alpha1.status import RecentRun
+from report_operator.api.v1alpha1.status import RecentRun, ReportScheduleStatus
+from report_operator.domain.dead_letter import Order, Tried, attempt_order, dead
 from report_operator.domain.figures import Finished, Totals
 from report_operator.domain.names import job_id
 from report_operator.domain.record import RunRecord
@@ -23,65 +24,90 @@ from report_runner.contract.result import Outcome
 
 Body = Mapping[str, Any]
 
+DONE = (JobStatus.SUCCEEDED, JobStatus.FAILED)
+_FIELDS = set(Job.model_fields)
 METRICS_SPAN = timedelta(hours=24)
 WRONG_CURSOR = "cursor: take it from `next` of the page before"
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """What the API needs of a ReportSchedule."""
+    """What the API needs of a ReportSchedule: thousands of them are held."""
 
     namespace: str
     name: str
     uid: str
     report_type: str
     tier: str
-    body: Body
+    cron: str
+    time_zone: str | None
+    suspended: bool
+    status: ReportScheduleStatus  # as far as it can be read; its `recent_runs` are in `ended`
+    ended: Mapping[str, Job]  # by the Kubernetes Job's uid
 
-    @property
-    def status(self) -> Any:
-        """As far as it can be read."""
-        return parse_status(self.body)
+
+def read_schedule(body: Body) -> Schedule:
+    """A ReportSchedule as the API server has it."""
+    meta, spec, status = body["metadata"], body["spec"], parse_status(body)
+    schedule = Schedule(
+        namespace=meta["namespace"],
+        name=meta["name"],
+        uid=meta["uid"],
+        report_type=spec.get("reportType", ""),
+        tier=spec.get("tier", "standard"),
+        cron=spec.get("schedule", ""),
+        time_zone=spec.get("timeZone"),
+        suspended=bool(spec.get("suspend")),
+        status=status.model_copy(update={"recent_runs": []}),
+        ended={},
+    )
+    ended = {entry.uid: _lean(_of_entry(schedule, entry)) for entry in status.recent_runs}
+    return replace(schedule, ended=ended)
 
 
-def read_schedules(bodies: Iterable[Body]) -> list[Schedule]:
-    """Of what the API server lists."""
-    return [
-        Schedule(
-            namespace=body["metadata"]["namespace"],
-            name=body["metadata"]["name"],
-            uid=body["metadata"]["uid"],
-            report_type=body["spec"].get("reportType", ""),
-            tier=body["spec"].get("tier", "standard"),
-            body=body,
+def read_run(body: Body) -> Run | None:
+    """A Job, where it is a run of ours."""
+    try:
+        return observe_job(body)
+    except (KeyError, ValueError):
+        return None  # it only looks like one
+
+
+def jobs_of(schedule: Schedule, runs: Iterable[Run]) -> list[Job]:
+    """The runs of one schedule that are known; a recorded outcome counts more than its Job."""
+    others = (run for run in runs if run.uid not in schedule.ended)
+    return [*schedule.ended.values(), *(_of_run(schedule, run) for run in others)]
+
+
+def newest_first(jobs: Iterable[Job]) -> list[Job]:
+    """In the order in which they are told."""
+    return sorted(jobs, key=_order, reverse=True)
+
+
+def dead_of(jobs: Iterable[Job]) -> list[Job]:
+    """Dead letters: the newest attempt of each slot, where it failed for good; newest first."""
+    tried = (
+        Tried(
+            (job.namespace, job.schedule, job.slot),
+            order_of(job),
+            job.status is JobStatus.FAILED,
+            job,
         )
-        for body in bodies
-    ]
+        for job in jobs
+    )
+    return newest_first(dead(tried))
 
 
-def read_runs(bodies: Iterable[Body]) -> list[Run]:
-    """The Jobs that are runs of ours."""
-    runs = []
-    for body in bodies:
-        try:
-            runs.append(observe_job(body))
-        except (KeyError, ValueError):
-            continue  # it only looks like one
-    return runs
+def order_of(job: Job) -> Order:
+    """See attempt_order."""
+    ended = job.finished_at or job.slot
+    return attempt_order(job.attempt, ended if job.status in DONE else None)
 
 
-def all_jobs(schedules: Sequence[Schedule], runs: Iterable[Run]) -> list[Job]:
-    """Every run that is known, newest first; a recorded outcome counts more than its Job."""
-    by_uid: dict[str, Job] = {}
-    known = {schedule.uid: schedule for schedule in schedules}
-    for run in runs:
-        schedule = known.get(run.schedule_uid)
-        if schedule is not None:
-            by_uid[run.uid] = _of_run(schedule, run)
-    for schedule in schedules:
-        for entry in schedule.status.recent_runs:
-            by_uid[entry.uid] = _of_entry(schedule, entry)
-    return sorted(by_uid.values(), key=_order, reverse=True)
+def _lean(job: Job) -> Job:
+    """Which fields were given takes 2 kB for each of many thousand, and nobody asks."""
+    object.__setattr__(job, "__pydantic_fields_set__", _FIELDS)
+    return job
 
 
 def _of_entry(schedule: Schedule, entry: RecentRun) -> Job:
@@ -201,7 +227,7 @@ def merge_jobs(live: Iterable[Job], kept: Iterable[Job]) -> list[Job]:
     """Each run once, newest first; history is final."""
     found = {(job.id, job.job): job for job in live}
     found |= {(job.id, job.job): job for job in kept}
-    return sorted(found.values(), key=_order, reverse=True)
+    return newest_first(found.values())
 
 
 def _cursor(job: Job) -> str:

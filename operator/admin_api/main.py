@@ -107,14 +107,24 @@ async def _serve(config: OperatorConfig, port: int, health_port: int, *, network
         settings = uvicorn.Config(
             app, host=host, port=port, log_config=None, access_log=False, proxy_headers=False
         )
+        server = uvicorn.Server(settings)
         # What is there now stays: looking through it for garbage takes 100 ms, in which nobody is
         # answered.
         gc.freeze()
-        watching = asyncio.create_task(_watch_lease(cluster, config.lease_seconds / 3))
+        watching = asyncio.create_task(_watch(cluster, config.lease_seconds / 3))
+        watching.add_done_callback(lambda _: setattr(server, "should_exit", True))
         try:
-            await uvicorn.Server(settings).serve()
+            await server.serve()
         finally:
             watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watching  # where it has failed, nothing that is answered would be current
+
+
+async def _watch(cluster: Cluster, pause: float) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_watch_lease(cluster, pause))
+        group.create_task(cluster.follow())
 
 
 async def _watch_lease(cluster: Cluster, pause: float) -> None:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
-from admin_api.cluster import Snapshot
 from admin_api.errors import RefusedError
 from admin_api.jobs import Schedule, job_of_record, merge_jobs, read_cursor, unknown
 from admin_api.model import Job, JobsQuery, JobStatus
+from admin_api.observed import Snapshot
 from report_operator.adapters.history.database import HistoryUnavailableError
 from report_operator.adapters.history.reader import HistoryReader, KeptRun, PageQuery
 from report_runner.contract.result import Outcome

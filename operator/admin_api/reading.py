@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from pydantic import BaseModel
 
 from admin_api.actions import attempts_of
-from admin_api.cluster import Cluster, Leader, Snapshot
+from admin_api.cluster import Cluster, Leader
 from admin_api.dependencies import Dependencies, timed
 from admin_api.errors import PROBLEM, UNREACHABLE
 from admin_api.jobs import METRICS_SPAN, job_of_record, measure, merge_jobs, recent, select
@@ -34,6 +34,7 @@ from admin_api.model import (
     SchedulerStatus,
     SlotAttempt,
 )
+from admin_api.observed import Snapshot
 from admin_api.past import NOT_CONFIGURED, Past
 from report_operator.adapters.history.reader import DatabaseState, KeptRun
 from report_operator.api.v1alpha1.status import Health as ScheduleHealth

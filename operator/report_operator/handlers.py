@@ -85,6 +85,7 @@ def configure(settings: kopf.OperatorSettings) -> None:
     settings.watching.connect_timeout = 10
     settings.persistence.diffbase_storage = _NoDiffBase()
     settings.posting.enabled = False
+    settings.queueing.idle_timeout = 0.1  # until then an object's last event is held in full
     settings.networking.request_timeout = 60
     settings.process.ultimate_exiting_timeout = None  # the kubelet sees to that
 

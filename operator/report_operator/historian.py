@@ -16,6 +16,7 @@ from itertools import islice
 from typing import Any, Protocol
 
 import aiohttp
+import orjson
 import psycopg
 
 from report_operator.adapters.history.database import HistoryUnavailableError, one_line
@@ -71,7 +72,8 @@ class NoHistory:
 
 @dataclass(frozen=True, slots=True)
 class _Offer:
-    body: Mapping[str, Any]
+    owner: Owner
+    status: bytes  # JSON
     runs: Mapping[str, Run]  # by uid; also those whose Job goes at once
     waiting: int  # outcomes to record
 
@@ -109,7 +111,7 @@ class Historian:
     def offer(
         self, body: Mapping[str, Any], recent: Sequence[RecentRun], runs: Sequence[Run]
     ) -> None:
-        """See History. Only `body` is kept, which the store has anyway: it may take hours."""
+        """See History. It may be kept for hours, so it is kept small."""
         uid = body["metadata"]["uid"]
         known = self._recorded.get(uid)
         if known is not None:
@@ -121,7 +123,8 @@ class Historian:
         by_uid = dict(earlier.runs) if earlier else {}
         by_uid |= {run.uid: run for run in runs}
         kept = {job_uid: run for job_uid, run in by_uid.items() if job_uid in missing}
-        self._offers[uid] = _Offer(body, kept, len(missing))
+        status = orjson.dumps(body.get("status") or {})
+        self._offers[uid] = _Offer(_owner(body), status, kept, len(missing))
         self._news.set()
 
     async def run(self) -> None:
@@ -183,7 +186,7 @@ class Historian:
         logs: dict[str, _LogWanted] = {}
         for uid, entries in wanted.items():
             offer = batch[uid]
-            owner = _owner(offer.body)
+            owner = offer.owner
             for entry in entries:
                 if known.get(entry.uid, False):
                     continue
@@ -202,11 +205,11 @@ class Historian:
             if self._offers.get(uid) is offer:  # else there is news of it already
                 del self._offers[uid]
             done = {entry.uid for entry in wanted[uid]} - refused - self._logs.keys()
-            self._note(_owner(offer.body), done)
+            self._note(offer.owner, done)
 
     def _missing(self, uid: str, offer: _Offer) -> list[RecentRun]:
         """Outcomes to record; not those that retention would delete at once."""
-        found = parse_status(offer.body).recent_runs
+        found = parse_status({"status": orjson.loads(offer.status)}).recent_runs
         if self.retention is not None:
             oldest = self.clock() - self.retention
             old = {entry.uid for entry in found if entry.finished_at < oldest}

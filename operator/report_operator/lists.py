@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +18,6 @@ from report_operator.adapters.redis_client import UNAVAILABLE, describe
 from report_operator.adapters.redis_lists import RedisLists
 from report_operator.adapters.store import Store
 from report_operator.api.v1alpha1.resource import Key, parse_status
-from report_operator.api.v1alpha1.status import RecentRun
 from report_operator.domain.projections import (
     DeadLetter,
     dead_letters,
@@ -43,10 +42,13 @@ Body = dict[str, Any]
 class _Known:
     """The dead letters of a schedule, and what they were made from."""
 
-    body: Body
-    recent: tuple[RecentRun, ...]
-    under_way: frozenset[tuple[datetime, int]]
-    letters: tuple[DeadLetter, ...]
+    version: int | None
+    uid: str
+    report_type: str
+    # Uids of all recorded outcomes, where one of them is a failure.
+    recorded: frozenset[str] = frozenset()
+    under_way: frozenset[tuple[datetime, int]] | None = None  # None: not looked at yet
+    letters: tuple[DeadLetter, ...] = ()
 
 
 @dataclass(slots=True)
@@ -104,32 +106,40 @@ class Lists:
         """Both lists, from what is observed."""
         report_types: dict[str, str] = {}
         known: dict[Key, _Known] = {}
-        for number, (key, body) in enumerate(list(self.store.schedules.items())):
+        for number, key in enumerate(list(self.store.schedules)):
             if number % BREATH == 0:
                 await asyncio.sleep(0)
-            known[key] = self._look_at(key, body)
-            report_types[body["metadata"]["uid"]] = body["spec"].get("reportType", "")
+            found = self._look_at(key)
+            if found is not None:
+                known[key] = found
+                report_types[found.uid] = found.report_type
         self._known = known
         self._queue = queue_elements(self.store.runs.values(), report_types)
         self._count()
 
-    def _look_at(self, key: Key, body: Body) -> _Known:
-        before = self._known.get(key)
-        same = before is not None and before.body is body
-        recent = before.recent if before and same else tuple(parse_status(body).recent_runs)
-        if not any(entry.outcome is Outcome.FAILED for entry in recent):
-            return before if before and same else _Known(body, recent, frozenset(), ())
-        recorded = {entry.uid for entry in recent}
+    def _look_at(self, key: Key) -> _Known | None:
+        """None for one that has gone meanwhile."""
+        version = self.store.schedules.version(key)
+        known = self._known.get(key)
+        body: Body | None = None
+        if known is None or known.version != version:
+            body = self.store.schedules.get(key)
+            if body is None:
+                return None
+            report_type = body["spec"].get("reportType", "")
+            known = _Known(version, body["metadata"]["uid"], report_type, _recorded(body))
+        if not known.recorded:
+            return known
         under_way = frozenset(
             (run.slot, run.attempt)
-            for run in self.store.runs_of(body["metadata"]["uid"])
-            if run.uid not in recorded
+            for run in self.store.runs_of(known.uid)
+            if run.uid not in known.recorded
         )
-        if before and same and before.under_way == under_way:
-            return before
-        report_type = body["spec"].get("reportType", "")
-        letters = given_up(key.namespace, key.name, report_type, recent, under_way)
-        return _Known(body, recent, under_way, tuple(letters))
+        if known.under_way == under_way:
+            return known
+        recent = parse_status(body or self.store.schedules[key]).recent_runs
+        letters = given_up(key.namespace, key.name, known.report_type, recent, under_way)
+        return replace(known, under_way=under_way, letters=tuple(letters))
 
     def _count(self) -> None:
         every = (letter for known in self._known.values() for letter in known.letters)
@@ -182,3 +192,10 @@ class Lists:
                 logger.info("redis serves again, its lists are as they should be")
         self._up = up
         self.metrics.dependency("redis", up=up)
+
+
+def _recorded(body: Body) -> frozenset[str]:
+    recent = (body.get("status") or {}).get("recentRuns") or ()
+    if not any(entry.get("outcome") == Outcome.FAILED for entry in recent):
+        return frozenset()
+    return frozenset(entry["uid"] for entry in recent)

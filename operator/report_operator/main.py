@@ -80,6 +80,10 @@ def set_up_logging(style: str, level: str) -> None:
     )
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.getLogger("kopf").setLevel(logging.WARNING)
+    # Of a watch that a stop interrupts: kopf cannot close its generators half-way.
+    logging.getLogger("asyncio").addFilter(
+        lambda record: "closing of asynchronous generator" not in record.getMessage()
+    )
     logging.getLogger("aiohttp").setLevel(logging.WARNING)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -58,13 +58,17 @@ class Resync:
         changed: set[Key] = set()
         gone: set[str] = set()
         for kind, (labels, observe) in observers.items():
-            bodies = await self._list(kind, labels)
-            news = {item[0] for item in map(observe, bodies) if item and item[1]}
+            news: set[Key] = set()
+            listed: set[str] = set()
+            async for body in self._each(kind, labels):
+                listed.add(body["metadata"]["uid"])
+                found = observe(body)
+                if found and found[1]:
+                    news.add(found[0])
             if kind is not BACKFILLS:  # those are looked at after each resync
                 changed |= news
             if news and kind.plural not in self.store.heard:
                 silent.add(kind.plural)
-            listed = {body["metadata"]["uid"] for body in bodies}
             gone |= self.store.uids(kind.plural) - listed
         self.store.heard.clear()
         self._judge_watch(silent)
@@ -73,11 +77,14 @@ class Resync:
         await self._definitions()
         return changed
 
-    async def _list(self, kind: Kind, labels: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
+    async def _each(
+        self, kind: Kind, labels: str, *, metadata_only: bool = False
+    ) -> AsyncIterator[dict[str, Any]]:
         for namespace in self.namespaces:
-            found += await self.kube.list(kind, namespace, labels=labels)
-        return found
+            async for body in self.kube.each(
+                kind, namespace, labels=labels, metadata_only=metadata_only
+            ):
+                yield body
 
     def _forget(self, gone: set[str]) -> None:
         """Drop what was missing twice running: an object may be younger than the list."""
@@ -95,17 +102,14 @@ class Resync:
         """Remove definitions that nothing uses, and note those that are missing."""
         used = self._used_definitions()
         found: set[tuple[str, str]] = set()
-        for namespace in self.namespaces:
-            for body in await self.kube.list(
-                CONFIGMAPS, namespace, labels=names.LABEL_UID, metadata_only=True
-            ):
-                meta = body["metadata"]
-                found.add((meta["namespace"], meta["name"]))
-                if (meta["namespace"], meta["name"]) in used:
-                    continue
-                created = parse_time(meta["creationTimestamp"]) or datetime.max.replace(tzinfo=UTC)
-                if self.clock() - created > ORPHAN_AGE:
-                    await self.kube.delete(CONFIGMAPS, meta["namespace"], meta["name"], meta["uid"])
+        async for body in self._each(CONFIGMAPS, names.LABEL_UID, metadata_only=True):
+            meta = body["metadata"]
+            found.add((meta["namespace"], meta["name"]))
+            if (meta["namespace"], meta["name"]) in used:
+                continue
+            created = parse_time(meta["creationTimestamp"]) or datetime.max.replace(tzinfo=UTC)
+            if self.clock() - created > ORPHAN_AGE:
+                await self.kube.delete(CONFIGMAPS, meta["namespace"], meta["name"], meta["uid"])
         self.missing_definitions.clear()
         self.missing_definitions.update(used - found)
 

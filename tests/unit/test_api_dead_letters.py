@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from admin_api.dead_letters import RETRY_LIMIT, RetryAll, RetryThese, choose, dead_of
-from admin_api.jobs import job_id
+from admin_api.dead_letters import RETRY_LIMIT, RetryAll, RetryThese, choose
+from admin_api.jobs import dead_of, job_id
 from admin_api.model import Job, JobStatus
+from admin_api.observed import Snapshot
 
 SLOT = datetime(2026, 11, 24, 5, tzinfo=UTC)
 
@@ -25,6 +26,10 @@ def job(number: int = 0, attempt: int = 1, status: JobStatus = JobStatus.FAILED)
         slot=slot,
         attempt=attempt,
     )
+
+
+def seen(jobs: list[Job]) -> Snapshot:
+    return Snapshot((), (), jobs, dead_of(jobs))
 
 
 def test_the_newest_attempt_decides() -> None:
@@ -46,7 +51,7 @@ def test_other_slots_do_not_count() -> None:
 
 def test_all_are_the_oldest_first_and_bounded() -> None:
     jobs = [job(number) for number in reversed(range(RETRY_LIMIT + 7))]
-    chosen = choose(RetryAll(all=True), jobs)
+    chosen = choose(RetryAll(all=True), seen(jobs))
     assert [found.slot for found in chosen.jobs] == [
         job(number).slot for number in range(RETRY_LIMIT)
     ]
@@ -54,6 +59,6 @@ def test_all_are_the_oldest_first_and_bounded() -> None:
 
 
 def test_some_by_id() -> None:
-    chosen = choose(RetryThese(ids=[job(1).id, "x", job(1).id]), [job(1), job(0)])
+    chosen = choose(RetryThese(ids=[job(1).id, "x", job(1).id]), seen([job(1), job(0)]))
     assert chosen.jobs == [job(1)]
     assert [refusal.id for refusal in chosen.refused] == ["x"]

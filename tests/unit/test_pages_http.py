@@ -15,10 +15,11 @@ from fastapi import FastAPI
 from admin_api import backfills
 from admin_api.app import make_app
 from admin_api.attempting import Attempts
-from admin_api.cluster import Cluster, Leader, Snapshot
+from admin_api.cluster import Cluster, Leader
 from admin_api.dependencies import Dependencies
-from admin_api.jobs import all_jobs, read_schedules
+from admin_api.jobs import read_schedule
 from admin_api.model import Check, Job
+from admin_api.observed import Snapshot, snapshot_of
 from admin_api.pages.html import HEADERS
 from admin_api.tokens import Denied, Tokens
 from report_operator.adapters.kube import ApiError
@@ -61,8 +62,7 @@ class KnownCluster:
         status = ReportScheduleStatus(
             recent_runs=list(self.entries), conditions=[failing], last_failure=failure
         ).model_dump(mode="json", by_alias=True, exclude_none=True)
-        schedules = read_schedules([{**schedule_body(), "status": status}])
-        return Snapshot(schedules, (), all_jobs(schedules, ()))
+        return snapshot_of([read_schedule({**schedule_body(), "status": status})], ())
 
     async def log_tail(self, job: Job, runs: Sequence[Run]) -> list[str]:
         self._serve()

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from factories import MINUTE, SLOT, active_run, finished_run, make_run, schedule_body
 
-from admin_api.cluster import Leader, Snapshot
-from admin_api.jobs import Schedule, all_jobs, read_schedules
+from admin_api.cluster import Leader
+from admin_api.jobs import Schedule, jobs_of, read_schedule
+from admin_api.observed import snapshot_of
 from admin_api.pages import view
 from admin_api.pages.view import Kind
 from report_operator.domain.run import Run
@@ -54,11 +55,11 @@ WELL = {"health": "Healthy", "lastFailure": FAILURE, "consecutiveFailures": 0}
 
 def schedule(name: str, tier: str, status: dict[str, Any], **spec: Any) -> Schedule:
     body = schedule_body({"tier": tier, **spec}, name=name, uid=f"uid-{name}")
-    return read_schedules([{**body, "status": status}])[0]
+    return read_schedule({**body, "status": status})
 
 
 def now_of(schedules: list[Schedule], *runs: Run) -> view.Now:
-    return view.describe_now(LEADER, Snapshot(schedules, runs, all_jobs(schedules, runs)), ())
+    return view.describe_now(LEADER, snapshot_of(schedules, runs), ())
 
 
 def test_trouble_by_tier_then_gravity() -> None:
@@ -157,7 +158,7 @@ def test_schedules_by_text_and_page() -> None:
 
 def steps(run: Run | None, now: Any, **kept: int) -> list[tuple[str, int, bool]]:
     made = run or finished_run("1", schedule_uid="uid-daily")
-    (job,) = all_jobs([schedule("daily", "bulk", WELL)], [made])
+    (job,) = jobs_of(schedule("daily", "bulk", WELL), [made])
     job = job.model_copy(update=kept)
     return [(step.name, step.seconds, step.going_on) for step in view.steps_of(job, run, now)]
 
@@ -179,9 +180,7 @@ def test_steps_of_a_finished_run() -> None:
 
 
 def test_shares_fill_the_bar() -> None:
-    (job,) = all_jobs(
-        [schedule("daily", "bulk", WELL)], [finished_run("1", schedule_uid="uid-daily")]
-    )
+    (job,) = jobs_of(schedule("daily", "bulk", WELL), [finished_run("1", schedule_uid="uid-daily")])
     job = job.model_copy(update={"queued_seconds": 10, "pending_seconds": 30, "run_seconds": 60})
     found = view.steps_of(job, None, SLOT + timedelta(hours=1))
     assert [(step.begin, step.share) for step in found] == [(0, 10), (10, 30), (40, 60)]

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from admin_api import actions
 from admin_api.acting import caller, generate_report, retry_job
 from admin_api.attempting import Attempts
-from admin_api.dead_letters import RETRY_LIMIT, RetryThese, dead_of, retry_chosen
+from admin_api.dead_letters import RETRY_LIMIT, RetryThese, retry_chosen
 from admin_api.errors import RefusedError
 from admin_api.jobs import Schedule, find_job
 from admin_api.model import GenerateRequest, Job
@@ -57,7 +57,7 @@ def add(app: FastAPI, attempts: Attempts, pages: Pages, forms: Forms) -> None:
 
     @app.get("/dead-letters/retry", include_in_schema=False)
     async def ask_retry_all(request: Request) -> Response:
-        found = dead_of((await cluster.snapshot(fresh=True)).jobs)
+        found = (await cluster.snapshot(fresh=True)).dead
         visitor = forms.visitor(request)
         return visitor.remember(
             pages.show("retry_all.html", dead=found, at_once=RETRY_LIMIT, token=visitor.token)
@@ -118,7 +118,7 @@ def _go_to(job: Job) -> Response:
 def _zone(schedule: Schedule) -> ZoneInfo:
     """Its own; UTC where nobody knows it, which a wrong spec says elsewhere."""
     try:
-        return load_zone(schedule.body["spec"].get("timeZone"))
+        return load_zone(schedule.time_zone)
     except ScheduleError:
         return load_zone(None)
 

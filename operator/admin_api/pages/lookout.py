@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from admin_api.cluster import Cluster, Leader, Snapshot
+from admin_api.cluster import Cluster, Leader
 from admin_api.dependencies import Dependencies
 from admin_api.errors import UNREACHABLE, reason_of
 from admin_api.model import Check
+from admin_api.observed import Snapshot
 
 logger = logging.getLogger(__name__)
 

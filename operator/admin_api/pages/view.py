@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from admin_api import remedies
-from admin_api.cluster import Leader, Snapshot
-from admin_api.dead_letters import dead_of
+from admin_api.cluster import Leader
 from admin_api.jobs import Schedule
 from admin_api.model import Check, Job, JobStatus, SchedulerStatus
+from admin_api.observed import Snapshot
 from admin_api.reading import describe_status
 from admin_api.remedies import Remedy
 from report_operator.api.v1alpha1.spec import Tier
@@ -82,14 +82,14 @@ class Now:
 
 def describe_now(leader: Leader, snapshot: Snapshot, dependencies: Sequence[Check]) -> Now:
     """All of the first page but the recent runs."""
-    jobs = {(job.namespace, job.job): job for job in snapshot.jobs}
+    jobs = snapshot.by_name
     upcoming = [s.status.next_schedule_time for s in snapshot.schedules]
     return Now(
         status=describe_status(leader, snapshot, dependencies),
         troubles=find_troubles(snapshot.schedules, jobs),
         running=_underway(snapshot.runs, jobs),
         queue=[jobs[key] for run in queue_order(snapshot.runs) if (key := _key(run)) in jobs],
-        dead=dead_of(snapshot.jobs),
+        dead=snapshot.dead,
         next_slot=min((slot for slot in upcoming if slot), default=None),
     )
 
@@ -198,7 +198,7 @@ def _state(schedule: Schedule, status: ReportScheduleStatus) -> str:
     problem = next(iter(_problems(schedule, status)), None)
     if problem is not None:
         return problem.kind.value
-    if schedule.body["spec"].get("suspend"):
+    if schedule.suspended:
         return "suspended"
     return "healthy" if status.health is not None else "not seen yet"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
@@ -26,6 +26,8 @@ METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v
 
 PAGE = 500  # objects in one page of a list
 REQUEST_SECONDS = 30.0
+WATCH_SECONDS = 540  # how long the server is to keep a watch
+WATCH_SILENCE_SECONDS = 90.0  # it sends a bookmark every minute
 CONNECTIONS = 100
 TOKEN_SECONDS = 60.0  # how old what is known of a token may be
 
@@ -180,8 +182,39 @@ class KubeClient:
         fields: str = "",
         metadata_only: bool = False,
     ) -> list[Body]:
-        """All objects, read in pages."""
-        found: list[Body] = []
+        """All objects at once; where there may be thousands, go through `each`."""
+        found = self.each(
+            kind, namespace, labels=labels, fields=fields, metadata_only=metadata_only
+        )
+        return [body async for body in found]
+
+    async def each(
+        self,
+        kind: Kind,
+        namespace: str | None = None,
+        *,
+        labels: str = "",
+        fields: str = "",
+        metadata_only: bool = False,
+    ) -> AsyncIterator[Body]:
+        """One object after the other, read in pages."""
+        pages = self.pages(
+            kind, namespace, labels=labels, fields=fields, metadata_only=metadata_only
+        )
+        async for _, bodies in pages:
+            for body in bodies:
+                yield body
+
+    async def pages(
+        self,
+        kind: Kind,
+        namespace: str | None = None,
+        *,
+        labels: str = "",
+        fields: str = "",
+        metadata_only: bool = False,
+    ) -> AsyncIterator[tuple[str, Iterator[Body]]]:
+        """At least one page: the version of the whole list, and some objects."""
         query = {"limit": str(PAGE)}
         if labels:
             query["labelSelector"] = labels
@@ -196,11 +229,47 @@ class KubeClient:
             )
             # The items of a list do not say what they are; events of a watch do.
             said = {"apiVersion": page["apiVersion"], "kind": page["kind"].removesuffix("List")}
-            found += [said | item for item in page.get("items") or ()]
-            token = page["metadata"].get("continue")
-            if not token:
-                return found
-            query["continue"] = token
+            meta = page["metadata"]
+            yield meta["resourceVersion"], (said | item for item in page.get("items") or ())
+            if not meta.get("continue"):
+                return
+            query["continue"] = meta["continue"]
+
+    async def watch(
+        self, kind: Kind, namespace: str | None, version: str, *, labels: str = ""
+    ) -> AsyncGenerator[tuple[str, Body]]:
+        """ADDED, MODIFIED or DELETED, and the object: changes after a list of that version.
+
+        Ends after some minutes. Raises ApiError also where the server has forgotten the version.
+        """
+        query = {
+            "watch": "1",
+            "resourceVersion": version,
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(WATCH_SECONDS),
+        }
+        if labels:
+            query["labelSelector"] = labels
+        async with self._session.get(
+            self._info.server + kind.path(namespace),
+            params=query,
+            headers={"Accept": "application/json", **self._authorization()},
+            timeout=aiohttp.ClientTimeout(total=None, sock_read=WATCH_SILENCE_SECONDS),
+        ) as response:
+            if response.status >= 400:
+                raise _error(response.status, await response.read())
+            rest = b""
+            async for chunk in response.content.iter_any():
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    event = orjson.loads(line)
+                    told, body = event["type"], event["object"]
+                    if told == "ERROR":
+                        raise ApiError(
+                            body.get("code", 500), body.get("reason", ""), body.get("message", "")
+                        )
+                    if told != "BOOKMARK":
+                        yield told, body
 
     async def create(self, kind: Kind, namespace: str, body: Body) -> Body | None:
         """The created object, or None where one of that name exists already."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from report_operator.adapters.bodies import Bodies
 from report_operator.api.v1alpha1 import backfill
 from report_operator.api.v1alpha1.resource import Key
 from report_operator.domain import names
@@ -22,9 +23,9 @@ Body = Mapping[str, Any]
 class Store:
     """Latest known state; an older version of an object never replaces a newer one."""
 
-    schedules: dict[Key, dict[str, Any]] = field(default_factory=dict)
-    cronjobs: dict[Key, dict[str, Any]] = field(default_factory=dict)  # by their schedule
-    backfills: dict[Key, dict[str, Any]] = field(default_factory=dict)
+    schedules: Bodies = field(default_factory=Bodies)
+    cronjobs: Bodies = field(default_factory=Bodies)  # by their schedule
+    backfills: Bodies = field(default_factory=Bodies)
     runs: dict[str, Run] = field(default_factory=dict)  # by Job uid
     pods: dict[str, dict[str, Pod]] = field(default_factory=dict)  # by Job uid, pod name
     heard: set[str] = field(default_factory=set)  # kinds whose watch spoke since the last resync
@@ -37,7 +38,7 @@ class Store:
         """Take note of a ReportSchedule; its key, and whether this was news."""
         meta = body["metadata"]
         key = Key(meta["namespace"], meta["name"])
-        told = _observe(self.schedules, key, body, deleted)
+        told = self.schedules.observe(key, body, deleted=deleted)
         if told:
             self.news.set()
         return key, told
@@ -49,19 +50,20 @@ class Store:
         if name is None:
             return None
         key = Key(meta["namespace"], name)
-        return key, _observe(self.cronjobs, key, body, deleted)
+        return key, self.cronjobs.observe(key, body, deleted=deleted)
 
     def observe_backfill(self, body: Body, *, deleted: bool = False) -> tuple[Key, bool]:
         """Take note of a ReportBackfill; its key, and whether this was news."""
         meta = body["metadata"]
         key = Key(meta["namespace"], meta["name"])
-        news = _observe(self.backfills, key, body, deleted)
-        known = self.backfills.get(key, {})
-        uncounted = (known.get("status") or {}).get("inFlight") or ()
-        if uncounted:
-            self._uncounted[key] = frozenset((run["schedule"], run["job"]) for run in uncounted)
-        else:
-            self._uncounted.pop(key, None)
+        news = self.backfills.observe(key, body, deleted=deleted)
+        if news:
+            status = {} if deleted else body.get("status") or {}
+            uncounted = status.get("inFlight") or ()
+            if uncounted:
+                self._uncounted[key] = frozenset((run["schedule"], run["job"]) for run in uncounted)
+            else:
+                self._uncounted.pop(key, None)
         return key, news
 
     def backfills_waiting_for(self, schedule: Key) -> dict[Key, frozenset[str]]:
@@ -145,32 +147,14 @@ class Store:
         if plural == "jobs":
             return set(self.runs)
         known = {"cronjobs": self.cronjobs, backfill.PLURAL: self.backfills}
-        bodies = known.get(plural, self.schedules)
-        return {body["metadata"]["uid"] for body in bodies.values()}
+        return known.get(plural, self.schedules).uids()
 
     def forget(self, uids: set[str]) -> None:
         """Drop schedules, backfills, CronJobs and Jobs that are gone."""
         for bodies in (self.schedules, self.cronjobs, self.backfills):
-            for key in [key for key, body in bodies.items() if body["metadata"]["uid"] in uids]:
-                del bodies[key]
+            if bodies.forget(uids):
                 self.news.set()
         for key in [key for key in self._uncounted if key not in self.backfills]:
             del self._uncounted[key]
         for uid in uids & set(self.runs):
             self.forget_run(uid)
-
-
-def _observe(known: dict[Key, dict[str, Any]], key: Key, body: Body, deleted: bool) -> bool:
-    before = known.get(key)
-    if deleted:
-        if before is None or before["metadata"]["uid"] != body["metadata"]["uid"]:
-            return False  # a predecessor of the one that is there now
-        del known[key]
-        return True
-    if before is not None and int(before["metadata"]["resourceVersion"]) >= int(
-        body["metadata"]["resourceVersion"]
-    ):
-        return False
-    meta = {k: v for k, v in body["metadata"].items() if k != "managedFields"}
-    known[key] = {**body, "metadata": meta}
-    return True

@@ -30,7 +30,7 @@ from tests.support.postgres import PostgresServer
 from tests.support.proxy import Proxy, Write
 from tests.support.waiting import wait_for
 
-RUNS = 30
+RUNS = 100
 
 
 def rows(secret: Path, columns: str = "job") -> list[tuple[Any, ...]]:

@@ -1,0 +1,152 @@
+"""What was told of the cluster, and the runs that it comes to; made anew only where it changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain
+from typing import Any
+
+from admin_api.jobs import Schedule, dead_of, jobs_of, newest_first, read_run, read_schedule
+from admin_api.model import Job
+from report_operator.domain.run import Run
+
+Body = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything of ours at one moment; `jobs` and `dead` (letters) are the newest first."""
+
+    schedules: Sequence[Schedule]
+    runs: Sequence[Run]
+    jobs: Sequence[Job]
+    dead: Sequence[Job]
+
+    @cached_property
+    def by_name(self) -> Mapping[tuple[str, str], Job]:
+        """By namespace and name of the Kubernetes Job."""
+        return {(job.namespace, job.job): job for job in self.jobs}
+
+    @cached_property
+    def _by_schedule(self) -> Mapping[tuple[str, str], Sequence[Job]]:
+        found: dict[tuple[str, str], list[Job]] = {}
+        for job in self.jobs:
+            found.setdefault((job.namespace, job.schedule), []).append(job)
+        return found
+
+    def of_schedule(self, namespace: str, name: str) -> Sequence[Job]:
+        """The runs of one schedule, the newest first."""
+        return self._by_schedule.get((namespace, name), ())
+
+    def uid_of(self, job: Job) -> str:
+        """Of the ReportSchedule of a run; '' where it is gone."""
+        name = (job.namespace, job.schedule)
+        return next((s.uid for s in self.schedules if (s.namespace, s.name) == name), "")
+
+    def run_of(self, job: Job) -> Run | None:
+        """The Job of a run, while it is there."""
+        name = (job.namespace, job.job)
+        return next((run for run in self.runs if (run.namespace, run.name) == name), None)
+
+
+def snapshot_of(schedules: Sequence[Schedule], runs: Sequence[Run]) -> Snapshot:
+    """A snapshot of just these."""
+    observed = Observed()
+    for schedule in schedules:
+        observed.add_schedule(schedule, 0)
+    for run in runs:
+        observed.add_run(run)
+    return observed.snapshot()
+
+
+@dataclass(slots=True)
+class Observed:
+    """By uid. An older version of an object never replaces a newer one."""
+
+    _schedules: dict[str, Schedule] = field(default_factory=dict)
+    _versions: dict[str, int] = field(default_factory=dict)  # of schedules
+    _runs: dict[str, Run] = field(default_factory=dict)
+    _runs_of: dict[str, dict[str, Run]] = field(default_factory=dict)  # by the schedule's uid
+    # Likewise; absent: stale.
+    _jobs: dict[str, Sequence[Job]] = field(default_factory=dict)
+    _dead: dict[str, Sequence[Job]] = field(default_factory=dict)
+    _snapshot: Snapshot | None = None
+
+    def observe_schedule(self, body: Body, *, deleted: bool = False) -> None:
+        """Take note of a ReportSchedule."""
+        uid, version = body["metadata"]["uid"], int(body["metadata"]["resourceVersion"])
+        if deleted:
+            self._drop_schedule(uid)
+        elif self._versions.get(uid, -1) < version:
+            self.add_schedule(read_schedule(body), version)
+
+    def observe_run(self, body: Body, *, deleted: bool = False) -> None:
+        """Take note of a Job."""
+        uid = body["metadata"]["uid"]
+        known = self._runs.get(uid)
+        if deleted:
+            self._drop_run(uid)
+        elif known is None or known.resource_version != body["metadata"]["resourceVersion"]:
+            run = read_run(body)
+            if run is not None:
+                self.add_run(run)
+
+    def add_schedule(self, schedule: Schedule, version: int) -> None:
+        """In place of what was known of it."""
+        self._schedules[schedule.uid] = schedule
+        self._versions[schedule.uid] = version
+        self._changed(schedule.uid)
+
+    def add_run(self, run: Run) -> None:
+        """In place of what was known of it."""
+        self._runs[run.uid] = run
+        self._runs_of.setdefault(run.schedule_uid, {})[run.uid] = run
+        self._changed(run.schedule_uid)
+
+    def keep_schedules(self, namespace: str | None, uids: set[str]) -> None:
+        """Of the namespace (None: of all) there are just these."""
+        for uid, schedule in list(self._schedules.items()):
+            if namespace in (None, schedule.namespace) and uid not in uids:
+                self._drop_schedule(uid)
+
+    def keep_runs(self, namespace: str | None, uids: set[str]) -> None:
+        """Of the namespace (None: of all) there are just these."""
+        for uid, run in list(self._runs.items()):
+            if namespace in (None, run.namespace) and uid not in uids:
+                self._drop_run(uid)
+
+    def snapshot(self) -> Snapshot:
+        """As it is now; the same object while nothing changes."""
+        if self._snapshot is None:
+            for uid, schedule in self._schedules.items():
+                if uid not in self._jobs:
+                    self._jobs[uid] = jobs_of(schedule, self._runs_of.get(uid, {}).values())
+                    self._dead[uid] = dead_of(self._jobs[uid])
+            self._snapshot = Snapshot(
+                sorted(self._schedules.values(), key=lambda s: (s.namespace, s.name)),
+                tuple(self._runs.values()),
+                newest_first(chain.from_iterable(self._jobs.values())),
+                newest_first(chain.from_iterable(self._dead.values())),
+            )
+        return self._snapshot
+
+    def _drop_schedule(self, uid: str) -> None:
+        if self._schedules.pop(uid, None) is not None:
+            del self._versions[uid]
+            self._changed(uid)
+
+    def _drop_run(self, uid: str) -> None:
+        run = self._runs.pop(uid, None)
+        if run is not None:
+            siblings = self._runs_of[run.schedule_uid]
+            del siblings[uid]
+            if not siblings:
+                del self._runs_of[run.schedule_uid]
+            self._changed(run.schedule_uid)
+
+    def _changed(self, schedule_uid: str) -> None:
+        self._jobs.pop(schedule_uid, None)
+        self._dead.pop(schedule_uid, None)
+        self._snapshot = None

@@ -1,0 +1,114 @@
+"""One kind of object as the API server has it: listed, then followed by a watch.
+
+The operator's own watches are kopf's; this is for who wants to know at each moment whether what
+it has is current, and to be told why not. The rules are client-go's (tools/cache/reflector.go): a
+watch begins at the version of the list before it, and is expected to end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from report_operator.adapters.kube import ApiError, Body, Kind, KubeClient
+
+logger = logging.getLogger(__name__)
+
+ERRORS = (ApiError, aiohttp.ClientError, OSError, TimeoutError)
+FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.5, 15.0
+
+
+@dataclass(slots=True)
+class Reflector:
+    """Calls `observe(body, deleted)` for every object and change, and `keep(uids)` after a list."""
+
+    kube: KubeClient
+    kind: Kind
+    namespace: str | None  # None: all
+    labels: str
+    observe: Callable[[Body, bool], None]
+    keep: Callable[[set[str]], None]
+    _following: bool = False
+    _asked: asyncio.Event = field(default_factory=asyncio.Event)
+    _waiting: list[asyncio.Future[None]] = field(default_factory=list)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        delay = FIRST_RETRY_SECONDS
+        while True:
+            waiting, self._waiting = self._waiting, []  # who asks from now on wants the next list
+            self._asked.clear()
+            try:
+                version = await self._list()
+            except ERRORS as error:
+                _answer(waiting, error)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._asked.wait(), delay)
+                delay = min(2 * delay, LAST_RETRY_SECONDS)
+                continue
+            _answer(waiting)
+            delay = FIRST_RETRY_SECONDS
+            await self._follow(version)
+
+    async def current(self) -> None:
+        """What was told is what there is, to a few milliseconds. Raises one of ERRORS."""
+        if not self._following:
+            await self.fresh()
+
+    async def fresh(self) -> None:
+        """What there is at this moment has been told. Raises one of ERRORS."""
+        answer = asyncio.get_running_loop().create_future()
+        self._waiting.append(answer)
+        self._asked.set()
+        await answer
+
+    async def _list(self) -> str:
+        version = ""
+        uids: set[str] = set()
+        pages = self.kube.pages(self.kind, self.namespace, labels=self.labels)
+        async for version, bodies in pages:  # noqa: B007  (a list is of one version)
+            for body in bodies:
+                uids.add(body["metadata"]["uid"])
+                self.observe(body, False)
+        self.keep(uids)
+        return version
+
+    async def _follow(self, version: str) -> None:
+        """Until the watch ends, or somebody asks for more than it tells."""
+        self._following = True
+        both = (
+            asyncio.create_task(self._watch(version)),
+            asyncio.create_task(self._asked.wait()),
+        )
+        try:
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._following = False
+            for task in both:
+                task.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
+
+    async def _watch(self, version: str) -> None:
+        try:
+            async with contextlib.aclosing(
+                self.kube.watch(self.kind, self.namespace, version, labels=self.labels)
+            ) as events:
+                async for told, body in events:
+                    self.observe(body, told == "DELETED")
+        except ERRORS as error:
+            logger.info("watch of %s: %s", self.kind.plural, error or type(error).__name__)
+
+
+def _answer(waiting: list[asyncio.Future[None]], error: Exception | None = None) -> None:
+    for answer in waiting:
+        if answer.done():  # nobody waits any more
+            continue
+        if error is None:
+            answer.set_result(None)
+        else:
+            answer.set_exception(error)
