@@ -86,6 +86,11 @@ class ApiProcess:
             self._process = subprocess.Popen(command, env=environment, stdout=stream, stderr=stream)
         wait_for("the API", self._ready, 60, self.log_file.read_text)
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         """As a node that dies. May be called from any thread."""
         assert self._process is not None
