@@ -10,11 +10,11 @@ from typing import Annotated
 from fastapi import FastAPI, Query, Request
 
 from admin_api import actions
-from admin_api.attempting import Ask, Attempts, schedule_of, subject_of
+from admin_api.attempting import Ask, Attempts, known_schedule, subject_of
 from admin_api.audit import Subject, Verb
 from admin_api.errors import RefusedError
 from admin_api.idempotency import IdempotencyKey
-from admin_api.jobs import Schedule, find_job
+from admin_api.jobs import Schedule, find_job, schedule_of
 from admin_api.model import (
     REPORTS,
     SCHEDULER,
@@ -27,7 +27,7 @@ from admin_api.model import (
     ShutdownQuery,
 )
 from admin_api.observed import Snapshot
-from report_operator.adapters.kube import ApiError
+from report_operator.adapters.kube import JOBS, SCHEDULES, ApiError
 from report_operator.domain.attempts import Attempt
 from report_operator.domain.names import job_id
 
@@ -51,7 +51,7 @@ def add(app: FastAPI, attempts: Attempts, clock: Callable[[], datetime]) -> None
     @app.post(f"{SCHEDULER}/queue/cleanup", tags=["act"])
     async def cleanup(wanted: CleanupRequest, request: Request, _: NoQuery) -> Cleanup:
         """Give up runs that wait for longer; the operator records and removes each."""
-        snapshot = await cluster.snapshot(fresh=True)
+        snapshot = await cluster.snapshot(fresh=(JOBS,))
         schedules = {schedule.uid: schedule for schedule in snapshot.schedules}
         removed: list[str] = []
         for run in actions.to_purge(snapshot.runs, wanted.older_than_hours, clock()):
@@ -88,22 +88,33 @@ def add(app: FastAPI, attempts: Attempts, clock: Callable[[], datetime]) -> None
 async def retry_job(attempts: Attempts, identity: str, who: str, key: str | None) -> Job:
     """A further attempt for a failed run's slot; see Ask for `key`. Raises as Attempts does."""
 
+    async def about() -> tuple[str, str]:
+        return schedule_of(identity)
+
     def decide(snapshot: Snapshot) -> tuple[Schedule, Attempt | Job]:
         found = find_job(snapshot.jobs, identity)
-        schedule = schedule_of(snapshot, found.namespace, found.schedule)
+        schedule = known_schedule(snapshot, found.namespace, found.schedule)
         return schedule, actions.retry(found, snapshot.jobs)
 
     async def recall(snapshot: Snapshot) -> Snapshot:
         return await attempts.past.with_run(snapshot, identity)
 
     wish = f"retry {identity}"
-    return await attempts.carry_out(Ask(Verb.RETRY, who, wish, key, recall, decide))
+    return await attempts.carry_out(Ask(Verb.RETRY, who, wish, key, about, recall, decide))
 
 
 async def generate_report(
     attempts: Attempts, wanted: GenerateRequest, now: datetime, who: str, key: str | None
 ) -> Job:
     """An attempt for a date; see Ask for `key`. Raises as Attempts does."""
+
+    async def about() -> tuple[str, str]:
+        try:
+            found = actions.choose(wanted, (await attempts.cluster.snapshot()).schedules)
+        except RefusedError:  # unless it was made this very moment
+            snapshot = await attempts.cluster.snapshot(fresh=(SCHEDULES,))
+            found = actions.choose(wanted, snapshot.schedules)
+        return found.namespace, found.name
 
     def decide(snapshot: Snapshot) -> tuple[Schedule, Attempt | Job]:
         schedule = actions.choose(wanted, snapshot.schedules)
@@ -115,7 +126,7 @@ async def generate_report(
         return await attempts.past.with_slot(snapshot, schedule, slot)
 
     wish = f"generate {wanted.model_dump_json()}"
-    return await attempts.carry_out(Ask(Verb.GENERATE, who, wish, key, recall, decide))
+    return await attempts.carry_out(Ask(Verb.GENERATE, who, wish, key, about, recall, decide))
 
 
 def caller(request: Request) -> str:

@@ -30,6 +30,7 @@ class Ask:
     who: str
     request: str  # all that was asked for: equal for equal requests
     key: str | None  # Idempotency-Key
+    about: Callable[[], Awaitable[tuple[str, str]]]  # namespace and name of the schedule
     recall: Callable[[Snapshot], Awaitable[Snapshot]]  # adds what history knows of the slot
     decide: Callable[[Snapshot], tuple[Schedule, Attempt | Job]]
 
@@ -49,16 +50,18 @@ class Attempts:
         if ask.key is None:
             schedule, decision = ask.decide(await self._view(ask))
             identity = await self.make(schedule, decision, ask.verb, ask.who)
-            return find_job((await self.cluster.snapshot(fresh=True)).jobs, identity)
+            snapshot = await self.cluster.look_at((schedule.namespace, schedule.name))
+            return find_job(snapshot.jobs, identity)
         entry = await self._reserve(ask, ask.key)
-        snapshot = await self.cluster.snapshot(fresh=True)
+        about = (entry.namespace, entry.schedule)
+        snapshot = await self.cluster.look_at(about)
         known = next((job for job in snapshot.jobs if job.id == entry.identity), entry.answer)
         if entry.answer is not None and known is not None:
             return known
-        schedule = schedule_of(snapshot, entry.namespace, entry.schedule)
+        schedule = known_schedule(snapshot, entry.namespace, entry.schedule)
         # Somebody else may have made it meanwhile; its Job may even be gone again.
         identity = await self.make(schedule, known or entry.attempt, ask.verb, ask.who)
-        answer = find_job((await self.cluster.snapshot(fresh=True)).jobs, identity)
+        answer = find_job((await self.cluster.look_at(about)).jobs, identity)
         await self._complete(ask.key, entry, answer)
         return answer
 
@@ -73,7 +76,7 @@ class Attempts:
         return identity
 
     async def _view(self, ask: Ask) -> Snapshot:
-        return await ask.recall(await self.cluster.snapshot(fresh=True))
+        return await ask.recall(await self.cluster.look_at(await ask.about()))
 
     async def _reserve(self, ask: Ask, key: str) -> Entry:
         """What the key stands for from now on."""
@@ -96,7 +99,7 @@ class Attempts:
                 return
 
 
-def schedule_of(snapshot: Snapshot, namespace: str, name: str) -> Schedule:
+def known_schedule(snapshot: Snapshot, namespace: str, name: str) -> Schedule:
     """By namespace and name. Raises RefusedError."""
     for schedule in snapshot.schedules:
         if (schedule.namespace, schedule.name) == (namespace, name):

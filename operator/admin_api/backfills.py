@@ -14,6 +14,7 @@ from admin_api.backfill_model import Backfill, BackfillRequest, Backfills, Backf
 from admin_api.backfill_requests import backfills_for, describe, newest_first
 from admin_api.cluster import Cluster
 from admin_api.model import REPORTS, NoQuery
+from report_operator.adapters.kube import SCHEDULES
 from report_operator.api.v1alpha1.backfill import KIND
 from report_operator.api.v1alpha1.resource import API_VERSION
 
@@ -72,7 +73,7 @@ async def ask(
     now: datetime,
 ) -> list[Backfill]:
     """Make the ReportBackfills, or find those that the same request made. Raises RefusedError."""
-    snapshot = await cluster.snapshot(fresh=True)
+    snapshot = await cluster.snapshot(fresh=(SCHEDULES,))
     found: list[Backfill] = []
     for body in backfills_for(wanted, snapshot.schedules, who, key, now):
         made, is_new = await cluster.make_backfill(body)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -98,14 +98,35 @@ class Cluster:
                 for reflector in reflectors:
                     group.create_task(reflector.run())
 
-    async def snapshot(self, *, fresh: bool = False) -> Snapshot:
-        """Of what the watches have told, some milliseconds old; for a decision ask for a fresh one.
+    async def snapshot(self, *, fresh: Collection[Kind] = ()) -> Snapshot:
+        """Of what the watches have told, some milliseconds old; of `fresh` kinds from a new list.
 
         Whoever reads after an action sees at least what that one saw.
         """
-        for reflectors in self._reflectors.values():
-            await asyncio.gather(*(r.fresh() if fresh else r.current() for r in reflectors))
+        for kind, reflectors in self._reflectors.items():
+            await asyncio.gather(*(r.fresh() if kind in fresh else r.current() for r in reflectors))
         return self._observed.snapshot()
+
+    async def look_at(self, *schedules: tuple[str, str]) -> Snapshot:
+        """For a decision about some schedules (namespace and name): all of them as they are now."""
+        await self.snapshot()
+        await asyncio.gather(*(self._look_at(*schedule) for schedule in schedules))
+        return self._observed.snapshot()
+
+    async def _look_at(self, namespace: str, name: str) -> None:
+        if self.watched != (None,) and namespace not in self.watched:
+            return
+        body = await self.kube.get(SCHEDULES, namespace, name)
+        uid = body["metadata"]["uid"] if body else ""
+        jobs = await self.kube.list(JOBS, namespace, labels=f"{LABEL_UID}={uid}") if body else []
+        if body is not None and jobs:
+            # A Job goes once its outcome is in the schedule's status, which is looked at last.
+            body = await self.kube.get(SCHEDULES, namespace, name) or body
+        if body is not None:
+            self._observed.observe_schedule(body)
+        for job in jobs:
+            self._observed.observe_run(job)
+        self._observed.keep_of(namespace, name, uid, {job["metadata"]["uid"] for job in jobs})
 
     async def _list(self, kind: Kind, labels: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []

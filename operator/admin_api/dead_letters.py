@@ -10,7 +10,7 @@ from fastapi import FastAPI, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from admin_api import actions
-from admin_api.attempting import Attempts, schedule_of
+from admin_api.attempting import Attempts, known_schedule
 from admin_api.audit import Verb
 from admin_api.errors import RefusedError
 from admin_api.jobs import find_job, select
@@ -102,8 +102,8 @@ def add(app: FastAPI, attempts: Attempts) -> None:
 async def retry_chosen(attempts: Attempts, wanted: RetryThese | RetryAll, who: str) -> Retried:
     """A further attempt for each, or word of why not. Raises what Cluster raises."""
     cluster = attempts.cluster
-    snapshot = await cluster.snapshot(fresh=True)
-    chosen = choose(wanted, snapshot)
+    chosen = choose(wanted, await cluster.snapshot())
+    snapshot = await cluster.look_at(*{(job.namespace, job.schedule) for job in chosen.jobs})
     refused = list(chosen.refused)
     made: set[str] = set()
     for job in chosen.jobs:
@@ -111,11 +111,11 @@ async def retry_chosen(attempts: Attempts, wanted: RetryThese | RetryAll, who: s
             decision = actions.retry(
                 job, snapshot.of_schedule(job.namespace, job.schedule), Priority.NORMAL
             )
-            schedule = schedule_of(snapshot, job.namespace, job.schedule)
+            schedule = known_schedule(snapshot, job.namespace, job.schedule)
             made.add(await attempts.make(schedule, decision, Verb.RETRY, who))
         except (RefusedError, ApiError) as error:
             refused.append(Refusal(id=job.id, reason=error.message))
-    jobs = (await cluster.snapshot(fresh=True)).jobs
+    jobs = (await cluster.look_at(*{(job.namespace, job.schedule) for job in chosen.jobs})).jobs
     return Retried(jobs=[job for job in jobs if job.id in made], refused=refused, left=chosen.left)
 
 

@@ -16,7 +16,7 @@ from report_operator.api.v1alpha1.resource import parse_status
 from report_operator.api.v1alpha1.status import RecentRun, ReportScheduleStatus
 from report_operator.domain.dead_letter import Order, Tried, attempt_order, dead
 from report_operator.domain.figures import Finished, Totals
-from report_operator.domain.names import job_id
+from report_operator.domain.names import job_id, schedule_of_job_id
 from report_operator.domain.record import RunRecord
 from report_operator.domain.run import Run, observe_job
 from report_operator.domain.times import format_time, parse_time
@@ -286,6 +286,14 @@ def measure(totals: Totals, live: Sequence[Job], degraded: list[str]) -> Perform
 def find_job(jobs: Iterable[Job], identity: str) -> Job:
     """By its id; the newest where two have it. Raises RefusedError."""
     found = next((job for job in jobs if job.id == identity), None)
+    if found is None:
+        raise unknown(identity)
+    return found
+
+
+def schedule_of(identity: str) -> tuple[str, str]:
+    """Namespace and name of a run's ReportSchedule. Raises RefusedError."""
+    found = schedule_of_job_id(identity)
     if found is None:
         raise unknown(identity)
     return found

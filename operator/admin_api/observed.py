@@ -88,7 +88,9 @@ class Observed:
         known = self._runs.get(uid)
         if deleted:
             self._drop_run(uid)
-        elif known is None or known.resource_version != body["metadata"]["resourceVersion"]:
+        elif known is None or int(known.resource_version) < int(
+            body["metadata"]["resourceVersion"]
+        ):
             run = read_run(body)
             if run is not None:
                 self.add_run(run)
@@ -116,6 +118,14 @@ class Observed:
         for uid, run in list(self._runs.items()):
             if namespace in (None, run.namespace) and uid not in uids:
                 self._drop_run(uid)
+
+    def keep_of(self, namespace: str, name: str, uid: str, job_uids: set[str]) -> None:
+        """The schedule of this name has this uid ('': there is none), and there are just these."""
+        for known in list(self._schedules.values()):
+            if (known.namespace, known.name) == (namespace, name) and known.uid != uid:
+                self._drop_schedule(known.uid)
+        for job_uid in self._runs_of.get(uid, {}).keys() - job_uids:
+            self._drop_run(job_uid)
 
     def snapshot(self) -> Snapshot:
         """As it is now; the same object while nothing changes."""

@@ -111,3 +111,25 @@ def test_what_cannot_be_read_well_is_shown_as_far_as_it_can(body: dict[str, Any]
     observed.observe_run({"metadata": {**meta, "creationTimestamp": format_time(SLOT)}})
     assert [s.name for s in observed.snapshot().schedules] == ["s"]
     assert observed.snapshot().runs == ()
+
+
+def test_what_one_schedule_has_at_this_moment() -> None:
+    observed = Observed()
+    observed.observe_schedule(schedule(1))
+    observed.observe_schedule(schedule(1, uid="other", name="other"))
+    for version, name in enumerate(("gone", "there")):
+        observed.observe_run(run(version, name))
+    uid = schedule(1)["metadata"]["uid"]
+    observed.keep_of("reports", "daily", uid, {"there"})
+    assert [job.job for job in observed.snapshot().jobs] == ["daily-there"]
+    assert len(observed.snapshot().schedules) == 2
+    observed.keep_of("reports", "daily", "a-successor", set())
+    assert [s.name for s in observed.snapshot().schedules] == ["other"]
+
+
+def test_an_older_version_of_a_job_is_no_news() -> None:
+    observed = Observed()
+    observed.observe_schedule(schedule(1))
+    observed.observe_run(run(10))
+    observed.observe_run(versioned({**job_body({"spec": {"suspend": False}})}, 9, uid="job-1"))
+    assert statuses(observed) == [JobStatus.QUEUED]

@@ -50,7 +50,10 @@ class KnownCluster:
         self._serve()
         return Leader("a", "u", SLOT, SLOT, 15, 1.0, draining=False)
 
-    async def snapshot(self, *, fresh: bool = False) -> Snapshot:
+    async def look_at(self, *schedules: tuple[str, str]) -> Snapshot:
+        return await self.snapshot()
+
+    async def snapshot(self) -> Snapshot:
         self._serve()
         failing = Condition(
             type=ConditionType.FAILING, status="True", reason="x", message=HOSTILE,

@@ -21,7 +21,7 @@ from admin_api.acting import caller, generate_report, retry_job
 from admin_api.attempting import Attempts
 from admin_api.dead_letters import RETRY_LIMIT, RetryThese, retry_chosen
 from admin_api.errors import RefusedError
-from admin_api.jobs import Schedule, find_job
+from admin_api.jobs import Schedule, find_job, schedule_of
 from admin_api.model import GenerateRequest, Job
 from admin_api.pages.forms import TOKEN, Forms
 from admin_api.pages.html import Pages
@@ -37,7 +37,9 @@ def add(app: FastAPI, attempts: Attempts, pages: Pages, forms: Forms) -> None:
 
     @app.get("/runs/{identity}/retry", include_in_schema=False)
     async def ask_retry(identity: str, request: Request) -> Response:
-        snapshot = await attempts.past.with_run(await cluster.snapshot(fresh=True), identity)
+        snapshot = await attempts.past.with_run(
+            await cluster.look_at(schedule_of(identity)), identity
+        )
         jobs = snapshot.jobs
         job = find_job(jobs, identity)
         decision = actions.retry(job, jobs)
@@ -57,7 +59,7 @@ def add(app: FastAPI, attempts: Attempts, pages: Pages, forms: Forms) -> None:
 
     @app.get("/dead-letters/retry", include_in_schema=False)
     async def ask_retry_all(request: Request) -> Response:
-        found = (await cluster.snapshot(fresh=True)).dead
+        found = (await cluster.snapshot()).dead
         visitor = forms.visitor(request)
         return visitor.remember(
             pages.show("retry_all.html", dead=found, at_once=RETRY_LIMIT, token=visitor.token)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import UTC, datetime
 
 PREFIX = "reports.adaf.io"
@@ -91,6 +92,19 @@ def run_id(schedule: str, slot: datetime, attempt: int) -> str:
     return f"{schedule}.{slot.astimezone(UTC):%Y%m%dT%H%M%SZ}.{attempt}"
 
 
+_JOB_ID = re.compile(
+    r"(?P<namespace>[a-z0-9]([-a-z0-9]*[a-z0-9])?)[.]"
+    r"(?P<schedule>[a-z0-9]([-.a-z0-9]*[a-z0-9])?)[.]\d{8}T\d{6}Z[.]\d+",
+    re.ASCII,
+)
+
+
 def job_id(namespace: str, schedule: str, slot: datetime, attempt: int) -> str:
     """As API and history call a run; a namespace has no dot, so it can be taken apart again."""
     return f"{namespace}.{run_id(schedule, slot, attempt)}"
+
+
+def schedule_of_job_id(identity: str) -> tuple[str, str] | None:
+    """Namespace and ReportSchedule of a `job_id`; None for a text that cannot be one."""
+    found = _JOB_ID.fullmatch(identity)
+    return (found["namespace"], found["schedule"]) if found else None
