@@ -116,23 +116,17 @@ class Cluster:
     async def _look_at(self, namespace: str, name: str) -> None:
         if self.watched != (None,) and namespace not in self.watched:
             return
+        before = await self.kube.get(SCHEDULES, namespace, name)
+        uid = before["metadata"]["uid"] if before else ""
+        jobs = await self.kube.list(JOBS, namespace, labels=f"{LABEL_UID}={uid}") if uid else []
+        # A Job goes once its outcome is in the schedule's status, which is therefore read last.
         body = await self.kube.get(SCHEDULES, namespace, name)
-        uid = body["metadata"]["uid"] if body else ""
-        jobs = await self.kube.list(JOBS, namespace, labels=f"{LABEL_UID}={uid}") if body else []
-        if body is not None and jobs:
-            # A Job goes once its outcome is in the schedule's status, which is looked at last.
-            body = await self.kube.get(SCHEDULES, namespace, name) or body
         if body is not None:
             self._observed.observe_schedule(body)
         for job in jobs:
             self._observed.observe_run(job)
-        self._observed.keep_of(namespace, name, uid, {job["metadata"]["uid"] for job in jobs})
-
-    async def _list(self, kind: Kind, labels: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
-        for namespace in self.watched:
-            found += await self.kube.list(kind, namespace, labels=labels)
-        return found
+        self._observed.keep_of(uid, {job["metadata"]["uid"] for job in jobs})
+        self._observed.keep_name(namespace, name, body["metadata"]["uid"] if body else "")
 
     async def leader(self) -> Leader:
         """As the Lease says."""
@@ -200,7 +194,10 @@ class Cluster:
 
     async def backfills(self) -> list[dict[str, Any]]:
         """All ReportBackfills."""
-        return await self._list(BACKFILLS, "")
+        found: list[dict[str, Any]] = []
+        for namespace in self.watched:
+            found += await self.kube.list(BACKFILLS, namespace)
+        return found
 
     async def make_backfill(self, body: dict[str, Any]) -> tuple[dict[str, Any], bool]:
         """The ReportBackfill as the API server has it, and whether it was made just now.

@@ -119,13 +119,16 @@ class Observed:
             if namespace in (None, run.namespace) and uid not in uids:
                 self._drop_run(uid)
 
-    def keep_of(self, namespace: str, name: str, uid: str, job_uids: set[str]) -> None:
-        """The schedule of this name has this uid ('': there is none), and there are just these."""
+    def keep_of(self, schedule_uid: str, uids: set[str]) -> None:
+        """Of one schedule there are just these Jobs."""
+        for uid in self._runs_of.get(schedule_uid, {}).keys() - uids:
+            self._drop_run(uid)
+
+    def keep_name(self, namespace: str, name: str, uid: str) -> None:
+        """The schedule of this name is the one with this uid; '': there is none."""
         for known in list(self._schedules.values()):
             if (known.namespace, known.name) == (namespace, name) and known.uid != uid:
                 self._drop_schedule(known.uid)
-        for job_uid in self._runs_of.get(uid, {}).keys() - job_uids:
-            self._drop_run(job_uid)
 
     def snapshot(self) -> Snapshot:
         """As it is now; the same object while nothing changes."""

@@ -120,10 +120,11 @@ def test_what_one_schedule_has_at_this_moment() -> None:
     for version, name in enumerate(("gone", "there")):
         observed.observe_run(run(version, name))
     uid = schedule(1)["metadata"]["uid"]
-    observed.keep_of("reports", "daily", uid, {"there"})
+    observed.keep_of(uid, {"there"})
+    observed.keep_name("reports", "daily", uid)
     assert [job.job for job in observed.snapshot().jobs] == ["daily-there"]
     assert len(observed.snapshot().schedules) == 2
-    observed.keep_of("reports", "daily", "a-successor", set())
+    observed.keep_name("reports", "daily", "a-successor")
     assert [s.name for s in observed.snapshot().schedules] == ["other"]
 
 
