@@ -111,6 +111,38 @@ def fragile(
     made.end()
 
 
+def test_a_decision_is_taken_on_what_there_is_not_on_what_was_heard(
+    plane: ControlPlane, namespace: Namespace, operator: OperatorProcess, tmp_path: Path
+) -> None:
+    """The API's watches say nothing, the operator's do."""
+    own = Proxy(plane.kubeconfig)
+    own.start()
+    deaf = ApiProcess(
+        own.write_kubeconfig(tmp_path / "own"), namespace.name, operator.config_file,
+        tmp_path / "deaf.log",
+    )  # fmt: skip
+    try:
+        deaf.start()
+        fail_once(namespace)
+        (job,) = wait_for("it is heard of", lambda: deaf.api.jobs(status="failed")) or []
+        own.silence_watches()
+        for attempt in (2, 3):
+            made = deaf.api.call("POST", retry_path(job)).body
+            assert (made["slot"], made["attempt"]) == (job["slot"], attempt)
+            assert deaf.api.call("POST", retry_path(job)).body["id"] == made["id"]
+            fail_attempt(namespace, made["job"])
+            wait_for(
+                "it has failed",
+                lambda job=made["job"]: any(  # type: ignore[misc]
+                    entry["job"] == job and entry["outcome"] == "Failed"
+                    for entry in namespace.status("daily").get("recentRuns", ())
+                ),
+            )
+        deaf.end()
+    finally:
+        own.stop()
+
+
 @pytest.mark.parametrize("at", ["configmaps", "jobs"])
 @pytest.mark.parametrize("key", [None, "again-and-again"])
 def test_killed_during_a_retry(
