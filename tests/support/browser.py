@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
@@ -75,7 +77,10 @@ class Browser:
 
     def text(self, selector: str = "main") -> str:
         """What a person reads there."""
-        return str(self.driver.find_element("css selector", selector).text)
+        while True:
+            found = self.driver.find_element("css selector", selector)
+            with contextlib.suppress(StaleElementReferenceException):  # refreshed in between
+                return str(found.text)
 
     def wait_for_text(self, text: str, selector: str = "main") -> None:
         wait_for(text, lambda: text in self.text(selector), 30, lambda: self.text(selector))
