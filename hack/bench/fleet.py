@@ -25,7 +25,8 @@ from pathlib import Path
 import yaml
 
 from hack.bench.schedules import MANIFEST
-from report_operator.adapters.kube import SCHEDULES, KubeClient
+from report_operator.adapters.kinds import SCHEDULES
+from report_operator.adapters.kube import KubeClient
 from report_operator.api.v1alpha1.status import RecentRun, ReportScheduleStatus
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import Outcome

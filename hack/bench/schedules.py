@@ -27,7 +27,8 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
-from report_operator.adapters.kube import CONFIGMAPS, CRONJOBS, SCHEDULES, Body, KubeClient
+from report_operator.adapters.kinds import CONFIGMAPS, CRONJOBS, SCHEDULES
+from report_operator.adapters.kube import Body, KubeClient
 
 ROOT = Path(__file__).resolve().parents[2]
 RATIO_LIMIT = 1.25

@@ -27,7 +27,8 @@ from admin_api.model import (
     ShutdownQuery,
 )
 from admin_api.observed import Snapshot
-from report_operator.adapters.kube import JOBS, SCHEDULES, ApiError
+from report_operator.adapters.kinds import JOBS, SCHEDULES
+from report_operator.adapters.kube import ApiError
 from report_operator.domain.attempts import Attempt
 from report_operator.domain.names import job_id
 

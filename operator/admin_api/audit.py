@@ -10,7 +10,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from admin_api.errors import UNREACHABLE
-from report_operator.adapters.kube import EVENTS, KubeClient
+from report_operator.adapters.kinds import EVENTS
+from report_operator.adapters.kube import KubeClient
 from report_operator.domain.names import FIELD_MANAGER
 from report_operator.domain.times import format_time
 

@@ -14,7 +14,7 @@ from admin_api.backfill_model import Backfill, BackfillRequest, Backfills, Backf
 from admin_api.backfill_requests import backfills_for, describe, newest_first
 from admin_api.cluster import Cluster
 from admin_api.model import REPORTS, NoQuery
-from report_operator.adapters.kube import SCHEDULES
+from report_operator.adapters.kinds import SCHEDULES
 from report_operator.api.v1alpha1.backfill import KIND
 from report_operator.api.v1alpha1.resource import API_VERSION
 

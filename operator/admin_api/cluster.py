@@ -15,15 +15,8 @@ from admin_api.errors import RefusedError
 from admin_api.jobs import Schedule
 from admin_api.model import Job
 from admin_api.observed import Observed, Snapshot
-from report_operator.adapters.kube import (
-    BACKFILLS,
-    CRONJOBS,
-    JOBS,
-    PODS,
-    SCHEDULES,
-    Kind,
-    KubeClient,
-)
+from report_operator.adapters.kinds import BACKFILLS, CRONJOBS, JOBS, PODS, SCHEDULES, Kind
+from report_operator.adapters.kube import KubeClient
 from report_operator.adapters.lease import ANNOTATION_DRAIN, LEASES
 from report_operator.adapters.reflector import Reflector
 from report_operator.domain.attempts import Attempt, job_of_attempt

@@ -18,6 +18,7 @@ from admin_api.model import LIST_LIMIT, SCHEDULER, Job, JobId, JobsQuery, NoQuer
 from admin_api.observed import Snapshot
 from report_operator.adapters.kube import ApiError
 from report_operator.api.v1alpha1.spec import Priority
+from report_operator.domain.names import schedule_of_job_id
 
 RETRY_LIMIT = 100  # in one call
 
@@ -101,9 +102,9 @@ def add(app: FastAPI, attempts: Attempts) -> None:
 
 async def retry_chosen(attempts: Attempts, wanted: RetryThese | RetryAll, who: str) -> Retried:
     """A further attempt for each, or word of why not. Raises what Cluster raises."""
-    cluster = attempts.cluster
-    chosen = choose(wanted, await cluster.snapshot())
-    snapshot = await cluster.look_at(*{(job.namespace, job.schedule) for job in chosen.jobs})
+    about = _schedules_of(wanted, await attempts.cluster.snapshot())
+    snapshot = await attempts.cluster.look_at(*about)
+    chosen = choose(wanted, snapshot)
     refused = list(chosen.refused)
     made: set[str] = set()
     for job in chosen.jobs:
@@ -115,8 +116,14 @@ async def retry_chosen(attempts: Attempts, wanted: RetryThese | RetryAll, who: s
             made.add(await attempts.make(schedule, decision, Verb.RETRY, who))
         except (RefusedError, ApiError) as error:
             refused.append(Refusal(id=job.id, reason=error.message))
-    jobs = (await cluster.look_at(*{(job.namespace, job.schedule) for job in chosen.jobs})).jobs
+    jobs = (await attempts.cluster.look_at(*about)).jobs
     return Retried(jobs=[job for job in jobs if job.id in made], refused=refused, left=chosen.left)
+
+
+def _schedules_of(wanted: RetryThese | RetryAll, snapshot: Snapshot) -> set[tuple[str, str]]:
+    if isinstance(wanted, RetryAll):
+        return {(job.namespace, job.schedule) for job in choose(wanted, snapshot).jobs}
+    return {found for identity in wanted.ids if (found := schedule_of_job_id(identity))}
 
 
 def _of_type(jobs: Sequence[Job], report_type: str | None) -> list[Job]:

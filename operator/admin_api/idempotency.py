@@ -18,7 +18,8 @@ from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from admin_api.errors import RefusedError
 from admin_api.model import Job
-from report_operator.adapters.kube import CONFIGMAPS, ApiError, KubeClient
+from report_operator.adapters.kinds import CONFIGMAPS
+from report_operator.adapters.kube import ApiError, KubeClient
 from report_operator.api.v1alpha1.spec import Priority
 from report_operator.domain.attempts import Attempt
 from report_operator.domain.names import job_id

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from report_operator.adapters.cache import ShortCache
-from report_operator.adapters.kube import Kind, KubeClient
+from report_operator.adapters.kinds import Kind
+from report_operator.adapters.kube import KubeClient
 
 TOKEN_REVIEWS = Kind("/apis/authentication.k8s.io/v1", "tokenreviews")
 ACCESS_REVIEWS = Kind("/apis/authorization.k8s.io/v1", "subjectaccessreviews")

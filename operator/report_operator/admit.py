@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from report_operator.adapters.kube import JOBS, ApiError, KubeClient
+from report_operator.adapters.kinds import JOBS
+from report_operator.adapters.kube import ApiError, KubeClient
 from report_operator.adapters.store import Store
 from report_operator.domain import names
 from report_operator.domain.admission import Limits, admissible

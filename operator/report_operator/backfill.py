@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from report_operator.adapters.kube import BACKFILLS, JOBS, ApiError, KubeClient
+from report_operator.adapters.kinds import BACKFILLS, JOBS
+from report_operator.adapters.kube import ApiError, KubeClient
 from report_operator.adapters.recorder import Recorder
 from report_operator.adapters.store import Store
 from report_operator.api.v1alpha1.backfill import KIND, parse_backfill_spec, parse_backfill_status

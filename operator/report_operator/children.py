@@ -12,7 +12,8 @@ from typing import Any
 import orjson
 
 from report_operator.adapters.cache import ShortCache
-from report_operator.adapters.kube import CONFIGMAPS, CRONJOBS, JOBS, ApiError, Body, KubeClient
+from report_operator.adapters.kinds import CONFIGMAPS, CRONJOBS, JOBS
+from report_operator.adapters.kube import ApiError, Body, KubeClient
 from report_operator.adapters.store import Store
 from report_operator.api.v1alpha1.conditions import ReadyReason
 from report_operator.api.v1alpha1.resource import Key, ReportSchedule

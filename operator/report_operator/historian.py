@@ -21,7 +21,8 @@ import psycopg
 
 from report_operator.adapters.history.database import HistoryUnavailableError, one_line
 from report_operator.adapters.history.writer import Entry, HistoryWriter
-from report_operator.adapters.kube import PODS, ApiError, KubeClient
+from report_operator.adapters.kinds import PODS
+from report_operator.adapters.kube import ApiError, KubeClient
 from report_operator.adapters.store import Store
 from report_operator.api.v1alpha1.resource import PLURAL, Key, parse_status
 from report_operator.api.v1alpha1.status import RecentRun

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from report_operator.adapters.kube import JOBS, PODS, SCHEDULES, KubeClient
+from report_operator.adapters.kinds import JOBS, PODS, SCHEDULES
+from report_operator.adapters.kube import KubeClient
 from report_operator.adapters.recorder import Recorder
 from report_operator.adapters.store import Store
 from report_operator.api.v1alpha1.conditions import ConditionType, ReadyReason

@@ -6,17 +6,10 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Unpack
 
-from report_operator.adapters.kube import (
-    BACKFILLS,
-    CONFIGMAPS,
-    CRONJOBS,
-    JOBS,
-    SCHEDULES,
-    Kind,
-    KubeClient,
-)
+from report_operator.adapters.kinds import BACKFILLS, CONFIGMAPS, CRONJOBS, JOBS, SCHEDULES, Kind
+from report_operator.adapters.kube import Chosen, KubeClient
 from report_operator.adapters.store import Store
 from report_operator.api.v1alpha1.resource import Key
 from report_operator.domain import names
@@ -60,7 +53,7 @@ class Resync:
         for kind, (labels, observe) in observers.items():
             news: set[Key] = set()
             listed: set[str] = set()
-            async for body in self._each(kind, labels):
+            async for body in self._each(kind, labels=labels):
                 listed.add(body["metadata"]["uid"])
                 found = observe(body)
                 if found and found[1]:
@@ -77,13 +70,9 @@ class Resync:
         await self._definitions()
         return changed
 
-    async def _each(
-        self, kind: Kind, labels: str, *, metadata_only: bool = False
-    ) -> AsyncIterator[dict[str, Any]]:
+    async def _each(self, kind: Kind, **chosen: Unpack[Chosen]) -> AsyncIterator[dict[str, Any]]:
         for namespace in self.namespaces:
-            async for body in self.kube.each(
-                kind, namespace, labels=labels, metadata_only=metadata_only
-            ):
+            async for body in self.kube.each(kind, namespace, **chosen):
                 yield body
 
     def _forget(self, gone: set[str]) -> None:
@@ -102,7 +91,7 @@ class Resync:
         """Remove definitions that nothing uses, and note those that are missing."""
         used = self._used_definitions()
         found: set[tuple[str, str]] = set()
-        async for body in self._each(CONFIGMAPS, names.LABEL_UID, metadata_only=True):
+        async for body in self._each(CONFIGMAPS, labels=names.LABEL_UID, metadata_only=True):
             meta = body["metadata"]
             found.add((meta["namespace"], meta["name"]))
             if (meta["namespace"], meta["name"]) in used:

@@ -6,16 +6,15 @@ import os
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypedDict, Unpack
 
 import aiohttp
 import kopf
 import orjson
 
-from report_operator.api.v1alpha1 import backfill
-from report_operator.api.v1alpha1.resource import GROUP, PLURAL, VERSION
+from report_operator.adapters.kinds import PODS, Kind
 from report_operator.domain.names import FIELD_MANAGER
 
 Body = dict[str, Any]
@@ -32,29 +31,12 @@ CONNECTIONS = 100
 TOKEN_SECONDS = 60.0  # how old what is known of a token may be
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of object and where it is served."""
+class Chosen(TypedDict, total=False):
+    """Which objects of a kind, by selectors, and whether all of each."""
 
-    prefix: str  # "/api/v1" or "/apis/GROUP/VERSION"
-    plural: str
-
-    def path(self, namespace: str | None, name: str = "", subresource: str = "") -> str:
-        """URL path of a collection, an object or a subresource."""
-        parts = [self.prefix]
-        if namespace is not None:
-            parts += ["namespaces", namespace]
-        parts += [part for part in (self.plural, name, subresource) if part]
-        return "/".join(parts)
-
-
-SCHEDULES = Kind(f"/apis/{GROUP}/{VERSION}", PLURAL)
-BACKFILLS = Kind(f"/apis/{GROUP}/{VERSION}", backfill.PLURAL)
-CRONJOBS = Kind("/apis/batch/v1", "cronjobs")
-JOBS = Kind("/apis/batch/v1", "jobs")
-PODS = Kind("/api/v1", "pods")
-CONFIGMAPS = Kind("/api/v1", "configmaps")
-EVENTS = Kind("/api/v1", "events")
+    labels: str
+    fields: str
+    metadata_only: bool
 
 
 class ApiError(Exception):
@@ -174,59 +156,31 @@ class KubeClient:
         return raw.decode(errors="replace").splitlines()
 
     async def list(
-        self,
-        kind: Kind,
-        namespace: str | None = None,
-        *,
-        labels: str = "",
-        fields: str = "",
-        metadata_only: bool = False,
+        self, kind: Kind, namespace: str | None = None, **chosen: Unpack[Chosen]
     ) -> list[Body]:
         """All objects at once; where there may be thousands, go through `each`."""
-        found = self.each(
-            kind, namespace, labels=labels, fields=fields, metadata_only=metadata_only
-        )
-        return [body async for body in found]
+        return [body async for body in self.each(kind, namespace, **chosen)]
 
     async def each(
-        self,
-        kind: Kind,
-        namespace: str | None = None,
-        *,
-        labels: str = "",
-        fields: str = "",
-        metadata_only: bool = False,
+        self, kind: Kind, namespace: str | None = None, **chosen: Unpack[Chosen]
     ) -> AsyncIterator[Body]:
         """One object after the other, read in pages."""
-        pages = self.pages(
-            kind, namespace, labels=labels, fields=fields, metadata_only=metadata_only
-        )
-        async for _, bodies in pages:
+        async for _, bodies in self.pages(kind, namespace, **chosen):
             for body in bodies:
                 yield body
 
     async def pages(
-        self,
-        kind: Kind,
-        namespace: str | None = None,
-        *,
-        labels: str = "",
-        fields: str = "",
-        metadata_only: bool = False,
+        self, kind: Kind, namespace: str | None = None, **chosen: Unpack[Chosen]
     ) -> AsyncIterator[tuple[str, Iterator[Body]]]:
         """At least one page: the version of the whole list, and some objects."""
         query = {"limit": str(PAGE)}
-        if labels:
+        if labels := chosen.get("labels"):
             query["labelSelector"] = labels
-        if fields:
+        if fields := chosen.get("fields"):
             query["fieldSelector"] = fields
+        accept = METADATA_ONLY if chosen.get("metadata_only") else "application/json"
         while True:
-            page = await self.request(
-                "GET",
-                kind.path(namespace),
-                query=query,
-                accept=METADATA_ONLY if metadata_only else "application/json",
-            )
+            page = await self.request("GET", kind.path(namespace), query=query, accept=accept)
             # The items of a list do not say what they are; events of a watch do.
             said = {"apiVersion": page["apiVersion"], "kind": page["kind"].removesuffix("List")}
             meta = page["metadata"]

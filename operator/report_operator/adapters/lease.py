@@ -18,7 +18,8 @@ from typing import Any
 
 import aiohttp
 
-from report_operator.adapters.kube import ApiError, Body, Kind, KubeClient
+from report_operator.adapters.kinds import Kind
+from report_operator.adapters.kube import ApiError, Body, KubeClient
 from report_operator.domain.times import format_time, parse_time
 
 logger = logging.getLogger(__name__)

@@ -13,7 +13,8 @@ from typing import Any
 import aiohttp
 
 from report_operator.adapters.cache import ShortCache
-from report_operator.adapters.kube import EVENTS, ApiError, KubeClient
+from report_operator.adapters.kinds import EVENTS
+from report_operator.adapters.kube import ApiError, KubeClient
 from report_operator.domain.names import FIELD_MANAGER
 from report_operator.domain.times import format_time
 from report_operator.domain.transitions import Transition

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from report_operator.adapters.kube import ApiError, Body, Kind, KubeClient
+from report_operator.adapters.kinds import Kind
+from report_operator.adapters.kube import ApiError, Body, KubeClient
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from report_operator.adapters.kube import BACKFILLS, CRONJOBS, JOBS, SCHEDULES, KubeClient
+from report_operator.adapters.kinds import BACKFILLS, CRONJOBS, JOBS, SCHEDULES
+from report_operator.adapters.kube import KubeClient
 from report_operator.adapters.past import ObservedPastRuns
 from report_operator.adapters.recorder import Recorder
 from report_operator.adapters.store import Store

@@ -1,0 +1,33 @@
+"""The kinds of objects that are read or written, and where the API server serves them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from report_operator.api.v1alpha1 import backfill
+from report_operator.api.v1alpha1.resource import GROUP, PLURAL, VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of object and where it is served."""
+
+    prefix: str  # "/api/v1" or "/apis/GROUP/VERSION"
+    plural: str
+
+    def path(self, namespace: str | None, name: str = "", subresource: str = "") -> str:
+        """URL path of a collection, an object or a subresource."""
+        parts = [self.prefix]
+        if namespace is not None:
+            parts += ["namespaces", namespace]
+        parts += [part for part in (self.plural, name, subresource) if part]
+        return "/".join(parts)
+
+
+SCHEDULES = Kind(f"/apis/{GROUP}/{VERSION}", PLURAL)
+BACKFILLS = Kind(f"/apis/{GROUP}/{VERSION}", backfill.PLURAL)
+CRONJOBS = Kind("/apis/batch/v1", "cronjobs")
+JOBS = Kind("/apis/batch/v1", "jobs")
+PODS = Kind("/api/v1", "pods")
+CONFIGMAPS = Kind("/api/v1", "configmaps")
+EVENTS = Kind("/api/v1", "events")
