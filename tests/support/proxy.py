@@ -91,6 +91,7 @@ class Proxy:
         for task in left:
             task.cancel()
         self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        self._loop.run_until_complete(asyncio.sleep(0))  # in which connections are closed
         self._loop.close()
 
     async def _serve(self, ready: threading.Event) -> None:
@@ -159,9 +160,14 @@ class Proxy:
             status=answer.status, headers={"Content-Type": answer.headers["Content-Type"]}
         )
         await response.prepare(request)
-        async for chunk in answer.content.iter_any():
-            if not self._silent:
-                await response.write(chunk)
+        upstream = answer.connection
+        try:
+            async for chunk in answer.content.iter_any():
+                if not self._silent:
+                    await response.write(chunk)
+        finally:
+            if upstream is not None and upstream.transport is not None:
+                upstream.transport.abort()  # TLS's farewell would outlive the loop
         return response
 
     def _told(self, request: web.Request, status: int) -> bool:

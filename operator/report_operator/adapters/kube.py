@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import time
 from collections import Counter
@@ -83,6 +85,7 @@ class KubeClient:
         traceback: TracebackType | None,
     ) -> None:
         await self._session.close()
+        await asyncio.sleep(0)  # it closes its connections in the next turn of the loop
 
     async def request(
         self,
@@ -189,12 +192,14 @@ class KubeClient:
                 return
             query["continue"] = meta["continue"]
 
+    @contextlib.asynccontextmanager
     async def watch(
         self, kind: Kind, namespace: str | None, version: str, *, labels: str = ""
-    ) -> AsyncGenerator[tuple[str, Body]]:
+    ) -> AsyncIterator[AsyncGenerator[tuple[str, Body]]]:
         """ADDED, MODIFIED or DELETED, and the object: changes after a list of that version.
 
-        Ends after some minutes. Raises ApiError also where the server has forgotten the version.
+        They end after some minutes. Both the start and the events raise ApiError also where the
+        server has forgotten the version.
         """
         query = {
             "watch": "1",
@@ -204,26 +209,18 @@ class KubeClient:
         }
         if labels:
             query["labelSelector"] = labels
-        async with self._session.get(
-            self._info.server + kind.path(namespace),
-            params=query,
-            headers={"Accept": "application/json", **self._authorization()},
-            timeout=aiohttp.ClientTimeout(total=None, sock_read=WATCH_SILENCE_SECONDS),
-        ) as response:
+        async with asyncio.timeout(REQUEST_SECONDS):
+            response = await self._session.get(
+                self._info.server + kind.path(namespace),
+                params=query,
+                headers={"Accept": "application/json", **self._authorization()},
+                timeout=aiohttp.ClientTimeout(total=None, sock_read=WATCH_SILENCE_SECONDS),
+            )
+        async with response:
             if response.status >= 400:
                 raise _error(response.status, await response.read())
-            rest = b""
-            async for chunk in response.content.iter_any():
-                *lines, rest = (rest + chunk).split(b"\n")
-                for line in lines:
-                    event = orjson.loads(line)
-                    told, body = event["type"], event["object"]
-                    if told == "ERROR":
-                        raise ApiError(
-                            body.get("code", 500), body.get("reason", ""), body.get("message", "")
-                        )
-                    if told != "BOOKMARK":
-                        yield told, body
+            async with contextlib.aclosing(_events(response)) as events:
+                yield events
 
     async def create(self, kind: Kind, namespace: str, body: Body) -> Body | None:
         """The created object, or None where one of that name exists already."""
@@ -300,6 +297,21 @@ def _login() -> kopf.ConnectionInfo:
     if info is None:
         raise kopf.LoginError("no API server: run in a pod, or set KUBECONFIG")
     return info
+
+
+async def _events(response: aiohttp.ClientResponse) -> AsyncGenerator[tuple[str, Body]]:
+    rest = b""
+    async for chunk in response.content.iter_any():
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            event = orjson.loads(line)
+            told, body = event["type"], event["object"]
+            if told == "ERROR":
+                raise ApiError(
+                    body.get("code", 500), body.get("reason", ""), body.get("message", "")
+                )
+            if told != "BOOKMARK":
+                yield told, body
 
 
 def _plural(path: str) -> str:

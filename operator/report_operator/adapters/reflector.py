@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -40,21 +40,24 @@ class Reflector:
 
     async def run(self) -> None:
         """Until cancelled."""
-        delay = FIRST_RETRY_SECONDS
+        loop, delay = asyncio.get_running_loop(), FIRST_RETRY_SECONDS
         while True:
             waiting, self._waiting = self._waiting, []  # who asks from now on wants the next list
             self._asked.clear()
+            begun = loop.time()
             try:
                 version = await self._list()
             except ERRORS as error:
                 _answer(waiting, error)
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._asked.wait(), delay)
-                delay = min(2 * delay, LAST_RETRY_SECONDS)
-                continue
-            _answer(waiting)
-            delay = FIRST_RETRY_SECONDS
-            await self._follow(version)
+            else:
+                _answer(waiting)
+                await self._follow(version)
+            if loop.time() - begun > LAST_RETRY_SECONDS:
+                delay = FIRST_RETRY_SECONDS
+            with contextlib.suppress(TimeoutError):  # unless somebody asks
+                await asyncio.wait_for(self._asked.wait(), delay)
+                delay = FIRST_RETRY_SECONDS / 2
+            delay = min(2 * delay, LAST_RETRY_SECONDS)
 
     async def current(self) -> None:
         """What was told is what there is, to a few milliseconds. Raises one of ERRORS."""
@@ -81,28 +84,30 @@ class Reflector:
 
     async def _follow(self, version: str) -> None:
         """Until the watch ends, or somebody asks for more than it tells."""
-        self._following = True
-        both = (
-            asyncio.create_task(self._watch(version)),
-            asyncio.create_task(self._asked.wait()),
-        )
         try:
-            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            self._following = False
-            for task in both:
-                task.cancel()
-            await asyncio.gather(*both, return_exceptions=True)
-
-    async def _watch(self, version: str) -> None:
-        try:
-            async with contextlib.aclosing(
-                self.kube.watch(self.kind, self.namespace, version, labels=self.labels)
+            async with self.kube.watch(
+                self.kind, self.namespace, version, labels=self.labels
             ) as events:
-                async for told, body in events:
-                    self.observe(body, told == "DELETED")
+                self._following = True
+                both = (
+                    asyncio.create_task(self._tell(events)),
+                    asyncio.create_task(self._asked.wait()),
+                )
+                try:
+                    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    self._following = False
+                    for task in both:
+                        task.cancel()
+                    await asyncio.wait(both)
+                if not both[0].cancelled():
+                    both[0].result()
         except ERRORS as error:
             logger.info("watch of %s: %s", self.kind.plural, error or type(error).__name__)
+
+    async def _tell(self, events: AsyncGenerator[tuple[str, Body]]) -> None:
+        async for told, body in events:
+            self.observe(body, told == "DELETED")
 
 
 def _answer(waiting: list[asyncio.Future[None]], error: Exception | None = None) -> None:
