@@ -29,6 +29,8 @@ ANNOTATION_DRAIN = "reports.adaf.io/drain"
 # Failures up to this instant were taken off the list of dead letters by a person.
 ANNOTATION_CLEARED = "reports.adaf.io/dead-letters-cleared-through"
 
+GIVE_BACK_TRIES = 5
+
 LEASES = Kind("/apis/coordination.k8s.io/v1", "leases")
 
 
@@ -99,9 +101,6 @@ class Lease:
         patience = spec.get("leaseDurationSeconds", self.seconds)
         if holder and holder != self.identity and silent <= patience:
             return False
-        if holder == (meta.get("annotations") or {}).get(ANNOTATION_DRAIN) == self.identity:
-            logger.info("asked to stop")
-            self.drain()
         change: dict[str, Any] = {
             "holderIdentity": self.identity,
             "leaseDurationSeconds": self.seconds,
@@ -110,7 +109,12 @@ class Lease:
         if holder != self.identity:
             change["acquireTime"] = now
             change["leaseTransitions"] = spec.get("leaseTransitions", 0) + 1
-        return await self._patch(meta["resourceVersion"], change)
+        held = await self._patch(meta["resourceVersion"], change)
+        # Not before: a stop does not wait for a renewal that is under way.
+        if holder == (meta.get("annotations") or {}).get(ANNOTATION_DRAIN) == self.identity:
+            logger.info("asked to stop")
+            self.drain()
+        return held
 
     async def _create(self, now: str) -> bool:
         body: Body = {
@@ -143,12 +147,14 @@ class Lease:
     async def _give_back(self) -> None:
         """So that a successor need not wait the Lease out."""
         try:
-            lease = await self.kube.get(LEASES, self.namespace, self.name)
-            if lease is not None and lease["spec"].get("holderIdentity") == self.identity:
-                await self._patch(
-                    lease["metadata"]["resourceVersion"],
-                    {"holderIdentity": "", "leaseDurationSeconds": 1},
-                )
+            for _ in range(GIVE_BACK_TRIES):
+                lease = await self.kube.get(LEASES, self.namespace, self.name)
+                if lease is None or lease["spec"].get("holderIdentity") != self.identity:
+                    return
+                version = lease["metadata"]["resourceVersion"]
+                if await self._patch(version, {"holderIdentity": "", "leaseDurationSeconds": 1}):
+                    return
+                # The server has done our last renewal meanwhile, though we did not wait for it.
         except (ApiError, aiohttp.ClientError, OSError, TimeoutError) as error:
             logger.warning("the lease was not given back: %s", error)
 
