@@ -237,9 +237,12 @@ def test_it_dies_after_each_write(
     operator.wait_until_leading()
     apply(namespace, "daily", concurrencyPolicy="Allow")
 
+    untold: list[Write] = []
+
     def die(write: Write) -> bool:
         if write.status >= 300:
             return False
+        untold.append(write)
         operator.kill()
         return True
 
@@ -250,6 +253,14 @@ def test_it_dies_after_each_write(
         status = finish(kubelet, backfills, "march", 400)
         wait_for("no Job is left", lambda: not namespace.jobs(), 120)
         proxy.after_write = None
+    assert {(write.method, write.kind) for write in untold} == {
+        ("POST", "jobs"),
+        ("PATCH", "jobs"),
+        ("PUT", "reportschedules"),
+        ("PUT", "reportbackfills"),
+        ("DELETE", "jobs"),
+    }
+    assert len(untold) > 12
     assert lives[0] > 8  # at times two writes are under way when it dies
     assert [w for w in proxy.writes if w.status >= 500] == []
     assert (status["done"], status["failed"], status["progress"]) == (3, 1, "4/4")
