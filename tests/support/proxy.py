@@ -91,7 +91,6 @@ class Proxy:
         for task in left:
             task.cancel()
         self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-        self._loop.run_until_complete(asyncio.sleep(0))  # in which connections are closed
         self._loop.close()
 
     async def _serve(self, ready: threading.Event) -> None:
@@ -160,14 +159,9 @@ class Proxy:
             status=answer.status, headers={"Content-Type": answer.headers["Content-Type"]}
         )
         await response.prepare(request)
-        upstream = answer.connection
-        try:
-            async for chunk in answer.content.iter_any():
-                if not self._silent:
-                    await response.write(chunk)
-        finally:
-            if upstream is not None and upstream.transport is not None:
-                upstream.transport.abort()  # TLS's farewell would outlive the loop
+        async for chunk in answer.content.iter_any():
+            if not self._silent:
+                await response.write(chunk)
         return response
 
     def _told(self, request: web.Request, status: int) -> bool:
