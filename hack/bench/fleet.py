@@ -24,7 +24,7 @@ from pathlib import Path
 
 import yaml
 
-from hack.bench.schedules import MANIFEST
+from hack.bench.schedules import MANIFEST, is_ready, memory_mb
 from report_operator.adapters.kinds import SCHEDULES
 from report_operator.adapters.kube import KubeClient
 from report_operator.api.v1alpha1.status import RecentRun, ReportScheduleStatus
@@ -104,11 +104,7 @@ async def until_ready(schedules: int) -> None:
     """Until the operator has seen to all."""
     async with await KubeClient.connect() as kube, asyncio.timeout(1800):
         while True:
-            ready = 0
-            async for body in kube.each(SCHEDULES):
-                conditions = body["status"].get("conditions", ())
-                ready += any((c["type"], c["status"]) == ("Ready", "True") for c in conditions)
-            if ready == schedules:
+            if sum([is_ready(body) async for body in kube.each(SCHEDULES)]) == schedules:
                 return
             await asyncio.sleep(PAUSE_SECONDS)
 
@@ -119,13 +115,6 @@ def tell(name: str, times: list[float], baseline: float | None = None) -> float:
     ratio = f"   {p50 / baseline:.3f} of the baseline" if baseline else "   baseline"
     print(f"{name:34} p50 {p50:8.1f}  max {max(times):8.1f} ms{ratio}", flush=True)
     return p50
-
-
-def memory_mb(pid: int) -> float:
-    """Resident memory at its highest."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) / 1024
 
 
 def call(port: int, path: str) -> float:
@@ -171,7 +160,6 @@ def _compare(plane: ControlPlane, directory: Path, schedules: int, requests: int
     api = ApiProcess(plane.kubeconfig, NAMESPACE, operator.config_file, directory / "api.log")
     try:
         start = time.monotonic()
-
         asyncio.run(until_ready(schedules))
         print(f"all Ready after {time.monotonic() - start:.0f} s")
         api.start()
@@ -180,7 +168,7 @@ def _compare(plane: ControlPlane, directory: Path, schedules: int, requests: int
             call(api.api.port, path)
             times = [call(api.api.port, path) for _ in range(requests)]
             tell(path.removeprefix(SCHEDULER), times, baseline)
-        used = {"operator": memory_mb(operator.pid), "admin API": memory_mb(api.pid)}
+        used = {"operator": memory_mb(operator.pid)[1], "admin API": memory_mb(api.pid)[1]}
     finally:
         api.end()
         operator.end()

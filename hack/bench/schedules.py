@@ -29,6 +29,7 @@ from urllib.request import urlopen
 
 from report_operator.adapters.kinds import CONFIGMAPS, CRONJOBS, SCHEDULES
 from report_operator.adapters.kube import Body, KubeClient
+from report_operator.domain import names
 
 ROOT = Path(__file__).resolve().parents[2]
 RATIO_LIMIT = 1.25
@@ -110,7 +111,7 @@ def written_for(name: str, namespace: str) -> Written:
     cronjob = bare(read("cronjob", status["cronJob"]))
     template = cronjob["spec"]["jobTemplate"]
     template["metadata"].pop("creationTimestamp", None)
-    definition = template["metadata"]["annotations"]["reports.adaf.io/definition"]
+    definition = template["metadata"]["annotations"][names.ANNOTATION_DEFINITION]
     return Written(bare(read("configmap", definition)), cronjob | {"status": {}}, status)
 
 
@@ -149,13 +150,13 @@ async def write_barely(namespace: str, count: int, example: Written) -> float:
 def ready(namespace: str) -> int:
     """How many are Ready for the generation that they have."""
     path = f"/apis/reports.adaf.io/v1alpha1/namespaces/{namespace}/reportschedules"
-    return sum(
-        any(
-            condition["type"] == "Ready" and condition["status"] == "True"
-            for condition in item.get("status", {}).get("conditions", ())
-        )
-        for item in json.loads(kubectl("get", "--raw", path))["items"]
-    )
+    return sum(map(is_ready, json.loads(kubectl("get", "--raw", path))["items"]))
+
+
+def is_ready(schedule: Body) -> bool:
+    """What its status says."""
+    conditions = schedule.get("status", {}).get("conditions", ())
+    return any((c["type"], c["status"]) == ("Ready", "True") for c in conditions)
 
 
 def api_server_cpu() -> float:
@@ -248,9 +249,9 @@ def writes() -> int:
     return sum(int(float(line.split()[-1])) for line in lines if line.startswith(prefix))
 
 
-def memory_mb(process: subprocess.Popen[bytes]) -> tuple[float, float]:
-    """Resident memory now and at its highest."""
-    status = Path(f"/proc/{process.pid}/status").read_text()
+def memory_mb(pid: int) -> tuple[float, float]:
+    """Resident memory of a process now and at its highest."""
+    status = Path(f"/proc/{pid}/status").read_text()
     found = {line.split(":")[0]: line.split()[1] for line in status.splitlines() if "kB" in line}
     return int(found["VmRSS"]) / 1024, int(found["VmHWM"]) / 1024
 
@@ -283,7 +284,7 @@ def main() -> int:
             before = writes()
             time.sleep(args.quiet_seconds)
             quiet = writes() - before
-            resident, highest = memory_mb(process)
+            resident, highest = memory_mb(process.pid)
             example = written_for("bench-00000", name)
         with namespace("bench-bare") as name:
             cpu = api_server_cpu()
