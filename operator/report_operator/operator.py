@@ -187,8 +187,9 @@ class ReportOperator:
         stopping = asyncio.create_task(stop.wait(), name="stop")
         try:
             await asyncio.wait({*tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            ended = [] if stop.is_set() else [task for task in tasks if task.done()]
+            ended = [task for task in tasks if task.done()]
             if stop.is_set():
+                ended = []  # that was asked for
                 await self._finish()
         finally:
             for task in (*tasks, stopping):

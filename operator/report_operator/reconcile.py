@@ -80,14 +80,15 @@ class Reconciler:
         uid = body["metadata"]["uid"]
         previous = parse_status(body)
         schedule, problem = await self._ensure_children(body, previous, now)
-        plan = self._plan(key)
+        cronjob = self.store.cronjobs.get(key)
+        plan = observe_plan(cronjob) if cronjob else None
         runs = self.store.runs_of(uid)
         pods = {run.uid: self.store.pods_of(run) for run in runs}
         blocked_run, blockage = await self._blockage(runs, pods, now)
         ended = await self._end_overdue(runs, pods, blockage, blocked_run, now)
         handled_through = previous.handled_through
         if schedule is not None and plan is not None:
-            handled_through = await self._catch_up(schedule, plan, runs, previous, now)
+            handled_through = await self._catch_up(schedule, cronjob, plan, runs, previous, now)
         fresh = ended + [
             record_finished(run, await self._final_pods(run, pods[run.uid]))
             for run in runs
@@ -101,7 +102,6 @@ class Reconciler:
             | self.history.unrecorded(uid, [entry.uid for entry in previous.recent_runs]),
             self.keep.outcomes,
         )
-        cronjob = self.store.cronjobs.get(key)
         facts = Facts(
             generation=body["metadata"]["generation"],
             problem=problem,
@@ -115,9 +115,9 @@ class Reconciler:
             handled_through=handled_through,
         )
         verdict = judge(previous, facts, now)
-        await self._write_status(body, previous, verdict.status)
+        written = await self._write_status(body, previous, verdict.status)
         self._publish(key, body, previous, verdict, plan)
-        self.history.offer(self.store.schedules.get(key, body), ledger.recent, runs)
+        self.history.offer(written, ledger.recent, runs)
         await self._prune(uid, runs, ledger, ended)
         self.metrics.reconciled(now)
         return self._look_again(verdict, facts, now)
@@ -137,10 +137,6 @@ class Reconciler:
         """Uids of recorded runs that a backfill has still to count."""
         jobs = frozenset[str]().union(*self.store.backfills_waiting_for(key).values())
         return {entry.uid for entry in status.recent_runs if entry.job in jobs}
-
-    def _plan(self, key: Key) -> Plan | None:
-        cronjob = self.store.cronjobs.get(key)
-        return observe_plan(cronjob) if cronjob else None
 
     async def _blockage(
         self, runs: Sequence[Run], pods: dict[str, list[Pod]], now: datetime
@@ -211,6 +207,7 @@ class Reconciler:
     async def _catch_up(
         self,
         schedule: ReportSchedule,
+        cronjob: dict[str, Any] | None,
         plan: Plan,
         runs: Sequence[Run],
         previous: ReportScheduleStatus,
@@ -218,7 +215,6 @@ class Reconciler:
     ) -> datetime | None:
         """Make the Jobs of missed slots where the policy is RunAll."""
         missed = schedule.spec.missed_runs
-        cronjob = self.store.cronjobs.get(schedule.key)
         if missed.policy is not MissedRunsPolicy.RUN_ALL or cronjob is None:
             return previous.handled_through
         through = previous.handled_through
@@ -245,12 +241,13 @@ class Reconciler:
 
     async def _write_status(
         self, body: dict[str, Any], previous: ReportScheduleStatus, status: ReportScheduleStatus
-    ) -> None:
+    ) -> dict[str, Any]:
+        """The ReportSchedule as the API server has it then."""
         if status == previous:
-            return
-        self.store.observe_schedule(
-            await self.kube.replace_status(SCHEDULES, {**body, "status": status.to_wire()})
-        )
+            return body
+        written = await self.kube.replace_status(SCHEDULES, {**body, "status": status.to_wire()})
+        self.store.observe_schedule(written)
+        return written
 
     def _publish(
         self,
