@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -18,7 +18,7 @@ from admin_api.observed import Observed, Snapshot
 from report_operator.adapters.kinds import BACKFILLS, CRONJOBS, JOBS, PODS, SCHEDULES, Kind
 from report_operator.adapters.kube import KubeClient
 from report_operator.adapters.lease import ANNOTATION_DRAIN, LEASES
-from report_operator.adapters.reflector import Reflector
+from report_operator.adapters.reflector import Observe, Reflector
 from report_operator.domain.attempts import Attempt, job_of_attempt
 from report_operator.domain.names import LABEL_JOB_UID, LABEL_UID
 from report_operator.domain.run import Run
@@ -56,33 +56,25 @@ class Cluster:
     _reflectors: dict[Kind, list[Reflector]] = field(init=False)  # in the order of a fresh look
 
     def __post_init__(self) -> None:
-        observed = self._observed
+        seen = self._observed
+        # A Job goes once its outcome is in the schedule's status: what is missing from the first
+        # list is in the second.
         self._reflectors = {
-            # A Job goes once its outcome is in the schedule's status: what is missing from the
-            # first list is in the second.
-            JOBS: [
-                Reflector(
-                    self.kube,
-                    JOBS,
-                    namespace,
-                    LABEL_UID,
-                    lambda body, deleted: observed.observe_run(body, deleted=deleted),
-                    partial(observed.keep_runs, namespace),
-                )
-                for namespace in self.watched
-            ],
-            SCHEDULES: [
-                Reflector(
-                    self.kube,
-                    SCHEDULES,
-                    namespace,
-                    "",
-                    lambda body, deleted: observed.observe_schedule(body, deleted=deleted),
-                    partial(observed.keep_schedules, namespace),
-                )
-                for namespace in self.watched
-            ],
+            JOBS: self._reflect(JOBS, LABEL_UID, seen.observe_run, seen.keep_runs),
+            SCHEDULES: self._reflect(SCHEDULES, "", seen.observe_schedule, seen.keep_schedules),
         }
+
+    def _reflect(
+        self,
+        kind: Kind,
+        labels: str,
+        observe: Observe,
+        keep: Callable[[str | None, set[str]], None],
+    ) -> list[Reflector]:
+        return [
+            Reflector(self.kube, kind, namespace, labels, observe, partial(keep, namespace))
+            for namespace in self.watched
+        ]
 
     async def follow(self) -> None:
         """See what happens, until cancelled. Without it no snapshot comes."""

@@ -18,7 +18,7 @@ from report_operator.domain.dead_letter import Order, Tried, attempt_order, dead
 from report_operator.domain.figures import Finished, Totals
 from report_operator.domain.names import job_id, schedule_of_job_id
 from report_operator.domain.record import RunRecord
-from report_operator.domain.run import Run, observe_job
+from report_operator.domain.run import Run
 from report_operator.domain.times import format_time, parse_time
 from report_runner.contract.result import Outcome
 
@@ -63,14 +63,6 @@ def read_schedule(body: Body) -> Schedule:
     )
     ended = {entry.uid: _lean(_of_entry(schedule, entry)) for entry in status.recent_runs}
     return replace(schedule, ended=ended)
-
-
-def read_run(body: Body) -> Run | None:
-    """A Job, where it is a run of ours."""
-    try:
-        return observe_job(body)
-    except (KeyError, ValueError):
-        return None  # it only looks like one
 
 
 def jobs_of(schedule: Schedule, runs: Iterable[Run]) -> list[Job]:

@@ -8,8 +8,9 @@ from functools import cached_property
 from itertools import chain
 from typing import Any
 
-from admin_api.jobs import Schedule, dead_of, jobs_of, newest_first, read_run, read_schedule
+from admin_api.jobs import Schedule, dead_of, jobs_of, newest_first, read_schedule
 from admin_api.model import Job
+from report_operator.adapters.runs import Runs
 from report_operator.domain.run import Run
 
 Body = Mapping[str, Any]
@@ -51,25 +52,14 @@ class Snapshot:
         return next((run for run in self.runs if (run.namespace, run.name) == name), None)
 
 
-def snapshot_of(schedules: Sequence[Schedule], runs: Sequence[Run]) -> Snapshot:
-    """A snapshot of just these."""
-    observed = Observed()
-    for schedule in schedules:
-        observed.add_schedule(schedule, 0)
-    for run in runs:
-        observed.add_run(run)
-    return observed.snapshot()
-
-
 @dataclass(slots=True)
 class Observed:
     """By uid. An older version of an object never replaces a newer one."""
 
     _schedules: dict[str, Schedule] = field(default_factory=dict)
     _versions: dict[str, int] = field(default_factory=dict)  # of schedules
-    _runs: dict[str, Run] = field(default_factory=dict)
-    _runs_of: dict[str, dict[str, Run]] = field(default_factory=dict)  # by the schedule's uid
-    # Likewise; absent: stale.
+    _runs: Runs = field(default_factory=Runs)
+    # By the schedule's uid; absent: stale.
     _jobs: dict[str, Sequence[Job]] = field(default_factory=dict)
     _dead: dict[str, Sequence[Job]] = field(default_factory=dict)
     _snapshot: Snapshot | None = None
@@ -80,32 +70,14 @@ class Observed:
         if deleted:
             self._drop_schedule(uid)
         elif self._versions.get(uid, -1) < version:
-            self.add_schedule(read_schedule(body), version)
+            self._schedules[uid], self._versions[uid] = read_schedule(body), version
+            self._changed(uid)
 
     def observe_run(self, body: Body, *, deleted: bool = False) -> None:
         """Take note of a Job."""
-        uid = body["metadata"]["uid"]
-        known = self._runs.get(uid)
-        if deleted:
-            self._drop_run(uid)
-        elif known is None or int(known.resource_version) < int(
-            body["metadata"]["resourceVersion"]
-        ):
-            run = read_run(body)
-            if run is not None:
-                self.add_run(run)
-
-    def add_schedule(self, schedule: Schedule, version: int) -> None:
-        """In place of what was known of it."""
-        self._schedules[schedule.uid] = schedule
-        self._versions[schedule.uid] = version
-        self._changed(schedule.uid)
-
-    def add_run(self, run: Run) -> None:
-        """In place of what was known of it."""
-        self._runs[run.uid] = run
-        self._runs_of.setdefault(run.schedule_uid, {})[run.uid] = run
-        self._changed(run.schedule_uid)
+        found = self._runs.observe(body, deleted=deleted)
+        if found is not None and found[1]:
+            self._changed(found[0].schedule_uid)
 
     def keep_schedules(self, namespace: str | None, uids: set[str]) -> None:
         """Of the namespace (None: of all) there are just these."""
@@ -121,7 +93,7 @@ class Observed:
 
     def keep_of(self, schedule_uid: str, uids: set[str]) -> None:
         """Of one schedule there are just these Jobs."""
-        for uid in self._runs_of.get(schedule_uid, {}).keys() - uids:
+        for uid in self._runs.of(schedule_uid).keys() - uids:
             self._drop_run(uid)
 
     def keep_name(self, namespace: str, name: str, uid: str) -> None:
@@ -135,7 +107,7 @@ class Observed:
         if self._snapshot is None:
             for uid, schedule in self._schedules.items():
                 if uid not in self._jobs:
-                    self._jobs[uid] = jobs_of(schedule, self._runs_of.get(uid, {}).values())
+                    self._jobs[uid] = jobs_of(schedule, self._runs.of(uid).values())
                     self._dead[uid] = dead_of(self._jobs[uid])
             self._snapshot = Snapshot(
                 sorted(self._schedules.values(), key=lambda s: (s.namespace, s.name)),
@@ -151,12 +123,8 @@ class Observed:
             self._changed(uid)
 
     def _drop_run(self, uid: str) -> None:
-        run = self._runs.pop(uid, None)
+        run = self._runs.forget(uid)
         if run is not None:
-            siblings = self._runs_of[run.schedule_uid]
-            del siblings[uid]
-            if not siblings:
-                del self._runs_of[run.schedule_uid]
             self._changed(run.schedule_uid)
 
     def _changed(self, schedule_uid: str) -> None:

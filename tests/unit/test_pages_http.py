@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import pytest
 from factories import MINUTE, SLOT, make_entry, schedule_body
 from fastapi import FastAPI
+from snapshots import snapshot_of
 
 from admin_api import backfills
 from admin_api.app import make_app
@@ -19,7 +20,7 @@ from admin_api.cluster import Cluster, Leader
 from admin_api.dependencies import Dependencies
 from admin_api.jobs import read_schedule
 from admin_api.model import Check, Job
-from admin_api.observed import Snapshot, snapshot_of
+from admin_api.observed import Snapshot
 from admin_api.pages.html import HEADERS
 from admin_api.tokens import Denied, Tokens
 from report_operator.adapters.kube import ApiError

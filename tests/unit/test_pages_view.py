@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from factories import MINUTE, SLOT, active_run, finished_run, make_run, schedule_body
+from snapshots import snapshot_of
 
 from admin_api.cluster import Leader
 from admin_api.jobs import Schedule, jobs_of, read_schedule
-from admin_api.observed import snapshot_of
 from admin_api.pages import view
 from admin_api.pages.view import Kind
 from report_operator.domain.run import Run

@@ -8,10 +8,10 @@ watch begins at the version of the list before it, and is expected to end.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import aiohttp
 
@@ -24,15 +24,22 @@ ERRORS = (ApiError, aiohttp.ClientError, OSError, TimeoutError)
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.5, 15.0
 
 
+class Observe(Protocol):
+    """Who takes note of an object."""
+
+    def __call__(self, body: Body, *, deleted: bool = False) -> None:
+        """It is like this now; or it was, before it was deleted."""
+
+
 @dataclass(slots=True)
 class Reflector:
-    """Calls `observe(body, deleted)` for every object and change, and `keep(uids)` after a list."""
+    """Calls `observe` for every object and every change, and `keep(uids)` after a list."""
 
     kube: KubeClient
     kind: Kind
     namespace: str | None  # None: all
     labels: str
-    observe: Callable[[Body, bool], None]
+    observe: Observe
     keep: Callable[[set[str]], None]
     _following: bool = False
     _asked: asyncio.Event = field(default_factory=asyncio.Event)
@@ -54,10 +61,11 @@ class Reflector:
                 await self._follow(version)
             if loop.time() - begun > LAST_RETRY_SECONDS:
                 delay = FIRST_RETRY_SECONDS
-            with contextlib.suppress(TimeoutError):  # unless somebody asks
+            try:
                 await asyncio.wait_for(self._asked.wait(), delay)
-                delay = FIRST_RETRY_SECONDS / 2
-            delay = min(2 * delay, LAST_RETRY_SECONDS)
+                delay = FIRST_RETRY_SECONDS
+            except TimeoutError:
+                delay = min(2 * delay, LAST_RETRY_SECONDS)
 
     async def current(self) -> None:
         """What was told is what there is, to a few milliseconds. Raises one of ERRORS."""
@@ -78,7 +86,7 @@ class Reflector:
         async for version, bodies in pages:  # noqa: B007  (a list is of one version)
             for body in bodies:
                 uids.add(body["metadata"]["uid"])
-                self.observe(body, False)
+                self.observe(body)
         self.keep(uids)
         return version
 
@@ -107,7 +115,7 @@ class Reflector:
 
     async def _tell(self, events: AsyncGenerator[tuple[str, Body]]) -> None:
         async for told, body in events:
-            self.observe(body, told == "DELETED")
+            self.observe(body, deleted=told == "DELETED")
 
 
 def _answer(waiting: list[asyncio.Future[None]], error: Exception | None = None) -> None:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from report_operator.adapters.bodies import Bodies
+from report_operator.adapters.runs import Runs
 from report_operator.api.v1alpha1 import backfill
 from report_operator.api.v1alpha1.resource import Key
 from report_operator.domain import names
-from report_operator.domain.run import Pod, Run, observe_job, observe_pod
-
-logger = logging.getLogger(__name__)
+from report_operator.domain.run import Pod, Run, observe_pod
 
 Body = Mapping[str, Any]
 
@@ -26,11 +24,10 @@ class Store:
     schedules: Bodies = field(default_factory=Bodies)
     cronjobs: Bodies = field(default_factory=Bodies)  # by their schedule
     backfills: Bodies = field(default_factory=Bodies)
-    runs: dict[str, Run] = field(default_factory=dict)  # by Job uid
+    runs: Runs = field(default_factory=Runs)
     pods: dict[str, dict[str, Pod]] = field(default_factory=dict)  # by Job uid, pod name
     heard: set[str] = field(default_factory=set)  # kinds whose watch spoke since the last resync
     news: asyncio.Event = field(default_factory=asyncio.Event)  # of schedules or runs, for Lists
-    _by_schedule: dict[str, dict[str, Run]] = field(default_factory=dict)
     # By backfill: schedule and Job of each run that it has to count yet.
     _uncounted: dict[Key, frozenset[tuple[str, str]]] = field(default_factory=dict)
 
@@ -77,33 +74,21 @@ class Store:
 
     def observe_job(self, body: Body, *, deleted: bool = False) -> tuple[Key, bool] | None:
         """Take note of a Job; None for one that only looks like ours."""
-        try:
-            run = observe_job(body)
-        except (KeyError, ValueError) as error:
-            logger.debug("not a run: %s: %r", body["metadata"].get("name"), error)
+        found = self.runs.observe(body, deleted=deleted)
+        if found is None:
             return None
-        key = Key(run.namespace, run.schedule)
-        known = self.runs.get(run.uid)
+        run, told = found
         if deleted:
-            self.forget_run(run.uid)
-            return key, known is not None
-        if known is not None and int(known.resource_version) >= int(run.resource_version):
-            return key, False
-        self.runs[run.uid] = run
-        self._by_schedule.setdefault(run.schedule_uid, {})[run.uid] = run
-        self.news.set()
-        return key, True
+            self.pods.pop(run.uid, None)
+        if told:
+            self.news.set()
+        return Key(run.namespace, run.schedule), told
 
     def forget_run(self, uid: str) -> None:
         """Drop a Job that is gone, and its pods."""
         self.pods.pop(uid, None)
-        run = self.runs.pop(uid, None)
-        if run is not None:
+        if self.runs.forget(uid) is not None:
             self.news.set()
-            siblings = self._by_schedule[run.schedule_uid]
-            del siblings[uid]
-            if not siblings:
-                del self._by_schedule[run.schedule_uid]
 
     def observe_pod(self, body: Body, *, deleted: bool = False) -> Key | None:
         """Take note of a pod; the schedule of its run, where that is known.
@@ -129,7 +114,7 @@ class Store:
 
     def runs_of(self, schedule_uid: str) -> list[Run]:
         """The runs of a schedule, oldest slot first."""
-        runs = self._by_schedule.get(schedule_uid, {}).values()
+        runs = self.runs.of(schedule_uid).values()
         return sorted(runs, key=lambda run: (run.slot, run.created_at, run.name))
 
     def pods_of(self, run: Run) -> list[Pod]:

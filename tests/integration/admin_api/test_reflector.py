@@ -26,7 +26,7 @@ class Told:
         self.there: dict[str, str] = {}  # name by uid
         self.news = asyncio.Event()
 
-    def observe(self, body: Body, deleted: bool) -> None:
+    def observe(self, body: Body, *, deleted: bool = False) -> None:
         meta = body["metadata"]
         if deleted:
             self.there.pop(meta["uid"], None)

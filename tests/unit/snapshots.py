@@ -1,0 +1,19 @@
+"""What the admin API sees, of schedules and runs that a test makes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from admin_api.jobs import Schedule, dead_of, jobs_of, newest_first
+from admin_api.observed import Snapshot
+from report_operator.domain.run import Run
+
+
+def snapshot_of(schedules: Sequence[Schedule], runs: Sequence[Run]) -> Snapshot:
+    """A snapshot of just these."""
+    jobs = newest_first(
+        job
+        for schedule in schedules
+        for job in jobs_of(schedule, (run for run in runs if run.schedule_uid == schedule.uid))
+    )
+    return Snapshot(schedules, runs, jobs, dead_of(jobs))
