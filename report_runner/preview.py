@@ -6,7 +6,7 @@ import csv
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -30,8 +30,9 @@ from report_runner.surroundings import Run
 
 KIND = "ReportSchedule"
 
-# Whole or with a point; "007" is a code.
-_NUMBER = re.compile(r"[+-]?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
+# Whole or with a point; "007" and "12E4" are codes, "1e21" is what PostgreSQL writes of a float.
+_WHOLE = re.compile(r"-?(0|[1-9]\d*)", re.ASCII)
+_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?(e[+-]?\d+)?", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}(:\d{2})?.*", re.ASCII)
 
@@ -237,22 +238,26 @@ def _csv_table(path: Path) -> Table:
                     f"{len(columns)} columns"
                 )
             if row:
-                rows.append(tuple(_value(text) for text in row))
+                rows.append(row)
     if not columns:
         raise _wrong(f"{path} is empty: its first line has to name the columns")
-    return Table(tuple(columns), rows)
+    typed = [_typed([row[index] for row in rows]) for index in range(len(columns))]
+    return Table(tuple(columns), list(zip(*typed, strict=True)) if rows else [])
 
 
-def _value(text: str) -> Any:
-    """A cell as a database would give it: empty is NULL, numbers and dates are what they are."""
-    if text == "":
-        return None
-    if number := _NUMBER.fullmatch(text):
-        return Decimal(text) if number[2] or number[3] else int(text)
-    for pattern, read in ((_DATE, date.fromisoformat), (_TIME, datetime.fromisoformat)):
-        if pattern.fullmatch(text):
+def _typed(cells: Sequence[str]) -> list[Any]:
+    """A column as a database would give it: of one type, and NULL where a cell is empty."""
+    present = [cell for cell in cells if cell != ""]
+    readers: tuple[tuple[re.Pattern[str], Callable[[str], Any]], ...] = (
+        (_WHOLE, int),
+        (_NUMBER, Decimal),
+        (_DATE, date.fromisoformat),
+        (_TIME, datetime.fromisoformat),
+    )
+    for pattern, read in readers:
+        if present and all(pattern.fullmatch(cell) for cell in present):
             try:
-                return read(text)
+                return [None if cell == "" else read(cell) for cell in cells]
             except ValueError:
-                break
-    return text
+                break  # the 30th of February: a text
+    return [cell or None for cell in cells]

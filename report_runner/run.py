@@ -17,6 +17,7 @@ from report_runner import storage
 from report_runner.contract.definition import Definition
 from report_runner.contract.delivery import EmailDelivery
 from report_runner.contract.model import parse_duration
+from report_runner.contract.numbers import exact
 from report_runner.contract.reasons import Reason
 from report_runner.contract.report import Format
 from report_runner.contract.result import (
@@ -196,7 +197,7 @@ def render_input(
         time_zone=definition.time_zone,
         generated_at=generated_at,
         run_id=run.run_id,
-        parameters=definition.report.parameters,
+        parameters=exact(definition.report.parameters),
         tables={name: found.table for name, found in fetched.items()},
         charts=tuple(definition.report.charts),
         template=builtin_template(template.builtin)

@@ -16,41 +16,35 @@ from jinja2 import TemplateRuntimeError, Undefined, pass_eval_context
 from jinja2.nodes import EvalContext
 from markupsafe import Markup, escape
 
-NOTHING = "–"
-MINUS = "\N{MINUS SIGN}"
-_MAX_DECIMALS = 20
-_COMPACT = ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k"))
+from report_runner.contract.aggregates import AGGREGATES
+from report_runner.contract.numbers import (
+    NOTHING,
+    Number,
+    as_decimal,
+    compute,
+    format_compact,
+    format_number,
+    is_number,
+    round_half_up,
+    short_places,
+)
+from report_runner.contract.printf import format_text
 
-Number = int | float | Decimal
+_UNSET: Any = object()
 
 
 def _as_number(value: Any, name: str) -> Number:
     if isinstance(value, Undefined):
         str(value)  # StrictUndefined says which name it is
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-        try:
-            return Decimal(str(value).strip())
-        except ArithmeticError:
-            raise TemplateRuntimeError(
-                f"filter {name}: a {type(value).__name__} that is not a number"
-            ) from None
-    return value
-
-
-def format_number(value: Number, decimals: int | None = None, plus: bool = False) -> str:
-    """`-1234.5, 2` → "−1,234.50". Without `decimals` the digits that the value has."""
-    if value != value or value in (float("inf"), float("-inf")):
-        return NOTHING
-    if decimals is None:
-        text = format(value, ",")
-        if "E" in text or "e" in text:
-            text = format(value, ",f")
-    else:
-        text = format(value, f",.{max(0, min(int(decimals), _MAX_DECIMALS))}f")
-    if text.startswith("-"):
-        # −0.00 says nothing that 0.00 does not say
-        return MINUS + text[1:] if text.strip("-0.,") else text[1:]
-    return "+" + text if plus and text.strip("0.,") else text
+    if is_number(value):
+        number: Number = value
+        return number
+    try:
+        return Decimal(str(value).strip())
+    except ArithmeticError:
+        raise TemplateRuntimeError(
+            f"filter {name}: a {type(value).__name__} that is not a number"
+        ) from None
 
 
 def thousands(value: Any) -> str:
@@ -59,8 +53,16 @@ def thousands(value: Any) -> str:
 
 
 def decimals(value: Any, places: int = 2) -> str:
-    """`1234.5` → "1,234.50"."""
+    """`1234.5` → "1,234.50"; a tie is rounded away from zero, as PostgreSQL does."""
     return NOTHING if value is None else format_number(_as_number(value, "decimals"), places)
+
+
+def figure(value: Any, places: int = 2) -> str:
+    """`74.6923076923` → "74.69", `0.0012345` → "0.00123": rounded as the tiles are."""
+    if value is None:
+        return NOTHING
+    number = _as_number(value, "figure")
+    return format_number(number, short_places(number, places))
 
 
 def percent(value: Any, places: int = 1, ratio: Any = True) -> str:
@@ -68,26 +70,71 @@ def percent(value: Any, places: int = 1, ratio: Any = True) -> str:
     if value is None:
         return NOTHING
     number = _as_number(value, "percent")
-    return format_number(number * 100 if ratio else number, places) + "%"
+    return format_number(compute("*", number, 100) if ratio else number, places) + "%"
 
 
 def compact(value: Any, places: int = 1) -> str:
-    """`12345678` → "12.3M" (k, M, B, T)."""
+    """`12345678` → "12.3M" (k, M, B, T); 999,999 → "1.0M"."""
+    return NOTHING if value is None else format_compact(_as_number(value, "compact"), places)
+
+
+def round_filter(value: Any, precision: int = 0, method: str = "common") -> Any:
+    """Jinja2's `round` with exact decimals: ties go away from zero, as in PostgreSQL."""
     if value is None:
-        return NOTHING
-    number = _as_number(value, "compact")
-    for size, letter in _COMPACT:
-        if abs(float(number)) >= size:
-            return format_number(number / size, places) + letter
-    return format_number(number, None if isinstance(number, int) else places)
+        return None
+    number = as_decimal(_as_number(value, "round"))
+    if method == "common":
+        return round_half_up(number, precision)
+    if method not in ("ceil", "floor"):
+        raise TemplateRuntimeError("filter round: the method is one of common, ceil, floor")
+    unit = Decimal(1).scaleb(-precision)
+    return number.quantize(unit, "ROUND_CEILING" if method == "ceil" else "ROUND_FLOOR")
+
+
+def float_filter(value: Any, default: Any = _UNSET) -> Any:
+    """The number as an exact decimal; NULL stays NULL. Without a default a text is an error."""
+    if value is None and default is _UNSET:
+        return None
+    try:
+        return as_decimal(value) if is_number(value) else Decimal(str(value).strip())
+    except ArithmeticError:
+        if default is _UNSET:
+            return _as_number(value, "float")
+        return default
+
+
+def int_filter(value: Any, default: Any = _UNSET, base: int = 10) -> Any:
+    """The whole part of a number; NULL stays NULL. Without a default a text is an error."""
+    if value is None and default is _UNSET:
+        return None
+    try:
+        if isinstance(value, str) and base != 10:
+            return int(value, base)
+        return int(as_decimal(value) if is_number(value) else Decimal(str(value).strip()))
+    except (ArithmeticError, ValueError):
+        if default is _UNSET:
+            raise TemplateRuntimeError(
+                f"filter int: a {type(value).__name__} that is not a number"
+            ) from None
+        return default
+
+
+def abs_filter(value: Any) -> Any:
+    """The absolute value; NULL stays NULL."""
+    if value is None:
+        return None
+    number = _as_number(value, "abs")
+    return abs(number) if isinstance(number, int) else as_decimal(number).copy_abs()
 
 
 def sign_class(value: Any) -> str:
     """The CSS class of a gain ("up"), a loss ("down") or neither ("")."""
     if value is None:
         return ""
-    number = _as_number(value, "sign_class")
-    return "up" if number > 0 else "down" if number < 0 else ""
+    number = as_decimal(_as_number(value, "sign_class"))
+    if number.is_nan() or number == 0:
+        return ""
+    return "up" if number > 0 else "down"
 
 
 @pass_eval_context
@@ -141,6 +188,7 @@ def css_string(value: Any) -> Markup:
 FILTERS: dict[str, Callable[..., Any]] = {
     "thousands": thousands,
     "decimals": decimals,
+    "figure": figure,
     "percent": percent,
     "compact": compact,
     "signed": signed,
@@ -148,4 +196,10 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "date": date_filter,
     "datetime": datetime_filter,
     "css_string": css_string,
+    "round": round_filter,
+    "float": float_filter,
+    "int": int_filter,
+    "abs": abs_filter,
+    "format": format_text,
+    **AGGREGATES,
 }

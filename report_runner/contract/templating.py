@@ -17,7 +17,9 @@ from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from report_runner.contract.filters import FILTERS, NOTHING
+from report_runner.contract.filters import FILTERS
+from report_runner.contract.numbers import NOTHING, OPERATORS, compute, is_number
+from report_runner.contract.printf import format_text
 
 TEMPLATE_LIMIT = 256 * 1024  # bytes of one template
 TEXT_LIMIT = 16 * 1024 * 1024  # characters that one operation may make
@@ -62,11 +64,21 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
     What many operations add up to is bounded by the process that renders.
     """
 
-    intercepted_binops = frozenset(("*", "**"))
+    intercepted_binops = frozenset(OPERATORS)
+    intercepted_unops = frozenset(("+", "-"))
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         _check_binop(operator, left, right)
+        if is_number(left) and is_number(right):
+            return compute(operator, left, right)
+        if (left is None or is_number(left)) and (right is None or is_number(right)):
+            return None  # as in SQL: what is computed from NULL is NULL
+        if operator == "%" and isinstance(left, str):
+            return format_text(left, *(right if isinstance(right, tuple) else (right,)))
         return super().call_binop(context, operator, left, right)
+
+    def call_unop(self, context: Context, operator: str, arg: Any) -> Any:
+        return None if arg is None else super().call_unop(context, operator, arg)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         # A column may be called `items` or `values`: the row's value goes before dict's methods.

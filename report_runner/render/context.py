@@ -184,7 +184,8 @@ def template_context(data: RenderInput, charts: Mapping[str, ChartImage]) -> dic
         "time_zone": data.time_zone,
         "generated_at": data.generated_at.astimezone(zone),
         "run_id": data.run_id,
-        "namespace": data.namespace,
+        # Not `namespace`, which is Jinja2's own way to keep a running total.
+        "schedule_namespace": data.namespace,
         "name": data.name,
         "parameters": data.parameters,
         "sources": {name: Source(name, table) for name, table in data.tables.items()},

@@ -19,7 +19,15 @@ from zoneinfo import ZoneInfo
 from jinja2 import TemplateRuntimeError
 from markupsafe import Markup, escape
 
-from report_runner.contract.filters import NOTHING, format_number
+from report_runner.contract.numbers import (
+    MAX_PLACES,
+    NOTHING,
+    as_decimal,
+    compute,
+    format_number,
+    is_number,
+    places_of,
+)
 
 Row = tuple[Any, ...]
 
@@ -35,7 +43,15 @@ _SIGNED_WORDS = frozenset(
         "variance", "difference", "performance", "contribution", "alpha", "excess",
     )
 )  # fmt: skip
-_CODE_WORDS = frozenset(("id", "year", "code", "no", "number", "zip", "account", "cusip", "isin"))
+# Columns of whole numbers that are names, so that 2026 is not 2,026. By the whole name or by its
+# last word: `customer_id` is a code, `number_of_trades` is none.
+_CODE_NAMES = frozenset(
+    ("id", "year", "code", "no", "number", "zip", "account", "cusip", "isin", "phone")
+)
+_CODE_ENDINGS = (
+    "_id", "_year", "_code", "_no", "_zip", "_cusip", "_isin", "_phone",
+    "account_number", "customer_number", "invoice_number", "order_number", "phone_number",
+)  # fmt: skip
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 # Points: what is between the page's margins, the sizes that tables are set in, a cell's padding.
@@ -95,18 +111,10 @@ def _words(name: str) -> set[str]:
     return set(re.split(r"[^a-z]+", name.lower()))
 
 
-def _decimals(values: Iterable[Any]) -> int:
-    places, largest, exact = 0, 0.0, True
-    for value in values:
-        largest = max(largest, abs(float(value))) if value == value else largest
-        if isinstance(value, Decimal):
-            exponent = value.as_tuple().exponent
-            places = max(places, -exponent) if isinstance(exponent, int) else places
-        elif isinstance(value, float):
-            exact = False
-    if exact and places <= 4:
-        return places
-    return 4 if largest < 1 else 2
+def is_code(name: str) -> bool:
+    """Whether a column of whole numbers holds names rather than amounts."""
+    lower = name.lower()
+    return lower in _CODE_NAMES or lower.endswith(_CODE_ENDINGS)
 
 
 def infer(name: str, values: Sequence[Any], label: str, form: str, signed: bool | None) -> Column:
@@ -121,17 +129,15 @@ def infer(name: str, values: Sequence[Any], label: str, form: str, signed: bool 
             f"{', '.join(Kind)}, decimals:N, percent:N"
         )
     found = Kind(kind) if form else _kind(name, values)
-    if found.numeric and not all(
-        isinstance(value, int | float | Decimal) and not isinstance(value, bool) for value in values
-    ):
+    if found.numeric and not all(map(is_number, values)):
         raise TemplateRuntimeError(
             f"table: column {name!r} holds values that are no numbers; format {form!r} cannot show"
         )
     digits = 0
     if places:
-        digits = min(int(places), 12)
+        digits = min(int(places), MAX_PLACES)
     elif found is Kind.DECIMAL:
-        digits = _decimals(values)
+        digits = places_of(values)
     elif found is Kind.PERCENT:
         digits = 1
     marked = found.numeric and (bool(_words(name) & _SIGNED_WORDS) if signed is None else signed)
@@ -145,7 +151,7 @@ def _kind(name: str, values: Sequence[Any]) -> Kind:
     if types == {bool}:
         return Kind.BOOLEAN
     if types == {int}:
-        return Kind.PLAIN if _words(name) & _CODE_WORDS else Kind.INTEGER
+        return Kind.PLAIN if is_code(name) else Kind.INTEGER
     if types <= {int, float, Decimal}:
         return Kind.DECIMAL
     if types == {date}:
@@ -164,7 +170,7 @@ def formatter(column: Column, zone: ZoneInfo) -> Callable[[Any], str]:
         case Kind.DECIMAL:
             return lambda value: format_number(value, places, plus)
         case Kind.PERCENT:
-            return lambda value: format_number(value * 100, places, plus) + "%"
+            return lambda value: format_number(compute("*", value, 100), places, plus) + "%"
         case Kind.BOOLEAN:
             return lambda value: "Yes" if value else "No"
         case Kind.DATETIME:
@@ -266,13 +272,18 @@ def _cells(column: Column, values: Iterable[Any], texts: Sequence[str], wraps: b
     if column.kind.numeric and column.signed:
         marks = {1: "n up", -1: "n down", 0: "n"}
         return [
-            f'<td class="{marks[0 if v is None or v != v else (v > 0) - (v < 0)]}">{t}</td>'
-            for v, t in zip(values, texts, strict=True)
+            f'<td class="{marks[_sign(v)]}">{t}</td>' for v, t in zip(values, texts, strict=True)
         ]
     if column.kind.numeric:
         return [f'<td class="n">{text}</td>' for text in texts]
     opening = '<td class="w">' if wraps else "<td>"
     return [f"{opening}{_cell_text(text)}</td>" for text in texts]
+
+
+def _sign(value: Any) -> int:
+    if value is None or as_decimal(value).is_nan():
+        return 0
+    return int(value > 0) - int(value < 0)
 
 
 def _cell_text(text: str) -> str:

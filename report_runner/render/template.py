@@ -7,12 +7,14 @@ import secrets
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import localcontext
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from jinja2 import TemplateError, TemplateSyntaxError
 from jinja2.exceptions import SecurityError
 
+from report_runner.contract.numbers import EXACT
 from report_runner.contract.reasons import Reason
 from report_runner.contract.templating import (
     TooLargeError,
@@ -32,6 +34,7 @@ OUTPUT_LIMIT = 256 * MIB
 MEMORY_LIMIT = 512 * MIB
 SECONDS = 60.0
 SUBJECT_LIMIT = 500  # characters
+EXCERPT_LIMIT = 100  # characters of a template's line in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ def render_page(data: RenderInput, charts: Mapping[str, ChartImage]) -> Page:
             for row in table.rows:
                 write(row.encode() + b"\n")
 
-    head, _, rest = _guarded(work, FIELD).partition(b"\n")
+    head, _, rest = _guarded(work, FIELD, data.template).partition(b"\n")
     answer = json.loads(head)
     lines = rest.decode().split("\n")
     tables, position = [], 0
@@ -79,7 +82,7 @@ def render_line(source: str, data: RenderInput, field: str = SUBJECT_FIELD) -> s
         text = _generate(source, context, 64 * 1024, autoescape=False)
         write(json.dumps({"text": " ".join(text.split())[:SUBJECT_LIMIT]}).encode())
 
-    text: str = json.loads(_guarded(work, field))["text"]
+    text: str = json.loads(_guarded(work, field, source))["text"]
     return text
 
 
@@ -87,7 +90,7 @@ def _no_table(*_: Any, **__: Any) -> str:
     return ""
 
 
-def _guarded(work: Callable[[Callable[[bytes], None]], None], field: str) -> bytes:
+def _guarded(work: Callable[[Callable[[bytes], None]], None], field: str, source: str) -> bytes:
     """Runs `work` in a fork; a failure there is raised here as RunError."""
 
     def attempt(write: Callable[[bytes], None]) -> None:
@@ -97,7 +100,7 @@ def _guarded(work: Callable[[Callable[[bytes], None]], None], field: str) -> byt
         except BaseException as error:  # noqa: BLE001 - it ends this process, told to the other
             pieces.clear()
             lift_memory_limit()
-            reason, message = explain(error, field)
+            reason, message = explain(error, field, source)
             write(json.dumps({"reason": reason, "message": message}).encode() + b"\n")
         for piece in pieces:
             write(piece)
@@ -118,11 +121,12 @@ def _generate(source: str, context: dict[str, Any], limit: int, *, autoescape: b
     if problem is not None:
         raise TemplateSyntaxError(problem.message, problem.line)
     pieces, size = [], 0
-    for piece in template_environment(autoescape).from_string(source).generate(context):
-        size += len(piece)
-        if size > limit:
-            raise _OutputTooLargeError(f"writes more than {limit // 1024} KiB")
-        pieces.append(piece)
+    with localcontext(EXACT):
+        for piece in template_environment(autoescape).from_string(source).generate(context):
+            size += len(piece)
+            if size > limit:
+                raise _OutputTooLargeError(f"writes more than {limit // 1024} KiB")
+            pieces.append(piece)
     return "".join(pieces)
 
 
@@ -137,8 +141,26 @@ def _line(error: BaseException) -> int | None:
     return lines[-1] if lines else None
 
 
-def explain(error: BaseException, field: str) -> tuple[Reason, str]:
-    """Reason and message for what went wrong inside a template."""
+def _excerpt(source: str, line: int) -> str:
+    """The template's own line, so that a message shows which names were used there."""
+    text = " ".join(source.splitlines()[line - 1 : line]).strip()
+    return text if len(text) <= EXCERPT_LIMIT else f"{text[: EXCERPT_LIMIT - 1]}…"
+
+
+def _operation_problem(error: Exception) -> str:
+    text = str(error)[:300]
+    if isinstance(error, TypeError) and "NoneType" in text:
+        return (
+            f"{text}: a value is NULL there; test it with `is not none`, give a default with "
+            "`| default(0, true)`, or use COALESCE in the query"
+        )
+    if isinstance(error, TypeError):
+        return f"{text}; cast the column in the query, or use `| float` or `| string`"
+    return text
+
+
+def explain(error: BaseException, field: str, source: str = "") -> tuple[Reason, str]:
+    """Reason and message for what went wrong inside the template `source`."""
     line = _line(error)
     where = field if line is None else f"{field}: line {line}"
     match error:
@@ -156,6 +178,7 @@ def explain(error: BaseException, field: str) -> tuple[Reason, str]:
             return Reason.CONFIGURATION_ERROR, f"{where}: {error.message}"
         case Exception() if line is not None:
             # An operation of the template on its values: adding a text to a number and the like.
-            return Reason.CONFIGURATION_ERROR, f"{where}: {str(error)[:300]}"
+            shown = f" in `{_excerpt(source, line)}`" if source else ""
+            return Reason.CONFIGURATION_ERROR, f"{where}: {_operation_problem(error)}{shown}"
         case _:
             return Reason.INTERNAL_ERROR, f"{where}: {type(error).__name__}: {str(error)[:300]}"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from report_runner.contract.definition import Definition
+from report_runner.contract.numbers import exact
 from report_runner.contract.report import InlineSource
 from report_runner.data import Table
 from report_runner.surroundings import Run
@@ -35,7 +36,7 @@ def inline_table(source: InlineSource) -> Table:
         columns.update(dict.fromkeys(row))
     return Table(
         columns=tuple(columns),
-        rows=[tuple(row.get(column) for column in columns) for row in source.rows],
+        rows=[tuple(exact(row.get(column)) for column in columns) for row in source.rows],
     )
 
 

@@ -12,6 +12,7 @@ import psycopg
 from psycopg import conninfo, errors, sql
 
 from report_runner.contract.model import parse_duration
+from report_runner.contract.numbers import exact
 from report_runner.contract.reasons import Reason
 from report_runner.contract.report import PostgresSource
 from report_runner.data import RunError, Table
@@ -87,7 +88,7 @@ def application_name(run_id: str) -> str:
 def bound_parameters(context: SourceContext) -> dict[str, Any]:
     """Every value that a query may name."""
     return {
-        **context.definition.report.parameters,
+        **exact(context.definition.report.parameters),
         "report_date": context.run.report_date,
         "slot": context.run.slot,
     }
