@@ -13,7 +13,8 @@ from markupsafe import Markup
 
 from report_runner.data import RenderInput, Table
 from report_runner.render.charts import ChartImage
-from report_runner.render.tables import LANDSCAPE, PORTRAIT, HtmlTable, build_table, natural_width
+from report_runner.render.layout import LANDSCAPE, PORTRAIT
+from report_runner.render.tables import HtmlTable, build_table, natural_width
 
 KPIS = "kpis"
 AS_OF = "as_of"
@@ -51,28 +52,41 @@ def source_table(source: Source) -> Table:
     return source._table
 
 
-def data_date(data: RenderInput) -> date:
-    """The date that the data is of.
+def data_date(data: RenderInput) -> date | None:
+    """The date that the data are of, where they say it: None where nobody knows.
 
-    The parameter `data_date` where it is set, else the latest value in a column called `as_of`
-    of any source, else the report date.
+    The parameter `data_date`, else the latest value in a column called `as_of` of any source (a
+    date, an ISO text, or an instant, whose day is the schedule's). Raises TemplateRuntimeError for
+    a parameter that is no date.
     """
+    zone = ZoneInfo(data.time_zone)
     given = data.parameters.get("data_date")
-    if isinstance(given, str):
-        try:
-            return date.fromisoformat(given[:10])
-        except ValueError:
-            pass  # not a date: the rule goes on to what the data say
-    elif isinstance(given, date):
-        return given
+    if given is not None:
+        day = _day(given, zone)
+        if day is None:
+            raise TemplateRuntimeError(
+                "spec.report.parameters.data_date is no date: write it as YYYY-MM-DD"
+            )
+        return day
     found = [
-        value.date() if isinstance(value, datetime) else value
+        day
         for table in data.tables.values()
         if AS_OF in table.columns
         for row in table.rows
-        if isinstance(value := row[table.columns.index(AS_OF)], date)
+        if (day := _day(row[table.columns.index(AS_OF)], zone)) is not None
     ]
-    return max(found, default=data.report_date)
+    return max(found, default=None)
+
+
+def _day(value: Any, zone: ZoneInfo) -> date | None:
+    if isinstance(value, str):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            return None
+    if isinstance(value, datetime):
+        return (value.astimezone(zone) if value.tzinfo else value).date()
+    return value if isinstance(value, date) else None
 
 
 def _select(rows: Any, columns: Sequence[str] | None) -> tuple[list[str], list[tuple[Any, ...]]]:
@@ -111,6 +125,7 @@ class TableMaker:
         labels: Mapping[str, str] | None = None,
         formats: Mapping[str, str] | None = None,
         signed: Sequence[str] | None = None,
+        keys: Sequence[str] | None = None,
         limit: int | None = None,
         empty: str = "No rows.",
     ) -> Markup:
@@ -119,24 +134,27 @@ class TableMaker:
         `columns` picks and orders, `labels` and `formats` go by column name (formats: text,
         plain, integer, decimals:N, percent:N of a ratio, date, datetime), `signed` names the
         columns whose gains and losses are coloured (by default those that are called so),
-        `limit` shows the first rows only.
+        `keys` names the columns that a table too wide for the page repeats in each of its parts,
+        `limit` shows the first rows only, and a line that says of how many.
         """
         names, found = _select(rows, columns)
-        self.tables.append(
-            build_table(
-                names,
-                found[:limit],
-                caption=caption,
-                labels=labels,
-                formats=formats,
-                signed=signed,
-                zone=self._zone,
-                available=self._available,
-                empty=empty,
-            )
+        shown = found if limit is None else found[:limit]
+        first = len(self.tables)
+        self.tables += build_table(
+            names,
+            shown,
+            caption=caption,
+            labels=labels,
+            formats=formats,
+            signed=signed,
+            keys=keys,
+            zone=self._zone,
+            available=self._available,
+            empty=empty,
+            left_out=len(found) - len(shown),
         )
-        return Markup(  # noqa: S704  (made of a token and a number)
-            placeholder(self._token, len(self.tables) - 1)
+        return Markup(  # noqa: S704  (made of a token and numbers)
+            "".join(placeholder(self._token, index) for index in range(first, len(self.tables)))
         )
 
 

@@ -7,7 +7,6 @@ documents of its own; widths are fixed, so that all of those look the same.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -17,7 +16,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from jinja2 import TemplateRuntimeError
-from markupsafe import Markup, escape
+from markupsafe import escape
 
 from report_runner.contract.numbers import (
     MAX_PLACES,
@@ -27,6 +26,15 @@ from report_runner.contract.numbers import (
     format_number,
     is_number,
     places_of,
+)
+from report_runner.render.layout import (
+    PADDING,
+    PORTRAIT,
+    SIZES,
+    ColumnNeeds,
+    Part,
+    arrange,
+    column_needs,
 )
 
 Row = tuple[Any, ...]
@@ -53,13 +61,6 @@ _CODE_ENDINGS = (
     "account_number", "customer_number", "invoice_number", "order_number", "phone_number",
 )  # fmt: skip
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-
-# Points: what is between the page's margins, the sizes that tables are set in, a cell's padding.
-PORTRAIT, LANDSCAPE = 510.0, 757.0
-_SIZES = (7.6, 6.8, 6.0)
-_PADDING = 9.0
-_CHARACTER = 0.57  # of the font size, on average and a little more
-_WIDEST_TEXT = 44  # characters; longer ones wrap
 
 
 class Kind(StrEnum):
@@ -187,63 +188,23 @@ def _moment(value: Any, zone: ZoneInfo) -> str:
     return f"{value:%Y-%m-%d %H:%M}"
 
 
-def _width(text: str) -> int:
-    """Columns that a text needs, wide characters counted as two."""
-    if text.isascii():
-        return len(text)
-    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    size: int  # index into _SIZES
-    shares: tuple[float, ...]  # per cent of the table's width
-    wrapping: tuple[bool, ...]  # columns whose text may not fit
-    tight: bool  # not even the numbers may fit
-
-
-def _natural(columns: Sequence[Column], texts: Sequence[Sequence[str]]) -> list[int]:
-    widths = []
-    for column, cells in zip(columns, texts, strict=True):
-        longest = max(map(_width, cells), default=1)
-        word = max(map(_width, column.label.split()), default=1)
-        if column.kind is Kind.TEXT:
-            longest = min(longest, _WIDEST_TEXT)
-        widths.append(max(longest, word + 1, 3))
-    return widths
-
-
-def _arrange(
-    columns: Sequence[Column], texts: Sequence[Sequence[str]], available: float
-) -> _Layout:
-    natural = _natural(columns, texts)
-
-    def points(size: float) -> list[float]:
-        return [width * size * _CHARACTER + _PADDING for width in natural]
-
-    index = next((i for i, s in enumerate(_SIZES) if sum(points(s)) <= available), len(_SIZES) - 1)
-    wanted = points(_SIZES[index])
-    if sum(wanted) > available:
-        # Numbers keep their width where that is possible at all; texts wrap.
-        texts_want = sum(w for w, c in zip(wanted, columns, strict=True) if not c.kind.numeric)
-        rest = max(available - (sum(wanted) - texts_want), 0.3 * available)
-        shrink = min(rest / texts_want, 1.0) if texts_want else 1.0
-        wanted = [w if c.kind.numeric else w * shrink for w, c in zip(wanted, columns, strict=True)]
-    total = sum(wanted)
-    room = available / total
-    wrapping = tuple(
-        column.kind is Kind.TEXT
-        and max(map(_width, cells), default=0) * _SIZES[index] * _CHARACTER + _PADDING
-        > width * room
-        for column, cells, width in zip(columns, texts, wanted, strict=True)
-    )
-    return _Layout(index, tuple(100 * w / total for w in wanted), wrapping, room < 1)
-
-
 def natural_width(names: Sequence[str], rows: Sequence[Row]) -> float:
     """Points that a table needs at the largest size; looks at the first rows."""
     columns, texts = _columns(names, rows[:200], {}, {}, None, ZoneInfo("UTC"))
-    return sum(w * _SIZES[0] * _CHARACTER + _PADDING for w in _natural(columns, texts))
+    return sum(need.natural * SIZES[0] + PADDING for need in _needs(columns, texts))
+
+
+def _needs(columns: Sequence[Column], texts: Sequence[Sequence[str]]) -> list[ColumnNeeds]:
+    return [
+        column_needs(
+            column.name,
+            column.label,
+            cells,
+            wraps=column.kind is Kind.TEXT,
+            key=not column.kind.numeric,
+        )
+        for column, cells in zip(columns, texts, strict=True)
+    ]
 
 
 def _columns(
@@ -299,34 +260,60 @@ def build_table(
     labels: Mapping[str, str] | None = None,
     formats: Mapping[str, str] | None = None,
     signed: Sequence[str] | None = None,
+    keys: Sequence[str] | None = None,
     zone: ZoneInfo,
     available: float = PORTRAIT,
     empty: str = "No rows.",
-) -> HtmlTable:
-    """The table of `rows`; `names` are the columns and the positions in each row.
+    left_out: int = 0,
+) -> list[HtmlTable]:
+    """The table of `rows`, in as many parts as its width needs.
 
-    `available` is the width of the page in points. Raises TemplateRuntimeError.
+    `names` are the columns and the positions in each row, `available` is the width of the page in
+    points, `left_out` the number of rows that are not shown. Raises TemplateRuntimeError.
     """
     if not names:
-        return HtmlTable(
-            "<table><tbody><tr><td>", (), f"{_cell_text(empty)}</td></tr></tbody></table>"
-        )
+        return [
+            HtmlTable(
+                "<table><tbody><tr><td>", (), f"{_cell_text(empty)}</td></tr></tbody></table>"
+            )
+        ]
     columns, texts = _columns(names, rows, labels or {}, formats or {}, signed, zone)
-    layout = _arrange(columns, texts, available)
-    tight = " tight" if layout.tight else ""
-    head = [f'<table class="data size-{layout.size}{tight}">']
+    parts = arrange(_needs(columns, texts), available, keys)
+    note = f"{len(rows):,} of {len(rows) + left_out:,} rows" if left_out else ""
+    return [
+        _html(columns, texts, rows, part, _part_caption(caption, number, len(parts)), empty, note)
+        for number, part in enumerate(parts, 1)
+    ]
+
+
+def _part_caption(caption: str | None, number: int, parts: int) -> str:
+    if parts == 1:
+        return caption or ""
+    return " ".join(filter(None, (caption, f"(part {number} of {parts})")))
+
+
+def _html(
+    columns: Sequence[Column],
+    texts: Sequence[Sequence[str]],
+    rows: Sequence[Row],
+    part: Part,
+    caption: str,
+    empty: str,
+    note: str,
+) -> HtmlTable:
+    head = [f'<table class="data size-{part.size}">']
     if caption:
         head.append(f"<caption>{_cell_text(caption)}</caption>")
     head.append("<colgroup>")
-    head += [f'<col style="width:{share:.3f}%"/>' for share in layout.shares]
+    head += [f'<col style="width:{share:.3f}%"/>' for share in part.shares]
     head.append("</colgroup><thead><tr>")
-    for column in columns:
-        opening = '<th class="n">' if column.kind.numeric else "<th>"
-        head.append(f"{opening}{_cell_text(column.label)}</th>")
+    for index in part.columns:
+        opening = '<th class="n">' if columns[index].kind.numeric else "<th>"
+        head.append(f"{opening}{_cell_text(columns[index].label)}</th>")
     head.append("</tr></thead><tbody>")
     cells = [
-        _cells(column, [row[i] for row in rows], texts[i], layout.wrapping[i])
-        for i, column in enumerate(columns)
+        _cells(columns[index], [row[index] for row in rows], texts[index], wraps)
+        for index, wraps in zip(part.columns, part.wrapping, strict=True)
     ]
     # Stripes by class: a selector such as :nth-child counts all rows for every cell.
     stripes = ("<tr>", '<tr class="e">')
@@ -334,6 +321,7 @@ def build_table(
         f"{stripes[number % 2]}{''.join(row)}</tr>"
         for number, row in enumerate(zip(*cells, strict=True))
     ]
-    if not body:
-        body = [f'<tr><td class="empty" colspan="{len(columns)}">{_cell_text(empty)}</td></tr>']
-    return HtmlTable(str(Markup("").join(map(Markup, head))), body, "</tbody></table>")
+    span = f'<tr><td class="empty" colspan="{len(part.columns)}">'
+    said = filter(None, ("" if body else empty, note))
+    body += [f"{span}{_cell_text(text)}</td></tr>" for text in said]
+    return HtmlTable("".join(head), body, "</tbody></table>")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import re
+import subprocess
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,59 @@ def test_a_long_table_over_many_pages(tmp_path: Path, builtin: BuiltinTemplate) 
         assert f"Page {number} of {len(texts)}" in text
         assert "Amount" in text  # the table's head, on every page
     assert re.findall(r"ROW\d{5}", "\n".join(texts)) == [f"ROW{n:05d}" for n in range(900)]
+
+
+@pytest.mark.parametrize("builtin", list(BuiltinTemplate))
+@pytest.mark.parametrize("count", [3, 12, 40, 120])
+def test_every_number_stands_whole(tmp_path: Path, builtin: BuiltinTemplate, count: int) -> None:
+    columns = ("account", *(f"month_{n:03d}" for n in range(1, count)))
+    rows = [
+        (f"ACC-{row:05d}", *(Decimal(f"{1_000_000 * n + 7919 * row}.{n % 100:02d}")
+                             for n in range(1, count)))
+        for row in range(8)
+    ]  # fmt: skip
+    data = given(0, builtin_template(builtin), tables={"a": Table(columns, rows)})
+    (made,) = render(data, [Format.PDF], tmp_path)
+    text = subprocess.run(["pdftotext", "-layout", made.path, "-"], capture_output=True, check=True)
+    shown = set(text.stdout.decode().split())
+    assert {f"{value:,}" for row in rows for value in row[1:]} <= shown
+    parts = re.findall(r"part (\d+) of (\d+)", text.stdout.decode())
+    assert all(number == str(n) for n, (number, _) in enumerate(parts, 1))
+    for account, *_ in rows:  # the key column stands in each part
+        assert text.stdout.decode().count(account) == max(len(parts), 1)
+
+
+def test_a_column_wider_than_the_page_fails_with_a_remedy(tmp_path: Path) -> None:
+    table = Table(("key", "digits"), [("a", int("9" * 200))])
+    with pytest.raises(RunError, match=r"column 'digits' needs \d+ pt.*shorten") as caught:
+        render(given(tables={"a": table}), [Format.PDF], tmp_path)
+    assert caught.value.reason is Reason.CONFIGURATION_ERROR
+
+
+def test_rows_that_are_left_out_are_counted(tmp_path: Path) -> None:
+    template = "{{ table(sources.positions, limit=2) }}"
+    (made,) = render(given(1200, template), [Format.HTML], tmp_path)
+    assert "2 of 1,200 rows" in made.path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, None),
+        ({"parameters": {"data_date": "2026-01-02"}}, "2 January 2026"),
+        ({"tables": {"a": Table(("as_of",), [("2025-12-31",), (None,)])}}, "31 December 2025"),
+        # 23:30 in Madrid is the day before in UTC's afternoon, and the schedule is Madrid's.
+        ({"tables": {"a": Table(("as_of",), [(datetime(2026, 1, 1, 23, 30, tzinfo=UTC),)])}},
+         "2 January 2026"),
+    ],
+)  # fmt: skip
+def test_data_date_is_said_where_the_data_say_it(
+    tmp_path: Path, changes: dict[str, object], said: str | None
+) -> None:
+    (made,) = render(given(**changes), [Format.HTML], tmp_path)  # type: ignore[arg-type]
+    text = re.sub(r"<[^>]+>|\s+", " ", made.path.read_text())
+    assert ("data of" in text) is (said is not None)
+    assert said is None or said in text
 
 
 def test_html_is_one_file_and_escaped(tmp_path: Path) -> None:

@@ -1,0 +1,192 @@
+"""How wide the columns of a table are, and into how many parts a wide table goes.
+
+A number is never cut or wrapped. A table that is too wide is first set smaller, then its texts
+wrap, then it continues in further parts, each of which begins with the key columns.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jinja2 import TemplateRuntimeError
+
+# Points: what is between the page's margins, the sizes that tables are set in, a cell's padding.
+PORTRAIT, LANDSCAPE = 510.0, 757.0
+SIZES = (7.6, 6.8, 6.0)
+PADDING = 9.4
+PART_SIZE = 1  # index into SIZES, of a table that goes into parts anyway
+MAX_PARTS = 60
+
+# Thousandths of the font size, of U+0020 to U+007E: DejaVu Sans and DejaVu Sans Bold.
+_REGULAR = (
+    318, 401, 460, 838, 636, 950, 780, 275, 390, 390, 500, 838, 318, 361, 318, 337,
+    636, 636, 636, 636, 636, 636, 636, 636, 636, 636, 337, 337, 838, 838, 838, 531,
+    1000, 684, 686, 698, 770, 632, 575, 775, 752, 295, 295, 656, 557, 863, 748, 787,
+    603, 787, 695, 635, 611, 732, 684, 989, 685, 611, 685, 390, 337, 390, 838, 500,
+    500, 613, 635, 550, 635, 615, 352, 635, 634, 278, 278, 579, 278, 974, 634, 612,
+    635, 635, 411, 521, 392, 634, 592, 818, 592, 592, 525, 636, 337, 636, 838,
+)  # fmt: skip
+_BOLD = (
+    348, 456, 521, 838, 696, 1002, 872, 306, 457, 457, 523, 838, 380, 415, 380, 365,
+    696, 696, 696, 696, 696, 696, 696, 696, 696, 696, 400, 400, 838, 838, 838, 580,
+    1000, 774, 762, 734, 830, 683, 683, 821, 837, 372, 372, 775, 637, 995, 837, 850,
+    733, 850, 770, 720, 682, 812, 774, 1103, 771, 724, 725, 457, 365, 457, 838, 500,
+    500, 675, 716, 593, 716, 678, 435, 716, 712, 343, 343, 665, 343, 1042, 712, 687,
+    716, 716, 493, 595, 478, 712, 652, 924, 645, 652, 582, 712, 365, 712, 838,
+)  # fmt: skip
+_OTHER = 780  # beyond ASCII, on the safe side
+_WIDEST = 1.11  # of any character that is not a wide one
+_NARROW_TEXT, _WIDE_TEXT = 8.0, 25.0  # of the font size: least and most room of a wrapping text
+_KEY_SHARE = 0.4  # of the page's width that key columns may take in each part
+_KEYS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnNeeds:
+    """What a column asks for: `natural` and `least` are multiples of the font size."""
+
+    name: str
+    wraps: bool  # a text
+    key: bool  # may stand at the beginning of each part
+    natural: float
+    least: float
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some of the columns side by side."""
+
+    columns: tuple[int, ...]
+    size: int  # index into SIZES
+    shares: tuple[float, ...]  # per cent of the table's width
+    wrapping: tuple[bool, ...]  # columns whose text may not fit into one line
+
+
+def text_width(text: str, *, bold: bool = False) -> float:
+    """Multiples of the font size that a line of text takes."""
+    widths = _BOLD if bold else _REGULAR
+    total = 0
+    for character in text:
+        position = ord(character) - 32
+        if 0 <= position < len(widths):
+            total += widths[position]
+        elif unicodedata.east_asian_width(character) in "WF":
+            total += 1000
+        elif not unicodedata.combining(character):
+            total += _OTHER
+    return total / 1000
+
+
+def widest(texts: Sequence[str]) -> float:
+    """The width of the widest text; looks at as few of them as it can."""
+    best = 0.0
+    for text in sorted(set(texts), key=len, reverse=True):
+        if text.isascii() and len(text) * _WIDEST <= best:
+            break
+        best = max(best, text_width(text))
+    return best
+
+
+def column_needs(
+    name: str, label: str, texts: Sequence[str], *, wraps: bool, key: bool
+) -> ColumnNeeds:
+    """What a column asks for, by its label and the texts of its cells."""
+    cells = widest(texts)
+    words = max((text_width(word, bold=True) for word in label.split()), default=0.0)
+    heading = max(min(words, _WIDE_TEXT), 1.5)
+    natural = max(min(cells, _WIDE_TEXT) if wraps else cells, heading)
+    least = max(min(natural, _NARROW_TEXT), heading) if wraps else natural
+    return ColumnNeeds(name, wraps, key, natural, least)
+
+
+def arrange(
+    columns: Sequence[ColumnNeeds], available: float, keys: Sequence[str] | None = None
+) -> list[Part]:
+    """The parts of a table, at least one.
+
+    `available` is the width of the page in points, `keys` the columns with which each part begins
+    (by default the first ones that identify a row). Raises TemplateRuntimeError where a column
+    does not fit whatever is done.
+    """
+    everything = tuple(range(len(columns)))
+    for size in range(len(SIZES)):
+        if _points([column.natural for column in columns], size) <= available:
+            return [_part(columns, everything, size, available)]
+    if _points([column.least for column in columns], len(SIZES) - 1) <= available:
+        return [_part(columns, everything, len(SIZES) - 1, available)]
+    chosen = _key_columns(columns, available, keys)
+    room = available - _points([columns[index].least for index in chosen], PART_SIZE)
+    groups: list[list[int]] = []
+    left = 0.0
+    for index in everything:
+        if index in chosen:
+            continue
+        wanted = _points([columns[index].natural], PART_SIZE)
+        if wanted > room and columns[index].wraps:
+            wanted = max(room / 2, _points([columns[index].least], PART_SIZE))
+        if wanted > room:
+            raise TemplateRuntimeError(
+                f"table: column {columns[index].name!r} needs {wanted:.0f} pt, and beside the key "
+                f"columns a page has {room:.0f} pt; shorten its values in the query, or name "
+                "another `keys`"
+            )
+        if not groups or wanted > left:
+            groups.append([])
+            left = room
+        groups[-1].append(index)
+        left -= wanted
+    if len(groups) > MAX_PARTS:
+        raise TemplateRuntimeError(
+            f"table: {len(columns)} columns would take {len(groups)} parts, at most {MAX_PARTS} "
+            f"are made; some {len(groups[0]) + len(chosen)} columns fit side by side: name fewer"
+        )
+    return [_part(columns, (*chosen, *group), PART_SIZE, available) for group in groups]
+
+
+def _points(widths: Sequence[float], size: int) -> float:
+    return sum(width * SIZES[size] + PADDING for width in widths)
+
+
+def _key_columns(
+    columns: Sequence[ColumnNeeds], available: float, keys: Sequence[str] | None
+) -> tuple[int, ...]:
+    if keys is not None:
+        names = [column.name for column in columns]
+        unknown = [name for name in keys if name not in names]
+        if unknown:
+            raise TemplateRuntimeError(
+                f"table: keys names {unknown[0]!r}, which is none of {', '.join(names)}"
+            )
+        return tuple(names.index(name) for name in keys)
+    found: list[int] = []
+    for index, column in enumerate(columns):
+        taken = _points([columns[i].least for i in (*found, index)], PART_SIZE)
+        if len(found) == _KEYS or taken > _KEY_SHARE * available or (found and not column.key):
+            break
+        found.append(index)
+    return tuple(found)
+
+
+def _part(
+    columns: Sequence[ColumnNeeds], chosen: tuple[int, ...], size: int, available: float
+) -> Part:
+    """What is left over goes to all columns; what lacks is taken from those that wrap."""
+    some = [columns[index] for index in chosen]
+    natural = [_points([column.natural], size) for column in some]
+    least = [_points([column.least], size) for column in some]
+    over = sum(natural) - available
+    if over > 0:
+        slack = sum(natural) - sum(least)
+        given = [
+            wanted - (wanted - low) * over / slack
+            for wanted, low in zip(natural, least, strict=True)
+        ]
+    else:
+        given = [wanted * available / sum(natural) for wanted in natural]
+    wrapping = tuple(
+        column.wraps and (width < wanted or column.natural >= _WIDE_TEXT)
+        for column, width, wanted in zip(some, given, natural, strict=True)
+    )
+    return Part(chosen, size, tuple(100 * width / sum(given) for width in given), wrapping)
