@@ -6,6 +6,7 @@ check and the runner know the same names. NULL is shown as an en dash by every f
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
@@ -31,6 +32,8 @@ from report_runner.contract.numbers import (
 from report_runner.contract.printf import format_text
 
 _UNSET: Any = object()
+# A key figure often stands in a column of texts; "00417" and "2026" stay as they are.
+_DECIMAL_TEXT = re.compile(r"-?(0|[1-9]\d*)\.\d+", re.ASCII)
 
 
 def _as_number(value: Any, name: str) -> Number:
@@ -63,6 +66,13 @@ def figure(value: Any, places: int = 2) -> str:
         return NOTHING
     number = _as_number(value, "figure")
     return format_number(number, short_places(number, places))
+
+
+def tile_value(value: Any) -> str:
+    """A key figure as tiles show it: a number, or a text that is a decimal number, is rounded."""
+    if is_number(value) or (isinstance(value, str) and _DECIMAL_TEXT.fullmatch(value)):
+        return figure(value)
+    return NOTHING if value is None else str(value)
 
 
 def percent(value: Any, places: int = 1, ratio: Any = True) -> str:
@@ -189,6 +199,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "thousands": thousands,
     "decimals": decimals,
     "figure": figure,
+    "tile_value": tile_value,
     "percent": percent,
     "compact": compact,
     "signed": signed,

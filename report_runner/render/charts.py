@@ -101,9 +101,10 @@ class ChartImage:
     def __html__(self) -> str:
         # As an image the SVG can neither run a script nor clash with the ids of another one.
         encoded = base64.b64encode(self.svg.encode()).decode()
-        return Markup('<img class="chart" alt="{}" src="data:image/svg+xml;base64,{}">').format(
-            self.title or self.name, encoded
-        )
+        # Never wider than what it stands in; a style sheet may make it narrower.
+        return Markup(
+            '<img class="chart" style="max-width:100%" alt="{}" src="data:image/svg+xml;base64,{}">'
+        ).format(self.title or self.name, encoded)
 
     def __str__(self) -> str:
         return self.__html__()

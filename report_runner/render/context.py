@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from functools import cached_property
+from importlib import resources
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,10 +14,12 @@ from markupsafe import Markup
 
 from report_runner.data import RenderInput, Table
 from report_runner.render.charts import ChartImage
-from report_runner.render.layout import LANDSCAPE, PORTRAIT
+from report_runner.render.layout import PORTRAIT
 from report_runner.render.tables import HtmlTable, build_table, natural_width
 
 KPIS = "kpis"
+TABLE_STYLE_MARK = "/* table style */"  # where the style of tables goes in a builtin template
+TABLE_STYLE_FILE = "table.css"
 AS_OF = "as_of"
 
 
@@ -110,11 +113,12 @@ def _select(rows: Any, columns: Sequence[str] | None) -> tuple[list[str], list[t
 class TableMaker:
     """The `table(...)` of templates. Leaves a placeholder and keeps the table apart."""
 
-    def __init__(self, token: str, zone: ZoneInfo, available: float) -> None:
+    def __init__(self, token: str, zone: ZoneInfo, available: float, style: str) -> None:
         self.tables: list[HtmlTable] = []
         self._token = token
         self._zone = zone
         self._available = available
+        self._style = style  # goes before the first table; '' where the page has it
 
     def __call__(
         self,
@@ -126,6 +130,7 @@ class TableMaker:
         formats: Mapping[str, str] | None = None,
         signed: Sequence[str] | None = None,
         keys: Sequence[str] | None = None,
+        width: float | None = None,
         limit: int | None = None,
         empty: str = "No rows.",
     ) -> Markup:
@@ -135,6 +140,7 @@ class TableMaker:
         plain, integer, decimals:N, percent:N of a ratio, date, datetime), `signed` names the
         columns whose gains and losses are coloured (by default those that are called so),
         `keys` names the columns that a table too wide for the page repeats in each of its parts,
+        `width` is the room in points where that is not the page's (in a column, say),
         `limit` shows the first rows only, and a line that says of how many.
         """
         names, found = _select(rows, columns)
@@ -149,12 +155,14 @@ class TableMaker:
             signed=signed,
             keys=keys,
             zone=self._zone,
-            available=self._available,
+            available=self._available if width is None else float(width),
             empty=empty,
             left_out=len(found) - len(shown),
         )
-        return Markup(  # noqa: S704  (made of a token and numbers)
-            "".join(placeholder(self._token, index) for index in range(first, len(self.tables)))
+        style, self._style = self._style, ""
+        return Markup(  # noqa: S704  (made of our own style, a token and numbers)
+            style
+            + "".join(placeholder(self._token, index) for index in range(first, len(self.tables)))
         )
 
 
@@ -185,9 +193,11 @@ def table_sources(data: RenderInput) -> list[str]:
     return [name for name in data.tables if name != KPIS and name not in drawn]
 
 
-def page_width(page_orientation: str) -> float:
-    """Points between the margins of the builtin page."""
-    return LANDSCAPE if page_orientation == "landscape" else PORTRAIT
+def table_style(template: str) -> str:
+    """The style element that the first table of a template brings; '' where the page has it."""
+    style = resources.files("report_runner") / "templates" / TABLE_STYLE_FILE
+    text = style.read_text(encoding="utf-8")
+    return "" if text in template else f"<style>{text}</style>"
 
 
 def template_context(data: RenderInput, charts: Mapping[str, ChartImage]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from markupsafe import escape
 from report_runner.contract.report import BuiltinTemplate, Format
 from report_runner.data import Document, RenderInput
 from report_runner.render.charts import ChartJob
+from report_runner.render.context import TABLE_STYLE_FILE, TABLE_STYLE_MARK
 from report_runner.render.csvfile import csv_table, write_csv
 from report_runner.render.page import expand, with_policy
 from report_runner.render.template import render_line, render_page
@@ -19,7 +20,11 @@ from report_runner.render.template import render_line, render_page
 __all__ = ["builtin_template", "mail_body", "render", "render_text"]
 
 # What builtin templates share, and where it goes in.
-_SHARED = {"{# house blocks #}\n": "blocks.html.j2", "/* house style */": "house.css"}
+_SHARED = {
+    "{# house blocks #}\n": "blocks.html.j2",
+    "/* house style */": "house.css",
+    TABLE_STYLE_MARK: TABLE_STYLE_FILE,
+}
 
 
 def render(data: RenderInput, formats: Sequence[Format], directory: Path) -> list[Document]:

@@ -28,6 +28,7 @@ from report_runner.render.machine import cpu_limit, memory_limit
 from report_runner.render.page import expand, fold
 from report_runner.render.pdf_worker import (
     Answer,
+    DoesNotFitError,
     MarginsRequest,
     PieceRequest,
     Request,
@@ -103,10 +104,10 @@ class Worker:
         if answer.error:
             if answer.kind == "MemoryError":
                 raise RunError(Reason.RESOURCE_EXHAUSTED, "the PDF: needs too much memory")
-            raise RunError(
-                Reason.CONFIGURATION_ERROR,
-                f"{FIELD}: cannot be printed: {answer.kind}: {answer.error}",
-            )
+            problem = answer.error
+            if answer.kind != DoesNotFitError.__name__:
+                problem = f"cannot be printed: {answer.kind}: {answer.error}"
+            raise RunError(Reason.CONFIGURATION_ERROR, f"{FIELD}: {problem}")
         return answer
 
     def ask(self, request: Request) -> Answer:

@@ -18,7 +18,15 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 from report_runner.render.chart_worker import end_with_parent
+from report_runner.render.overflow import overflow_of
 from report_runner.render.split import ROW, Piece, margins_tree, piece_tree
+from report_runner.render.weasyprint_shim import (
+    attribute_of,
+    children_of,
+    kind_of,
+    page_box,
+    replace_tree,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +90,10 @@ def _import_weasyprint() -> Any:
     return weasyprint
 
 
+class DoesNotFitError(Exception):
+    """Something would be cut, or run into something else."""
+
+
 class _Printer:
     def __init__(self) -> None:
         self.weasyprint = _import_weasyprint()
@@ -97,14 +109,13 @@ class _Printer:
             string=source if isinstance(source, str) else "<html></html>",
         )
         if not isinstance(source, str):
-            # A tree that is there already: writing and parsing it again would take a third of
-            # the time of a piece.
-            import cssselect2
-
-            wrap: Any = cssselect2.ElementWrapper.from_html_root  # type: ignore[attr-defined]
-            document.wrapper_element = wrap(source, content_language=None)
-            document.etree_element = document.wrapper_element.etree_element
-        return document.render(font_config=self.fonts, presentational_hints=False)
+            replace_tree(document, source)
+        rendered = document.render(font_config=self.fonts, presentational_hints=False)
+        for number, page in enumerate(rendered.pages, 1):
+            problem = overflow_of(page, number)
+            if problem is not None:
+                raise DoesNotFitError(problem)
+        return rendered
 
     def whole(self, request: WholeRequest) -> Answer:
         document = self._render(request.html)
@@ -155,9 +166,8 @@ class _Printer:
 
 
 def _row(box: Any) -> tuple[int, int] | None:
-    element = getattr(box, "element", None)
-    mark = element.get(ROW) if element is not None and hasattr(element, "get") else None
-    if mark is None or type(box).__name__ != "TableRowBox":
+    mark = attribute_of(box, ROW)
+    if mark is None or kind_of(box) != "TableRowBox":
         return None
     table, _, number = mark.partition("-")
     return int(table), int(number)
@@ -169,11 +179,11 @@ def _walk(box: Any) -> Any:
     if row is not None:
         yield row
         return
-    if getattr(box, "is_header", False) or type(box).__name__ == "MarginBox":
+    if getattr(box, "is_header", False) or kind_of(box) == "MarginBox":
         return
-    children = getattr(box, "children", None)
+    children = children_of(box)
     if not children:
-        if type(box).__name__ != "TableColumnBox" and hasattr(box, "element"):
+        if kind_of(box) != "TableColumnBox" and hasattr(box, "element"):
             yield None
         return
     for child in children:
@@ -181,13 +191,13 @@ def _walk(box: Any) -> Any:
 
 
 def _rows_on(page: Any) -> list[tuple[int, int]]:
-    return [row for row in _walk(page._page_box) if row is not None]
+    return [row for row in _walk(page_box(page)) if row is not None]
 
 
 def _last_clean_cut(pages: list[Any]) -> tuple[int, tuple[int, int] | None]:
     """The last page that begins with a whole row: its index and that row."""
     for index in range(len(pages) - 1, 0, -1):
-        first = next(_walk(pages[index]._page_box), None)
+        first = next(_walk(page_box(pages[index])), None)
         if first is not None and first not in _rows_on(pages[index - 1]):
             return index, first
     return 0, None
@@ -197,7 +207,7 @@ def _rows_per_page(pages: list[Any]) -> int:
     """Rows on each page that is all rows, 0 where these differ or are too few to tell."""
     counts = []
     for page in pages[:-1]:
-        found = list(_walk(page._page_box))
+        found = list(_walk(page_box(page)))
         if all(row is not None for row in found):
             counts.append(len(found))
     return counts[0] if counts and len(set(counts)) == 1 else 0

@@ -23,8 +23,14 @@ from report_runner.contract.templating import (
 )
 from report_runner.data import RenderInput, RunError
 from report_runner.render.charts import ChartImage
-from report_runner.render.context import TableMaker, orientation, page_width, template_context
+from report_runner.render.context import (
+    TableMaker,
+    orientation,
+    table_style,
+    template_context,
+)
 from report_runner.render.guard import MIB, Limits, in_fork, lift_memory_limit, share_of_memory
+from report_runner.render.page_size import page_width
 from report_runner.render.tables import HtmlTable
 
 FIELD = "spec.report.template"
@@ -55,7 +61,12 @@ def render_page(data: RenderInput, charts: Mapping[str, ChartImage]) -> Page:
     token = secrets.token_hex(8)
 
     def work(write: Callable[[bytes], None]) -> None:
-        maker = TableMaker(token, ZoneInfo(data.time_zone), page_width(orientation(data)))
+        maker = TableMaker(
+            token,
+            ZoneInfo(data.time_zone),
+            page_width(data.template, orientation(data)),
+            table_style(data.template),
+        )
         context = {**template_context(data, charts), "table": maker}
         markup = _generate(data.template, context, PAGE_LIMIT, autoescape=True)
         shape = [(table.head, table.tail, len(table.rows)) for table in maker.tables]

@@ -70,3 +70,21 @@ def test_columns_are_shown_by_their_type(tmp_path: Path) -> None:
     assert 'class="n"' in shown["12,345"]
     with files[".csv"].open(encoding="utf-8-sig") as stream:
         assert [row["code"] for row in csv.DictReader(stream)] == ["12E4", "07"]
+
+
+def test_tiles_are_short_and_on_the_page(tmp_path: Path) -> None:
+    files = rendered("tiles", tmp_path)
+    done = subprocess.run(["pdftotext", files[".pdf"], "-"], capture_output=True, check=True)
+    for text in ("74.69", "1,234,567,890,123.45", "0.000123", "All desks within"):
+        assert text in done.stdout.decode()
+    assert "74.6923" not in done.stdout.decode()
+
+
+def test_an_own_template_has_room_for_charts_and_long_texts(tmp_path: Path) -> None:
+    files = rendered("own-template", tmp_path)
+    done = subprocess.run(
+        ["pdftotext", "-bbox", files[".pdf"], "-"], capture_output=True, check=True
+    )
+    words = re.findall(r'xMin="([\d.]+)" .*?xMax="([\d.]+)" .*?>(.*?)<', done.stdout.decode())
+    assert "Cost" in {word for _, _, word in words}
+    assert all(float(right) <= 595.3 - 56.6 for _, right, _ in words)  # A4 with 20 mm
