@@ -21,6 +21,7 @@ from report_runner.data import RunError
 from report_runner.delivery.mail import Postman, Server
 from report_runner.delivery.message import Attachment, Letter, compose, message_id
 from report_runner.manifest import LedgerEntry, LedgerState
+from report_runner.mounted import Secrets
 
 SLOT = datetime(2026, 1, 5, 6, tzinfo=UTC)
 EVERYBODY = ["a@example.com", "b@example.com", "c@example.com"]
@@ -78,7 +79,9 @@ def letter(tmp_path: Path) -> Letter:
 
 def postman(letter: Letter, port: int, ledger: dict[str, LedgerEntry]) -> Postman:
     server = Server("127.0.0.1", port, letter.sender, "", "", "none", None, "report-smtp")
-    return Postman(server, letter, ledger, lambda: None, lambda: datetime.now(UTC))
+    return Postman(
+        server, Secrets(Path("none")), letter, ledger, lambda: None, lambda: datetime.now(UTC)
+    )
 
 
 def test_everybody_gets_it_once(letter: Letter, port: int) -> None:
