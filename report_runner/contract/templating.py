@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +13,13 @@ from jinja2 import (
     nodes,
     pass_context,
 )
+from jinja2.compiler import CodeGenerator, Frame
 from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from report_runner.contract.filters import FILTERS, NOTHING
+from report_runner.contract.printable import TEXT_FILTERS, printable, printable_all
 
 TEMPLATE_LIMIT = 256 * 1024  # bytes of one template
 TEXT_LIMIT = 16 * 1024 * 1024  # characters that one operation may make
@@ -56,17 +58,38 @@ def _check_binop(operator: str, left: Any, right: Any) -> None:
                 raise TooLargeError("the repetition is too large")
 
 
+class _CodeGenerator(CodeGenerator):
+    def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:  # noqa: N802
+        # `a ~ b` joins texts of its own accord, without `finalize`.
+        if frame.eval_ctx.volatile:
+            self.write("(markup_join if context.eval_ctx.volatile else str_join)")
+        else:
+            self.write("markup_join" if frame.eval_ctx.autoescape else "str_join")
+        self.write("(environment.joinable((")
+        for part in node.nodes:
+            self.visit(part, frame)
+            self.write(", ")
+        self.write(")))")
+
+
 class TemplateEnvironment(ImmutableSandboxedEnvironment):
     """A sandbox in which one operation cannot take all of the memory either.
 
     What many operations add up to is bounded by the process that renders.
     """
 
-    intercepted_binops = frozenset(("*", "**"))
+    intercepted_binops = frozenset(("*", "**", "%"))
+    code_generator_class = _CodeGenerator
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         _check_binop(operator, left, right)
+        if operator == "%" and isinstance(left, str):
+            printable_all(right if isinstance(right, tuple) else (right,))
         return super().call_binop(context, operator, left, right)
+
+    def joinable(self, values: Sequence[Any]) -> list[Any]:
+        """The operands of `~`."""
+        return [NOTHING if value is None else printable(value) for value in values]
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         # A column may be called `items` or `values`: the row's value goes before dict's methods.
@@ -79,13 +102,14 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
 def _finalize(_context: Context, value: Any) -> Any:
     # Needing the context also keeps the compiler from working out constant expressions: the
     # operator compiles templates of others, and `'a'|center(10**9)` is one.
-    return NOTHING if value is None else value
+    return NOTHING if value is None else printable(value)
 
 
 def template_environment(autoescape: bool = True) -> TemplateEnvironment:
     """A sandbox: no attribute of Python's inside is reachable, an undefined name is an error.
 
-    NULL is printed as an en dash; the filters of `contract.filters` are known.
+    NULL is printed as an en dash, and objects are not printed (`contract.printable`);
+    the filters of `contract.filters` are known.
     """
     environment = TemplateEnvironment(
         autoescape=autoescape,
@@ -96,7 +120,7 @@ def template_environment(autoescape: bool = True) -> TemplateEnvironment:
         finalize=_finalize,
         extensions=["jinja2.ext.do", "jinja2.ext.loopcontrols"],
     )
-    environment.filters.update(FILTERS)
+    environment.filters.update(TEXT_FILTERS | FILTERS)
     del environment.globals["lipsum"]
     return environment
 

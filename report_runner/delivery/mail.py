@@ -21,7 +21,7 @@ from report_runner.contract.delivery import EmailDelivery
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import DeliveryResult, DeliveryStatus
 from report_runner.data import RunError
-from report_runner.delivery.message import Letter, compose, message_id
+from report_runner.delivery.message import Letter, check_headers, compose, message_id
 from report_runner.manifest import LedgerEntry, LedgerState
 from report_runner.mounted import (
     SECURITIES,
@@ -133,6 +133,7 @@ class Postman:
         results = {name: result for name, result in known.items() if result is not None}
         open_ones = [name for name in recipients if name not in results]
         if open_ones:
+            check_headers(self.letter, open_ones)
             try:
                 client = self.server.connect()
             except (OSError, smtplib.SMTPException) as error:
