@@ -6,6 +6,7 @@ import ipaddress
 import re
 import socket
 import ssl
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,7 +71,9 @@ def name(text: str) -> str | None:
 
 def password(text: str) -> str | None:
     """Anything that is one line."""
-    return None if text.isprintable() else "has to be one line without control characters"
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
+        return "has to be one line without control characters"
+    return None
 
 
 def ascii_line(text: str) -> str | None:

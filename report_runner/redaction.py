@@ -120,7 +120,15 @@ class Redactor:
         self._names = {}
         # What hides most comes last and stays: a password that is a user's name as well.
         entries = sorted(self._entries.values(), key=lambda one: one.key == "password")
-        kept = self._public | {f"Secret {entry.secret}" for entry in entries}
+        kept = self._public | {
+            text
+            for entry in entries
+            for text in (
+                f"Secret {entry.secret}",
+                f"Secret {entry.secret}, key {entry.key}",
+                entry.replacement,
+            )
+        }
         for entry in entries:
             for form in forms(entry.value):
                 if entry.key == "password" or form not in kept:

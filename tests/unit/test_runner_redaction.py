@@ -73,6 +73,16 @@ def test_what_the_runner_says_itself_stays() -> None:
     assert made('role "postgres" does not exist').startswith('role "[Secret ')
 
 
+def test_a_text_can_be_cleaned_twice() -> None:
+    made = redactor("user", "user")
+    once = made('role "user" does not exist; Secret report-db, key user: has to be a name')
+    assert once == (
+        'role "[Secret report-db key user]" does not exist; Secret report-db, key user: '
+        "has to be a name"
+    )
+    assert made(once) == once
+
+
 def test_a_recipient_stays_but_not_as_a_password() -> None:
     made = redactor("a@example.com", "from")
     made.keep(["a@example.com"])
