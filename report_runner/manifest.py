@@ -11,11 +11,14 @@ from enum import StrEnum
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
+from report_runner.contract.files import MANIFEST_LIMIT, MIB
 from report_runner.contract.model import Model
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import OutputFile
 from report_runner.data import RunError
 from report_runner.storage import MANIFEST_SUFFIX, Place, storage_errors, write_whole
+
+LEDGER_LIMIT = 1000  # recipients of one slot, over all definitions: some 600 bytes each
 
 
 class _Entry(Model):
@@ -93,16 +96,31 @@ def load(place: Place) -> Manifest | None:
     path = place.file(MANIFEST_SUFFIX)
     try:
         with storage_errors(f"manifest {place.relative(path)}"):
-            return Manifest.model_validate_json(path.read_bytes()) if path.exists() else None
+            if not path.exists():
+                return None
+            with path.open("rb") as stream:
+                content = stream.read(MANIFEST_LIMIT + 1)
+        if len(content) > MANIFEST_LIMIT:
+            raise _damaged(place.relative(path), f"has more than {MANIFEST_LIMIT // MIB} MiB")
+        return Manifest.model_validate_json(content)
     except ValidationError as error:
-        raise RunError(
-            Reason.STORAGE_UNAVAILABLE,
-            f"manifest {place.relative(path)} is damaged, so who got the mail is not known; "
-            "remove it to have the report made and sent to everybody anew",
-        ) from error
+        raise _damaged(place.relative(path), "is damaged") from error
+
+
+def _damaged(path: str, problem: str) -> RunError:
+    return RunError(
+        Reason.STORAGE_UNAVAILABLE,
+        f"manifest {path} {problem}, so who got the mail is not known; "
+        "remove it to have the report made and sent to everybody anew",
+    )
 
 
 def save(place: Place, manifest: Manifest) -> None:
     """Write it whole. Raises RunError(StorageUnavailable)."""
+    if len(manifest.deliveries) > LEDGER_LIMIT:
+        raise _damaged(
+            place.relative(place.file(MANIFEST_SUFFIX)),
+            f"has more than {LEDGER_LIMIT} recipients of all definitions of this slot",
+        )
     text = manifest.model_dump_json(by_alias=True, exclude_none=True, indent=2)
     write_whole(place, MANIFEST_SUFFIX, text.encode() + b"\n")

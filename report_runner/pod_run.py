@@ -15,6 +15,8 @@ from types import FrameType
 from report_runner.contract.reasons import EXIT_CODES, EXIT_OK, Reason
 from report_runner.contract.result import Outcome, RunResult, dump_result
 from report_runner.data import RunError
+from report_runner.mounted import Secrets
+from report_runner.redaction import Redactor
 from report_runner.run import Progress, make_report
 from report_runner.surroundings import find_paths
 
@@ -28,7 +30,11 @@ class TerminatedError(BaseException):
 
 
 class _JsonFormatter(logging.Formatter):
-    """One line of JSON for each record, with the run."""
+    """One line of JSON for each record, with the run and without values of Secrets."""
+
+    def __init__(self, redact: Redactor) -> None:
+        super().__init__()
+        self._redact = redact
 
     def format(self, record: logging.LogRecord) -> str:
         """Time, level, run, message, and the traceback where there is one."""
@@ -36,24 +42,28 @@ class _JsonFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "run": os.environ.get("REPORT_RUN_ID", ""),
-            "message": record.getMessage(),
+            "message": self._redact(record.getMessage()),
         }
         if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
+            line["traceback"] = self._redact(self.formatException(record.exc_info))
         return json.dumps(line, ensure_ascii=False)
 
 
 def run_in_pod() -> int:
     """Make the report that the pod is for; the exit code is of report_runner.contract.reasons."""
+    paths = find_paths(os.environ)
+    secrets = Secrets(paths.secrets)
     handler = logging.StreamHandler()
-    handler.setFormatter(_JsonFormatter())
+    handler.setFormatter(_JsonFormatter(secrets.redact))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     for name in ("weasyprint", "fontTools"):
         logging.getLogger(name).setLevel(logging.ERROR)
     signal.signal(signal.SIGTERM, _terminate)
-    paths = find_paths(os.environ)
     progress = Progress()
-    result, code = account(progress, lambda: make_report(paths, dict(os.environ), progress, _now))
+    result, code = account(
+        progress, lambda: make_report(paths, dict(os.environ), secrets, progress, _now)
+    )
+    result = redacted(result, secrets.redact)
     logger.info("%s: %s", result.outcome.value, result.message)
     _leave(paths.termination_log, result)
     return code
@@ -91,6 +101,26 @@ def account(progress: Progress, work: Callable[[], RunResult]) -> tuple[RunResul
         )
         logger.exception("unexpected")
     return progress.result(Outcome.FAILED, reason, message), EXIT_CODES[reason]
+
+
+def redacted(result: RunResult, redact: Redactor) -> RunResult:
+    """The result with every text of it that others may have worded made safe to show.
+
+    Drivers and servers send what is not UTF-8 as well, which no JSON could hold.
+    """
+
+    def clean(text: str) -> str:
+        return redact(text).encode(errors="replace").decode()
+
+    return result.model_copy(
+        update={
+            "message": clean(result.message),
+            "deliveries": [
+                item.model_copy(update={"error": clean(item.error)}) if item.error else item
+                for item in result.deliveries
+            ],
+        }
+    )
 
 
 def _leave(path: Path, result: RunResult) -> None:

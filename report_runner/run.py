@@ -29,6 +29,7 @@ from report_runner.contract.result import (
 )
 from report_runner.data import RenderInput, RunError
 from report_runner.manifest import Input, Manifest
+from report_runner.mounted import Secrets
 from report_runner.render.documents import builtin_template, mail_body, render, render_text
 from report_runner.sources import Fetched, SourceContext, fetch_all
 from report_runner.surroundings import Paths, Run, find_run, read_definition
@@ -81,6 +82,7 @@ class Progress:
 def make_report(
     paths: Paths,
     environment: dict[str, str],
+    secrets: Secrets,
     progress: Progress,
     clock: Callable[[], datetime],
 ) -> RunResult:
@@ -88,6 +90,8 @@ def make_report(
     progress.volume = paths.output
     definition = read_definition(paths.definition)
     run = progress.run = find_run(environment)
+    if definition.delivery.email is not None:
+        secrets.redact.keep(definition.delivery.email.to)
     place = storage.place_of(
         paths.output, definition.namespace, definition.name, run.slot, run.report_date
     )
@@ -97,7 +101,7 @@ def make_report(
         storage.sweep(place)
         known = manifests.load(place)
         if known is None or not _usable(known, digest, place):
-            known = _make(definition, paths, run, place, digest, known, progress, clock)
+            known = _make(definition, secrets, run, place, digest, known, progress, clock)
         else:
             logger.info("the files of an earlier attempt are used as they are")
             progress.rows = {name: entry.rows for name, entry in known.inputs.items()}
@@ -105,7 +109,7 @@ def make_report(
         progress.manifest = place.relative(place.file(storage.MANIFEST_SUFFIX))
         if definition.delivery.email is not None:
             _deliver(
-                definition, definition.delivery.email, paths, run, place, known, progress, clock
+                definition, definition.delivery.email, secrets, run, place, known, progress, clock
             )
     progress.enter("prune")
     kept_since = clock() - parse_duration(definition.output.retention)
@@ -126,7 +130,7 @@ def _usable(known: Manifest, digest: str, place: storage.Place) -> bool:
 
 def _make(
     definition: Definition,
-    paths: Paths,
+    secrets: Secrets,
     run: Run,
     place: storage.Place,
     digest: str,
@@ -137,7 +141,7 @@ def _make(
     progress.enter("sources")
     inputs: dict[str, Input] = {}
     before = time.monotonic()
-    fetched = fetch_all(SourceContext(definition, run, paths.secrets))
+    fetched = fetch_all(SourceContext(definition, run, secrets))
     for name, found in fetched.items():
         inputs[name] = _input(found, time.monotonic() - before)
         progress.rows[name] = len(found.table.rows)
@@ -217,7 +221,7 @@ def _input(found: Fetched, seconds: float) -> Input:
 def _deliver(
     definition: Definition,
     email: EmailDelivery,
-    paths: Paths,
+    secrets: Secrets,
     run: Run,
     place: storage.Place,
     known: Manifest,
@@ -231,7 +235,7 @@ def _deliver(
     progress.enter("deliver")
     data = render_input(definition, run, {}, known.generated_at)
     text, html = mail_body(data)
-    server = read_server(email, paths.secrets)
+    server = read_server(email, secrets)
     letter = Letter(
         sender=server.sender,
         subject=render_text(email.subject, data),
@@ -256,7 +260,7 @@ def _deliver(
     def save() -> None:
         manifests.save(place, known.model_copy(update={"deliveries": ledger}))
 
-    progress.deliveries = Postman(server, letter, ledger, save, clock).deliver(email.to)
+    progress.deliveries = Postman(server, secrets, letter, ledger, save, clock).deliver(email.to)
     problems = [
         f"{len(items)} of {len(progress.deliveries)} recipients {what}: "
         + "; ".join(f"{item.recipient}: {item.error}" for item in items[:5])

@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from report_runner.contract.files import TEMPORARY_SUFFIX
 from report_runner.contract.reasons import Reason
@@ -110,11 +112,21 @@ def temporary(place: Place, suffix: str) -> Path:
 
 def write_whole(place: Place, suffix: str, content: bytes) -> Path:
     """Write a file so that no reader ever sees a part of it."""
+    return _write(place, suffix, lambda stream: stream.write(content))
+
+
+def adopt(place: Place, source: Path, suffix: str) -> Path:
+    """Take a finished file from the scratch directory onto the volume."""
+    with source.open("rb") as content:
+        return _write(place, suffix, lambda stream: shutil.copyfileobj(content, stream, 1 << 20))
+
+
+def _write(place: Place, suffix: str, fill: Callable[[BinaryIO], object]) -> Path:
     target, draft = place.file(suffix), temporary(place, suffix)
     with storage_errors(f"report file {place.relative(target)}"):
         try:
             with draft.open("wb") as stream:
-                stream.write(content)
+                fill(stream)
                 stream.flush()
                 os.fsync(stream.fileno())
             draft.replace(target)
@@ -123,11 +135,6 @@ def write_whole(place: Place, suffix: str, content: bytes) -> Path:
             draft.unlink(missing_ok=True)
             raise
     return target
-
-
-def adopt(place: Place, source: Path, suffix: str) -> Path:
-    """Take a finished file from the scratch directory onto the volume."""
-    return write_whole(place, suffix, source.read_bytes())
 
 
 def _sync_directory(directory: Path) -> None:

@@ -93,23 +93,3 @@ def read_definition(path: Path) -> Definition:
             f"the definition is not one that this runner knows: {where}: {first['msg']}; the "
             "images of operator and runner have to be of one version",
         ) from error
-
-
-def read_secret(secrets: Path, name: str, key: str, field: str, default: str | None = None) -> str:
-    """One key of a mounted Secret, without the line break at its end.
-
-    Raises RunError(ConfigurationError) that names the Secret and the key, never a value.
-    """
-    path = secrets / name / key
-    try:
-        return path.read_text().strip()
-    except FileNotFoundError:
-        if default is not None:
-            return default
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(
-            Reason.CONFIGURATION_ERROR, f"{field}: Secret {name}, key {key}: {error}"
-        ) from error
-    raise RunError(
-        Reason.CONFIGURATION_ERROR, f"{field}: the Secret {name} has no key {key}; add it"
-    )

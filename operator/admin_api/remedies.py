@@ -33,7 +33,8 @@ FAILURES: dict[Reason, Remedy] = {
         "Is that database up? [Database Connectivity](#3-database-connectivity); then run it again",
     ),
     Reason.RESOURCE_EXHAUSTED: Remedy(
-        "Killed for memory, evicted, over a quota, or no node has room",
+        "Killed for memory, evicted, over a quota, no node has room, or an output file over "
+        "100 MiB (200 MiB a run)",
         "The message says which. Raise `spec.resources.limits.memory`, the quota, "
         "or ask for fewer rows",
     ),

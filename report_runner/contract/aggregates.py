@@ -18,6 +18,7 @@ from jinja2.nodes import EvalContext
 from jinja2.runtime import Undefined
 
 from report_runner.contract.numbers import NOTHING, as_decimal, average, is_number, total
+from report_runner.contract.printable import printable
 
 Attribute = str | int | None
 
@@ -210,7 +211,7 @@ def join_filter(
     values = (
         rows if attribute is None else map(make_attrgetter(context.environment, attribute), rows)
     )
-    shown = [NOTHING if value is None else value for value in values]
+    shown = [NOTHING if value is None else printable(value) for value in values]
     joined: str = do_join(context, shown, d)
     return joined
 

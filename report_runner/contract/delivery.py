@@ -25,12 +25,15 @@ class SmtpServer(Model):
 
 
 _HOST_LABEL = "[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?"
+MAIL_ADDRESS = (
+    "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+([.][A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
+    f"@{_HOST_LABEL}([.]{_HOST_LABEL})*"
+)
 MailAddress = Annotated[
     str,
     StringConstraints(max_length=254),
     matches(
-        "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+([.][A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
-        f"@{_HOST_LABEL}([.]{_HOST_LABEL})*",
+        MAIL_ADDRESS,
         "write a mail address alone, such as jane.doe@example.com",
     ),
 ]

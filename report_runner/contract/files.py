@@ -14,6 +14,12 @@ HEALTH_PATH = "/healthz"
 LIST_LIMIT = 500  # entries in one answer
 PATH_LIMIT = 1024  # characters
 TEMPORARY_SUFFIX = ".tmp"
+MIB = 1024 * 1024
+# The volume is the whole namespace's: one report must not take the space of the others. Both are
+# below the pod's scratch space (config.runner.scratchSizeLimit), beyond which it is evicted.
+OUTPUT_FILE_LIMIT = 100 * MIB  # bytes of one file
+OUTPUT_RUN_LIMIT = 200 * MIB  # bytes of all files of a run
+MANIFEST_LIMIT = MIB  # bytes; 50 sources and the recipients of some dozen definitions need less
 
 JSON = "application/json"
 _TYPES = {

@@ -14,7 +14,8 @@ from typing import Any
 from jinja2 import TemplateRuntimeError
 from markupsafe import Markup
 
-from report_runner.contract.numbers import EXACT, as_decimal, is_number, round_half_up
+from report_runner.contract.numbers import EXACT, NOTHING, as_decimal, is_number, round_half_up
+from report_runner.contract.printable import printable
 
 _DIRECTIVE = re.compile(
     r"%(?:\((?P<name>[^)]*)\))?(?P<flags>[#0\- +]*)(?P<width>\*|\d+)?(?:\.(?P<places>\d+))?"
@@ -61,6 +62,7 @@ def _format(match: re.Match[str], value: Any) -> str:
                 f"{'NULL' if value is None else f'a {type(value).__name__}'}"
             )
         return _format_number(match, value)
+    value = NOTHING if value is None else printable(value)
     try:
         formatted: str = (
             f"%{flags}{match['width'] or ''}"

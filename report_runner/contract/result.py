@@ -82,8 +82,12 @@ def dump_result(result: RunResult, limit: int = TERMINATION_LOG_LIMIT) -> str:
             }
         elif cut.rows:
             update = {"rows": {}}
-        else:
+        elif cut.message:
             update = {"message": cut.message[: max(len(cut.message) // 2 - 1, 0)]}
+        elif cut.manifest:
+            update = {"manifest": None}
+        else:
+            return text  # numbers, dates and names of a table: a few hundred bytes
         cut = cut.model_copy(update=update)
 
 

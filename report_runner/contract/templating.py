@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +13,14 @@ from jinja2 import (
     nodes,
     pass_context,
 )
+from jinja2.compiler import CodeGenerator, Frame
 from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from report_runner.contract.filters import FILTERS
 from report_runner.contract.numbers import NOTHING, OPERATORS, compute, is_number
+from report_runner.contract.printable import TEXT_FILTERS, printable, printable_all
 from report_runner.contract.printf import format_text
 
 TEMPLATE_LIMIT = 256 * 1024  # bytes of one template
@@ -58,6 +60,20 @@ def _check_binop(operator: str, left: Any, right: Any) -> None:
                 raise TooLargeError("the repetition is too large")
 
 
+class _CodeGenerator(CodeGenerator):
+    def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:  # noqa: N802
+        # `a ~ b` joins texts of its own accord, without `finalize`.
+        if frame.eval_ctx.volatile:
+            self.write("(markup_join if context.eval_ctx.volatile else str_join)")
+        else:
+            self.write("markup_join" if frame.eval_ctx.autoescape else "str_join")
+        self.write("(environment.joinable((")
+        for part in node.nodes:
+            self.visit(part, frame)
+            self.write(", ")
+        self.write(")))")
+
+
 class TemplateEnvironment(ImmutableSandboxedEnvironment):
     """A sandbox in which one operation cannot take all of the memory either.
 
@@ -66,6 +82,7 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
 
     intercepted_binops = frozenset(OPERATORS)
     intercepted_unops = frozenset(("+", "-"))
+    code_generator_class = _CodeGenerator
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         _check_binop(operator, left, right)
@@ -74,11 +91,16 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         if (left is None or is_number(left)) and (right is None or is_number(right)):
             return None  # as in SQL: what is computed from NULL is NULL
         if operator == "%" and isinstance(left, str):
-            return format_text(left, *(right if isinstance(right, tuple) else (right,)))
+            values = right if isinstance(right, tuple) else (right,)
+            return format_text(left, *printable_all(values))
         return super().call_binop(context, operator, left, right)
 
     def call_unop(self, context: Context, operator: str, arg: Any) -> Any:
         return None if arg is None else super().call_unop(context, operator, arg)
+
+    def joinable(self, values: Sequence[Any]) -> list[Any]:
+        """The operands of `~`."""
+        return [NOTHING if value is None else printable(value) for value in values]
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         # A column may be called `items` or `values`: the row's value goes before dict's methods.
@@ -91,13 +113,14 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
 def _finalize(_context: Context, value: Any) -> Any:
     # Needing the context also keeps the compiler from working out constant expressions: the
     # operator compiles templates of others, and `'a'|center(10**9)` is one.
-    return NOTHING if value is None else value
+    return NOTHING if value is None else printable(value)
 
 
 def template_environment(autoescape: bool = True) -> TemplateEnvironment:
     """A sandbox: no attribute of Python's inside is reachable, an undefined name is an error.
 
-    NULL is printed as an en dash; the filters of `contract.filters` are known.
+    NULL is printed as an en dash, and objects are not printed (`contract.printable`);
+    the filters of `contract.filters` are known.
     """
     environment = TemplateEnvironment(
         autoescape=autoescape,
@@ -108,7 +131,7 @@ def template_environment(autoescape: bool = True) -> TemplateEnvironment:
         finalize=_finalize,
         extensions=["jinja2.ext.do", "jinja2.ext.loopcontrols"],
     )
-    environment.filters.update(FILTERS)
+    environment.filters.update(TEXT_FILTERS | FILTERS)
     del environment.globals["lipsum"]
     return environment
 

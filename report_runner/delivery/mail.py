@@ -21,17 +21,26 @@ from report_runner.contract.delivery import EmailDelivery
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import DeliveryResult, DeliveryStatus
 from report_runner.data import RunError
-from report_runner.delivery.message import Letter, compose, message_id
+from report_runner.delivery.message import Letter, check_headers, compose, message_id
 from report_runner.manifest import LedgerEntry, LedgerState
-from report_runner.surroundings import read_secret
+from report_runner.mounted import (
+    SECURITIES,
+    Check,
+    Secrets,
+    ascii_line,
+    host,
+    mail_address,
+    one_of,
+    port,
+)
 
 logger = logging.getLogger(__name__)
 
 SMTP_SECONDS = 30.0
 FIELD = "spec.delivery.email.smtp.secretRef"
+ANSWER_LIMIT = 200  # characters
 DATA_WANTED = 354
 REFUSAL = 400  # and above: the server has not taken it
-SECURITIES = ("starttls", "tls", "none")
 
 
 class Client(smtplib.SMTP):
@@ -83,34 +92,21 @@ class Server:
         return client
 
 
-def read_server(delivery: EmailDelivery, secrets: Path) -> Server:
+def read_server(delivery: EmailDelivery, secrets: Secrets) -> Server:
     """The mail server of a delivery. Raises RunError(ConfigurationError)."""
     secret = delivery.smtp.secret_ref.name
 
-    def key(name: str, default: str | None = None) -> str:
-        return read_secret(secrets, secret, name, FIELD, default)
+    def key(name: str, check: Check, default: str | None = None) -> str:
+        return secrets.read(secret, name, FIELD, check, default)
 
-    security = key("security", "starttls")
-    if security not in SECURITIES:
-        raise RunError(
-            Reason.CONFIGURATION_ERROR,
-            f"{FIELD}: Secret {secret}, key security: {security!r} is not one of "
-            f"{', '.join(SECURITIES)}",
-        )
-    port = key("port", "587")
-    if not port.isdigit():
-        raise RunError(
-            Reason.CONFIGURATION_ERROR, f"{FIELD}: Secret {secret}, key port: not a number"
-        )
-    ca = secrets / secret / "ca.crt"
     return Server(
-        host=key("host"),
-        port=int(port),
-        sender=key("from"),
-        username=key("username", ""),
-        password=key("password", ""),
-        security=security,
-        ca=ca if ca.exists() else None,
+        host=key("host", host),
+        port=int(key("port", port, "587")),
+        sender=key("from", mail_address),
+        username=key("username", ascii_line, ""),
+        password=key("password", ascii_line, ""),
+        security=key("security", one_of(SECURITIES), "starttls"),
+        ca=secrets.certificates(secret, FIELD),
         secret=secret,
     )
 
@@ -120,6 +116,7 @@ class Postman:
     """Delivers one letter to its recipients, and writes each step into the ledger first."""
 
     server: Server
+    secrets: Secrets
     letter: Letter
     ledger: dict[str, LedgerEntry]
     save: Callable[[], None]  # makes the ledger durable
@@ -136,6 +133,7 @@ class Postman:
         results = {name: result for name, result in known.items() if result is not None}
         open_ones = [name for name in recipients if name not in results]
         if open_ones:
+            check_headers(self.letter, open_ones)
             try:
                 client = self.server.connect()
             except (OSError, smtplib.SMTPException) as error:
@@ -182,7 +180,7 @@ class Postman:
         try:
             client.send_message(message, from_addr=self.letter.sender, to_addrs=[recipient])
         except (OSError, smtplib.SMTPException) as error:
-            answer = _answer(error)
+            answer = self._answer(error)
             logger.warning("%s: %s", recipient, answer)
             if self._may_have_it(recipient) and not _refused(error):
                 return self._uncertain(recipient)
@@ -211,17 +209,32 @@ class Postman:
         self.save()
 
     def _connect_error(self, error: OSError | smtplib.SMTPException) -> RunError:
-        where = f"mail server {self.server.host}:{self.server.port} (Secret {self.server.secret})"
+        self.secrets.show_known_host(self.server.secret)
+        server = self.secrets.redact(self.server.host)
+        where = f"mail server {server}:{self.server.port} (Secret {self.server.secret})"
         if isinstance(error, smtplib.SMTPAuthenticationError):
             return RunError(
-                Reason.CONFIGURATION_ERROR, f"{where} refuses the login: {_answer(error)}"
+                Reason.CONFIGURATION_ERROR, f"{where} refuses the login: {self._answer(error)}"
             )
         if isinstance(error, smtplib.SMTPNotSupportedError | ssl.SSLCertVerificationError):
             return RunError(
                 Reason.CONFIGURATION_ERROR,
-                f"{where}: {_answer(error)}; see the Secret's keys security and ca.crt",
+                f"{where}: {self._answer(error)}; see the Secret's keys security and ca.crt",
             )
-        return RunError(Reason.DELIVERY_FAILED, f"{where} cannot be used: {_answer(error)}")
+        return RunError(Reason.DELIVERY_FAILED, f"{where} cannot be used: {self._answer(error)}")
+
+    def _answer(self, error: OSError | smtplib.SMTPException) -> str:
+        if isinstance(error, smtplib.SMTPRecipientsRefused):
+            code, text = next(iter(error.recipients.values()))
+            return f"recipient refused: {code} {self._text(text)}"
+        if isinstance(error, smtplib.SMTPResponseException):
+            return f"{error.smtp_code} {self._text(error.smtp_error)}"
+        return self._text(str(error) or type(error).__name__)
+
+    def _text(self, answer: bytes | str) -> str:
+        text = answer.decode(errors="replace") if isinstance(answer, bytes) else answer
+        # Before it is cut: a half of a value would not be known again.
+        return " ".join(self.secrets.redact(text).split())[:ANSWER_LIMIT]
 
 
 def _refused(error: OSError | smtplib.SMTPException) -> bool:
@@ -229,17 +242,3 @@ def _refused(error: OSError | smtplib.SMTPException) -> bool:
     if isinstance(error, smtplib.SMTPResponseException):
         return error.smtp_code >= REFUSAL
     return isinstance(error, smtplib.SMTPRecipientsRefused)
-
-
-def _answer(error: OSError | smtplib.SMTPException) -> str:
-    if isinstance(error, smtplib.SMTPRecipientsRefused):
-        code, text = next(iter(error.recipients.values()))
-        return f"recipient refused: {code} {_text(text)}"
-    if isinstance(error, smtplib.SMTPResponseException):
-        return f"{error.smtp_code} {_text(error.smtp_error)}"
-    return _text(str(error) or type(error).__name__)
-
-
-def _text(answer: bytes | str) -> str:
-    text = answer.decode(errors="replace") if isinstance(answer, bytes) else answer
-    return " ".join(text.split())[:200]

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import quopri
+import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -55,32 +59,84 @@ def message_id(letter: Letter, recipient: str) -> str:
     return f"<{digest}@{letter.sender.rpartition('@')[2]}>"
 
 
-def header_value(text: str, field: str) -> str:
-    """The text, if it is one line.
+# RFC 2047: "=?charset?B?...?=". Python's own parser is laxer than the RFC, and so is this.
+_ENCODED_WORD = re.compile(r"=\?([^?]*)\?([bq])\?(.*?)\?=", re.IGNORECASE | re.DOTALL)
+_CONTROL_BYTE = re.compile(rb"[\x00-\x1f\x7f]")
+_DECODINGS = 5  # an encoded word may hold another one
+# Control characters, what Python or a mail program takes for a line's end, halves of characters.
+_FORBIDDEN = ("Cc", "Zl", "Zp", "Cs")
 
-    Python's own check before 3.11.10 lets line breaks through (CVE-2024-6923).
+
+def header_value(text: str, field: str) -> str:
+    """The text, if it is one line, also when its encoded words are decoded.
+
+    Python decodes those and before 3.11.10 writes the line breaks in them out (CVE-2024-6923).
     Raises RunError(ConfigurationError) otherwise.
     """
-    if any(ord(character) < 32 or ord(character) == 127 for character in text):
-        raise RunError(
-            Reason.CONFIGURATION_ERROR,
-            f"{field} has a line break or another control character; it has to be one line",
-        )
-    return text
+    read = text
+    for _ in range(_DECODINGS):
+        if any(unicodedata.category(character) in _FORBIDDEN for character in read):
+            raise RunError(
+                Reason.CONFIGURATION_ERROR,
+                f"{field} has a line break or another control character; it has to be one line",
+            )
+        decoded = _ENCODED_WORD.sub(_decoded, read)
+        if decoded == read:
+            return text
+        read = decoded
+    raise RunError(
+        Reason.CONFIGURATION_ERROR,
+        f"{field} has encoded words inside of encoded words; write it as plain text",
+    )
+
+
+def _decoded(word: re.Match[str]) -> str:
+    """The text of an encoded word; a line break where it cannot be told, so that it is refused."""
+    charset, encoding, content = word.groups()
+    try:
+        if encoding in "bB":
+            raw = base64.b64decode(content + "=" * (-len(content) % 4))
+        else:
+            raw = quopri.decodestring(content.encode(), header=True)
+        if _CONTROL_BYTE.search(raw):  # whatever a reader takes for the charset
+            return "\n"
+        # Of a language tag (RFC 2231) nothing is wanted.
+        return raw.decode(charset.partition("*")[0])
+    except (LookupError, ValueError):
+        return "\n"
+
+
+def check_headers(letter: Letter, recipients: Sequence[str]) -> None:
+    """Raises RunError(ConfigurationError), naming the field, where a header cannot be written.
+
+    Called before anything is sent: no recipient gets a mail that another one cannot get.
+    """
+    for recipient in recipients:
+        _headers(letter, recipient)
+    for attachment in letter.attachments:
+        header_value(attachment.name, "attachment name")
+
+
+def _headers(letter: Letter, recipient: str) -> dict[str, str | Address]:
+    """What depends on the report and not on the hour."""
+    return {
+        "From": _address(letter.sender, "the smtp Secret's key from"),
+        "To": _address(recipient, "spec.delivery.email.to"),
+        "Subject": header_value(letter.subject, "spec.delivery.email.subject"),
+        "Message-ID": header_value(message_id(letter, recipient), "Message-ID"),
+        "X-Report-Schedule": header_value(letter.schedule, "name"),
+        "X-Report-Run": header_value(letter.run_id, "run id"),
+    }
 
 
 def compose(letter: Letter, recipient: str, now: datetime) -> EmailMessage:
     """The message for one recipient."""
     message = EmailMessage(policy=SMTP)
-    message["From"] = _address(letter.sender, "the smtp Secret's key from")
-    message["To"] = _address(recipient, "spec.delivery.email.to")
-    message["Subject"] = header_value(letter.subject, "spec.delivery.email.subject")
+    for name, value in _headers(letter, recipient).items():
+        message[name] = value
     message["Date"] = format_datetime(now)
-    message["Message-ID"] = header_value(message_id(letter, recipient), "Message-ID")
     message["Auto-Submitted"] = "auto-generated"
-    message["X-Report-Schedule"] = header_value(letter.schedule, "name")
     message["X-Report-Slot"] = f"{letter.slot:%Y-%m-%dT%H:%M:%SZ}"
-    message["X-Report-Run"] = header_value(letter.run_id, "run id")
     message.set_content(letter.text)
     message.add_alternative(letter.html, subtype="html")
     for attachment in letter.attachments:
@@ -98,7 +154,6 @@ def _address(text: str, field: str) -> Address:
     local, at, domain = header_value(text, field).rpartition("@")
     try:
         return Address(username=local, domain=domain) if at else Address(addr_spec=text)
-    except (ValueError, HeaderParseError) as error:
-        raise RunError(
-            Reason.CONFIGURATION_ERROR, f"{field}: {text!r} is not a mail address: {error}"
-        ) from error
+    except (ValueError, IndexError, HeaderParseError):
+        # Not the text: it may be a Secret's.
+        raise RunError(Reason.CONFIGURATION_ERROR, f"{field}: not a mail address") from None

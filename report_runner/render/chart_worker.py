@@ -7,9 +7,12 @@ import json
 import os
 import signal
 import sys
+import tempfile
 from typing import Any
 
 _PR_SET_PDEATHSIG = 1
+_ERROR, _WARN = "ERROR ", "WARN "
+_PRINTED_LIMIT = 64 * 1024  # bytes
 
 
 def end_with_parent() -> None:
@@ -17,19 +20,51 @@ def end_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _draw(spec: dict[str, Any], theme: dict[str, Any]) -> dict[str, str]:
+class _Printed:
+    """What the engine prints while it draws: it logs what an expression throws, and goes on."""
+
+    def __enter__(self) -> _Printed:
+        self._file = tempfile.TemporaryFile()
+        self._kept = [os.dup(number) for number in (1, 2)]
+        for number in (1, 2):
+            os.dup2(self._file.fileno(), number)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, kept in zip((1, 2), self._kept, strict=True):
+            os.dup2(kept, number)
+            os.close(kept)
+        self._file.seek(0)
+        text = self._file.read(_PRINTED_LIMIT).decode(errors="replace")
+        self._file.close()
+        lines = text.splitlines()
+        self.errors = [line.removeprefix(_ERROR) for line in lines if line.startswith(_ERROR)]
+        self.warnings = [line.removeprefix(_WARN) for line in lines if line.startswith(_WARN)]
+
+
+def _short(text: str) -> str:
+    # A whole specification may follow, with the report's data in it.
+    return text.split("{")[0].strip()[:300]
+
+
+def draw(spec: dict[str, Any], theme: dict[str, Any]) -> dict[str, Any]:
+    """`svg` and `warnings`, or what went wrong as `error`."""
     import vl_convert
 
     try:
-        svg = vl_convert.vegalite_to_svg(spec, config=theme, allowed_base_urls=[])
+        with _Printed() as printed:
+            svg = vl_convert.vegalite_to_svg(
+                spec, config=theme, allowed_base_urls=[], show_warnings=True
+            )
     except ValueError as error:
         # The engine's own words without its stack.
         lines = [line.strip() for line in str(error).splitlines()]
         told = next((line for line in lines if "Error:" in line), lines[0] if lines else "?")
-        told = told.removeprefix("Uncaught ").split(" at ")[0]
-        # A whole specification may follow, with the report's data in it.
-        return {"error": told.split("{")[0].strip()[:300]}
-    return {"svg": svg}
+        return {"error": _short(told.removeprefix("Uncaught ").split(" at ")[0])}
+    if printed.errors:
+        # Drawn without what the expression should have given: a wrong figure.
+        return {"error": f"an expression fails: {_short(printed.errors[0])}"}
+    return {"svg": svg, "warnings": [_short(line) for line in printed.warnings[:10]]}
 
 
 def main() -> None:
@@ -37,13 +72,13 @@ def main() -> None:
     end_with_parent()
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints is no answer
-    _draw({"mark": "point"}, {})  # the engine starts while the data are fetched
+    draw({"mark": "point"}, {})  # the engine starts while the data are fetched
     asked = sys.stdin.buffer.read()
     if not asked:
         return  # started ahead of need, and there was none
     job = json.loads(asked)
     for spec in job["specs"]:
-        out.write(json.dumps(_draw(spec, job["theme"])) + "\n")
+        out.write(json.dumps(draw(spec, job["theme"])) + "\n")
         out.flush()
 
 

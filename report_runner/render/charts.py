@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import math
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +24,8 @@ from report_runner.contract.report import Chart
 from report_runner.data import RunError, Table
 from report_runner.render import workers
 from report_runner.render.guard import MIB, Limits, read_bounded, share_of_memory
+
+logger = logging.getLogger(__name__)
 
 FONT = "Inter, DejaVu Sans, sans-serif"
 INK, MUTED, LINE = "#1b2a3d", "#5c6b7e", "#dfe5ec"
@@ -239,6 +242,8 @@ class ChartJob:
                 raise RunError(Reason.RESOURCE_EXHAUSTED, f"{_field(chart)}: drawing it was killed")
             if "error" in lines[index]:
                 raise _wrong(chart, lines[index]["error"])
+            for warning in lines[index]["warnings"]:
+                logger.warning("%s: %s", _field(chart), warning)
             images[chart.name] = ChartImage(
                 chart.name, chart.title or "", lines[index]["svg"], self._wide[index]
             )

@@ -30,6 +30,14 @@ class Source:
         self.name = name
         self.columns = table.columns
         self._table = table
+        self._template_hint = (
+            f"source {name!r}, which is a table: write {{{{ table(sources.{name}) }}}}, or loop "
+            "over its rows and print their columns"
+        )
+
+    def __str__(self) -> str:
+        # Whatever makes a text of it (a filter, str.format) fails as printing it does.
+        raise TemplateRuntimeError(f"cannot print {self._template_hint}")
 
     @cached_property
     def rows(self) -> tuple[Mapping[str, Any], ...]:

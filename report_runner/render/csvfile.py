@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from report_runner.contract.reasons import Reason
+from report_runner.contract.report import Format
 from report_runner.data import RenderInput, RunError, Table
+from report_runner.render.bounded import open_text
 from report_runner.render.context import KPIS
 
 # What a spreadsheet would run as a formula (OWASP, CSV injection).
@@ -37,8 +39,8 @@ def csv_table(data: RenderInput) -> Table:
 
 
 def write_csv(table: Table, path: Path) -> None:
-    """RFC 4180 in UTF-8, with the mark by which spreadsheets know it."""
-    with path.open("w", encoding="utf-8-sig", newline="") as stream:
+    """RFC 4180 in UTF-8, with the mark by which spreadsheets know it. Raises RunError."""
+    with open_text(path, Format.CSV, "utf-8-sig") as stream:
         writer = csv.writer(stream)
         writer.writerow([cell(column) for column in table.columns])
         writer.writerows([cell(value) for value in row] for row in table.rows)

@@ -11,6 +11,7 @@ from markupsafe import escape
 
 from report_runner.contract.report import BuiltinTemplate, Format
 from report_runner.data import Document, RenderInput
+from report_runner.render.bounded import check_run, open_text
 from report_runner.render.charts import ChartJob
 from report_runner.render.context import TABLE_STYLE_FILE, TABLE_STYLE_MARK
 from report_runner.render.csvfile import csv_table, write_csv
@@ -42,6 +43,7 @@ def render(data: RenderInput, formats: Sequence[Format], directory: Path) -> lis
     pages = [wanted for wanted in formats if wanted is not Format.CSV]
     if pages:
         documents += _render_pages(data, pages, directory)
+    check_run(documents)
     return sorted(documents, key=lambda document: list(formats).index(document.format))
 
 
@@ -58,7 +60,8 @@ def _render_pages(data: RenderInput, formats: Sequence[Format], directory: Path)
         for wanted in formats:
             path = directory / f"report.{wanted.value}.tmp"
             if wanted is Format.HTML:
-                path.write_text(with_policy(expand(page)), encoding="utf-8")
+                with open_text(path, wanted, "utf-8") as stream:
+                    stream.write(with_policy(expand(page)))
                 documents.append(Document(wanted, path))
             elif worker is not None:
                 count = write_pdf(page, path, data.generated_at, worker)

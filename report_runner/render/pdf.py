@@ -20,9 +20,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from report_runner.contract import files
 from report_runner.contract.reasons import Reason
+from report_runner.contract.report import Format
 from report_runner.data import RunError
 from report_runner.render import workers
+from report_runner.render.bounded import check_size, is_too_large, too_large
 from report_runner.render.guard import MIB, Limits, read_bounded, share_of_memory
 from report_runner.render.machine import cpu_limit, memory_limit
 from report_runner.render.page import expand, fold
@@ -102,6 +105,8 @@ class Worker:
         following = fields.pop("next_row")
         answer = Answer(next_row=None if following is None else tuple(following), **fields)
         if answer.error:
+            if is_too_large(answer.error):
+                raise too_large(Format.PDF)
             if answer.kind == "MemoryError":
                 raise RunError(Reason.RESOURCE_EXHAUSTED, "the PDF: needs too much memory")
             problem = answer.error
@@ -179,6 +184,7 @@ def _print_pieces(document: LongDocument, workers: Sequence[Worker], path: Path)
     next begins where it really ended.
     """
     done: list[_Printed] = []
+    size = 0  # bytes of the pieces: the merged file has about as many
     start: Cut | None = None
     rows_per_page = 0
     finished = False
@@ -200,6 +206,10 @@ def _print_pieces(document: LongDocument, workers: Sequence[Worker], path: Path)
             answer = one.receive()
             free.append(one)
             done.append(_Printed(target, answer.pages))
+            if answer.pages:
+                size += check_size(target, Format.PDF)
+            if size > files.OUTPUT_FILE_LIMIT:
+                raise too_large(Format.PDF)
             if end is None:
                 finished = True
                 break

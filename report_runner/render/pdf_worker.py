@@ -12,11 +12,13 @@ import json
 import logging
 import os
 import pickle
+import resource
 import sys
 from dataclasses import dataclass
 from typing import Any
 from xml.etree.ElementTree import Element
 
+from report_runner.contract import files
 from report_runner.render.chart_worker import end_with_parent
 from report_runner.render.overflow import overflow_of
 from report_runner.render.split import ROW, Piece, margins_tree, piece_tree
@@ -218,6 +220,8 @@ def main() -> None:
     end_with_parent()
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints is no answer
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (files.OUTPUT_FILE_LIMIT, hard))
     os.environ.setdefault("SOURCE_DATE_EPOCH", "0")
     printer = _Printer()
     gc.freeze()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from report_runner.contract.definition import Definition
 from report_runner.contract.numbers import exact
 from report_runner.contract.report import InlineSource
 from report_runner.data import Table
+from report_runner.mounted import Secrets
 from report_runner.surroundings import Run
 
 
@@ -18,7 +18,7 @@ class SourceContext:
 
     definition: Definition
     run: Run
-    secrets: Path
+    secrets: Secrets
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,14 @@ from typing import Any
 import psycopg
 from psycopg import conninfo, errors, sql
 
+from report_runner import mounted
 from report_runner.contract.model import parse_duration
 from report_runner.contract.numbers import exact
 from report_runner.contract.reasons import Reason
 from report_runner.contract.report import PostgresSource
 from report_runner.data import RunError, Table
+from report_runner.redaction import Redactor
 from report_runner.sources import Fetched, SourceContext
-from report_runner.surroundings import read_secret
 
 CONNECT_SECONDS = 15
 APPLICATION_NAME_LIMIT = 63  # PostgreSQL cuts what is longer (NAMEDATALEN - 1)
@@ -44,40 +45,45 @@ def fetch(name: str, source: PostgresSource, context: SourceContext) -> Fetched:
     secret = source.connection.secret_ref.name
     where = _Names(f"spec.report.sources[{name}].postgres", secret)
     parameters = bound_parameters(context)
-    dsn = _connection(source, context, where)
+    options = _connection(source, context, where)
     try:
-        connection = psycopg.connect(dsn, connect_timeout=CONNECT_SECONDS)
+        connection = psycopg.connect(
+            conninfo.make_conninfo(**options), connect_timeout=CONNECT_SECONDS
+        )
     except psycopg.Error as error:
-        raise _connect_error(error, where) from error
+        context.secrets.show_known_host(secret)
+        server = context.secrets.redact(f"{options['host']}:{options['port']}")
+        raise _connect_error(error, where, server, context.secrets.redact) from error
     with connection:
         connection.read_only = True
         try:
             return _read(connection, source, context, parameters, where)
         except psycopg.Error as error:
-            raise query_error(error, source, where.field) from error
+            raise query_error(error, source, where.field, context.secrets.redact) from error
 
 
-def _connection(source: PostgresSource, context: SourceContext, where: _Names) -> str:
-    def key(name: str, default: str | None = None) -> str:
-        field = f"{where.field}.connection.secretRef"
-        return read_secret(context.secrets, where.secret, name, field, default)
+def _connection(source: PostgresSource, context: SourceContext, where: _Names) -> dict[str, str]:
+    field = f"{where.field}.connection.secretRef"
+
+    def key(name: str, check: mounted.Check, default: str | None = None) -> str:
+        return context.secrets.read(where.secret, name, field, check, default)
 
     milliseconds = int(parse_duration(source.timeout) / timedelta(milliseconds=1))
     options = {
-        "host": key("host"),
-        "port": key("port", "5432"),
-        "dbname": key("dbname"),
-        "user": key("user"),
-        "password": key("password"),
-        "sslmode": key("sslmode", "prefer"),
+        "host": key("host", mounted.host),
+        "port": key("port", mounted.port, "5432"),
+        "dbname": key("dbname", mounted.name),
+        "user": key("user", mounted.name),
+        "password": key("password", mounted.password),
+        "sslmode": key("sslmode", mounted.one_of(mounted.SSL_MODES), "prefer"),
         "application_name": application_name(context.run.run_id),
         "options": f"-c statement_timeout={milliseconds} -c default_transaction_read_only=on "
         "-c lock_timeout=30s -c idle_in_transaction_session_timeout=10min",
     }
-    ca = context.secrets / where.secret / "ca.crt"
-    if ca.exists():
+    ca = context.secrets.certificates(where.secret, field)
+    if ca is not None:
         options["sslrootcert"] = str(ca)
-    return conninfo.make_conninfo(**options)
+    return options
 
 
 def application_name(run_id: str) -> str:
@@ -108,7 +114,7 @@ def _read(
     where: _Names,
 ) -> Fetched:
     connection.execute(sql.SQL("SET LOCAL search_path = " + SEARCH_PATH))
-    warnings = _role_warnings(connection)
+    warnings = _role_warnings(connection, where.secret)
     with connection.cursor() as cursor:
         # Parameters are always passed, so the extended protocol is used: one statement only.
         # The comment stands at the end: a position in an error is one of the author's text.
@@ -129,8 +135,8 @@ def _read(
                 raise
             raise RunError(
                 Reason.CONFIGURATION_ERROR,
-                f"{where.field}.query: {error}; write one SELECT, a percent sign as %%, and as "
-                f"placeholders any of {_placeholders(parameters)}",
+                f"{where.field}.query: {context.secrets.redact(str(error))}; write one SELECT, a "
+                f"percent sign as %%, and as placeholders any of {_placeholders(parameters)}",
             ) from error
         columns = tuple(column.name for column in cursor.description or ())
         _check_columns(columns, where)
@@ -157,18 +163,18 @@ def _check_columns(columns: tuple[str, ...], where: _Names) -> None:
         )
 
 
-def _role_warnings(connection: psycopg.Connection[tuple[Any, ...]]) -> tuple[str, ...]:
+def _role_warnings(connection: psycopg.Connection[tuple[Any, ...]], secret: str) -> tuple[str, ...]:
     row = connection.execute(
-        "SELECT current_user, rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user"
+        "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user"
     ).fetchone()
-    if row is not None and row[1]:
-        return (f"the role {row[0]} is a superuser: log in as one that may only read",)
+    if row is not None and row[0]:
+        return (f"the role of Secret {secret} is a superuser: log in as one that may only read",)
     return ()
 
 
-def _connect_error(error: psycopg.Error, where: _Names) -> RunError:
-    """Why logging in failed; libpq's messages name host, port, role and database only."""
-    text = _one_line(str(error))
+def _connect_error(error: psycopg.Error, where: _Names, server: str, redact: Redactor) -> RunError:
+    """Why logging in failed, in libpq's words (which name an address, and not the host)."""
+    text = _one_line(redact(str(error)))
     permanent = any(
         word in text
         for word in (
@@ -185,20 +191,22 @@ def _connect_error(error: psycopg.Error, where: _Names) -> RunError:
     if permanent:
         return RunError(
             Reason.CONFIGURATION_ERROR,
-            f"{where.field}: login with Secret {where.secret} failed: {text}",
+            f"{where.field}: login at {server} with Secret {where.secret} failed: {text}",
         )
     return RunError(
         Reason.DATABASE_UNAVAILABLE,
-        f"{where.field}: no connection with Secret {where.secret}: {text}",
+        f"{where.field}: no connection to {server} with Secret {where.secret}: {text}",
     )
 
 
-def query_error(error: psycopg.Error, source: PostgresSource, field: str) -> RunError:
+def query_error(
+    error: psycopg.Error, source: PostgresSource, field: str, redact: Redactor
+) -> RunError:
     """The reason for an SQLSTATE (PostgreSQL, appendix A), with the place in the query."""
     state = error.sqlstate or ""
-    text = _one_line(error.diag.message_primary or str(error))
+    text = _one_line(redact(error.diag.message_primary or str(error)))
     if error.diag.message_hint:
-        text += f" ({_one_line(error.diag.message_hint)})"
+        text += f" ({_one_line(redact(error.diag.message_hint))})"
     place = _place(error.diag.statement_position, source.query)
     message = f"{field}.query{place}: {text}" + (f" [SQLSTATE {state}]" if state else "")
     if isinstance(error, errors.QueryCanceled):

@@ -137,6 +137,77 @@ def test_what_is_wrong_with_a_template(
     assert said in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("{{ sources.positions }}", "write {{ table(sources.positions) }}"),
+        ("{{ sources.positions.column }}", "a function: call it"),
+        ("{{ sources.positions.rows }}", "a list: loop over it"),
+        ("{{ sources.positions.columns }}", "a list: loop over it, or write | join(', ')"),
+        ("{{ sources }}", "a mapping"),
+        ("{{ parameters }}", "a mapping"),
+        ("{{ charts }}", "a mapping"),
+        ("{{ table }}", "a function: call it"),
+        ("{% for row in sources.positions %}{{ row }}{% endfor %}", "a mapping"),
+        ("{% for row in sources.positions %}{{ loop }}{% endfor %}", "loop.index"),
+        ("{{ cycler(1, 2) }}", "a value of type Cycler"),
+        ("{% macro m() %}{% endmacro %}{{ m }}", "a function: call it"),
+        ("{{ range(3) }}", "a list"),
+        ("{{ [1, 2] }}", "a list"),
+        ("{{ sources.positions | map(attribute='code') }}", "a list"),
+        ("{{ 'a' ~ sources.positions }}", "table(sources.positions)"),
+        ("{{ sources.positions | string }}", "table(sources.positions)"),
+        ("{{ sources.positions | upper }}", "table(sources.positions)"),
+        ("{{ sources.positions | e }}", "table(sources.positions)"),
+        ("{{ sources.positions | pprint }}", "table(sources.positions)"),
+        ("{{ [sources.positions] | join }}", "table(sources.positions)"),
+        ("{{ '%s' % sources.positions }}", "table(sources.positions)"),
+        ("{{ '%s' | format(sources.positions) }}", "table(sources.positions)"),
+        ("{{ '{}'.format(sources.positions) }}", "table(sources.positions)"),
+        ("{{ sources.positions | join(', ') }}", "a mapping"),
+    ],
+)
+def test_objects_are_not_printed(tmp_path: Path, template: str, said: str) -> None:
+    with pytest.raises(RunError) as caught:
+        render(given(template=f"a\n{template}"), [Format.HTML], tmp_path)
+    assert caught.value.reason is Reason.CONFIGURATION_ERROR
+    assert "spec.report.template: line 2: cannot print" in caught.value.message
+    assert said in caught.value.message
+    with pytest.raises(RunError, match=r"spec\.delivery\.email\.subject.* cannot print"):
+        render_text(template, given())
+
+
+def test_values_are_printed(tmp_path: Path) -> None:
+    template = (
+        "{{ 1 }} {{ 1.5 }} {{ true }} {{ none }} {{ report_date }} {{ title }} "
+        "{{ 'a' ~ none ~ 1 }} {{ sources.positions.columns | join('+') }} {{ '%s %d' % ('x', 2) }} "
+        "{{ sources.positions | map(attribute='code') | join(',') }} {{ [1] | tojson }} "
+        "{{ sources.positions | join(';', attribute='code') }}"
+    )
+    (made,) = render(given(template=template), [Format.HTML], tmp_path)
+    assert made.path.read_text().endswith(
+        "1 1.5 True – 2026-01-05 A &lt;title&gt; a–1 code+amount x 2 "
+        "ROW00000,ROW00001,ROW00002 [1] ROW00000;ROW00001;ROW00002"
+    )
+
+
+@pytest.mark.parametrize(
+    "expression", ["datum.nope.x", "regexp('(', 'g')", "format(1, 'nosuch')", "nosuch(1)"]
+)
+def test_a_chart_whose_expression_fails_is_an_error(tmp_path: Path, expression: str) -> None:
+    good = {"mark": "bar", "encoding": {"x": {"field": "amount", "type": "quantitative"}}}
+    bad = good | {"transform": [{"calculate": expression, "as": "amount"}]}
+    charts = tuple(
+        Chart(name=name, source="positions", spec=spec)
+        for name, spec in (("good", good), ("bad", bad))
+    )
+    with pytest.raises(RunError) as caught:
+        render(given(charts=charts), [Format.HTML], tmp_path)
+    assert caught.value.reason is Reason.CONFIGURATION_ERROR
+    assert "spec.report.charts[bad].spec: " in caught.value.message
+    render(given(charts=charts[:1]), [Format.HTML], tmp_path)
+
+
 def test_no_file_is_embedded(tmp_path: Path) -> None:
     template = "<link rel=attachment href=file:///etc/passwd><img src='file:///etc/passwd'>text"
     (made,) = render(given(template=template), [Format.PDF], tmp_path)

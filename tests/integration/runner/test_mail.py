@@ -5,7 +5,9 @@ from __future__ import annotations
 import email
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
+from email.header import decode_header, make_header
 from email.message import Message
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from report_runner.data import RunError
 from report_runner.delivery.mail import Postman, Server
 from report_runner.delivery.message import Attachment, Letter, compose, message_id
 from report_runner.manifest import LedgerEntry, LedgerState
+from report_runner.mounted import Secrets
 
 SLOT = datetime(2026, 1, 5, 6, tzinfo=UTC)
 EVERYBODY = ["a@example.com", "b@example.com", "c@example.com"]
@@ -78,7 +81,9 @@ def letter(tmp_path: Path) -> Letter:
 
 def postman(letter: Letter, port: int, ledger: dict[str, LedgerEntry]) -> Postman:
     server = Server("127.0.0.1", port, letter.sender, "", "", "none", None, "report-smtp")
-    return Postman(server, letter, ledger, lambda: None, lambda: datetime.now(UTC))
+    return Postman(
+        server, Secrets(Path("none")), letter, ledger, lambda: None, lambda: datetime.now(UTC)
+    )
 
 
 def test_everybody_gets_it_once(letter: Letter, port: int) -> None:
@@ -130,10 +135,77 @@ def test_the_intent_is_written_before_the_mail_goes(letter: Letter, port: int) -
     assert seen == [LedgerState.SENDING, LedgerState.SENT]
 
 
-@pytest.mark.parametrize("text", ["a\r\nBcc: x@example.com", "a\nb", "a\x00b"])
-def test_no_header_is_smuggled_in(letter: Letter, text: str) -> None:
-    changed = Letter(
-        **{name: getattr(letter, name) for name in Letter.__slots__} | {"subject": text}
-    )
-    with pytest.raises(RunError, match=r"spec\.delivery\.email\.subject"):
-        compose(changed, "a@example.com", SLOT)
+INJECTIONS = [
+    "a\r\nBcc: x@example.com",
+    "a\nb",
+    "a\x00b",
+    "a\x85b",
+    "a\u2028b",
+    "a\u2029b",
+    "a\udc0ab",
+    "=?utf-8?q?a=0D=0ABcc:_x@example.com?=",
+    "=?UTF-8?B?YQ0KQmNjOiB4QGV4YW1wbGUuY29t?=",
+    "=?utf-8?b?YQ0KQmNjOiB4QGV4YW1wbGUuY29t",  # padded or not, closed or not
+    "x =?utf-8?q?a=0ab?= y",
+    "=?utf-8*en?q?a=0ab?=",
+    "=?utf-7?q?a+AAo-b?=",
+    "=?utf-16?b?AAoACg==?=",
+    "=?nonsense?q?a=0ab?=",
+    "=?utf-8?q?=3D=3Futf-8=3Fq=3Fa=3D0Ab=3F=3D?=",
+    "=?utf-8?q?a=\r\n 0ab?=",
+    "=?utf-8?q?a=C2=85b?=",
+    "=?utf-8?q?a=E2=80=A8b?=",
+]
+FIELDS = {
+    "subject": r"spec\.delivery\.email\.subject",
+    "sender": "the smtp Secret's key from",
+    "schedule": "name",
+    "run_id": "run id",
+}
+
+
+@pytest.mark.parametrize("text", INJECTIONS)
+@pytest.mark.parametrize("part", list(FIELDS))
+def test_no_header_is_smuggled_in(letter: Letter, port: int, part: str, text: str) -> None:
+    inbox = Inbox()
+    value = f"{text}@example.com" if part == "sender" else text
+    changed = replace(letter, **{part: value})
+    if text.startswith("=?") and not text.endswith("?="):
+        return assert_written_whole(changed)
+    with serving(inbox, port), pytest.raises(RunError, match=FIELDS[part]) as caught:
+        postman(changed, port, {}).deliver(EVERYBODY)
+    assert caught.value.reason is Reason.CONFIGURATION_ERROR
+    assert inbox.mails == []
+    return None
+
+
+def assert_written_whole(letter: Letter) -> None:
+    """What is no encoded word is a text like others: it adds no header."""
+    written = email.message_from_bytes(bytes(compose(letter, "a@example.com", SLOT)))
+    assert written["Bcc"] is None
+
+
+@pytest.mark.parametrize("text", INJECTIONS[:8])
+def test_no_header_is_smuggled_in_by_names(letter: Letter, port: int, text: str) -> None:
+    inbox, attachment = Inbox(), replace(letter.attachments[0], name=text)
+    with serving(inbox, port):
+        with pytest.raises(RunError, match="attachment name"):
+            postman(replace(letter, attachments=[attachment]), port, {}).deliver(EVERYBODY)
+        # A recipient that is wrong costs the others nothing that was half done.
+        with pytest.raises(RunError, match=r"spec\.delivery\.email\.to"):
+            postman(letter, port, {}).deliver([*EVERYBODY, f"{text}@example.com"])
+    assert inbox.mails == []
+
+
+@pytest.mark.parametrize(
+    "subject",
+    ["Überblick – 5 %", "a =? b ?= c", "=?utf-8?q?caf=C3=A9?=", "100% = 1?", "日本語" * 60],
+)
+def test_other_subjects_arrive(letter: Letter, port: int, subject: str) -> None:
+    inbox = Inbox()
+    with serving(inbox, port):
+        postman(replace(letter, subject=subject), port, {}).deliver(["a@example.com"])
+    ((_, mail),) = inbox.mails
+    assert mail["To"] == "a@example.com"
+    read = str(make_header(decode_header(mail["Subject"])))
+    assert " ".join(read.split()) == subject.replace("=?utf-8?q?caf=C3=A9?=", "café")

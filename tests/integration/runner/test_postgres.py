@@ -12,6 +12,7 @@ import pytest
 from report_runner.contract.definition import Definition
 from report_runner.contract.reasons import Reason
 from report_runner.data import RunError
+from report_runner.mounted import Secrets
 from report_runner.sources import Fetched, SourceContext, fetch_all
 from report_runner.surroundings import Run
 
@@ -44,7 +45,7 @@ def context(secrets: Path, query: str, **source: Any) -> SourceContext:
         }
     )
     run = Run(datetime(2026, 1, 5, 6, tzinfo=UTC), date(2026, 1, 5), "daily.20260105.1", 1, "pod")
-    return SourceContext(definition, run, secrets)
+    return SourceContext(definition, run, Secrets(secrets))
 
 
 def fetch(database: Any, tmp_path: Path, query: str, **source: Any) -> Fetched:

@@ -1,0 +1,75 @@
+"""What a template may print: values, not objects whose text is a detail of the program."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, time, timedelta
+from decimal import Decimal
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Any
+from uuid import UUID
+
+from jinja2 import TemplateRuntimeError, Undefined
+from jinja2.filters import FILTERS
+from jinja2.runtime import LoopContext
+from jinja2.utils import Namespace
+
+_VALUES = (
+    str, int, float, Decimal, date, time, timedelta, UUID, Undefined,
+    IPv4Address, IPv4Network, IPv6Address, IPv6Network,
+)  # fmt: skip
+_TO_TEXT = (
+    "capitalize", "center", "e", "escape", "forceescape", "indent", "lower", "pprint", "replace",
+    "safe", "string", "striptags", "title", "trim", "truncate", "upper", "urlize", "wordcount",
+    "wordwrap",
+)  # fmt: skip
+HINT = "_template_hint"  # attribute of an object: what to write instead of printing it
+
+
+def printable(value: Any) -> Any:
+    """The value, if it has a text. Raises TemplateRuntimeError that says what to write instead."""
+    if value is None or isinstance(value, _VALUES) or hasattr(value, "__html__"):
+        return value
+    raise TemplateRuntimeError(f"cannot print {_instead(value)}")
+
+
+def _instead(value: Any) -> str:
+    hint = getattr(value, HINT, None)
+    if isinstance(hint, str):
+        return hint
+    if isinstance(value, LoopContext):
+        return "the loop itself: write one of its values, as in {{ loop.index }}"
+    if isinstance(value, Namespace):
+        return "a namespace: write one of its values, as in {{ ns.total }}"
+    if isinstance(value, Mapping):
+        return "a mapping: write one of its values, as in {{ row.amount }}, or | tojson"
+    if callable(value):
+        return "a function: call it, with parentheses"
+    if isinstance(value, bytes | bytearray | memoryview):
+        return "bytes: have the query encode or decode them"
+    if isinstance(value, Iterable):
+        return "a list: loop over it, or write | join(', ')"
+    return f"a value of type {type(value).__name__}: have the query cast it to text"
+
+
+def printable_all(values: Iterable[Any]) -> list[Any]:
+    """Each of them, if it has a text."""
+    return [printable(value) for value in values]
+
+
+def _checked(function: Callable[..., Any]) -> Callable[..., Any]:
+    position = 1 if hasattr(function, "jinja_pass_arg") else 0  # after environment or context
+
+    @functools.wraps(function)
+    def check(*args: Any, **options: Any) -> Any:
+        printable(args[position])
+        return function(*args, **options)
+
+    return check
+
+
+# Jinja2's own filters that make a text of what they are given.
+TEXT_FILTERS: dict[str, Callable[..., Any]] = {
+    **{name: _checked(FILTERS[name]) for name in _TO_TEXT},
+}

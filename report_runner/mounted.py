@@ -1,0 +1,188 @@
+"""The Secrets that the pod has mounted: read, checked key by key, and hidden from every text."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+import ssl
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+
+from report_runner.contract.delivery import MAIL_ADDRESS
+from report_runner.contract.reasons import Reason
+from report_runner.data import RunError
+from report_runner.redaction import Entry, Redactor
+
+Check = Callable[[str], str | None]  # what a value has to be, where it is not
+
+CA = "ca.crt"
+SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+SECURITIES = ("starttls", "tls", "none")
+NAME_LIMIT = 63  # bytes: PostgreSQL cuts longer names, and would quote a part of the value
+
+_LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*\.?", re.ASCII)
+# Name resolution takes a number for an address, and a number may be a password.
+_NUMBER = re.compile(r"(.*\.)?([0-9]+|0x[0-9a-f]*)\.?", re.ASCII | re.IGNORECASE)
+_NAME = re.compile(r"""[^\s:/?#=&'"\\<>;,(){}]+""")
+_PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
+_MAIL_ADDRESS = re.compile(MAIL_ADDRESS)
+
+
+def is_address(text: str) -> bool:
+    """Whether it is an IP address, without a zone (which may be any text)."""
+    if "%" in text:
+        return False
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def host(text: str) -> str | None:
+    """A host name or an IP address."""
+    if is_address(text) or (_HOST.fullmatch(text) and not _NUMBER.fullmatch(text)):
+        return None
+    return (
+        "has to be a host name or address (a URL belongs in its parts: host, port, dbname, user, "
+        "password)"
+    )
+
+
+def port(text: str) -> str | None:
+    """A TCP port."""
+    if _PORT.fullmatch(text) and 0 < int(text) < 1 << 16:
+        return None
+    return "has to be a number from 1 to 65535"
+
+
+def name(text: str) -> str | None:
+    """A name of a role or database, as it is and not as a part of a URL."""
+    if _NAME.fullmatch(text) and text.isprintable() and len(text.encode()) <= NAME_LIMIT:
+        return None
+    return (
+        f"has to be a name of at most {NAME_LIMIT} bytes without spaces, quotes, colons, slashes "
+        "and equals signs (a URL belongs in its parts: host, port, dbname, user, password)"
+    )
+
+
+def password(text: str) -> str | None:
+    """Anything that is one line."""
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
+        return "has to be one line without control characters"
+    return None
+
+
+def ascii_line(text: str) -> str | None:
+    """What can be said to a mail server (smtplib knows ASCII alone)."""
+    if text.isascii() and text.isprintable():
+        return None
+    return "has to be one line of ASCII characters"
+
+
+def mail_address(text: str) -> str | None:
+    """A mail address alone."""
+    if _MAIL_ADDRESS.fullmatch(text) and len(text) <= 254:
+        return None
+    return "has to be a mail address alone, such as reports@example.com"
+
+
+def one_of(choices: tuple[str, ...]) -> Check:
+    """One of these words."""
+
+    def check(text: str) -> str | None:
+        return None if text in choices else f"has to be one of {', '.join(choices)}"
+
+    return check
+
+
+def certificates(text: str) -> str | None:
+    """Certificates in PEM."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
+    except (ssl.SSLError, ValueError, TypeError):  # TypeError: not ASCII
+        return "has to be one or more certificates in PEM (-----BEGIN CERTIFICATE-----)"
+    return None
+
+
+# After its check a value of these says nothing that has to be hidden.
+_HARMLESS = ("port", "sslmode", "security")
+
+
+class Secrets:
+    """The directory where each mounted Secret has a directory, with one file per key."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.redact = Redactor()
+        for path in sorted(root.glob("*/*")):
+            # The kubelet's own links begin with two dots.
+            if not path.name.startswith("..") and path.is_file():
+                value = _text(path)
+                if value is not None:
+                    self.redact.add(Entry(path.parent.name, path.name, value))
+
+    def read(
+        self, secret: str, key: str, field: str, check: Check, default: str | None = None
+    ) -> str:
+        """One key's value, without the line break at its end.
+
+        Raises RunError(ConfigurationError), which names Secret and key, never a value.
+        """
+        where = f"{field}: Secret {secret}, key {key}"
+        path = self.root / secret / key
+        try:
+            raw = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            if default is not None:
+                return default
+            raise RunError(
+                Reason.CONFIGURATION_ERROR, f"{field}: the Secret {secret} has no key {key}; add it"
+            ) from None
+        except UnicodeDecodeError:
+            raise RunError(Reason.CONFIGURATION_ERROR, f"{where}: is not UTF-8 text") from None
+        except OSError as error:
+            raise RunError(Reason.CONFIGURATION_ERROR, f"{where}: {error.strerror}") from error
+        value = raw.strip()
+        self.redact.add(Entry(secret, key, value))  # it may have changed since the pod started
+        problem = check(value)
+        if problem is not None:
+            raise RunError(Reason.CONFIGURATION_ERROR, f"{where}: {problem}")
+        if key in _HARMLESS or (key == "host" and is_address(value)):
+            self.redact.show(secret, key)
+        return value
+
+    def certificates(self, secret: str, field: str) -> Path | None:
+        """The file of the key ca.crt, where the Secret has one. Raises RunError."""
+        if not self.read(secret, CA, field, certificates_or_nothing, ""):
+            return None
+        return self.root / secret / CA
+
+    def show_known_host(self, secret: str) -> None:
+        """Let the host be named in messages if name resolution knows it: then it is a host.
+
+        A password that was written into the key by mistake looks like a host name as well.
+        """
+        value = self.redact.value(secret, "host")
+        if value is None:
+            return
+        try:
+            socket.getaddrinfo(value, None)
+        except (OSError, UnicodeError):
+            return
+        self.redact.show(secret, "host")
+
+
+def certificates_or_nothing(text: str) -> str | None:
+    """Certificates in PEM; a Secret may have the key without a value."""
+    return certificates(text) if text else None
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_bytes().decode(errors="replace").strip()
+    except OSError:
+        return None  # reading it where it is needed says why
