@@ -11,6 +11,7 @@ from pathlib import Path
 from hack.localcluster.cluster import HACK, Cluster, ClusterError
 from hack.localcluster.progress import Progress, run_logged
 from hack.localcluster.tools import clients, kind_program
+from hack.localcluster.versions import KIND_IMAGE
 
 _KIND_CONFIG = HACK / "kind.yaml"
 
@@ -61,6 +62,7 @@ def kind_up(cluster: Cluster, say: Progress) -> None:
     cluster.state.mkdir(parents=True, exist_ok=True)
     cluster.backend.write_text("kind")
     create = [kind, "create", "cluster", f"--name={cluster.context}", f"--config={_KIND_CONFIG}"]
+    create += [f"--image={KIND_IMAGE}"]
     command = [*create, f"--kubeconfig={cluster.kubeconfig}", "--wait=180s"]
     say("kind makes a cluster")
     run_logged(command, cluster.logs("kind"), say, "kind")

