@@ -13,6 +13,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import pytest
 
 from tests.e2e.conftest import installed, kubectl, make_team, team
 from tests.runbook.blocks import read_blocks
+from tests.support.loopback import loopback_port, private_loopback
 from tests.support.waiting import wait_for
 
 __all__ = ["installed", "make_team", "team"]
@@ -112,8 +114,23 @@ def secret(name: str, key: str) -> str:
     return kubectl("-n", RELEASE, "get", "secret", name, "-o", f"go-template={template}")
 
 
-@pytest.fixture(scope="session")
-def forwards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forwards]:
+@pytest.fixture(scope="package", autouse=True)
+def loopback(installed: None) -> Iterator[None]:
+    """The blocks say localhost:3000; here nobody else has taken it, not even `make forward`.
+
+    A cluster that is not on this machine could not be reached from there, and a user who is not
+    root may not make such a network: these use the machine's own ports, which have to be free.
+    """
+    server = kubectl("config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}")
+    port = loopback_port(server)
+    with ExitStack() as stack:
+        if port is not None and os.geteuid() == 0:
+            stack.enter_context(private_loopback([port]))
+        yield
+
+
+@pytest.fixture(scope="package")
+def forwards(loopback: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forwards]:
     (block,) = [b for b in read_blocks() if str(b) == "Before you start 1"]
     written = [line.rpartition(" ")[2] for line in block.text.splitlines()]
     assert written == [f"{port}:{port}" for port in PORTS]
@@ -125,8 +142,8 @@ def forwards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forwards]:
         made.stop()
 
 
-@pytest.fixture(scope="session")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+@pytest.fixture(scope="package")
+def host(loopback: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A directory for PATH: `sudo` and `systemctl` as on a host that has our unit.
 
     The reports are where the runbook looks for them, as on a machine that mounts the volume.
@@ -157,7 +174,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             OUTPUT.parent.rmdir()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One of on-call's own, with the changes that are not committed: a block may leave files."""
     made = tmp_path_factory.mktemp("checkout") / "adaf-report-scheduler"

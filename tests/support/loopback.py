@@ -1,0 +1,118 @@
+"""A loopback of its own for a thread of tests: ports that are taken on this machine are free there.
+
+Linux gives each network namespace a 127.0.0.1 of its own, so programs that insist on localhost and
+a fixed port can run beside others that have taken the port.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import fcntl
+import os
+import socket
+import struct
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+_CLONE_NEWNET = 0x40000000
+_SIOCSIFFLAGS = 0x8914
+_IFF_UP = 1
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+@contextmanager
+def private_loopback(machine_ports: Iterable[int] = ()) -> Iterator[None]:
+    """Inside, the calling thread and all that it starts see an empty 127.0.0.1 and nothing else.
+
+    Only `machine_ports` lead to the same ports of this machine's own loopback. Other threads stay
+    where they are. Raises PermissionError where the process may not make a network namespace,
+    which takes CAP_SYS_ADMIN.
+    """
+    relay = _Relay()  # its thread has to start out here: it connects to this machine's ports
+    outside = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    try:
+        _check(_LIBC.unshare(_CLONE_NEWNET))
+        try:
+            _bring_up_lo()
+            for port in machine_ports:
+                relay.serve(socket.create_server(("127.0.0.1", port)), port)
+            yield
+        finally:
+            _check(_LIBC.setns(outside, _CLONE_NEWNET))
+    finally:
+        os.close(outside)
+        relay.stop()
+
+
+def loopback_port(url: str) -> int | None:
+    """The port of an HTTPS URL that leads to this machine's 127.0.0.1; None for any other one."""
+    parts = urlsplit(url)
+    return (parts.port or 443) if parts.hostname in ("localhost", "127.0.0.1") else None
+
+
+def _check(result: int) -> None:
+    if result:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def _bring_up_lo() -> None:
+    with socket.socket() as any_socket:
+        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", _IFF_UP))
+
+
+class _Relay:
+    """Accepts on sockets of one network namespace and connects in that of its own thread.
+
+    A socket belongs to the namespace in which it was made, whoever accepts on it.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._servers: list[asyncio.Server] = []
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+
+    def serve(self, listener: socket.socket, port: int) -> None:
+        async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            try:
+                far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                writer.transport.abort()  # refused there, so refused here
+                return
+            try:
+                await asyncio.gather(_copy(reader, far_writer), _copy(far_reader, writer))
+            finally:
+                far_writer.close()
+                writer.close()
+
+        started = asyncio.start_server(pass_on, sock=listener)
+        self._servers.append(asyncio.run_coroutine_threadsafe(started, self._loop).result(20))
+
+    def stop(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(20)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(20)
+        self._loop.close()
+
+    async def _close(self) -> None:
+        for server in self._servers:
+            server.close()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Until the end of the stream, which is passed on; a broken connection breaks the other one."""
+    try:
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+            await writer.drain()
+        writer.write_eof()
+    except OSError:
+        writer.transport.abort()
