@@ -14,7 +14,7 @@ import socket
 import struct
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
 _CLONE_NEWNET = 0x40000000
@@ -83,11 +83,11 @@ class _Relay:
             except OSError:
                 writer.transport.abort()  # refused there, so refused here
                 return
-            try:
+            # asyncio reports a handler that ends by being cancelled, which is how `stop` ends it.
+            with suppress(asyncio.CancelledError):
                 await asyncio.gather(_copy(reader, far_writer), _copy(far_reader, writer))
-            finally:
-                far_writer.close()
-                writer.close()
+            far_writer.close()
+            writer.close()
 
         started = asyncio.start_server(pass_on, sock=listener)
         self._servers.append(asyncio.run_coroutine_threadsafe(started, self._loop).result(20))
