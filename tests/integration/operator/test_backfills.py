@@ -14,7 +14,7 @@ from tests.support.backfills import OVER, Backfills, Kubelet, annotation
 from tests.support.namespace import BATCH, Namespace
 from tests.support.operator import OperatorProcess
 from tests.support.proxy import Proxy, Write
-from tests.support.revival import revived
+from tests.support.restart import restarted
 from tests.support.waiting import wait_for
 
 DAILY = "0 6 * * *"
@@ -248,7 +248,7 @@ def test_it_dies_after_each_write(
 
     proxy.after_write = die
     kubelet.exit_code = lambda pod: 78 if annotation(pod, "report-date") == "2024-03-02" else 0
-    with revived(operator) as lives:
+    with restarted(operator) as lives:
         backfills.ask("march", "2024-03-01", "2024-03-04")
         status = finish(kubelet, backfills, "march", 400)
         wait_for("no Job is left", lambda: not namespace.jobs(), 120)

@@ -7,16 +7,17 @@ from collections import Counter
 from collections.abc import Callable
 
 from report_operator.domain import names
+from tests.support.backfills import Kubelet
+from tests.support.changes import Change, recorded_changes
 from tests.support.controlplane import API_SERVER, ControlPlane
-from tests.support.namespace import BATCH, CORE, Namespace, report
+from tests.support.namespace import BATCH, CORE, Body, Namespace, report
 from tests.support.operator import OperatorProcess
 from tests.support.proxy import Proxy, Write
-from tests.support.revival import revived
+from tests.support.restart import restarted
 from tests.support.waiting import wait_for
 
 WAITING = 50
 AT_ONCE = 3
-FINISHED = ("Succeeded", "Failed")
 
 
 def test_it_dies_after_each_write(
@@ -33,7 +34,7 @@ def test_it_dies_after_each_write(
 
     proxy.after_write = die
     operator.start()
-    with revived(operator) as lives:
+    with restarted(operator) as lives:
         namespace.apply("daily")
         first = namespace.wait_until_observed("daily", 120)["definition"]
         namespace.start("daily", "good")
@@ -94,47 +95,53 @@ def test_it_is_killed_while_many_runs_wait(
             return True
         return False
 
-    made: dict[str, str] = {}  # pod uid → its Job
-    order: list[str] = []
-    most = 0
+    kubelet = Kubelet(namespace)
 
-    def all_done() -> bool:
-        nonlocal most
-        live = [pod for pod in namespace.pods() if pod["status"]["phase"] not in FINISHED]
-        active = [
-            job
-            for job in namespace.jobs()
-            if not job["spec"]["suspend"]
-            and not any(c["type"] in ("Complete", "Failed") for c in conditions(job))
-        ]
-        most = max(most, len(active))
-        for pod in live:
-            job = pod["metadata"]["labels"]["job-name"]
-            made[pod["metadata"]["uid"]] = job
-            order.append(job)
-            namespace.end_pod(pod)
+    def all_succeeded() -> bool:
         counts = [namespace.status(name).get("runCounts", {}) for name in ("plain", "urgent")]
         return counts == [{"Succeeded": WAITING // 2}] * 2
 
     proxy.after_write = die_sometimes
-    operator.start()
-    with revived(operator) as lives:
-        wait_for("all runs have ended", all_done, 300, operator.log)
-        proxy.after_write = None
-        wait_for("only the newest Jobs stay", lambda: len(namespace.jobs()) == 4, 60)
+    with (
+        recorded_changes(namespace, BATCH, "jobs") as jobs,
+        recorded_changes(namespace, CORE, "pods") as pods,
+    ):
+        operator.start()
+        with restarted(operator) as lives:
+            kubelet.work_until("all runs have ended", all_succeeded, 300, operator.log)
+            proxy.after_write = None
+            wait_for("only the newest Jobs stay", lambda: len(namespace.jobs()) == 4, 60)
+        job_changes, pod_changes = jobs.all(), pods.all()
     assert lives[0] > 3
-    assert most <= AT_ONCE
-    assert Counter(made.values()) == {
+    assert most_active(job_changes) == AT_ONCE
+    assert Counter(c.body["metadata"]["labels"]["job-name"] for c in pod_changes if added(c)) == {
         f"{name}-{number}": 1 for name in ("plain", "urgent") for number in range(WAITING // 2)
     }
-    urgent = [index for index, job in enumerate(order) if job.startswith("urgent")]
+    admitted = list(dict.fromkeys(c.name for c in job_changes if not c.body["spec"]["suspend"]))
+    urgent = [index for index, job in enumerate(admitted) if job.startswith("urgent")]
     assert max(urgent) < WAITING // 2 + AT_ONCE
 
 
-def conditions(job: dict[str, object]) -> list[dict[str, str]]:
-    status = job.get("status")
-    assert isinstance(status, dict)
-    return [c for c in status.get("conditions") or () if c["status"] == "True"]
+def added(change: Change) -> bool:
+    return change.kind == "ADDED"
+
+
+def most_active(changes: list[Change]) -> int:
+    """How many Jobs were neither suspended nor finished at the same time, at most."""
+    active: set[str] = set()
+    most = 0
+    for change in changes:
+        if change.kind == "DELETED" or change.body["spec"]["suspend"] or finished(change.body):
+            active.discard(change.name)
+        else:
+            active.add(change.name)
+        most = max(most, len(active))
+    return most
+
+
+def finished(job: Body) -> bool:
+    conditions = job.get("status", {}).get("conditions", ())
+    return any(c["type"] in ("Complete", "Failed") and c["status"] == "True" for c in conditions)
 
 
 def test_of_two_operators_one_works_and_the_other_takes_over(
@@ -199,7 +206,7 @@ def test_the_api_server_is_killed_and_comes_back(
     plane.wait_until_ready()
     namespace.apply("after")
     # The Deployment starts it again where it gave up its Lease meanwhile.
-    with revived(operator):
+    with restarted(operator):
         namespace.wait_until_observed("after", 120)
         namespace.apply("before", priority="high")
         namespace.wait_until_observed("before", 120)

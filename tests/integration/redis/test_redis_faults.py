@@ -11,7 +11,7 @@ from tests.support.controlplane import free_port
 from tests.support.namespace import Namespace
 from tests.support.operator import OperatorProcess
 from tests.support.redis import DEAD_LETTERS, PASSWORD, RedisServer
-from tests.support.redis_story import fail, redis_up, wait_for_list
+from tests.support.redis_scenario import fail, redis_up, wait_for_list
 from tests.support.waiting import wait_for
 
 

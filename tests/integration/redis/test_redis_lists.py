@@ -11,7 +11,7 @@ from tests.support.controlplane import free_port
 from tests.support.namespace import BATCH, MERGE, SCHEDULES, Namespace
 from tests.support.operator import OperatorProcess
 from tests.support.redis import DEAD_LETTERS, QUEUE, RedisServer
-from tests.support.redis_story import FAILED, dead_letters, fail, redis_up, wait_for_list
+from tests.support.redis_scenario import FAILED, dead_letters, fail, redis_up, wait_for_list
 from tests.support.waiting import wait_for
 
 

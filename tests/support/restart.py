@@ -10,7 +10,7 @@ from tests.support.operator import OperatorProcess
 
 
 @contextmanager
-def revived(operator: OperatorProcess) -> Iterator[list[int]]:
+def restarted(operator: OperatorProcess) -> Iterator[list[int]]:
     """Start the operator again whenever it is dead, as a Deployment does; how often it was."""
     over = threading.Event()
     lives = [1]
