@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hack.trouble import trouble
+from hack.diagnostics import describe_pods
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "hack" / "demo"
@@ -31,7 +31,7 @@ START = time.monotonic()
 RUN_SECONDS = 240.0
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     """A progress line."""
     print(f"[{time.monotonic() - START:6.1f} s] {text}", flush=True)
 
@@ -175,7 +175,9 @@ def rolled_out(namespace: str, *workloads: str) -> None:
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode:
-            sys.exit(f"{workload} is not ready: {done.stderr.strip()}\n\n{trouble(namespace)}")
+            sys.exit(
+                f"{workload} is not ready: {done.stderr.strip()}\n\n{describe_pods(namespace)}"
+            )
 
 
 def market_data() -> dict[str, Any]:
@@ -184,7 +186,7 @@ def market_data() -> dict[str, Any]:
 
     path = Path(local_data.stocks.filepath)
     rows = list(csv.reader(io.StringIO(path.read_text())))
-    say(f"market data: {len(rows) - 1} real prices from vega-datasets")
+    log(f"market data: {len(rows) - 1} real prices from vega-datasets")
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -314,23 +316,23 @@ def main() -> int:
     args = parser.parse_args()
     built = cluster_and_images()
     use_cluster()
-    say("the cluster is up, the images are built")
+    log("the cluster is up, the images are built")
     load([archive for _, archive in built.values()])
-    say("the images are on the node")
+    log("the images are on the node")
     namespaces()
     install(built["runner"][0], built["services"][0])
-    say("the chart is installed; the operator, Postgres and Redis run")
+    log("the chart is installed; the operator, Postgres and Redis run")
     demo_services(built)
-    say("the demo's database and mail server run")
+    log("the demo's database and mail server run")
     if args.no_demo:
         return 0
     outcomes = demo_runs()
-    say("each schedule ran once")
+    log("each schedule ran once")
     show(outcomes)
     wrong = [name for name in SCHEDULES[:2] if outcomes[name]["outcome"] != "Succeeded"]
     for name in wrong:
         print(f"{name} failed: {outcomes[name]}", file=sys.stderr)
-    say('done. Next: eval "$(make -s env)", then kubectl -n reports describe reportschedule ...')
+    log('done. Next: eval "$(make -s env)", then kubectl -n reports describe reportschedule ...')
     return int(bool(wrong))
 
 

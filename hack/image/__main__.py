@@ -20,7 +20,7 @@ def main() -> int:
     unknown = sorted(set(arguments.image) - set(known))
     if unknown:
         parser.error(f"no such image: {', '.join(unknown)}; known: {', '.join(known)}")
-    say = Progress()
+    log = Progress()
     cache_dir().mkdir(parents=True, exist_ok=True)
     for short in arguments.image or known:
         image = known[short].image()
@@ -28,7 +28,7 @@ def main() -> int:
             with (cache_dir() / "image.lock").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)  # two checkouts share the cache
                 try:
-                    image = known[short].build(say)
+                    image = known[short].build(log)
                 except BuildError as error:
                     print(f"image {short}: {error}", file=sys.stderr)
                     return 1

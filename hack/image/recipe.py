@@ -77,7 +77,7 @@ class Recipe:
         archive = cache_dir() / "images" / f"{self.name}-{key}.tar"
         return Image(f"localhost/{self.name}:dev-{key}", archive)
 
-    def build(self, say: Progress) -> Image:
+    def build(self, log: Progress) -> Image:
         """Build what is not there yet. Raises BuildError."""
         image = self.image()
         if image.archive.exists():
@@ -86,24 +86,24 @@ class Recipe:
         rootfs.require_tools()
         for part in ("images", "layers", "roots", "wheels"):
             (cache_dir() / part).mkdir(parents=True, exist_ok=True)
-        layers = [self._system(say)]
+        layers = [self._system(log)]
         if self.requirements:
-            layers.append(self._python(layers[0], say))
+            layers.append(self._python(layers[0], log))
         if self.distribution:
-            layers.append(self._code(say))
+            layers.append(self._code(log))
         if self.files:
             layers.append(self._files())
-        say(f"{self.name}: archive")
+        log(f"{self.name}: archive")
         config = image_config(self.dockerfile, version())
         write_archive(image.archive, image.name, layers, config, _architecture())
         self._forget_old()
         return image
 
-    def _system(self, say: Progress) -> Layer:
+    def _system(self, log: Progress) -> Layer:
         path = cache_dir() / "layers" / f"system-{self.system_key()}.tar"
         if layer := stored_layer(path):
             return layer
-        say(f"{self.name}: Debian packages (about a minute, once)")
+        log(f"{self.name}: Debian packages (about a minute, once)")
         packages = [
             line for line in self.packages.read_text().split("\n") if line and line[0] != "#"
         ]
@@ -117,12 +117,12 @@ class Recipe:
     def _wheels(self) -> Path:
         return cache_dir() / "wheels" / _key([platform.machine()], self._locks())
 
-    def _python(self, system: Layer, say: Progress) -> Layer:
+    def _python(self, system: Layer, log: Progress) -> Layer:
         path = cache_dir() / "layers" / f"python-{self.python_key()}.tar"
         root = self._root()
         if (layer := stored_layer(path)) and root.exists():
             return layer
-        say(f"{self.name}: Python dependencies")
+        log(f"{self.name}: Python dependencies")
         rootfs.download_wheels(self._locks(), self._wheels())
         partial = root.with_name(root.name + ".partial")
         shutil.rmtree(partial, ignore_errors=True)
@@ -137,11 +137,11 @@ class Recipe:
         partial.replace(root)
         return layer_of_tree(root, ["opt/venv"], path)
 
-    def _code(self, say: Progress) -> Layer:
+    def _code(self, log: Progress) -> Layer:
         path = cache_dir() / "layers" / f"code-{self.key()}.tar"
         if layer := stored_layer(path):
             return layer
-        say(f"{self.name}: our code")
+        log(f"{self.name}: our code")
         root = self._root()
         source = root / "tmp/source"
         shutil.rmtree(source, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Processes that outlive the command that started them, and are never mistaken for others."""
+"""Processes that outlive the command that started them, and are never mistaken for backends."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def recorded(pid_file: Path) -> Process | None:
 
 
 def spawn(
-    command: Sequence[str], log: Path, pid_file: Path, procs: Path, namespace: Path | None
+    command: Sequence[str], log_file: Path, pid_file: Path, procs: Path, namespace: Path | None
 ) -> subprocess.Popen[bytes]:
     """Start a daemon in its own session and in the cgroup of the `procs` file.
 
@@ -60,9 +60,9 @@ def spawn(
     `nsenter` becomes the program as well, hence the process id stays the same.
     """
     inside = ["nsenter", f"--net={namespace}", "--"] if namespace else []
-    log.parent.mkdir(parents=True, exist_ok=True)
+    log_file.parent.mkdir(parents=True, exist_ok=True)
     pid_file.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as output:
+    with log_file.open("ab") as output:
         process = subprocess.Popen(
             ["sh", "-c", 'echo $$ > "$0" && exec "$@"', str(procs), *inside, *command],
             stdin=subprocess.DEVNULL,
@@ -88,15 +88,15 @@ def send(process: Process, which: signal.Signals) -> None:
             return  # it ended between the two lines
 
 
-def end(process: Process, patience: float) -> None:
-    """TERM, and KILL for what still lives after `patience` seconds."""
+def end(process: Process, timeout: float) -> None:
+    """TERM, and KILL for what still lives after `timeout` seconds."""
 
     def gone() -> bool:
         return identify(process.pid) != process
 
-    if patience > 0:
+    if timeout > 0:
         send(process, signal.SIGTERM)
-        if wait_until(gone, patience):
+        if wait_until(gone, timeout):
             return
     send(process, signal.SIGKILL)
     wait_until(gone, 10)

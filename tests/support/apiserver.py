@@ -16,7 +16,7 @@ from unittest.mock import patch
 import kopf
 
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-PATIENCE = 60  # seconds until a CRD has to be served
+SERVED_TIMEOUT = 60  # seconds until a CRD has to be served
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,8 @@ def _json(raw: bytes) -> dict[str, Any]:
 
 
 def _until(what: str, holds: Callable[[], bool]) -> None:
-    end = monotonic() + PATIENCE
+    end = monotonic() + SERVED_TIMEOUT
     while not holds():
         if monotonic() > end:
-            raise TimeoutError(f"waited {PATIENCE} s for {what}")
+            raise TimeoutError(f"waited {SERVED_TIMEOUT} s for {what}")
         sleep(0.1)
