@@ -19,9 +19,7 @@ def describe_pods(namespace: str) -> str:
     for pod, container, previous in not_ready(pods):
         of = ["--previous"] if previous else []
         log = _kubectl(namespace, "logs", pod, "-c", container, f"--tail={LOG_LINES}", *of)
-        parts.append(
-            f"the end of the log of {pod}, container {container}:\n{log.strip() or '(none)'}"
-        )
+        parts.append(f"log of {pod}, container {container}:\n{log.strip() or '(empty)'}")
     return "\n\n".join(part.strip() for part in parts)
 
 
@@ -60,6 +58,6 @@ def _when(event: dict[str, Any]) -> str:
 
 
 def _kubectl(namespace: str, *arguments: str) -> str:
-    """Standard output of kubectl; empty where it fails, since another failure is being described."""
+    """Standard output, empty where kubectl fails: another failure is being described."""
     command = ["kubectl", "-n", namespace, *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout

@@ -1,6 +1,7 @@
 """`make forward`: the admin API, Redis and Postgres of the cluster on this machine's loopback.
 
-Where a pod is replaced or the connection breaks, it is made again. Ctrl-C ends all of it.
+A forward is restarted when its pod is replaced or its connection breaks. Ctrl-C ends all of them.
+
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ class Forward:
         return "" if done.returncode else ready_pod(json.loads(done.stdout))
 
     def _forward(self, pod: str) -> None:
-        """Forward until the pod is deleted, which port-forward itself notices at the next connection."""
+        """Forward until the pod is deleted; port-forward itself notices only at a connection."""
         kubectl = ["kubectl", "-n", RELEASE]
         port = str(self._target.port)
         commands = (
@@ -145,7 +146,7 @@ def taken(address: str) -> list[str]:
 
 
 def main() -> int:
-    """Exit code 1 where a port is not free."""
+    """Exit code 1 where a port is taken."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--address",

@@ -32,12 +32,11 @@ RUN_SECONDS = 240.0
 
 
 def log(text: str) -> None:
-    """A progress line."""
     print(f"[{time.monotonic() - START:6.1f} s] {text}", flush=True)
 
 
 def run(*command: str, text: str | None = None, quiet: bool = True) -> str:
-    """Run a program; ends this one with its words where it fails."""
+    """Standard output; exits with the program's output where it fails."""
     done = subprocess.run(
         command,
         input=text,
@@ -53,18 +52,15 @@ def run(*command: str, text: str | None = None, quiet: bool = True) -> str:
 
 
 def kubectl(*arguments: str, text: str | None = None) -> str:
-    """Standard output of kubectl."""
     return run("kubectl", *arguments, text=text)
 
 
 def apply(*objects: dict[str, Any]) -> None:
-    """Server-side apply."""
     listing = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
     kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", text=json.dumps(listing))
 
 
 def secret(namespace: str, name: str, values: dict[str, str]) -> dict[str, Any]:
-    """A Secret's manifest."""
     return {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -74,7 +70,7 @@ def secret(namespace: str, name: str, values: dict[str, str]) -> dict[str, Any]:
 
 
 def wait_for(what: str, probe: Callable[[], Any], seconds: float) -> Any:
-    """Poll until `probe` gives something true."""
+    """The first true result of `probe`, polled; exits after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (found := probe()):
         if time.monotonic() > deadline:
@@ -84,7 +80,7 @@ def wait_for(what: str, probe: Callable[[], Any], seconds: float) -> Any:
 
 
 def images() -> dict[str, tuple[str, str]]:
-    """Build all images; name and archive of each by its short name."""
+    """Build all images; name and archive of each, by its short name."""
     found: dict[str, tuple[str, str]] = {}
     for short in ("runner", "services", "demo-postgres", "demo-mail"):
         name, archive = run(sys.executable, "-m", "hack.image", "build", short, quiet=False).split()
@@ -93,7 +89,7 @@ def images() -> dict[str, tuple[str, str]]:
 
 
 def cluster_and_images() -> dict[str, tuple[str, str]]:
-    """Both at once: they wait for different things."""
+    """Start the cluster and build the images at the same time; what `images` returns."""
     built: dict[str, tuple[str, str]] = {}
     failed: list[str] = []
 
@@ -119,14 +115,13 @@ def cluster_and_images() -> dict[str, tuple[str, str]]:
 
 
 def use_cluster() -> None:
-    """Take over what `hack/localcluster env` says: KUBECONFIG and PATH."""
+    """Set KUBECONFIG and PATH as `hack/localcluster env` prints them."""
     for line in run(sys.executable, str(ROOT / "hack" / "localcluster"), "env").splitlines():
         name, _, value = line.removeprefix("export ").partition("=")
         os.environ[name] = os.path.expandvars(value.strip("\"'"))
 
 
 def load(archives: list[str]) -> None:
-    """Bring the images to the node."""
     run(sys.executable, str(ROOT / "hack" / "localcluster"), "load", *archives)
 
 
@@ -168,7 +163,7 @@ def install(runner: str, services: str) -> None:
 
 
 def rolled_out(namespace: str, *workloads: str) -> None:
-    """Wait until each is ready; ends this program with what went wrong where one is not."""
+    """Wait until each workload is ready; exits with diagnostics where one is not."""
     for workload in workloads:
         done = subprocess.run(
             ["kubectl", "-n", namespace, "rollout", "status", workload, "--timeout=180s"],
@@ -199,14 +194,14 @@ def market_data() -> dict[str, Any]:
 
 
 def known_secret(namespace: str, name: str) -> dict[str, str]:
-    """The values of a Secret that an earlier `make up` made; empty where there is none."""
+    """The values of a Secret that an earlier `make up` made; empty without one."""
     text = kubectl("-n", namespace, "get", "secret", name, "--ignore-not-found", "-o", "json")
     data = json.loads(text)["data"] if text else {}
     return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
 
 def certificate(host: str = "mail.demo.svc") -> dict[str, str]:
-    """A certificate of its own authority for the mail server."""
+    """A self-signed certificate for the mail server."""
     with tempfile.TemporaryDirectory() as directory:
         key, cert = Path(directory, "tls.key"), Path(directory, "tls.crt")
         run(
@@ -218,7 +213,7 @@ def certificate(host: str = "mail.demo.svc") -> dict[str, str]:
 
 
 def demo_services(built: dict[str, tuple[str, str]]) -> None:
-    """Database and mail server; passwords and keys are made once and kept."""
+    """Deploy database and mail server; passwords and keys are made once and kept."""
     reader = known_secret("demo", "demo-passwords").get("reader") or secrets.token_urlsafe(18)
     tls = known_secret("demo", "demo-mail-tls") or certificate()
     apply(
@@ -256,7 +251,7 @@ def demo_services(built: dict[str, tuple[str, str]]) -> None:
 
 
 def demo_runs() -> dict[str, dict[str, Any]]:
-    """One run of each schedule; its recorded outcome by schedule."""
+    """Start one run of each schedule; its recorded outcome, by schedule."""
     kubectl("apply", "--server-side", "--force-conflicts", "-f", str(DEMO / "schedules.yaml"))
     jobs: dict[str, str] = {}
     for name in SCHEDULES:
@@ -281,7 +276,7 @@ def _outcome(name: str, job: str) -> dict[str, Any] | None:
 
 
 def copy_out(outputs: list[str]) -> list[Path]:
-    """Finished files from the report volume to out/, where the volume is on this machine."""
+    """Copy finished files from the report volume to out/, where the volume is on this machine."""
     claim = json.loads(kubectl("-n", "reports", "get", "pvc", "adaf-reports", "-o", "json"))
     spec = json.loads(kubectl("get", "pv", claim["spec"]["volumeName"], "-o", "json"))["spec"]
     source = Path((spec.get("hostPath") or spec.get("local") or {"path": "/nonexistent"})["path"])
@@ -296,7 +291,6 @@ def copy_out(outputs: list[str]) -> list[Path]:
 
 
 def show(outcomes: dict[str, dict[str, Any]]) -> None:
-    """What a newcomer should see."""
     print("\n$ kubectl get reportschedules -A")
     print(kubectl("get", "reportschedules", "-A"))
     for name in SCHEDULES[:2]:
@@ -310,7 +304,6 @@ def show(outcomes: dict[str, dict[str, Any]]) -> None:
 
 
 def main() -> int:
-    """All steps."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--no-demo", action="store_true")
     args = parser.parse_args()

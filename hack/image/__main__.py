@@ -11,11 +11,11 @@ from hack.image.rootfs import BuildError
 
 
 def main() -> int:
-    """Exit code 1, and why on standard error, where a build fails."""
+    """Exit code 1 where a build fails, with the reason on standard error."""
     known = recipes()
     parser = argparse.ArgumentParser(prog="python3 -m hack.image", description=__doc__)
     parser.add_argument("command", choices=["build", "name"])
-    parser.add_argument("image", nargs="*", help=f"of {', '.join(known)}; all unless said")
+    parser.add_argument("image", nargs="*", help=f"of {', '.join(known)}; all unless named")
     arguments = parser.parse_args()
     unknown = sorted(set(arguments.image) - set(known))
     if unknown:

@@ -1,4 +1,4 @@
-"""The images and what they are made of. A key is a hash of inputs: an image is built once."""
+"""The images and their inputs. An image's key is a hash of its inputs, so it is built once."""
 
 from __future__ import annotations
 
@@ -51,16 +51,13 @@ class Recipe:
     files: tuple[tuple[Path, str], ...] = ()  # copied as they are: (file, path in the image)
 
     def system_key(self) -> str:
-        """Of the Debian layer."""
         return _key(["system", platform.machine()], [self.packages, HERE / "install-system"])
 
     def python_key(self) -> str:
-        """Of the layer with the dependencies."""
         inputs = [HERE / "install-tools", HERE / "install-dependencies", *self._locks()]
         return _key(["python", self.system_key()], inputs)
 
     def key(self) -> str:
-        """Of the whole image."""
         inputs = [self.dockerfile, *(path for path, _ in self.files)]
         if self.distribution:
             inputs += [HERE / "install-code", *_sources()]
@@ -72,13 +69,13 @@ class Recipe:
         return [ROOT / "requirements" / "build.txt", self.requirements]
 
     def image(self) -> Image:
-        """Name and archive, built or not."""
+        """Name and archive, whether built or not."""
         key = self.key()[:12]
         archive = cache_dir() / "images" / f"{self.name}-{key}.tar"
         return Image(f"localhost/{self.name}:dev-{key}", archive)
 
     def build(self, log: Progress) -> Image:
-        """Build what is not there yet. Raises BuildError."""
+        """Build the layers and the archive that are missing. Raises BuildError."""
         image = self.image()
         if image.archive.exists():
             image.archive.touch()
@@ -162,7 +159,7 @@ class Recipe:
         return layer
 
     def _forget_old(self) -> None:
-        """Archives are large: the last few stay, with the code layers no older than them."""
+        """Delete all but the newest archives, with the code layers older than them."""
         images = sorted(
             (cache_dir() / "images").glob(f"{self.name}-*.tar"), key=lambda p: p.stat().st_mtime
         )
@@ -186,7 +183,7 @@ class Progress:
 
 
 def version() -> str:
-    """Of the distribution, as pyproject.toml says."""
+    """The distribution's version in pyproject.toml."""
     match = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     if match is None:
         raise rootfs.BuildError("pyproject.toml has no version")
@@ -225,7 +222,7 @@ def recipes() -> dict[str, Recipe]:
 
 
 def _sources() -> list[Path]:
-    """Files of our distribution, as pip sees them."""
+    """The distribution's files, as pip sees them."""
     files = [ROOT / name for name in ("pyproject.toml", "README.md", "LICENSE")]
     for package in (
         "operator/report_operator",

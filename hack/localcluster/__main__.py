@@ -131,7 +131,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Exit code 1, and why on standard error, where something fails."""
+    """Exit code 1 where something fails, with the reason on standard error."""
     arguments = _arguments()
     log = Progress()
     try:

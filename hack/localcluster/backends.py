@@ -1,4 +1,4 @@
-"""Clusters that are not made here: the user's own, and kind where a Docker engine answers."""
+"""Clusters of other makers: the user's own, and kind where a Docker engine answers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ _KIND_CONFIG = HACK / "kind.yaml"
 
 
 def docker_answers() -> bool:
-    """There is a Docker engine that we may talk to."""
     if not shutil.which("docker"):
         return False
     try:
@@ -48,7 +47,7 @@ def user_up(cluster: Cluster, context: str, log: Progress) -> None:
 
 
 def kind_up(cluster: Cluster, log: Progress) -> None:
-    """Make the kind cluster, unless there is one that answers."""
+    """Create the kind cluster unless one answers."""
     kind = str(kind_program(cluster, log))
     kubectl = str(clients(cluster, log) / "kubectl")
     own = [kubectl, f"--kubeconfig={cluster.kubeconfig}", "--request-timeout=10s"]
@@ -71,7 +70,7 @@ def kind_up(cluster: Cluster, log: Progress) -> None:
 
 
 def kind_down(cluster: Cluster, log: Progress) -> None:
-    """Delete the kind cluster; none is fine too."""
+    """Delete the kind cluster, if there is one."""
     kind = str(kind_program(cluster, log))
     _output([kind, "delete", "cluster", f"--name={cluster.context}"], "kind failed")
 

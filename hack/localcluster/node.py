@@ -1,4 +1,4 @@
-"""The real node: brought up, healed, taken down."""
+"""Start, heal and inspect the node."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _STOP_TIMEOUT = 5.0  # seconds for a component to end by itself
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """The node of a cluster that has been prepared, running or not."""
+    """A prepared node, running or not."""
 
     cluster: Cluster
     programs: NodePrograms
@@ -31,20 +31,18 @@ class Node:
 
     @property
     def parts(self) -> tuple[Component, ...]:
-        """All components, in the order of their start."""
+        """All components, in start order."""
         return components(self.cluster, self.programs.node, self.port)
 
     @property
     def api(self) -> Api:
-        """Asks the API server."""
         return Api(self.cluster, self.port)
 
     def pid_file(self, name: str) -> Path:
-        """Says which process a component is."""
         return self.cluster.state / "pids" / f"{name}.json"
 
     def process(self, name: str) -> processes.Process | None:
-        """A component's process, if it lives."""
+        """A component's process, if it is alive."""
         return processes.recorded(self.pid_file(name))
 
     def start(self, part: Component) -> None:
@@ -64,7 +62,8 @@ class Node:
     ) -> None:
         """Wait until a check holds.
 
-        Raises ClusterError with the log of the component that is to blame, at once where it died.
+        Raises ClusterError with the log of the component to blame, immediately where one has died.
+
         """
 
         def died() -> str | None:
@@ -87,9 +86,10 @@ class Node:
 
 
 def up(cluster: Cluster, log: Progress) -> None:
-    """Bring the node up, heal it, or find that nothing is to be done.
+    """Start the node, start what has ended, or leave it as it is.
 
-    Raises ClusterError with what to do.
+    Raises ClusterError with the remedy.
+
     """
     require_root()
     install_debian_packages(cluster, log)
@@ -117,7 +117,7 @@ def up(cluster: Cluster, log: Progress) -> None:
 
 
 def existing(cluster: Cluster, programs: NodePrograms) -> Node | None:
-    """The node as an earlier `up` left it, if that one came to its end and on this boot."""
+    """The node of an earlier `up` that completed during this boot; None otherwise."""
     record = cluster.config("node.port")
     if not (cluster.complete.exists() and record.exists()):
         return None
@@ -127,9 +127,10 @@ def existing(cluster: Cluster, programs: NodePrograms) -> Node | None:
 
 
 def running(cluster: Cluster) -> Node:
-    """For commands on a cluster that is there.
+    """The node of this cluster.
 
-    Raises ClusterError where there is none.
+    Raises ClusterError without one.
+
     """
     record = cluster.config("node.program")
     if not record.exists():
@@ -144,7 +145,7 @@ def running(cluster: Cluster) -> Node:
 
 
 def require_root() -> None:
-    """Raises ClusterError for anyone else."""
+    """Raises ClusterError for any other user."""
     result = subprocess.run(["id", "-u"], capture_output=True, text=True, check=True)
     if result.stdout.strip() != "0":
         raise ClusterError(
@@ -154,7 +155,7 @@ def require_root() -> None:
 
 
 def snapshotter(cluster: Cluster) -> str:
-    """How containerd stacks an image's layers on this file system: tried, not guessed."""
+    """containerd's snapshotter for this file system, found by trying an overlay mount."""
     trial = cluster.state / "overlay-trial"
     for name in ("lower", "upper", "work", "merged"):
         (trial / name).mkdir(parents=True, exist_ok=True)
@@ -271,7 +272,7 @@ def _load_pause(node: Node) -> None:
 
 
 def status(cluster: Cluster) -> tuple[list[str], bool]:
-    """A line per component and check, and whether all is well."""
+    """A line per component and check, and true where all is well."""
     node = running(cluster)
     lines = []
     well = True

