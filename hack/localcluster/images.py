@@ -17,7 +17,7 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 def pause_archive(program: bytes) -> bytes:
-    """The pause image: one static program that holds a pod's namespaces; a `docker save` archive."""
+    """The pause image, one static program that holds a pod's namespaces: a `docker save` tar."""
     layer = _tar({"pause": (program, 0o755)})
     config = {
         "architecture": _ARCHITECTURES.get(platform.machine(), platform.machine()),

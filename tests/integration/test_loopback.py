@@ -1,4 +1,4 @@
-"""The loopback on which the runbook's blocks run, whatever listens on this machine's own."""
+"""The private loopback on which the runbook's blocks run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def listen(port: int) -> socket.socket:
     return socket.create_server(("127.0.0.1", port))
 
 
-def test_a_taken_port_is_free_inside_and_the_machine_is_as_before_afterwards() -> None:
+def test_taken_port_is_free_inside_and_taken_again_afterwards() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -31,7 +31,7 @@ def test_a_taken_port_is_free_inside_and_the_machine_is_as_before_afterwards() -
             listen(port)
 
 
-def test_programs_that_are_started_inside_meet_on_localhost() -> None:
+def test_programs_started_inside_share_the_loopback() -> None:
     with private_loopback():
         assert subprocess.run([sys.executable, "-c", CONNECT], check=False).returncode != 0
         with listen(PORT) as listener:
@@ -41,7 +41,7 @@ def test_programs_that_are_started_inside_meet_on_localhost() -> None:
             accepted.join(20)
 
 
-def test_the_machines_own_api_server_is_reached_from_inside(plane: ControlPlane) -> None:
+def test_api_server_of_the_machine_is_reached_from_inside(plane: ControlPlane) -> None:
     with private_loopback(), pytest.raises(OSError, match="refused"):
         plane.api.call("GET", "/api/v1/namespaces")
     with private_loopback([plane.port]):
@@ -50,7 +50,7 @@ def test_the_machines_own_api_server_is_reached_from_inside(plane: ControlPlane)
     assert plane.api.call("GET", "/api/v1/namespaces").code == 200
 
 
-def test_a_port_on_which_nobody_listens_outside_is_closed_at_once() -> None:
+def test_relayed_port_without_a_listener_is_closed_at_once() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -69,5 +69,5 @@ def test_a_port_on_which_nobody_listens_outside_is_closed_at_once() -> None:
         ("https://[2001:db8::1]:6443", None),
     ],
 )
-def test_only_an_api_server_on_this_machine_is_passed_on(url: str, port: int | None) -> None:
+def test_only_loopback_urls_have_a_loopback_port(url: str, port: int | None) -> None:
     assert loopback_port(url) == port

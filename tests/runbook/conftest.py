@@ -1,4 +1,4 @@
-"""On-call's shell: the cluster of `make up`, its ports on this machine, the programs used."""
+"""On-call's shell: the cluster of `make up`, its ports on localhost, the programs used."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ PORTS = (3000, 6379, 5432)
 
 @dataclass(frozen=True)
 class Answer:
-    """What a block printed, and its exit code."""
+    """Output and exit code of a block."""
 
     code: int
     out: str
@@ -50,13 +50,12 @@ class Answer:
 
 @dataclass
 class Shell:
-    """A shell as on-call has it after "Before you start"."""
+    """A shell as "Before you start" leaves it."""
 
     checkout: Path
     environment: dict[str, str] = field(repr=False)  # it has passwords
 
     def run(self, text: str, **variables: str) -> Answer:
-        """One block."""
         done = subprocess.run(
             ["bash", "-uo", "pipefail", "-c", text],
             env=os.environ | self.environment | variables,
@@ -67,7 +66,7 @@ class Shell:
 
 @dataclass
 class Forwards:
-    """`make forward`, which opens the three ports again where a pod was replaced."""
+    """`make forward`, which reopens the three ports when a pod is replaced."""
 
     log: Path
     _process: subprocess.Popen[bytes] | None = field(default=None)
@@ -80,7 +79,7 @@ class Forwards:
         self.ensure()
 
     def ensure(self) -> None:
-        """All answer."""
+        """Wait until all ports answer."""
 
         def answer() -> bool:
             assert self._process is not None
@@ -90,7 +89,7 @@ class Forwards:
         wait_for("the forwarded ports", answer, 180, self.log.read_text)
 
     def stop(self) -> None:
-        """As Ctrl-C does it."""
+        """Ctrl-C."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
             self._process.wait(30)
@@ -116,10 +115,11 @@ def secret(name: str, key: str) -> str:
 
 @pytest.fixture(scope="package", autouse=True)
 def loopback(installed: None) -> Iterator[None]:
-    """The blocks say localhost:3000; here nobody else has taken it, not even `make forward`.
+    """Give the blocks a localhost of their own, so that `make forward` may hold its ports.
 
-    A cluster that is not on this machine could not be reached from there, and a user who is not
-    root may not make such a network: these use the machine's own ports, which have to be free.
+    A cluster elsewhere could not be reached from there, and a user who is not root may not make
+    such a network: these use the machine's own ports, which have to be free.
+
     """
     server = kubectl("config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}")
     port = loopback_port(server)
@@ -144,9 +144,10 @@ def forwards(loopback: None, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture(scope="package")
 def host(loopback: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A directory for PATH: `sudo` and `systemctl` as on a host that has our unit.
+    """A directory for PATH with `sudo` and `systemctl`, as on a host with our unit.
 
-    The reports are where the runbook looks for them, as on a machine that mounts the volume.
+    The reports are at the runbook's path, as on a machine that mounts the volume.
+
     """
     directory = tmp_path_factory.mktemp("bin")
     unit = ROOT / "hack" / "systemd" / "adaf-report-scheduler.service"
@@ -176,7 +177,7 @@ def host(loopback: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
 
 @pytest.fixture(scope="package")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One of on-call's own, with the changes that are not committed: a block may leave files."""
+    """A clone with the uncommitted changes of charts/, since a block may leave files."""
     made = tmp_path_factory.mktemp("checkout") / "adaf-report-scheduler"
     subprocess.run(["git", "clone", "--quiet", "--shared", str(ROOT), str(made)], check=True)
     shutil.copytree(ROOT / "charts", made / "charts", dirs_exist_ok=True)
@@ -202,7 +203,7 @@ def shell(forwards: Forwards, host: Path, checkout: Path) -> Shell:
 
 
 def call(method: str, path: str, body: Any = None) -> tuple[int, Any]:
-    """Status and JSON of one call of the API."""
+    """Status and JSON of one API call."""
     request = urllib.request.Request(
         API + path,
         method=method,

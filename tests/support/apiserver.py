@@ -1,4 +1,4 @@
-"""A small client of a real API server: JSON over HTTPS with a kubeconfig's credentials."""
+"""Small client of a real API server: JSON over HTTPS with a kubeconfig's credentials."""
 
 from __future__ import annotations
 
@@ -21,19 +21,17 @@ SERVED_TIMEOUT = 60  # seconds until a CRD has to be served
 
 @dataclass(frozen=True)
 class Answer:
-    """Status code and JSON body."""
-
     code: int
     body: dict[str, Any]
 
     @property
     def message(self) -> str:
-        """What a person is told, empty where all is well."""
+        """The error message; empty for a success."""
         return "" if self.code < 400 else self.body.get("message", "")
 
 
 def connection(kubeconfig: Path) -> kopf.ConnectionInfo:
-    """Of its current context."""
+    """Server and credentials of the kubeconfig's current context."""
     with patch.dict(os.environ, KUBECONFIG=str(kubeconfig)):
         info = kopf.login_with_kubeconfig(settings=kopf.OperatorSettings())
     assert info is not None
@@ -41,8 +39,6 @@ def connection(kubeconfig: Path) -> kopf.ConnectionInfo:
 
 
 class ApiServer:
-    """Calls of one API server."""
-
     def __init__(self, kubeconfig: Path) -> None:
         self.kubeconfig = kubeconfig
         info = connection(kubeconfig)
@@ -68,7 +64,7 @@ class ApiServer:
                 return Answer(error.code, _json(error.read()))
 
     def serve(self, definition: dict[str, Any]) -> None:
-        """Have a CRD served just as it is written. One that is there already stays when we go."""
+        """Apply a CRD and wait until it is served; it stays."""
         path = f"{CRDS}/{definition['metadata']['name']}"
         apply = f"{path}?fieldManager=contract-tests&force=true"
         kind = "application/apply-patch+yaml"
@@ -90,7 +86,6 @@ class ApiServer:
 
 
 def _messages(node: Any) -> frozenset[str]:
-    """The messages of all CEL rules in a schema."""
     if isinstance(node, list):
         return frozenset().union(*map(_messages, node))
     if not isinstance(node, dict):

@@ -1,4 +1,4 @@
-"""Every change that an API server made to the objects of one resource, in its own order."""
+"""Records every change that an API server makes to the objects of one resource."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.waiting import wait_for
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """`kind` is ADDED, MODIFIED or DELETED; `body` is the object after it, or its last state."""
+    """`kind` is ADDED, MODIFIED or DELETED; `body` is the object afterwards, or its last state."""
 
     kind: str
     body: Body
@@ -29,7 +29,7 @@ class Change:
 
 @dataclass
 class Changes:
-    """Filled by a watch while it is recorded."""
+    """A record that a watch fills."""
 
     namespace: Namespace
     prefix: str
@@ -38,7 +38,7 @@ class Changes:
     _over: threading.Event = field(default_factory=threading.Event)
 
     def all(self) -> list[Change]:
-        """Up to now: what the API server lists now is in it."""
+        """All changes so far, in the API server's order; complete up to what it lists now."""
         wait_for(f"the record of {self.plural}", self._is_complete, 60, self._versions)
         return list(self._seen)
 
@@ -47,7 +47,7 @@ class Changes:
         return self._versions() == {_key(body): _version(body) for body in listed}
 
     def _versions(self) -> dict[str, str]:
-        """Of the objects that are there after the last change, by uid."""
+        """Resource versions of the objects that exist after the last change, by uid."""
         found: dict[str, str] = {}
         for change in list(self._seen):
             if change.kind == "DELETED":
@@ -57,7 +57,7 @@ class Changes:
         return found
 
     def _follow(self, version: str) -> None:
-        """One watch after another, each from where the last one ended."""
+        """Start one watch after another, each from where the last one ended."""
         while not self._over.is_set():
             for event in self._watch(version):
                 if event["type"] == "ERROR":
@@ -78,9 +78,10 @@ class Changes:
 
 @contextmanager
 def recorded_changes(namespace: Namespace, prefix: str, plural: str) -> Iterator[Changes]:
-    """Record from now on; an object that is there already counts as added.
+    """Record changes from now on; an object that exists already counts as added.
 
     The API server has to stay up meanwhile.
+
     """
     listed = namespace.call("GET", namespace.path(prefix, plural))
     there = [Change("ADDED", body) for body in listed["items"]]

@@ -1,7 +1,8 @@
-"""A loopback of its own for a thread of tests: ports that are taken on this machine are free there.
+"""A loopback of its own for one thread, where ports that are taken on this machine are free.
 
-Linux gives each network namespace a 127.0.0.1 of its own, so programs that insist on localhost and
-a fixed port can run beside others that have taken the port.
+Each network namespace of Linux has a 127.0.0.1 of its own, so programs that need localhost and a
+fixed port run beside others that have taken the port.
+
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 @contextmanager
 def private_loopback(machine_ports: Iterable[int] = ()) -> Iterator[None]:
-    """Inside, the calling thread and all that it starts see an empty 127.0.0.1 and nothing else.
+    """Give the calling thread, and all that it starts, an empty 127.0.0.1 and no other network.
 
-    Only `machine_ports` lead to the same ports of this machine's own loopback. Other threads stay
-    where they are. Raises PermissionError where the process may not make a network namespace,
-    which takes CAP_SYS_ADMIN.
+    Only `machine_ports` lead to the same ports of this machine's own loopback. Other threads keep
+    their network. Raises PermissionError without CAP_SYS_ADMIN.
+
     """
     relay = _Relay()  # its thread has to start out here: it connects to this machine's ports
     outside = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
@@ -48,7 +49,7 @@ def private_loopback(machine_ports: Iterable[int] = ()) -> Iterator[None]:
 
 
 def loopback_port(url: str) -> int | None:
-    """The port of an HTTPS URL that leads to this machine's 127.0.0.1; None for any other one."""
+    """The port of an HTTPS URL that leads to this machine's 127.0.0.1; None for any other URL."""
     parts = urlsplit(url)
     return (parts.port or 443) if parts.hostname in ("localhost", "127.0.0.1") else None
 
@@ -68,6 +69,7 @@ class _Relay:
     """Accepts on sockets of one network namespace and connects in that of its own thread.
 
     A socket belongs to the namespace in which it was made, whoever accepts on it.
+
     """
 
     def __init__(self) -> None:
@@ -108,7 +110,7 @@ class _Relay:
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Until the end of the stream, which is passed on; a broken connection breaks the other one."""
+    """Copy until the end of the stream, and pass that on; an error aborts the other connection."""
     try:
         while data := await reader.read(1 << 16):
             writer.write(data)

@@ -1,4 +1,4 @@
-"""An operator of this checkout as a process of its own, for one namespace."""
+"""An operator of this checkout as a process, for one namespace."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.waiting import wait_for
 
 @dataclass
 class OperatorProcess:
-    """`report-scheduler run`; it may be killed and started again."""
+    """`report-scheduler run`; it can be killed and restarted."""
 
     directory: Path
     kubeconfig: Path
@@ -29,7 +29,7 @@ class OperatorProcess:
     _process: subprocess.Popen[bytes] | None = None
 
     def start(self, *, same_lease: bool = False) -> None:
-        """A new life. It does not wait for the Lease of a predecessor that is known to be dead."""
+        """Start it with a new Lease, so that it need not wait for that of a killed predecessor."""
         config: dict[str, Any] = {
             "runner": {"image": "localhost/none:tests"},
             "watchNamespaces": [self.namespace],
@@ -57,7 +57,7 @@ class OperatorProcess:
 
     @property
     def config_file(self) -> Path:
-        """As of the life that was started last."""
+        """The configuration of the last start."""
         return self.directory / f"operator-{self.port}.json"
 
     @property
@@ -71,19 +71,19 @@ class OperatorProcess:
 
     @property
     def exit_code(self) -> int | None:
-        """None while it lives."""
+        """None while it runs."""
         assert self._process is not None
         return self._process.poll()
 
     def kill(self) -> None:
-        """As a node that dies."""
+        """SIGKILL."""
         process = self._process  # the next life may begin as soon as this one is over
         assert process is not None
         process.kill()
         process.wait()
 
     def terminate(self) -> int:
-        """As a Deployment that is rolled out; the exit code."""
+        """SIGTERM, as a rollout sends it; the exit code."""
         assert self._process is not None
         self._process.terminate()
         return self._process.wait(30)
@@ -93,7 +93,7 @@ class OperatorProcess:
             self.kill()
 
     def health(self) -> dict[str, Any]:
-        """What /healthz says; empty while nobody answers."""
+        """The body of /healthz; empty while nothing answers."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=5) as got:
                 answer: dict[str, Any] = json.load(got)
@@ -108,7 +108,7 @@ class OperatorProcess:
         wait_for("it leads", lambda: self.health().get("leading"), seconds, self.log)
 
     def wait_for_resyncs(self, count: int = 2) -> None:
-        """So many resyncs that began after this call have ended."""
+        """Wait until this many resyncs that began after the call have ended."""
         enough = self.health().get("resyncs", 0) + count + 1
         wait_for("resyncs", lambda: self.health().get("resyncs", 0) >= enough, 60, self.log)
 

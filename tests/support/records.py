@@ -1,4 +1,4 @@
-"""Records of runs for history, in any number."""
+"""Run records for history, in any number."""
 
 from __future__ import annotations
 
@@ -69,7 +69,6 @@ def make_record(number: int = 1, **changes: Any) -> RunRecord:
 
 
 def failed_record(number: int = 1, message: str = "no such table", **changes: Any) -> RunRecord:
-    """One that failed."""
     return make_record(
         number,
         **{
@@ -141,6 +140,6 @@ FROM (
 
 
 def fill(connection: Any, count: int, span: timedelta, until: datetime) -> None:
-    """So many runs of 500 schedules that ended in `span` before `until`, evenly; autocommit."""
+    """Insert `count` runs of 500 schedules that ended evenly in `span` before `until`."""
     connection.execute(FILL, {"count": count, "span": span, "until": until})
     connection.execute("VACUUM ANALYZE report_scheduler.runs")

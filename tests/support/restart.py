@@ -1,4 +1,4 @@
-"""An operator that is started again whenever it dies."""
+"""Restarts an operator whenever it is dead."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.operator import OperatorProcess
 
 @contextmanager
 def restarted(operator: OperatorProcess) -> Iterator[list[int]]:
-    """Start the operator again whenever it is dead, as a Deployment does; how often it was."""
+    """Restart the operator whenever it is dead, as a Deployment does; [number of starts]."""
     over = threading.Event()
     lives = [1]
 

@@ -1,4 +1,4 @@
-"""The admin API as a process of its own, beside a real operator and API server."""
+"""The admin API as a process, beside a real operator and API server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.operator import OperatorProcess
 
 @pytest.fixture
 def operator(make_operator: Callable[..., OperatorProcess]) -> OperatorProcess:
-    """One that leads, holding the Lease that the API looks at."""
+    """A leading operator, whose Lease the API reads."""
     made = make_operator(admission={"maxActive": 1}, metricsPort=free_port())
     made.start(same_lease=True)
     made.wait_until_leading()

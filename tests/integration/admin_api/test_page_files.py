@@ -1,4 +1,4 @@
-"""From a run's page to its PDF, as the browser shows it."""
+"""From a run's page to its PDF, in the browser."""
 
 from __future__ import annotations
 

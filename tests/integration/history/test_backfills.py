@@ -1,4 +1,4 @@
-"""What a backfill misses is what history does not know: also long after status has forgotten it."""
+"""A backfill skips runs that only history has, long after status has dropped them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.waiting import wait_for
 DAYS = 5
 
 
-def test_runs_of_which_only_history_knows_are_not_missing(
+def test_runs_in_history_are_not_missing(
     namespace: Namespace,
     own_server: PostgresServer,
     make_operator: Callable[..., OperatorProcess],

@@ -1,4 +1,4 @@
-"""A backfill while the place where past runs are kept does not answer: it waits and says so."""
+"""A backfill waits, and reports so, while history does not answer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.operator import OperatorProcess
 
 
 class History:
-    """A database that knows of one success, while it is up."""
+    """A fake history with one success, which can be down."""
 
     up = False
 
@@ -43,7 +43,7 @@ async def kube(namespace: Namespace, monkeypatch: pytest.MonkeyPatch) -> AsyncIt
         yield made
 
 
-async def test_nothing_is_decided_until_history_answers(
+async def test_backfill_waits_until_history_answers(
     namespace: Namespace, operator: OperatorProcess, kube: KubeClient
 ) -> None:
     namespace.apply("daily", schedule="0 6 * * *", suspend=True)

@@ -1,4 +1,4 @@
-"""The operator dies, hangs or loses its API server: no run is lost, none is done twice."""
+"""The operator dies, hangs or loses its API server: no run is lost or doubled."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ WAITING = 50
 AT_ONCE = 3
 
 
-def test_it_dies_after_each_write(
+def test_operator_killed_after_each_write(
     namespace: Namespace, proxy: Proxy, make_operator: Callable[..., OperatorProcess]
 ) -> None:
-    """Each life of the operator does one write, and is never told that it was done."""
+    """Each life of the operator does one write without seeing its answer."""
     operator = make_operator(history={"keepSucceededJobs": 0, "keepFailedJobs": 0})
 
     def die(write: Write) -> bool:
@@ -68,10 +68,10 @@ def test_it_dies_after_each_write(
     assert definitions == {first, status["definition"]}
 
 
-def test_it_is_killed_while_many_runs_wait(
+def test_operator_killed_while_many_runs_wait(
     namespace: Namespace, proxy: Proxy, make_operator: Callable[..., OperatorProcess]
 ) -> None:
-    """None lost, none doubled, never more at once than the limit, the urgent ones first."""
+    """None is lost or doubled, the limit always holds, and urgent runs go first."""
     operator = make_operator(
         admission={"maxActive": AT_ONCE}, history={"keepSucceededJobs": 2, "keepFailedJobs": 2}
     )
@@ -127,7 +127,7 @@ def added(change: Change) -> bool:
 
 
 def most_active(changes: list[Change]) -> int:
-    """How many Jobs were neither suspended nor finished at the same time, at most."""
+    """The largest number of Jobs that were neither suspended nor finished at the same time."""
     active: set[str] = set()
     most = 0
     for change in changes:
@@ -144,7 +144,7 @@ def finished(job: Body) -> bool:
     return any(c["type"] in ("Complete", "Failed") and c["status"] == "True" for c in conditions)
 
 
-def test_of_two_operators_one_works_and_the_other_takes_over(
+def test_standby_takes_over_from_a_killed_leader(
     namespace: Namespace, make_operator: Callable[..., OperatorProcess]
 ) -> None:
     one, two = make_operator(), make_operator()
@@ -161,7 +161,7 @@ def test_of_two_operators_one_works_and_the_other_takes_over(
     namespace.wait_until_observed("daily")
 
 
-def test_a_rollout_hands_over_at_once(
+def test_rollout_hands_the_lease_over_at_once(
     namespace: Namespace, make_operator: Callable[..., OperatorProcess]
 ) -> None:
     one, two = make_operator(leaseSeconds=120), make_operator(leaseSeconds=120)
@@ -173,10 +173,10 @@ def test_a_rollout_hands_over_at_once(
     two.wait_until_leading(60)  # half of what a lease that is not given back takes
 
 
-def test_a_stop_is_clean_at_any_moment(
+def test_lease_is_released_on_shutdown_at_any_moment(
     namespace: Namespace, make_operator: Callable[..., OperatorProcess]
 ) -> None:
-    """Also while the stores are away, whose clients take a moment to end."""
+    """Also while the stores are down, whose clients take a moment to stop."""
     operator = make_operator(postgresSecret="/nowhere/postgres", redisSecret="/nowhere/redis")
     for life in range(4):
         operator.start(same_lease=True)
@@ -193,7 +193,7 @@ def test_a_stop_is_clean_at_any_moment(
         namespace.wait_until_observed(f"daily-{number}")
 
 
-def test_the_api_server_is_killed_and_comes_back(
+def test_operator_survives_a_restart_of_the_api_server(
     plane: ControlPlane, namespace: Namespace, operator: OperatorProcess
 ) -> None:
     namespace.apply("before")
@@ -212,10 +212,10 @@ def test_the_api_server_is_killed_and_comes_back(
         namespace.wait_until_observed("before", 120)
 
 
-def test_connections_break_while_a_run_ends(
+def test_run_that_ends_during_an_outage_is_recorded(
     namespace: Namespace, proxy: Proxy, make_operator: Callable[..., OperatorProcess]
 ) -> None:
-    """Shorter than the Lease: the same process goes on, and missed nothing."""
+    """The outage is shorter than the Lease, so the same process continues."""
     operator = make_operator(leaseSeconds=120)
     operator.start()
     operator.wait_until_leading()
@@ -236,7 +236,7 @@ def test_connections_break_while_a_run_ends(
     assert operator.exit_code is None
 
 
-def test_watches_that_say_nothing_are_noticed(
+def test_silent_watches_end_the_process(
     namespace: Namespace, proxy: Proxy, operator: OperatorProcess
 ) -> None:
     namespace.apply("daily")

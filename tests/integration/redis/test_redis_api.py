@@ -1,4 +1,4 @@
-"""What the admin API says of Redis: the API's own process asks it."""
+"""Redis in the admin API's status and health, asked by the API's own process."""
 
 from __future__ import annotations
 
