@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import base64
 import csv
+import hashlib
 import io
 import json
 import os
@@ -25,6 +26,7 @@ from hack.diagnostics import describe_pods
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "hack" / "demo"
+POSITIONS = ROOT / "docs" / "examples" / "weekly-positions" / "data" / "positions.csv"
 RELEASE = "report-scheduler"
 SCHEDULES = ("market-dashboard", "portfolio-performance", "broken-on-purpose")
 START = time.monotonic()
@@ -188,9 +190,15 @@ def market_data() -> dict[str, Any]:
         "metadata": {"name": "market-data", "namespace": "demo"},
         "data": {
             "stocks.csv": path.read_text(),
+            "positions.csv": POSITIONS.read_text(),
             "market.sql": (DEMO / "postgres" / "market.sql").read_text(),
         },
     }
+
+
+def content_hash(value: object) -> str:
+    """Changes with the value, which is JSON."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def known_secret(namespace: str, name: str) -> dict[str, str]:
@@ -216,8 +224,9 @@ def demo_services(built: dict[str, tuple[str, str]]) -> None:
     """Deploy database and mail server; passwords and keys are made once and kept."""
     reader = known_secret("demo", "demo-passwords").get("reader") or secrets.token_urlsafe(18)
     tls = known_secret("demo", "demo-mail-tls") or certificate()
+    data = market_data()
     apply(
-        market_data(),
+        data,
         secret("demo", "demo-passwords", {"reader": reader}),
         secret("demo", "demo-mail-tls", tls),
         secret(
@@ -246,6 +255,7 @@ def demo_services(built: dict[str, tuple[str, str]]) -> None:
     manifest = (DEMO / "services.yaml").read_text()
     manifest = manifest.replace("IMAGE-POSTGRES", built["demo-postgres"][0])
     manifest = manifest.replace("IMAGE-MAIL", built["demo-mail"][0])
+    manifest = manifest.replace("HASH-OF-DATA", content_hash(data["data"]))
     kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", text=manifest)
     rolled_out("demo", "deployment/postgres", "deployment/mail")
 
