@@ -60,7 +60,14 @@ class Team:
                 **spec,
             },
         }
+        self.apply_manifest(manifest)
+        self.wait_until_observed(name)
+
+    def apply_manifest(self, manifest: dict[str, Any]) -> None:
         self.kubectl("apply", "--server-side", "-f", "-", text=yaml.safe_dump(manifest))
+
+    def wait_until_observed(self, name: str) -> None:
+        """Wait until the operator has reconciled the newest spec."""
         generation = self.get(name)["metadata"]["generation"]
         wait_for(
             f"{name} is reconciled",
@@ -114,7 +121,7 @@ class Team:
             "metadata": {"name": name},
             "stringData": keys,
         }
-        self.kubectl("apply", "--server-side", "-f", "-", text=yaml.safe_dump(manifest))
+        self.apply_manifest(manifest)
 
     def files(self) -> list[str]:
         """Paths on the report volume, read on the node."""
