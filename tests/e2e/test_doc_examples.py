@@ -56,7 +56,7 @@ def test_backfill_of_the_docs_runs_every_slot(example: Example, team: Team) -> N
             (c for c in conditions if c["type"] == "Complete" and c["status"] == "True"), None
         )
 
-    condition = wait_for(f"{example} is complete", complete, 600, status)
+    condition = wait_for(f"{example} is complete", complete, 420, status)
     assert condition is not None
     assert condition["reason"] == "AllSucceeded", status()
     assert status()["progress"] == "5/5"  # the working days from 2 to 6 November 2026
