@@ -90,8 +90,7 @@ env: ## print what a shell needs: eval "$$(make -s env)"
 	@$(LOCAL) env
 
 bench: venv ## schedules beside kubectl, PDF speed, the API over a million runs and thousands of schedules, latencies
-	@eval "$$($(LOCAL) env)"
-	python -m hack.bench.schedules || true
+	@python -m hack.bench.schedules || true
 	python -m hack.bench.pdf || true
 	python -m hack.bench.api || true
 	python -m hack.bench.fleet || true

@@ -25,13 +25,13 @@ from urllib.parse import quote
 
 import psycopg
 
+from hack.testbed.admin_api import SCHEDULER, ApiProcess
+from hack.testbed.controlplane import ControlPlane
+from hack.testbed.history import fill
+from hack.testbed.namespace import Namespace
+from hack.testbed.postgres import postgres_server
 from report_operator.adapters.history.database import read_conninfo
 from report_operator.adapters.history.schema import migrate
-from tests.support.admin_api import SCHEDULER, ApiProcess
-from tests.support.controlplane import ControlPlane
-from tests.support.namespace import Namespace
-from tests.support.postgres import postgres_server
-from tests.support.records import fill
 
 LIMIT_MS = 50.0
 SPAN = timedelta(days=365)

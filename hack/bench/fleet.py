@@ -26,14 +26,14 @@ from pathlib import Path
 import yaml
 
 from hack.bench.schedules import MANIFEST, is_ready, memory_mb
+from hack.testbed.admin_api import SCHEDULER, ApiProcess
+from hack.testbed.controlplane import ControlPlane
+from hack.testbed.operator import OperatorProcess
 from report_operator.adapters.kinds import SCHEDULES
 from report_operator.adapters.kube import KubeClient
 from report_operator.api.v1alpha1.status import RecentRun, ReportScheduleStatus
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import Outcome
-from tests.support.admin_api import SCHEDULER, ApiProcess
-from tests.support.controlplane import ControlPlane
-from tests.support.operator import OperatorProcess
 
 AT_ONCE = 8
 NAMESPACE = "fleet"

@@ -24,14 +24,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-
-from tests.support.controlplane import ControlPlane  # noqa: E402
-from tests.support.namespace import BATCH, CORE, SCHEDULES, Namespace  # noqa: E402
-from tests.support.operator import OperatorProcess  # noqa: E402
-from tests.support.postgres import postgres_server  # noqa: E402
-from tests.support.waiting import wait_for  # noqa: E402
+from hack.testbed.controlplane import ControlPlane
+from hack.testbed.namespace import BATCH, CORE, SCHEDULES, Namespace
+from hack.testbed.operator import OperatorProcess
+from hack.testbed.postgres import postgres_server
+from hack.testbed.waiting import wait_for
 
 NAMESPACE = "bench"
 DUE = 25  # schedules of each kind that come due every minute

@@ -21,7 +21,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from hack.testbed.programs import project_program
+
 MIB = 1 << 20
 BASELINE = "import sys, weasyprint; weasyprint.HTML(sys.argv[1]).write_pdf(sys.argv[2])"
 MONTHS = ("January", "April", "July", "October")
@@ -166,7 +167,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
-    program = shutil.which("report-generator") or str(ROOT / ".venv/bin/report-generator")
+    program = project_program("report-generator")
     wrong = False
     for case in CASES:
         with tempfile.TemporaryDirectory() as scratch:

@@ -2,11 +2,11 @@
 
     python -m hack.bench.schedules [--count 1000] [--quiet-seconds 60]
 
-Everything is measured in this run, on the cluster that KUBECONFIG names: first kubectl alone,
-without an operator, then with one. Then the cluster is left alone and the operator's writes are
-counted; there should be none. Last comes the lower bound of any operator: kubectl, and for each
-name that it prints, our three writes (definition, CronJob, status) from a client that watches and
-decides nothing. An operator in the cluster is scaled to 0 meanwhile.
+Everything is measured in this run, on the cluster that KUBECONFIG names, or on the local one: first
+kubectl alone, without an operator, then with one. Then the cluster is left alone and the
+operator's writes are counted; there should be none. Last comes the lower bound of any operator:
+kubectl, and for each name that it prints, our three writes (definition, CronJob, status) from a
+client that watches and decides nothing. An operator in the cluster is scaled to 0 meanwhile.
 
 """
 
@@ -16,7 +16,6 @@ import argparse
 import asyncio
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -28,11 +27,12 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+from hack.testbed.programs import project_program
+from hack.up import use_cluster
 from report_operator.adapters.kinds import CONFIGMAPS, CRONJOBS, SCHEDULES
 from report_operator.adapters.kube import Body, KubeClient
 from report_operator.domain import names
 
-ROOT = Path(__file__).resolve().parents[2]
 RATIO_LIMIT = 1.25
 MEMORY_LIMIT_MB = 200
 METRICS_PORT = 19190
@@ -213,7 +213,7 @@ def operator(watched: str) -> Iterator[subprocess.Popen[bytes]]:
     with tempfile.TemporaryDirectory() as directory:
         file, log = Path(directory) / "config.yaml", Path(directory) / "log"
         file.write_text(json.dumps(config))
-        program = shutil.which("report-scheduler") or str(ROOT / ".venv/bin/report-scheduler")
+        program = project_program("report-scheduler")
         with log.open("wb") as stream:
             process = subprocess.Popen(
                 [program, "run", "--config", str(file)],
@@ -267,6 +267,10 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--quiet-seconds", type=float, default=60.0)
     args = parser.parse_args()
+    named = os.environ.get("KUBECONFIG")
+    use_cluster()  # PATH gets kubectl by it
+    if named:
+        os.environ["KUBECONFIG"] = named
     with nobody_else():
         with namespace("bench-baseline") as name:
             cpu = api_server_cpu()

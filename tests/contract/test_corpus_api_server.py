@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from contract_corpus import BACKFILLS, SCHEDULES, Case, load
 
+from hack.testbed.apiserver import Answer, ApiServer
 from report_operator.api.v1alpha1.backfill import parse_backfill_spec
 from report_operator.api.v1alpha1.resource import parse_schedule
-from tests.support.apiserver import Answer, ApiServer
 
 PATH = "/apis/reports.adaf.io/v1alpha1/namespaces/default"
 STRICT = "?dryRun=All&fieldValidation=Strict"  # as `kubectl apply --dry-run=server` asks for

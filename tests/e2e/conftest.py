@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.waiting import UnexpectedError, wait_for
+from hack.testbed.waiting import UnexpectedError, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 CLAIM = "adaf-reports"

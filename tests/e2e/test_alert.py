@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from hack.testbed.controlplane import free_port
+from hack.testbed.waiting import wait_for
 from tests.e2e.conftest import Team
 from tests.e2e.test_services import query
-from tests.support.controlplane import free_port
 from tests.support.monitoring import PrometheusProcess
-from tests.support.waiting import wait_for
 
 ALERT = "ReportSchedulerFailed"
 DEPLOYMENT = "deploy/report-scheduler-adaf-report-scheduler"

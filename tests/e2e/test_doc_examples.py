@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from hack.testbed.waiting import wait_for
 from tests.e2e.conftest import Team
 from tests.support.examples import BACKFILL, SCHEDULE, Example, examples
-from tests.support.waiting import wait_for
 
 # The demo's own are run by `make up`.
 SCHEDULES = [example for example in examples(SCHEDULE) if not example.file.startswith("hack/")]

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from hack.testbed.waiting import wait_for
 from tests.e2e.conftest import SECONDS, Team, kubectl
-from tests.support.waiting import wait_for
 
 
 def test_due_slot_runs_and_is_recorded(team: Team) -> None:

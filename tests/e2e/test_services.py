@@ -7,9 +7,9 @@ from typing import Any
 
 import yaml
 
+from hack.testbed.waiting import wait_for
 from hack.up import certificate
 from tests.e2e.conftest import SECONDS, Team, kubectl
-from tests.support.waiting import wait_for
 
 
 def query(text: str) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.controlplane import ControlPlane
-from tests.support.namespace import CORE, Namespace
-from tests.support.operator import OperatorProcess
+from hack.testbed.controlplane import ControlPlane
+from hack.testbed.namespace import CORE, Namespace
+from hack.testbed.operator import OperatorProcess
 from tests.support.proxy import Proxy
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from hack.testbed.namespace import SCHEDULES, Namespace
 from report_operator.api.v1alpha1.backfill import parse_backfill_spec
 from report_operator.api.v1alpha1.resource import parse_schedule
 from report_operator.domain.validation import check_schedule
 from tests.support.examples import BACKFILL, SCHEDULE, Example, examples, sample_data
-from tests.support.namespace import SCHEDULES, Namespace
 
 PLURALS = {SCHEDULE: "reportschedules", BACKFILL: "reportbackfills"}
 OF_DOCS = [example for example in examples(SCHEDULE) if not example.file.startswith("hack/")]

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from tests.support.controlplane import ControlPlane
+from hack.testbed.controlplane import ControlPlane
 from tests.support.loopback import loopback_port, private_loopback
 
 PORT = 3000  # of the admin API, in the runbook

@@ -20,10 +20,10 @@ from typing import Any
 
 import pytest
 
+from hack.testbed.waiting import wait_for
 from tests.e2e.conftest import installed, kubectl, make_team, team
 from tests.runbook.blocks import read_blocks
 from tests.support.loopback import loopback_port, private_loopback
-from tests.support.waiting import wait_for
 
 __all__ = ["installed", "make_team", "team"]
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from hack.localcluster.cluster import this_cluster
+from hack.testbed.waiting import wait_for
 from tests.e2e.conftest import Team
 from tests.e2e.test_services import query
-from tests.support.waiting import wait_for
 
 
 def found_by_name(pattern: str, cgroup: str) -> list[int]:

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from hack.testbed.waiting import wait_for
 from tests.e2e.conftest import Team, kubectl
 from tests.runbook.blocks import Block, read_blocks
 from tests.runbook.conftest import RELEASE, Forwards, Shell
-from tests.support.waiting import wait_for
 
 REPORTS = Team("reports")
 BLOCKS = [b for b in read_blocks() if str(b) != "Before you start 1"]

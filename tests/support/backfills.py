@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.support.namespace import SCHEDULES, Body, Namespace
-from tests.support.waiting import wait_for
+from hack.testbed.namespace import SCHEDULES, Body, Namespace
+from hack.testbed.waiting import wait_for
 
 FINISHED = ("Succeeded", "Failed")
 OVER = ("Succeeded", "Failed", "DryRun")

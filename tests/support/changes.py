@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.support.namespace import Body, Namespace
-from tests.support.waiting import wait_for
+from hack.testbed.namespace import Body, Namespace
+from hack.testbed.waiting import wait_for
 
 
 @dataclass(frozen=True, slots=True)

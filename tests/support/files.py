@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.controlplane import free_port
-from tests.support.waiting import wait_for
+from hack.testbed.controlplane import free_port
+from hack.testbed.waiting import wait_for
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from typing import Any
 
 import yaml
 
+from hack.testbed.controlplane import free_port
+from hack.testbed.waiting import wait_for
 from tests.support.chart import CHART, RELEASE, Done, Object, Values, run
-from tests.support.controlplane import free_port
-from tests.support.waiting import wait_for
 
 CRDS = ("monitoring.coreos.com/v1/ServiceMonitor", "monitoring.coreos.com/v1/PrometheusRule")
 KINDS = ("ServiceMonitor", "PrometheusRule")

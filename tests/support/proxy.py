@@ -12,7 +12,7 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
-from tests.support.apiserver import connection
+from hack.testbed.apiserver import connection
 
 UNCOUNTED = ("leases", "events")  # writes that carry no state of a schedule
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import redis
 
-from tests.support.controlplane import free_port
-from tests.support.waiting import wait_for
+from hack.testbed.controlplane import free_port
+from hack.testbed.waiting import wait_for
 
 QUEUE = "report_scheduler_queue"
 DEAD_LETTERS = "report_scheduler_dead_letter"

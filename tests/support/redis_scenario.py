@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from hack.testbed.namespace import SCHEDULES, Namespace
+from hack.testbed.operator import OperatorProcess
+from hack.testbed.waiting import wait_for
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import Outcome, RunResult, dump_result
 from tests.support.monitoring import sample
-from tests.support.namespace import SCHEDULES, Namespace
-from tests.support.operator import OperatorProcess
 from tests.support.redis import RedisServer
-from tests.support.waiting import wait_for
 
 FAILED = dump_result(
     RunResult(

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.support.operator import OperatorProcess
+from hack.testbed.operator import OperatorProcess
 
 
 @contextmanager

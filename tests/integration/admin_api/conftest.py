@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.admin_api import Api, ApiProcess
-from tests.support.controlplane import ControlPlane, free_port
-from tests.support.namespace import Namespace
-from tests.support.operator import OperatorProcess
+from hack.testbed.admin_api import Api, ApiProcess
+from hack.testbed.controlplane import ControlPlane, free_port
+from hack.testbed.namespace import Namespace
+from hack.testbed.operator import OperatorProcess
 
 
 @pytest.fixture

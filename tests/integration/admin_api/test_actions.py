@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from tests.support.admin_api import SCHEDULER, Answer, Api, ApiProcess, fail_once
-from tests.support.controlplane import ControlPlane
-from tests.support.namespace import CORE, MERGE, Namespace
-from tests.support.operator import OperatorProcess
+from hack.testbed.admin_api import SCHEDULER, Answer, Api, ApiProcess, fail_once
+from hack.testbed.controlplane import ControlPlane
+from hack.testbed.namespace import CORE, MERGE, Namespace
+from hack.testbed.operator import OperatorProcess
+from hack.testbed.waiting import wait_for
 from tests.support.proxy import Proxy, Write
-from tests.support.waiting import wait_for
 
 GENERATE = "/api/admin/reports/generate"
 LEASES = "/apis/coordination.k8s.io/v1"

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.support.admin_api import SCHEDULER, Answer, Api, fail_once
-from tests.support.namespace import Namespace
-from tests.support.operator import OperatorProcess
-from tests.support.waiting import wait_for
+from hack.testbed.admin_api import SCHEDULER, Answer, Api, fail_once
+from hack.testbed.namespace import Namespace
+from hack.testbed.operator import OperatorProcess
+from hack.testbed.waiting import wait_for
 
 
 def test_first_calls_of_the_runbook(namespace: Namespace, api: Api) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.admin_api import Answer, Api
+from hack.testbed.admin_api import Answer, Api
+from hack.testbed.namespace import Namespace
+from hack.testbed.waiting import wait_for
 from tests.support.backfills import Backfills, Kubelet
-from tests.support.namespace import Namespace
-from tests.support.waiting import wait_for
 
 PATH = "/api/admin/reports/backfill"
 LISTED = "/api/admin/reports/backfills"

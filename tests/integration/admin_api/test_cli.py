@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.admin_api import Api, fail_once
-from tests.support.controlplane import free_port
-from tests.support.namespace import Namespace
-from tests.support.waiting import wait_for
+from hack.testbed.admin_api import Api, fail_once
+from hack.testbed.controlplane import free_port
+from hack.testbed.namespace import Namespace
+from hack.testbed.waiting import wait_for
 
 # Says what `kubectl port-forward` says of a forwarded port, and stays until it is ended.
 KUBECTL = """\

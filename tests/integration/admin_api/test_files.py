@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.admin_api import SCHEDULER, Api
+from hack.testbed.admin_api import SCHEDULER, Api
+from hack.testbed.namespace import Namespace
+from hack.testbed.operator import OperatorProcess
 from tests.support.files import FileServer, file_server
-from tests.support.namespace import Namespace
-from tests.support.operator import OperatorProcess
 
 FILES = "/api/admin/reports/files"
 DAY = "2026/11/24"

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from tests.support.admin_api import SCHEDULER, Api, ApiProcess, fail_once
+from hack.testbed.admin_api import SCHEDULER, Api, ApiProcess, fail_once
+from hack.testbed.controlplane import API_SERVER, ControlPlane
+from hack.testbed.namespace import Namespace
+from hack.testbed.waiting import wait_for
 from tests.support.browser import Browser, axe_script
-from tests.support.controlplane import API_SERVER, ControlPlane
-from tests.support.namespace import Namespace
-from tests.support.waiting import wait_for
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from hack.testbed.namespace import CORE, Namespace
 from report_operator.adapters import kube as kube_module
 from report_operator.adapters.kinds import CONFIGMAPS
 from report_operator.adapters.kube import Body, KubeClient
 from report_operator.adapters.reflector import ERRORS, Reflector
-from tests.support.namespace import CORE, Namespace
 from tests.support.proxy import Proxy
 
 LABEL = "tests/reflected"

@@ -15,11 +15,11 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from tests.support.admin_api import SCHEDULER, Api, fail_once
-from tests.support.controlplane import free_port
-from tests.support.namespace import Namespace
-from tests.support.operator import OperatorProcess
-from tests.support.postgres import postgres_server
+from hack.testbed.admin_api import SCHEDULER, Api, fail_once
+from hack.testbed.controlplane import free_port
+from hack.testbed.namespace import Namespace
+from hack.testbed.operator import OperatorProcess
+from hack.testbed.postgres import postgres_server
 
 EXAMPLES = 50  # of each operation, right ones and wrong ones
 

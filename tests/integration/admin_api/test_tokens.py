@@ -11,10 +11,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from admin_api.access import Guard
 from admin_api.tokens import Tokens
+from hack.testbed.controlplane import ControlPlane
+from hack.testbed.namespace import CORE, Namespace
 from report_operator.adapters.kube import KubeClient
 from tests.support.asgi import Reply, reply_of
-from tests.support.controlplane import ControlPlane
-from tests.support.namespace import CORE, Namespace
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 ANOTHER_POD = "10.244.0.7"

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from hack.testbed.controlplane import free_port
+from hack.testbed.namespace import Namespace
+from hack.testbed.operator import OperatorProcess
+from hack.testbed.waiting import wait_for
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import Outcome, RunResult, dump_result
 from tests.support.chart import Object
-from tests.support.controlplane import free_port
 from tests.support.monitoring import PrometheusProcess
-from tests.support.namespace import Namespace
-from tests.support.operator import OperatorProcess
-from tests.support.waiting import wait_for
 
 ALERT = "ReportSchedulerFailed"
 FAILED = RunResult(

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from hack.testbed.waiting import wait_for
 from tests.support.chart import ROOT, run
-from tests.support.waiting import wait_for
 
 
 @pytest.fixture(scope="session")

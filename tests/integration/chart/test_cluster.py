@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from hack.testbed.waiting import wait_for
 from tests.support.chart import CRDS, FULL, NAME, RELEASE, Values, helm_template, run
-from tests.support.waiting import wait_for
 
 OPERATOR = f"system:serviceaccount:{RELEASE}:{NAME}"
 Kubectl = Callable[..., str]

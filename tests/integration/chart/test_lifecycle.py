@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.apiserver import Answer
+from hack.testbed.apiserver import Answer
+from hack.testbed.controlplane import ControlPlane
+from hack.testbed.operator import OperatorProcess
+from hack.testbed.waiting import wait_for
 from tests.support.chart import CHART, NAME, RELEASE, Values, run
-from tests.support.controlplane import ControlPlane
-from tests.support.operator import OperatorProcess
-from tests.support.waiting import wait_for
 
 SCHEDULES = "/apis/reports.adaf.io/v1alpha1/namespaces/team/reportschedules"
 ROLES = "/apis/rbac.authorization.k8s.io/v1"

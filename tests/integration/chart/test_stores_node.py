@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from hack.testbed.waiting import wait_for
 from tests.support.chart import CHART, RELEASE, ROOT, Done, Values, run
-from tests.support.waiting import wait_for
 
 Kubectl = Callable[..., str]
 PORTS = {"postgres": 5432, "redis": 6379}

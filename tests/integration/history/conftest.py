@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from hack.testbed.postgres import PostgresServer, postgres_server
 from report_operator.adapters.history.database import Database
 from report_operator.adapters.history.writer import HistoryWriter
-from tests.support.postgres import PostgresServer, postgres_server
 
 
 @pytest.fixture(scope="session")

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import psycopg
 
+from hack.testbed.namespace import Namespace
+from hack.testbed.operator import OperatorProcess
+from hack.testbed.postgres import PostgresServer
+from hack.testbed.waiting import wait_for
 from report_operator.adapters.history.database import read_conninfo
 from tests.support.backfills import Backfills, Kubelet
-from tests.support.namespace import Namespace
-from tests.support.operator import OperatorProcess
-from tests.support.postgres import PostgresServer
-from tests.support.waiting import wait_for
 
 DAYS = 5
 

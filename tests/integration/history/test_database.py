@@ -9,6 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from hack.testbed.postgres import PostgresServer, write_secret
 from report_operator.adapters.history.database import (
     Database,
     HistoryUnavailableError,
@@ -24,7 +25,6 @@ from report_operator.domain.figures import Finished, Step
 from report_operator.domain.history import PastRun, PastRunsUnavailableError
 from report_operator.domain.record import RunRecord
 from report_runner.contract.result import DeliveryResult, DeliveryStatus, Outcome
-from tests.support.postgres import PostgresServer, write_secret
 from tests.support.records import NOW, failed_record, make_record, many_records
 
 DAY = timedelta(days=1)

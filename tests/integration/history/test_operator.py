@@ -12,6 +12,12 @@ from urllib.request import urlopen
 
 import psycopg
 
+from hack.testbed.admin_api import SCHEDULER, Api, ApiProcess
+from hack.testbed.controlplane import ControlPlane, free_port
+from hack.testbed.namespace import Namespace
+from hack.testbed.operator import OperatorProcess
+from hack.testbed.postgres import PostgresServer
+from hack.testbed.waiting import wait_for
 from report_operator.adapters.history.database import read_conninfo
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import (
@@ -22,13 +28,7 @@ from report_runner.contract.result import (
     RunResult,
     dump_result,
 )
-from tests.support.admin_api import SCHEDULER, Api, ApiProcess
-from tests.support.controlplane import ControlPlane, free_port
-from tests.support.namespace import Namespace
-from tests.support.operator import OperatorProcess
-from tests.support.postgres import PostgresServer
 from tests.support.proxy import Proxy, Write
-from tests.support.waiting import wait_for
 
 RUNS = 100
 

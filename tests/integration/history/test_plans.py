@@ -11,6 +11,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from hack.testbed.history import fill
+from hack.testbed.postgres import PostgresServer
 from report_operator.adapters.history.database import Database, read_conninfo
 from report_operator.adapters.history.past_runs import PAST_RUNS
 from report_operator.adapters.history.reader import HistoryReader, PageQuery
@@ -18,8 +20,6 @@ from report_operator.adapters.history.schema import migrate
 from report_operator.adapters.history.writer import DELETE_OLD, SELECT_KNOWN
 from report_operator.domain.figures import Step
 from report_runner.contract.result import Outcome
-from tests.support.postgres import PostgresServer
-from tests.support.records import fill
 
 RUNS = 100_000
 SPAN = timedelta(days=365)

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from hack.testbed.namespace import Namespace
+from hack.testbed.operator import OperatorProcess
 from report_operator.adapters.kinds import BACKFILLS, CRONJOBS, JOBS, SCHEDULES
 from report_operator.adapters.kube import KubeClient
 from report_operator.adapters.past import ObservedPastRuns
@@ -17,8 +19,6 @@ from report_operator.backfill import BackfillReconciler
 from report_operator.domain.history import PastRun, PastRunsUnavailableError
 from report_runner.contract.result import Outcome
 from tests.support.backfills import Backfills, annotation
-from tests.support.namespace import Namespace
-from tests.support.operator import OperatorProcess
 
 
 class History:

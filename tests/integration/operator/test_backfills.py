@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from tests.support.apiserver import ApiServer
+from hack.testbed.apiserver import ApiServer
+from hack.testbed.namespace import BATCH, Namespace
+from hack.testbed.operator import OperatorProcess
+from hack.testbed.waiting import wait_for
 from tests.support.backfills import OVER, Backfills, Kubelet, annotation
-from tests.support.namespace import BATCH, Namespace
-from tests.support.operator import OperatorProcess
 from tests.support.proxy import Proxy, Write
 from tests.support.restart import restarted
-from tests.support.waiting import wait_for
 
 DAILY = "0 6 * * *"
 

@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from report_operator.domain import names
-from tests.support.namespace import (
+from hack.testbed.namespace import (
     BATCH,
     CORE,
     SCHEDULES,
     Namespace,
     report,
 )
-from tests.support.operator import OperatorProcess
+from hack.testbed.operator import OperatorProcess
+from hack.testbed.waiting import wait_for
+from report_operator.domain import names
 from tests.support.proxy import Proxy
-from tests.support.waiting import wait_for
 
 
 def definition_of(cronjob: dict[str, Any]) -> str:

@@ -6,15 +6,15 @@ import itertools
 from collections import Counter
 from collections.abc import Callable
 
+from hack.testbed.controlplane import API_SERVER, ControlPlane
+from hack.testbed.namespace import BATCH, CORE, Body, Namespace, report
+from hack.testbed.operator import OperatorProcess
+from hack.testbed.waiting import wait_for
 from report_operator.domain import names
 from tests.support.backfills import Kubelet
 from tests.support.changes import Change, recorded_changes
-from tests.support.controlplane import API_SERVER, ControlPlane
-from tests.support.namespace import BATCH, CORE, Body, Namespace, report
-from tests.support.operator import OperatorProcess
 from tests.support.proxy import Proxy, Write
 from tests.support.restart import restarted
-from tests.support.waiting import wait_for
 
 WAITING = 50
 AT_ONCE = 3

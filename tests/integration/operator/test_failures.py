@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
+from hack.testbed.namespace import CORE, MERGE, Body, Namespace
+from hack.testbed.operator import OperatorProcess
+from hack.testbed.waiting import wait_for
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import Outcome, RunResult, dump_result
-from tests.support.namespace import CORE, MERGE, Body, Namespace
-from tests.support.operator import OperatorProcess
-from tests.support.waiting import wait_for
 
 IMPATIENT = {"startupDeadlineSeconds": 10}
 

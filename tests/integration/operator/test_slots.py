@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from hack.testbed.controlplane import CONTROLLERS, ControlPlane
+from hack.testbed.namespace import BATCH, SCHEDULES, Body, Namespace
+from hack.testbed.operator import OperatorProcess
+from hack.testbed.waiting import wait_for
 from report_operator.domain import names
-from tests.support.controlplane import CONTROLLERS, ControlPlane
-from tests.support.namespace import BATCH, SCHEDULES, Body, Namespace
-from tests.support.operator import OperatorProcess
-from tests.support.waiting import wait_for
 
 MERGE = "application/merge-patch+json"
 MINUTE = timedelta(minutes=1)

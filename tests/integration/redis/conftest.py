@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.controlplane import free_port
-from tests.support.operator import OperatorProcess
+from hack.testbed.controlplane import free_port
+from hack.testbed.operator import OperatorProcess
 from tests.support.redis import RedisServer
 
 

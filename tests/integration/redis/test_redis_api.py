@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.support.admin_api import SCHEDULER, Answer, Api, ApiProcess
-from tests.support.namespace import Namespace
-from tests.support.operator import OperatorProcess
+from hack.testbed.admin_api import SCHEDULER, Answer, Api, ApiProcess
+from hack.testbed.namespace import Namespace
+from hack.testbed.operator import OperatorProcess
+from hack.testbed.waiting import wait_for
 from tests.support.redis import RedisServer
-from tests.support.waiting import wait_for
 
 
 @pytest.fixture

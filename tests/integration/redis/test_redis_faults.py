@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.controlplane import free_port
-from tests.support.namespace import Namespace
-from tests.support.operator import OperatorProcess
+from hack.testbed.controlplane import free_port
+from hack.testbed.namespace import Namespace
+from hack.testbed.operator import OperatorProcess
+from hack.testbed.waiting import wait_for
 from tests.support.redis import DEAD_LETTERS, PASSWORD, RedisServer
 from tests.support.redis_scenario import fail, redis_up, wait_for_list
-from tests.support.waiting import wait_for
 
 
 def wait_until(operator: OperatorProcess, up: int) -> None:

@@ -7,12 +7,12 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from tests.support.controlplane import free_port
-from tests.support.namespace import BATCH, MERGE, SCHEDULES, Namespace
-from tests.support.operator import OperatorProcess
+from hack.testbed.controlplane import free_port
+from hack.testbed.namespace import BATCH, MERGE, SCHEDULES, Namespace
+from hack.testbed.operator import OperatorProcess
+from hack.testbed.waiting import wait_for
 from tests.support.redis import DEAD_LETTERS, QUEUE, RedisServer
 from tests.support.redis_scenario import FAILED, dead_letters, fail, redis_up, wait_for_list
-from tests.support.waiting import wait_for
 
 
 def test_queue_has_the_admission_order(

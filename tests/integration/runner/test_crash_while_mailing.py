@@ -14,12 +14,12 @@ import pytest
 from conftest import free_port, write_secret
 from test_mail import Inbox, serving
 
+from hack.testbed.waiting import wait_for
 from report_runner.contract import pod
 from report_runner.contract.reasons import EXIT_CODES, Reason
 from report_runner.contract.result import Outcome
 from report_runner.manifest import LedgerState
 from tests.support.runner import Pod
-from tests.support.waiting import wait_for
 
 BOARD = ["a@example.com", "b@example.com", "c@example.com"]
 UNLUCKY = "b@example.com"

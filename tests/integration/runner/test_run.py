@@ -15,12 +15,12 @@ import pytest
 from conftest import PASSWORD, free_port, write_secret
 from test_mail import Inbox, serving
 
+from hack.testbed.waiting import wait_for
 from report_runner.contract import pod
 from report_runner.contract.reasons import EXIT_CODES, Reason
 from report_runner.contract.result import DeliveryStatus, Outcome
 from report_runner.storage import sha256
 from tests.support.runner import RUN_ID, Pod
-from tests.support.waiting import wait_for
 
 QUERY = "SELECT day, isin, amount FROM positions WHERE amount < 20 ORDER BY day"
 STEM = "reports_positions_20260105T060000Z"

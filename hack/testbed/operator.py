@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import urllib.error
 import urllib.request
@@ -13,8 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.support.controlplane import free_port
-from tests.support.waiting import wait_for
+from hack.testbed.controlplane import free_port
+from hack.testbed.programs import project_program
+from hack.testbed.waiting import wait_for
 
 
 @dataclass
@@ -41,11 +41,9 @@ class OperatorProcess:
             **self.settings,
         }
         self.config_file.write_text(json.dumps(config))
-        program = shutil.which("report-scheduler")
-        assert program, "report-scheduler is not on PATH: run the tests through `make test`"
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [program, "run", "--config", str(self.config_file)],
+                [project_program("report-scheduler"), "run", "--config", str(self.config_file)],
                 env={
                     **os.environ,
                     "KUBECONFIG": str(self.kubeconfig),

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from hack.testbed.controlplane import ControlPlane
+from hack.testbed.waiting import UnexpectedError, wait_for
 from report_operator.domain import names
-from tests.support.controlplane import ControlPlane
-from tests.support.waiting import UnexpectedError, wait_for
 
 SCHEDULES = "/apis/reports.adaf.io/v1alpha1"
 BATCH = "/apis/batch/v1"

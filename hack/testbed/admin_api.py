@@ -5,15 +5,15 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import shutil
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.support.controlplane import free_port
-from tests.support.namespace import Namespace
-from tests.support.waiting import wait_for
+from hack.testbed.controlplane import free_port
+from hack.testbed.namespace import Namespace
+from hack.testbed.programs import project_program
+from hack.testbed.waiting import wait_for
 
 SCHEDULER = "/api/admin/scheduler"
 
@@ -74,8 +74,7 @@ class ApiProcess:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        program = shutil.which("report-scheduler-api")
-        assert program, "report-scheduler-api is not on PATH: run the tests through `make test`"
+        program = project_program("report-scheduler-api")
         command = [
             program, f"--port={self.api.port}", "--health-port=0", f"--config={self.config_file}"
         ]  # fmt: skip

@@ -15,7 +15,7 @@ from typing import Any
 
 import psycopg
 
-from tests.support.controlplane import free_port
+from hack.testbed.controlplane import free_port
 
 HOST = "127.0.0.1"
 PASSWORD = "s3cret-pw-of-the-test"

@@ -19,8 +19,8 @@ import yaml
 from hack.localcluster.cluster import this_cluster
 from hack.localcluster.progress import Progress
 from hack.localcluster.tools import node_programs
-from tests.support.apiserver import ApiServer
-from tests.support.waiting import wait_for
+from hack.testbed.apiserver import ApiServer
+from hack.testbed.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 CRDS = sorted((ROOT / "crds").glob("*.yaml"))
