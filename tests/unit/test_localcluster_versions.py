@@ -51,14 +51,14 @@ def test_downloads_are_of_the_same_minor_version() -> None:
     assert re.search(r"@sha256:[0-9a-f]{64}$", versions.KIND_IMAGE)
 
 
-def test_the_chart_allows_the_version() -> None:
+def test_chart_allows_the_version() -> None:
     chart = (ROOT / "charts" / "adaf-report-scheduler" / "Chart.yaml").read_text()
     least = re.search(r'^kubeVersion: ">=(\d+)\.(\d+)\.0-0"$', chart, re.M)
     assert least
     assert (int(least[1]), int(least[2])) <= (KUBERNETES.major, KUBERNETES.minor)
 
 
-def test_texts_that_name_a_version_name_this_one() -> None:
+def test_docs_and_comments_name_the_same_version() -> None:
     allowed = {str(KUBERNETES)[1:], f"{KUBERNETES.major}.{KUBERNETES.minor}"}
     other = Path(__file__)
     wrong = [
@@ -71,12 +71,12 @@ def test_texts_that_name_a_version_name_this_one() -> None:
     assert wrong == []
 
 
-def test_a_text_that_names_another_version_is_noticed() -> None:
+def test_other_version_in_a_text_is_found() -> None:
     assert SAID.findall("as Kubernetes v1.35.1 does, and Kubernetes\n1.34") == ["1.35.1", "1.34"]
     assert SAID.findall("Kubernetes 1.33 or newer") == []
 
 
-def test_the_truth_table_is_made_with_the_library_of_the_node() -> None:
+def test_truth_table_is_made_with_the_nodes_library() -> None:
     library = "github.com/robfig/cron/v3"
     table = (ROOT / "tests" / "data" / "cron" / "truth.jsonl").read_text()
     version = required(GO_MOD, library)
@@ -88,6 +88,6 @@ def test_the_truth_table_is_made_with_the_library_of_the_node() -> None:
 @pytest.mark.parametrize(
     "text", ["", "require k8s.io/api v0.36.3", "k8s.io/kubernetes v1.36.0-rc.1"]
 )
-def test_a_go_mod_without_a_release_is_refused(text: str) -> None:
+def test_go_mod_without_a_release_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="requires no release"):
         parse_kubernetes(text)
