@@ -90,12 +90,11 @@ env: ## print what a shell needs: eval "$$(make -s env)"
 	@$(LOCAL) env
 
 bench: venv ## schedules beside kubectl, PDF speed, the API over a million runs and thousands of schedules, latencies
-	@eval "$$($(LOCAL) env)"
-	python hack/bench/schedules.py || true
-	python hack/bench/pdf.py || true
+	@python -m hack.bench.schedules || true
+	python -m hack.bench.pdf || true
 	python -m hack.bench.api || true
 	python -m hack.bench.fleet || true
-	python hack/bench/latency.py || true
+	python -m hack.bench.latency || true
 
 fmt: venv ## format
 	@ruff check --fix --quiet . || true

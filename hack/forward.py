@@ -1,6 +1,7 @@
 """`make forward`: the admin API, Redis and Postgres of the cluster on this machine's loopback.
 
-Where a pod is replaced or the connection breaks, it is made again. Ctrl-C ends all of it.
+A forward is restarted when its pod is replaced or its connection breaks. Ctrl-C ends all of them.
+
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ PAUSE_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Target:
-    """A port, the same here and there, and the labels of the pods that listen on it."""
+    """A port, which is the same on both ends, and the labels of the pods that listen on it."""
 
     what: str
     port: int
@@ -44,7 +45,7 @@ For another shell; no password shows up in it:
 
 
 def ready_pod(listed: dict[str, Any]) -> str:
-    """Name of a pod that is ready and stays, the newest one; empty where there is none."""
+    """Name of the newest pod that is ready and not being deleted; empty without one."""
     found = [
         (pod["metadata"]["creationTimestamp"], pod["metadata"]["name"])
         for pod in listed["items"]
@@ -58,7 +59,7 @@ def ready_pod(listed: dict[str, Any]) -> str:
 
 
 class Forward:
-    """One target's port-forward, made again whenever it ends."""
+    """One target's port-forward, restarted whenever it ends."""
 
     def __init__(self, target: Target, address: str, ended: threading.Event) -> None:
         self._target = target
@@ -68,22 +69,21 @@ class Forward:
         self._running: list[subprocess.Popen[str]] = []
 
     def run(self) -> None:
-        """Until `ended` is set and `end` was called."""
-        said = ""
+        """Blocks until `ended` is set and `end` was called."""
+        printed = ""
         while not self._ended.is_set():
             pod = self._pod()
             news = f"{self._target.what}: {pod or 'no pod is ready, waiting'}"
-            if news != said:
+            if news != printed:
                 where = f"{self._address}:{self._target.port} -> " if pod else ""
                 print(f"{where}{news}", flush=True)
-                said = news
+                printed = news
             if pod:
                 self._forward(pod)
-                said = ""
+                printed = ""
             self._ended.wait(PAUSE_SECONDS)
 
     def end(self) -> None:
-        """Ends what runs now."""
         with self._lock:
             for process in self._running:
                 process.terminate()
@@ -94,7 +94,7 @@ class Forward:
         return "" if done.returncode else ready_pod(json.loads(done.stdout))
 
     def _forward(self, pod: str) -> None:
-        """Until the pod is gone, which port-forward would notice at the next connection only."""
+        """Forward until the pod is deleted; port-forward itself notices only at a connection."""
         kubectl = ["kubectl", "-n", RELEASE]
         port = str(self._target.port)
         commands = (
@@ -112,7 +112,8 @@ class Forward:
                 for command in commands
             ]
         watchers = [
-            threading.Thread(target=_words, args=(process, one_ended)) for process in self._running
+            threading.Thread(target=_log_stderr, args=(process, one_ended))
+            for process in self._running
         ]
         for watcher in watchers:
             watcher.start()
@@ -122,8 +123,8 @@ class Forward:
             watcher.join()
 
 
-def _words(process: subprocess.Popen[str], ended: threading.Event) -> None:
-    """What it says while it runs; then that it has ended."""
+def _log_stderr(process: subprocess.Popen[str], ended: threading.Event) -> None:
+    """Print the process's standard error line by line, and set `ended` when it has exited."""
     assert process.stderr is not None
     for line in process.stderr:
         print(line.rstrip(), file=sys.stderr, flush=True)
@@ -132,7 +133,7 @@ def _words(process: subprocess.Popen[str], ended: threading.Event) -> None:
 
 
 def taken(address: str) -> list[str]:
-    """Targets whose port has a listener here already."""
+    """Targets whose port is already taken on this address, with the reason."""
     found = []
     for target in TARGETS:
         with socket.socket() as probe:
@@ -145,7 +146,7 @@ def taken(address: str) -> list[str]:
 
 
 def main() -> int:
-    """Exit code 1 where a port is not free."""
+    """Exit code 1 where a port is taken."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--address",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import base64
 import csv
+import hashlib
 import io
 import json
 import os
@@ -21,23 +22,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hack.trouble import trouble
+from hack.diagnostics import describe_pods
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "hack" / "demo"
+POSITIONS = ROOT / "docs" / "examples" / "weekly-positions" / "data" / "positions.csv"
 RELEASE = "report-scheduler"
 SCHEDULES = ("market-dashboard", "portfolio-performance", "broken-on-purpose")
 START = time.monotonic()
 RUN_SECONDS = 240.0
 
 
-def say(text: str) -> None:
-    """A progress line."""
+def log(text: str) -> None:
     print(f"[{time.monotonic() - START:6.1f} s] {text}", flush=True)
 
 
 def run(*command: str, text: str | None = None, quiet: bool = True) -> str:
-    """Run a program; ends this one with its words where it fails."""
+    """Standard output; exits with the program's output where it fails."""
     done = subprocess.run(
         command,
         input=text,
@@ -53,18 +54,15 @@ def run(*command: str, text: str | None = None, quiet: bool = True) -> str:
 
 
 def kubectl(*arguments: str, text: str | None = None) -> str:
-    """Standard output of kubectl."""
     return run("kubectl", *arguments, text=text)
 
 
 def apply(*objects: dict[str, Any]) -> None:
-    """Server-side apply."""
     listing = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
     kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", text=json.dumps(listing))
 
 
 def secret(namespace: str, name: str, values: dict[str, str]) -> dict[str, Any]:
-    """A Secret's manifest."""
     return {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -74,7 +72,7 @@ def secret(namespace: str, name: str, values: dict[str, str]) -> dict[str, Any]:
 
 
 def wait_for(what: str, probe: Callable[[], Any], seconds: float) -> Any:
-    """Poll until `probe` gives something true."""
+    """The first true result of `probe`, polled; exits after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (found := probe()):
         if time.monotonic() > deadline:
@@ -84,7 +82,7 @@ def wait_for(what: str, probe: Callable[[], Any], seconds: float) -> Any:
 
 
 def images() -> dict[str, tuple[str, str]]:
-    """Build all images; name and archive of each by its short name."""
+    """Build all images; name and archive of each, by its short name."""
     found: dict[str, tuple[str, str]] = {}
     for short in ("runner", "services", "demo-postgres", "demo-mail"):
         name, archive = run(sys.executable, "-m", "hack.image", "build", short, quiet=False).split()
@@ -93,7 +91,7 @@ def images() -> dict[str, tuple[str, str]]:
 
 
 def cluster_and_images() -> dict[str, tuple[str, str]]:
-    """Both at once: they wait for different things."""
+    """Start the cluster and build the images at the same time; what `images` returns."""
     built: dict[str, tuple[str, str]] = {}
     failed: list[str] = []
 
@@ -119,14 +117,13 @@ def cluster_and_images() -> dict[str, tuple[str, str]]:
 
 
 def use_cluster() -> None:
-    """Take over what `hack/localcluster env` says: KUBECONFIG and PATH."""
+    """Set KUBECONFIG and PATH as `hack/localcluster env` prints them."""
     for line in run(sys.executable, str(ROOT / "hack" / "localcluster"), "env").splitlines():
         name, _, value = line.removeprefix("export ").partition("=")
         os.environ[name] = os.path.expandvars(value.strip("\"'"))
 
 
 def load(archives: list[str]) -> None:
-    """Bring the images to the node."""
     run(sys.executable, str(ROOT / "hack" / "localcluster"), "load", *archives)
 
 
@@ -168,14 +165,16 @@ def install(runner: str, services: str) -> None:
 
 
 def rolled_out(namespace: str, *workloads: str) -> None:
-    """Wait until each is ready; ends this program with what went wrong where one is not."""
+    """Wait until each workload is ready; exits with diagnostics where one is not."""
     for workload in workloads:
         done = subprocess.run(
             ["kubectl", "-n", namespace, "rollout", "status", workload, "--timeout=180s"],
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode:
-            sys.exit(f"{workload} is not ready: {done.stderr.strip()}\n\n{trouble(namespace)}")
+            sys.exit(
+                f"{workload} is not ready: {done.stderr.strip()}\n\n{describe_pods(namespace)}"
+            )
 
 
 def market_data() -> dict[str, Any]:
@@ -184,27 +183,33 @@ def market_data() -> dict[str, Any]:
 
     path = Path(local_data.stocks.filepath)
     rows = list(csv.reader(io.StringIO(path.read_text())))
-    say(f"market data: {len(rows) - 1} real prices from vega-datasets")
+    log(f"market data: {len(rows) - 1} real prices from vega-datasets")
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": "market-data", "namespace": "demo"},
         "data": {
             "stocks.csv": path.read_text(),
+            "positions.csv": POSITIONS.read_text(),
             "market.sql": (DEMO / "postgres" / "market.sql").read_text(),
         },
     }
 
 
+def content_hash(value: object) -> str:
+    """Changes with the value, which is JSON."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
 def known_secret(namespace: str, name: str) -> dict[str, str]:
-    """The values of a Secret that an earlier `make up` made; empty where there is none."""
+    """The values of a Secret that an earlier `make up` made; empty without one."""
     text = kubectl("-n", namespace, "get", "secret", name, "--ignore-not-found", "-o", "json")
     data = json.loads(text)["data"] if text else {}
     return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
 
 def certificate(host: str = "mail.demo.svc") -> dict[str, str]:
-    """A certificate of its own authority for the mail server."""
+    """A self-signed certificate for the mail server."""
     with tempfile.TemporaryDirectory() as directory:
         key, cert = Path(directory, "tls.key"), Path(directory, "tls.crt")
         run(
@@ -216,11 +221,12 @@ def certificate(host: str = "mail.demo.svc") -> dict[str, str]:
 
 
 def demo_services(built: dict[str, tuple[str, str]]) -> None:
-    """Database and mail server; passwords and keys are made once and kept."""
+    """Deploy database and mail server; passwords and keys are made once and kept."""
     reader = known_secret("demo", "demo-passwords").get("reader") or secrets.token_urlsafe(18)
     tls = known_secret("demo", "demo-mail-tls") or certificate()
+    data = market_data()
     apply(
-        market_data(),
+        data,
         secret("demo", "demo-passwords", {"reader": reader}),
         secret("demo", "demo-mail-tls", tls),
         secret(
@@ -249,12 +255,13 @@ def demo_services(built: dict[str, tuple[str, str]]) -> None:
     manifest = (DEMO / "services.yaml").read_text()
     manifest = manifest.replace("IMAGE-POSTGRES", built["demo-postgres"][0])
     manifest = manifest.replace("IMAGE-MAIL", built["demo-mail"][0])
+    manifest = manifest.replace("HASH-OF-DATA", content_hash(data["data"]))
     kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", text=manifest)
     rolled_out("demo", "deployment/postgres", "deployment/mail")
 
 
 def demo_runs() -> dict[str, dict[str, Any]]:
-    """One run of each schedule; its recorded outcome by schedule."""
+    """Start one run of each schedule; its recorded outcome, by schedule."""
     kubectl("apply", "--server-side", "--force-conflicts", "-f", str(DEMO / "schedules.yaml"))
     jobs: dict[str, str] = {}
     for name in SCHEDULES:
@@ -279,7 +286,7 @@ def _outcome(name: str, job: str) -> dict[str, Any] | None:
 
 
 def copy_out(outputs: list[str]) -> list[Path]:
-    """Finished files from the report volume to out/, where the volume is on this machine."""
+    """Copy finished files from the report volume to out/, where the volume is on this machine."""
     claim = json.loads(kubectl("-n", "reports", "get", "pvc", "adaf-reports", "-o", "json"))
     spec = json.loads(kubectl("get", "pv", claim["spec"]["volumeName"], "-o", "json"))["spec"]
     source = Path((spec.get("hostPath") or spec.get("local") or {"path": "/nonexistent"})["path"])
@@ -294,7 +301,6 @@ def copy_out(outputs: list[str]) -> list[Path]:
 
 
 def show(outcomes: dict[str, dict[str, Any]]) -> None:
-    """What a newcomer should see."""
     print("\n$ kubectl get reportschedules -A")
     print(kubectl("get", "reportschedules", "-A"))
     for name in SCHEDULES[:2]:
@@ -308,29 +314,28 @@ def show(outcomes: dict[str, dict[str, Any]]) -> None:
 
 
 def main() -> int:
-    """All steps."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--no-demo", action="store_true")
     args = parser.parse_args()
     built = cluster_and_images()
     use_cluster()
-    say("the cluster is up, the images are built")
+    log("the cluster is up, the images are built")
     load([archive for _, archive in built.values()])
-    say("the images are on the node")
+    log("the images are on the node")
     namespaces()
     install(built["runner"][0], built["services"][0])
-    say("the chart is installed; the operator, Postgres and Redis run")
+    log("the chart is installed; the operator, Postgres and Redis run")
     demo_services(built)
-    say("the demo's database and mail server run")
+    log("the demo's database and mail server run")
     if args.no_demo:
         return 0
     outcomes = demo_runs()
-    say("each schedule ran once")
+    log("each schedule ran once")
     show(outcomes)
     wrong = [name for name in SCHEDULES[:2] if outcomes[name]["outcome"] != "Succeeded"]
     for name in wrong:
         print(f"{name} failed: {outcomes[name]}", file=sys.stderr)
-    say('done. Next: eval "$(make -s env)", then kubectl -n reports describe reportschedule ...')
+    log('done. Next: eval "$(make -s env)", then kubectl -n reports describe reportschedule ...')
     return int(bool(wrong))
 
 

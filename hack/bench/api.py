@@ -1,10 +1,11 @@
-"""How fast the admin API answers with 1,000,000 runs in history, beside what cannot be faster.
+"""The admin API's response times with 1,000,000 runs in history, beside two lower bounds.
 
     python -m hack.bench.api [--runs 1000000] [--requests 300] [--schedules 200]
 
-Everything is its own and on loopback: PostgreSQL, etcd and API server, and the API as a process.
-The baselines are of the same run: `SELECT 1` on a kept connection to the same PostgreSQL, and the
-API's answer to a path that there is not, which asks nobody.
+PostgreSQL, etcd, the API server and the admin API are started on loopback for this program alone.
+The lower bounds are measured in the same run: `SELECT 1` on an open connection to the same
+PostgreSQL, and the API's answer to an unknown path, which reads nothing.
+
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ from urllib.parse import quote
 
 import psycopg
 
+from hack.testbed.admin_api import SCHEDULER, ApiProcess
+from hack.testbed.controlplane import ControlPlane
+from hack.testbed.history import fill
+from hack.testbed.namespace import Namespace
+from hack.testbed.postgres import postgres_server
 from report_operator.adapters.history.database import read_conninfo
 from report_operator.adapters.history.schema import migrate
-from tests.support.admin_api import SCHEDULER, ApiProcess
-from tests.support.controlplane import ControlPlane
-from tests.support.namespace import Namespace
-from tests.support.postgres import postgres_server
-from tests.support.records import fill
 
 LIMIT_MS = 50.0
 SPAN = timedelta(days=365)
@@ -38,7 +39,7 @@ LEASES = "/apis/coordination.k8s.io/v1"
 
 
 def measure(count: int, call: Callable[[], object]) -> list[float]:
-    """Milliseconds of each call, sorted; the first is counted as well."""
+    """Milliseconds of each call, sorted; the first call counts too."""
     found = []
     for _ in range(count):
         start = time.perf_counter()
@@ -48,7 +49,7 @@ def measure(count: int, call: Callable[[], object]) -> list[float]:
 
 
 def tell(name: str, times: list[float], baseline: float | None = None) -> bool:
-    """Print a line; whether p99 is within the limit."""
+    """Print a line; true where p99 is within the limit."""
     p50, p99 = statistics.median(times), times[min(int(len(times) * 0.99), len(times) - 1)]
     ratio = f"   p50 is {p50 / baseline:5.1f} of the baseline" if baseline else "   baseline"
     print(f"{name:44} p50 {p50:7.2f}  p99 {p99:7.2f}  max {times[-1]:7.2f} ms{ratio}", flush=True)
@@ -56,7 +57,7 @@ def tell(name: str, times: list[float], baseline: float | None = None) -> bool:
 
 
 def main() -> int:
-    """Print the comparison; exit code 1 where a page takes longer than the limit at p99."""
+    """Print the comparison; exit code 1 where an endpoint's p99 is over the limit."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=1_000_000)
     parser.add_argument("--requests", type=int, default=300)
@@ -95,7 +96,7 @@ def main() -> int:
 
 
 def lease() -> dict[str, object]:
-    """Of an operator that leads, so that health is asked as it usually is."""
+    """The Lease of a leading operator, so that the health checks take their usual path."""
     now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
     spec = {"holderIdentity": "bench", "leaseDurationSeconds": 3600, "renewTime": now}
     return {

@@ -1,10 +1,11 @@
-"""How operator and admin API bear thousands of ReportSchedules that have run for weeks.
+"""Operator and admin API with thousands of ReportSchedules that have run for weeks.
 
     python -m hack.bench.fleet [--schedules 4000] [--outcomes 20] [--requests 30]
 
-Everything is its own and on loopback: etcd and API server, the operator and the API as processes.
-The baseline of the API's answers is one list of all ReportSchedules by the API server in the same
-run, which is what an answer would take that looks everything up anew.
+etcd, the API server, the operator and the admin API are started on loopback for this program
+alone. The baseline is one list of all ReportSchedules from the API server in the same run: the
+cost of an answer that caches nothing.
+
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ from pathlib import Path
 import yaml
 
 from hack.bench.schedules import MANIFEST, is_ready, memory_mb
+from hack.testbed.admin_api import SCHEDULER, ApiProcess
+from hack.testbed.controlplane import ControlPlane
+from hack.testbed.operator import OperatorProcess
 from report_operator.adapters.kinds import SCHEDULES
 from report_operator.adapters.kube import KubeClient
 from report_operator.api.v1alpha1.status import RecentRun, ReportScheduleStatus
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import Outcome
-from tests.support.admin_api import SCHEDULER, ApiProcess
-from tests.support.controlplane import ControlPlane
-from tests.support.operator import OperatorProcess
 
 AT_ONCE = 8
 NAMESPACE = "fleet"
@@ -43,7 +44,7 @@ PATHS = ("/status", "/jobs?limit=100", "/jobs?status=failed&limit=100", "/dead-l
 
 
 def outcomes(name: str, count: int, now: datetime) -> list[RecentRun]:
-    """Of a daily schedule, up to yesterday."""
+    """Outcomes of a daily schedule, up to yesterday."""
     found = []
     for number in range(count):
         slot = now.replace(hour=6, minute=0, second=0) - timedelta(days=count - number)
@@ -71,7 +72,7 @@ def outcomes(name: str, count: int, now: datetime) -> list[RecentRun]:
 
 
 async def fill(schedules: int, count: int) -> None:
-    """The ReportSchedules, and what they remember."""
+    """Create the ReportSchedules, each with `count` outcomes in its status."""
     limit, now = asyncio.Semaphore(AT_ONCE), datetime.now(UTC).replace(microsecond=0)
 
     async def one(number: int) -> None:
@@ -101,7 +102,7 @@ async def list_all(requests: int) -> list[float]:
 
 
 async def until_ready(schedules: int) -> None:
-    """Until the operator has seen to all."""
+    """Wait until every ReportSchedule is Ready."""
     async with await KubeClient.connect() as kube, asyncio.timeout(1800):
         while True:
             if sum([is_ready(body) async for body in kube.each(SCHEDULES)]) == schedules:
@@ -110,7 +111,7 @@ async def until_ready(schedules: int) -> None:
 
 
 def tell(name: str, times: list[float], baseline: float | None = None) -> float:
-    """Print a line; the median."""
+    """Print a line; the median in milliseconds."""
     p50 = statistics.median(times)
     ratio = f"   {p50 / baseline:.3f} of the baseline" if baseline else "   baseline"
     print(f"{name:34} p50 {p50:8.1f}  max {max(times):8.1f} ms{ratio}", flush=True)
@@ -118,7 +119,7 @@ def tell(name: str, times: list[float], baseline: float | None = None) -> float:
 
 
 def call(port: int, path: str) -> float:
-    """Milliseconds."""
+    """Milliseconds of one request; exits where the answer is not 200."""
     start = time.perf_counter()
     client = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     client.request("GET", path)
@@ -131,7 +132,7 @@ def call(port: int, path: str) -> float:
 
 
 def main() -> int:
-    """Print the comparison; exit code 1 where a container would not have the memory."""
+    """Print the comparison; exit code 1 where a container would exceed its memory limit."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--schedules", type=int, default=4000)
     parser.add_argument("--outcomes", type=int, default=20)

@@ -1,10 +1,11 @@
-"""How soon a run is admitted and its end is known, beside what a plain CronJob takes.
+"""Delay until a run is admitted and until its end is recorded, beside a plain CronJob's delay.
 
-    python3 hack/bench/latency.py [--runs 100]
+    python -m hack.bench.latency [--runs 100]
 
-A real etcd, API server, controllers and PostgreSQL on loopback. No node: this program says when a
-pod has ended, so that nothing but the operator is measured. Runs end at 100 a minute; meanwhile
-slots come due, half of them of ReportSchedules, half of plain CronJobs.
+A real etcd, API server, controllers and PostgreSQL on loopback, without a node: this program ends
+the pods itself, so that only the operator is measured. Runs end at 100 a minute; meanwhile slots
+come due, half of them of ReportSchedules, half of plain CronJobs.
+
 """
 
 from __future__ import annotations
@@ -23,14 +24,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-
-from tests.support.controlplane import ControlPlane  # noqa: E402
-from tests.support.namespace import BATCH, CORE, SCHEDULES, Namespace  # noqa: E402
-from tests.support.operator import OperatorProcess  # noqa: E402
-from tests.support.postgres import postgres_server  # noqa: E402
-from tests.support.waiting import wait_for  # noqa: E402
+from hack.testbed.controlplane import ControlPlane
+from hack.testbed.namespace import BATCH, CORE, SCHEDULES, Namespace
+from hack.testbed.operator import OperatorProcess
+from hack.testbed.postgres import postgres_server
+from hack.testbed.waiting import wait_for
 
 NAMESPACE = "bench"
 DUE = 25  # schedules of each kind that come due every minute
@@ -41,7 +39,7 @@ PLAIN = "plain-"
 
 @dataclass
 class Seen:
-    """When something was first seen, by Job: seconds since the epoch."""
+    """When something was first seen, by Job name: seconds since the epoch."""
 
     created: dict[str, float] = field(default_factory=dict)
     admitted: dict[str, float] = field(default_factory=dict)
@@ -51,7 +49,6 @@ class Seen:
     over: threading.Event = field(default_factory=threading.Event)
 
     def job(self, body: dict[str, Any]) -> None:
-        """An event about a Job."""
         now, name = time.time(), body["metadata"]["name"]
         self.created.setdefault(name, now)
         if not body["spec"].get("suspend"):
@@ -61,14 +58,13 @@ class Seen:
                 self.finished.setdefault(name, now)
 
     def schedule(self, body: dict[str, Any]) -> None:
-        """An event about a ReportSchedule."""
         now = time.time()
         for run in body.get("status", {}).get("recentRuns", ()):
             self.in_status.setdefault(run["job"], now)
 
 
 def watch(plane: ControlPlane, path: str, tell: Callable[[dict[str, Any]], None]) -> None:
-    """Tells every object of an event, in a thread, for as long as this program lives."""
+    """Pass each event's object to `tell`, in a thread, for as long as this program lives."""
 
     def follow() -> None:
         for line in _events(plane, path):
@@ -85,7 +81,7 @@ def _events(plane: ControlPlane, path: str) -> Iterator[bytes]:
 
 
 def follow_history(server: Any, database: str, seen: Seen) -> None:
-    """Looks every 20 ms which Jobs history knows."""
+    """Poll every 20 ms which Jobs are in history."""
 
     def follow() -> None:
         with server.admin(database) as connection:
@@ -99,7 +95,7 @@ def follow_history(server: Any, database: str, seen: Seen) -> None:
 
 
 def plain_cronjob(name: str) -> dict[str, Any]:
-    """A CronJob that has nothing to do with us."""
+    """A CronJob that the operator does not own."""
     container = {"name": "none", "image": "localhost/none:bench"}
     template = {"spec": {"restartPolicy": "Never", "containers": [container]}}
     return {
@@ -117,7 +113,7 @@ def percentile(values: list[float], share: float) -> float:
 
 
 def line(what: str, values: list[float], note: str = "") -> float:
-    """Prints p50 and p99; the latter."""
+    """Print p50 and p99; returns p99."""
     high = percentile(values, 0.99)
     middle = percentile(values, 0.5)
     print(f"{what:34} n={len(values):4}  p50 {middle:6.3f} s  p99 {high:6.3f} s  {note}")
@@ -125,7 +121,7 @@ def line(what: str, values: list[float], note: str = "") -> float:
 
 
 def end_runs(space: Namespace, count: int, seen: Seen) -> None:
-    """Starts and ends `count` runs, 100 a minute."""
+    """Start and end `count` runs, 100 a minute."""
     begun = time.monotonic()
     for number in range(count):
         name = f"by-hand-{number}"
@@ -138,12 +134,12 @@ def end_runs(space: Namespace, count: int, seen: Seen) -> None:
 
 
 def slot_of(job: str) -> float:
-    """A Job of a CronJob is named after the minute of its slot."""
+    """The slot of a CronJob's Job, whose name ends with the minute: seconds since the epoch."""
     return int(job.rpartition("-")[2]) * 60.0
 
 
 def main() -> int:
-    """Print the numbers; exit code 1 where a limit is passed."""
+    """Print the numbers; exit code 1 where a limit is exceeded."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=100)
     args = parser.parse_args()
@@ -213,7 +209,7 @@ def _tables(server: Any, database: str) -> bool:
 
 
 def _slots(seen: Seen, prefix: str, began: datetime) -> list[str]:
-    """Jobs of slots after `began` that were admitted."""
+    """Admitted Jobs of slots after `began`."""
     return [
         name
         for name in list(seen.admitted)

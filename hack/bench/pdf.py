@@ -1,9 +1,10 @@
-"""How fast a report becomes a PDF, beside WeasyPrint printing the same page as one document.
+"""Time and memory to make a report a PDF, beside WeasyPrint printing the same page as one document.
 
-    python3 hack/bench/pdf.py [--rounds 3]
+    python -m hack.bench.pdf [--rounds 3]
 
 Each time is that of a whole process, `report-generator render`, from its start to the finished
 file; the best of the rounds counts. The baseline prints the same HTML in the same run.
+
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from hack.testbed.programs import project_program
+
 MIB = 1 << 20
 BASELINE = "import sys, weasyprint; weasyprint.HTML(sys.argv[1]).write_pdf(sys.argv[2])"
 MONTHS = ("January", "April", "July", "October")
@@ -28,7 +30,7 @@ MONTHS = ("January", "April", "July", "October")
 
 @dataclass(frozen=True)
 class Case:
-    """A report, and what it may take."""
+    """A report, and its limits of time and memory."""
 
     rows: int
     charts: int
@@ -38,7 +40,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Measured:
-    """One process and its children."""
+    """A process with its children."""
 
     seconds: float
     mib: float
@@ -106,7 +108,7 @@ def write_report(directory: Path, case: Case) -> None:
 
 
 def measure(*command: str) -> Measured:
-    """Run a program; its time, and the most memory that it and its children shared (PSS)."""
+    """Run a program; its time, and the largest memory of it and its children together (PSS)."""
     start = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     highest = 0
@@ -149,7 +151,7 @@ def _resident(pid: int) -> int:
 
 
 def page_numbers_are_right(pdf: Path) -> bool:
-    """Whether each page says its own number and the number of all."""
+    """True where each page shows its own number and the total."""
     from pypdf import PdfReader
 
     pages = PdfReader(pdf).pages
@@ -161,11 +163,11 @@ def page_numbers_are_right(pdf: Path) -> bool:
 
 
 def main() -> int:
-    """Print the comparison; exit code 1 where a limit is passed."""
+    """Print the comparison; exit code 1 where a limit is exceeded."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
-    program = shutil.which("report-generator") or str(ROOT / ".venv/bin/report-generator")
+    program = project_program("report-generator")
     wrong = False
     for case in CASES:
         with tempfile.TemporaryDirectory() as scratch:

@@ -1,12 +1,13 @@
-"""How fast 1,000 ReportSchedules become Ready, beside how fast `kubectl create` posts them.
+"""Time until 1,000 ReportSchedules are Ready, beside the time `kubectl create` takes to post them.
 
-    python3 hack/bench/schedules.py [--count 1000] [--quiet-seconds 60]
+    python -m hack.bench.schedules [--count 1000] [--quiet-seconds 60]
 
-All is measured in this run, on the cluster that KUBECONFIG names: first kubectl alone, with no
-operator, then with one. Then the cluster is left alone, and the operator's writes are counted,
-which should be none. Last the least that any operator could take: kubectl, and for each name that
-it tells, the three writes of ours (definition, CronJob, status) from a client that watches and
-decides nothing. An operator in the cluster is scaled to 0 meanwhile.
+Everything is measured in this run, on the cluster that KUBECONFIG names, or on the local one: first
+kubectl alone, without an operator, then with one. Then the cluster is left alone and the
+operator's writes are counted; there should be none. Last comes the lower bound of any operator:
+kubectl, and for each name that it prints, our three writes (definition, CronJob, status) from a
+client that watches and decides nothing. An operator in the cluster is scaled to 0 meanwhile.
+
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import argparse
 import asyncio
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,11 +27,12 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+from hack.testbed.programs import project_program
+from hack.up import use_cluster
 from report_operator.adapters.kinds import CONFIGMAPS, CRONJOBS, SCHEDULES
 from report_operator.adapters.kube import Body, KubeClient
 from report_operator.domain import names
 
-ROOT = Path(__file__).resolve().parents[2]
 RATIO_LIMIT = 1.25
 MEMORY_LIMIT_MB = 200
 METRICS_PORT = 19190
@@ -57,7 +58,6 @@ spec:
 
 
 def kubectl(*arguments: str, text: str | None = None) -> str:
-    """Standard output of kubectl."""
     done = subprocess.run(
         ["kubectl", *arguments], input=text, text=True, capture_output=True, check=False
     )
@@ -68,7 +68,7 @@ def kubectl(*arguments: str, text: str | None = None) -> str:
 
 @contextmanager
 def manifests(namespace: str, count: int) -> Iterator[str]:
-    """A file with all manifests; its name."""
+    """Write a file with all manifests; its name."""
     text = "---\n".join(
         MANIFEST.format(number=number, namespace=namespace, minute=number % 60)
         for number in range(count)
@@ -89,7 +89,7 @@ def create(namespace: str, count: int) -> float:
 
 @dataclass(frozen=True)
 class Written:
-    """What the operator wrote for one schedule, without what the server adds."""
+    """The operator's three objects for one schedule, without the fields that the server sets."""
 
     config_map: Body
     cronjob: Body
@@ -97,7 +97,7 @@ class Written:
 
 
 def written_for(name: str, namespace: str) -> Written:
-    """The example that the bare writer repeats for each name."""
+    """The objects that `write_barely` repeats for each name."""
 
     def read(kind: str, named: str) -> Any:
         return json.loads(kubectl("get", kind, named, "-n", namespace, "-o", "json"))
@@ -116,7 +116,7 @@ def written_for(name: str, namespace: str) -> Written:
 
 
 async def write_barely(namespace: str, count: int, example: Written) -> float:
-    """Seconds until kubectl has created all, and the three writes for each are done."""
+    """Seconds until kubectl has created all schedules and each has its three writes."""
     loop = asyncio.get_running_loop()
 
     def named(body: Body, name: str) -> Body:
@@ -148,19 +148,18 @@ async def write_barely(namespace: str, count: int, example: Written) -> float:
 
 
 def ready(namespace: str) -> int:
-    """How many are Ready for the generation that they have."""
+    """Number of schedules that are Ready for their current generation."""
     path = f"/apis/reports.adaf.io/v1alpha1/namespaces/{namespace}/reportschedules"
     return sum(map(is_ready, json.loads(kubectl("get", "--raw", path))["items"]))
 
 
 def is_ready(schedule: Body) -> bool:
-    """What its status says."""
     conditions = schedule.get("status", {}).get("conditions", ())
     return any((c["type"], c["status"]) == ("Ready", "True") for c in conditions)
 
 
 def api_server_cpu() -> float:
-    """Seconds of CPU that the API server has used so far."""
+    """CPU seconds that the API server has used so far."""
     for line in kubectl("get", "--raw", "/metrics").splitlines():
         if line.startswith("process_cpu_seconds_total"):
             return float(line.split()[-1])
@@ -169,7 +168,7 @@ def api_server_cpu() -> float:
 
 @contextmanager
 def namespace(name: str) -> Iterator[str]:
-    """A namespace for the time of the block; it is really gone afterwards."""
+    """A namespace that exists during the block; its deletion is waited for."""
     kubectl("create", "namespace", name)
     try:
         yield name
@@ -179,7 +178,7 @@ def namespace(name: str) -> Iterator[str]:
 
 @contextmanager
 def nobody_else() -> Iterator[None]:
-    """No operator of the cluster's own."""
+    """Scale the cluster's own operator to 0 during the block."""
     selector = "-lapp.kubernetes.io/name=adaf-report-scheduler"
     found = json.loads(kubectl("get", "deployments", "-A", selector, "-o", "json"))["items"]
     for item in found:
@@ -204,7 +203,7 @@ def _scale(meta: dict[str, str], replicas: int) -> None:
 
 @contextmanager
 def operator(watched: str) -> Iterator[subprocess.Popen[bytes]]:
-    """An operator of this tree, for one namespace; its log is shown where it fails."""
+    """An operator of this checkout for one namespace; its log is printed where it fails."""
     config = {
         "runner": {"image": "localhost/none:bench"},
         "watchNamespaces": [watched],
@@ -214,7 +213,7 @@ def operator(watched: str) -> Iterator[subprocess.Popen[bytes]]:
     with tempfile.TemporaryDirectory() as directory:
         file, log = Path(directory) / "config.yaml", Path(directory) / "log"
         file.write_text(json.dumps(config))
-        program = shutil.which("report-scheduler") or str(ROOT / ".venv/bin/report-scheduler")
+        program = project_program("report-scheduler")
         with log.open("wb") as stream:
             process = subprocess.Popen(
                 [program, "run", "--config", str(file)],
@@ -233,7 +232,7 @@ def operator(watched: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def wait_until(holds: object, seconds: float = 600.0) -> None:
-    """Poll a condition; ends the program where it does not come to hold."""
+    """Poll a condition; exits where it does not hold in time."""
     deadline = time.monotonic() + seconds
     while not holds():  # type: ignore[operator]
         if time.monotonic() > deadline:
@@ -242,7 +241,7 @@ def wait_until(holds: object, seconds: float = 600.0) -> None:
 
 
 def writes() -> int:
-    """Requests by which the operator changed something so far, the Lease's left out."""
+    """Number of the operator's writing requests so far, without those for the Lease."""
     with urlopen(f"http://127.0.0.1:{METRICS_PORT}/metrics") as answer:
         lines = answer.read().decode().splitlines()
     prefix = "report_scheduler_api_writes_total"
@@ -250,24 +249,28 @@ def writes() -> int:
 
 
 def memory_mb(pid: int) -> tuple[float, float]:
-    """Resident memory of a process now and at its highest."""
+    """Resident memory of a process now, and its peak."""
     status = Path(f"/proc/{pid}/status").read_text()
     found = {line.split(":")[0]: line.split()[1] for line in status.splitlines() if "kB" in line}
     return int(found["VmRSS"]) / 1024, int(found["VmHWM"]) / 1024
 
 
 def cpu_seconds(process: subprocess.Popen[bytes]) -> float:
-    """CPU time of a process so far."""
+    """CPU seconds of a process so far."""
     fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def main() -> int:
-    """Print the comparison; exit code 1 where a limit is passed."""
+    """Print the comparison; exit code 1 where a limit is exceeded."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--quiet-seconds", type=float, default=60.0)
     args = parser.parse_args()
+    named = os.environ.get("KUBECONFIG")
+    use_cluster()  # PATH gets kubectl by it
+    if named:
+        os.environ["KUBECONFIG"] = named
     with nobody_else():
         with namespace("bench-baseline") as name:
             cpu = api_server_cpu()

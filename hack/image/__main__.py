@@ -11,16 +11,16 @@ from hack.image.rootfs import BuildError
 
 
 def main() -> int:
-    """Exit code 1, and why on standard error, where a build fails."""
+    """Exit code 1 where a build fails, with the reason on standard error."""
     known = recipes()
     parser = argparse.ArgumentParser(prog="python3 -m hack.image", description=__doc__)
     parser.add_argument("command", choices=["build", "name"])
-    parser.add_argument("image", nargs="*", help=f"of {', '.join(known)}; all unless said")
+    parser.add_argument("image", nargs="*", help=f"of {', '.join(known)}; all unless named")
     arguments = parser.parse_args()
     unknown = sorted(set(arguments.image) - set(known))
     if unknown:
         parser.error(f"no such image: {', '.join(unknown)}; known: {', '.join(known)}")
-    say = Progress()
+    log = Progress()
     cache_dir().mkdir(parents=True, exist_ok=True)
     for short in arguments.image or known:
         image = known[short].image()
@@ -28,7 +28,7 @@ def main() -> int:
             with (cache_dir() / "image.lock").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)  # two checkouts share the cache
                 try:
-                    image = known[short].build(say)
+                    image = known[short].build(log)
                 except BuildError as error:
                     print(f"image {short}: {error}", file=sys.stderr)
                     return 1

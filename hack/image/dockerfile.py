@@ -1,4 +1,4 @@
-"""The last stage of a Dockerfile: how a container of the image starts."""
+"""The last stage of a Dockerfile as image metadata."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layers and archives: what `docker load`, `ctr images import` and registries understand."""
+"""Layers and archives that `docker load`, `ctr images import` and registries accept."""
 
 from __future__ import annotations
 
@@ -34,8 +34,6 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class ImageConfig:
-    """How a container of the image starts."""
-
     env: Mapping[str, str] = field(default_factory=dict)
     user: str = "65532:65532"
     workdir: str = "/tmp"
@@ -44,7 +42,7 @@ class ImageConfig:
 
 
 def stored_layer(path: Path) -> Layer | None:
-    """A layer that an earlier build left, or None."""
+    """The layer of an earlier build, or None."""
     digest = path.with_suffix(".sha256")
     if path.exists() and digest.exists():
         return Layer(path, digest.read_text().strip())
@@ -52,7 +50,7 @@ def stored_layer(path: Path) -> Layer | None:
 
 
 def seal_layer(temporary: Path, path: Path) -> Layer:
-    """Give a finished tar its name, and its digest beside it."""
+    """Move a finished tar to its final name and write its digest beside it."""
     sha = hashlib.sha256()
     with temporary.open("rb") as file:
         while chunk := file.read(_CHUNK):
@@ -63,7 +61,7 @@ def seal_layer(temporary: Path, path: Path) -> Layer:
 
 
 def layer_of_tree(root: Path, tops: Iterable[str], path: Path) -> Layer:
-    """Pack the directories `tops` (relative to `root`) as root's, sorted, with one time."""
+    """Pack the directories `tops` (relative to `root`) as root's, sorted, with one time stamp."""
     temporary = path.with_suffix(".partial")
     with tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as tar:
         for top in tops:
@@ -94,7 +92,7 @@ def _plain(info: tarfile.TarInfo) -> tarfile.TarInfo:
 def write_archive(
     path: Path, name: str, layers: Iterable[Layer], config: ImageConfig, architecture: str
 ) -> None:
-    """One tar that is an OCI layout and a `docker save` archive at once."""
+    """Write one tar that is both an OCI layout and a `docker save` archive."""
     layers = list(layers)
     config_blob = _json(_image_config(layers, config, architecture))
     config_sha = hashlib.sha256(config_blob).hexdigest()

@@ -1,4 +1,4 @@
-"""The images and what they are made of. A key is a hash of inputs: an image is built once."""
+"""The images and their inputs. An image's key is a hash of its inputs, so it is built once."""
 
 from __future__ import annotations
 
@@ -51,16 +51,13 @@ class Recipe:
     files: tuple[tuple[Path, str], ...] = ()  # copied as they are: (file, path in the image)
 
     def system_key(self) -> str:
-        """Of the Debian layer."""
         return _key(["system", platform.machine()], [self.packages, HERE / "install-system"])
 
     def python_key(self) -> str:
-        """Of the layer with the dependencies."""
         inputs = [HERE / "install-tools", HERE / "install-dependencies", *self._locks()]
         return _key(["python", self.system_key()], inputs)
 
     def key(self) -> str:
-        """Of the whole image."""
         inputs = [self.dockerfile, *(path for path, _ in self.files)]
         if self.distribution:
             inputs += [HERE / "install-code", *_sources()]
@@ -72,13 +69,13 @@ class Recipe:
         return [ROOT / "requirements" / "build.txt", self.requirements]
 
     def image(self) -> Image:
-        """Name and archive, built or not."""
+        """Name and archive, whether built or not."""
         key = self.key()[:12]
         archive = cache_dir() / "images" / f"{self.name}-{key}.tar"
         return Image(f"localhost/{self.name}:dev-{key}", archive)
 
-    def build(self, say: Progress) -> Image:
-        """Build what is not there yet. Raises BuildError."""
+    def build(self, log: Progress) -> Image:
+        """Build the layers and the archive that are missing. Raises BuildError."""
         image = self.image()
         if image.archive.exists():
             image.archive.touch()
@@ -86,24 +83,24 @@ class Recipe:
         rootfs.require_tools()
         for part in ("images", "layers", "roots", "wheels"):
             (cache_dir() / part).mkdir(parents=True, exist_ok=True)
-        layers = [self._system(say)]
+        layers = [self._system(log)]
         if self.requirements:
-            layers.append(self._python(layers[0], say))
+            layers.append(self._python(layers[0], log))
         if self.distribution:
-            layers.append(self._code(say))
+            layers.append(self._code(log))
         if self.files:
             layers.append(self._files())
-        say(f"{self.name}: archive")
+        log(f"{self.name}: archive")
         config = image_config(self.dockerfile, version())
         write_archive(image.archive, image.name, layers, config, _architecture())
         self._forget_old()
         return image
 
-    def _system(self, say: Progress) -> Layer:
+    def _system(self, log: Progress) -> Layer:
         path = cache_dir() / "layers" / f"system-{self.system_key()}.tar"
         if layer := stored_layer(path):
             return layer
-        say(f"{self.name}: Debian packages (about a minute, once)")
+        log(f"{self.name}: Debian packages (about a minute, once)")
         packages = [
             line for line in self.packages.read_text().split("\n") if line and line[0] != "#"
         ]
@@ -117,12 +114,12 @@ class Recipe:
     def _wheels(self) -> Path:
         return cache_dir() / "wheels" / _key([platform.machine()], self._locks())
 
-    def _python(self, system: Layer, say: Progress) -> Layer:
+    def _python(self, system: Layer, log: Progress) -> Layer:
         path = cache_dir() / "layers" / f"python-{self.python_key()}.tar"
         root = self._root()
         if (layer := stored_layer(path)) and root.exists():
             return layer
-        say(f"{self.name}: Python dependencies")
+        log(f"{self.name}: Python dependencies")
         rootfs.download_wheels(self._locks(), self._wheels())
         partial = root.with_name(root.name + ".partial")
         shutil.rmtree(partial, ignore_errors=True)
@@ -137,11 +134,11 @@ class Recipe:
         partial.replace(root)
         return layer_of_tree(root, ["opt/venv"], path)
 
-    def _code(self, say: Progress) -> Layer:
+    def _code(self, log: Progress) -> Layer:
         path = cache_dir() / "layers" / f"code-{self.key()}.tar"
         if layer := stored_layer(path):
             return layer
-        say(f"{self.name}: our code")
+        log(f"{self.name}: our code")
         root = self._root()
         source = root / "tmp/source"
         shutil.rmtree(source, ignore_errors=True)
@@ -162,7 +159,7 @@ class Recipe:
         return layer
 
     def _forget_old(self) -> None:
-        """Archives are large: the last few stay, with the code layers no older than them."""
+        """Delete all but the newest archives, with the code layers older than them."""
         images = sorted(
             (cache_dir() / "images").glob(f"{self.name}-*.tar"), key=lambda p: p.stat().st_mtime
         )
@@ -186,7 +183,7 @@ class Progress:
 
 
 def version() -> str:
-    """Of the distribution, as pyproject.toml says."""
+    """The distribution's version in pyproject.toml."""
     match = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     if match is None:
         raise rootfs.BuildError("pyproject.toml has no version")
@@ -225,7 +222,7 @@ def recipes() -> dict[str, Recipe]:
 
 
 def _sources() -> list[Path]:
-    """Files of our distribution, as pip sees them."""
+    """The distribution's files, as pip sees them."""
     files = [ROOT / name for name in ("pyproject.toml", "README.md", "LICENSE")]
     for package in (
         "operator/report_operator",

@@ -31,7 +31,7 @@ class BuildError(Exception):
 
 
 def require_tools() -> None:
-    """Raises BuildError where this machine cannot make a root file system."""
+    """Raises BuildError where this machine lacks a tool or the rights for a root file system."""
     if os.geteuid() != 0:
         raise BuildError("images without a container engine need root (mmdebstrap, chroot)")
     missing = [tool for tool in ("mmdebstrap", "chroot", "unshare") if not shutil.which(tool)]
@@ -40,7 +40,7 @@ def require_tools() -> None:
 
 
 def debootstrap(packages: Sequence[str], setup: Path, setup_input: Path, target: Path) -> None:
-    """A tar of Debian with `packages`, after `setup` (a script with one file) ran inside."""
+    """A tar of Debian with `packages`, after the script `setup` ran inside with one file."""
     with tempfile.TemporaryDirectory() as directory:
         options = Path(directory, "apt.conf")
         options.write_text(_host_apt_options())
@@ -98,14 +98,14 @@ def _host_apt_options() -> str:
 
 
 def extract(archive: Path, root: Path) -> None:
-    """Unpack a layer; owners and device nodes as they are."""
+    """Unpack a layer; owners and device nodes are kept."""
     root.mkdir(parents=True)
     with tarfile.open(archive) as tar:
         tar.extractall(root, filter="fully_trusted", numeric_owner=True)  # noqa: S202  (our own)
 
 
 def in_chroot(root: Path, command: Sequence[str], wheels: Path | None = None) -> None:
-    """Run inside `root`, without the host's environment; `wheels` appear in /tmp/wheels."""
+    """Run inside `root`, without the host's environment; `wheels` is /tmp/wheels there."""
     env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
     env |= {"PIP_NO_CACHE_DIR": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     env |= {"PIP_ROOT_USER_ACTION": "ignore", "SOURCE_DATE_EPOCH": str(EPOCH)}
@@ -120,7 +120,7 @@ def in_chroot(root: Path, command: Sequence[str], wheels: Path | None = None) ->
 
 
 def download_wheels(requirements: Sequence[Path], target: Path) -> None:
-    """Fetch wheels for the image's Python with this host's pip, so with its index and its proxy."""
+    """Fetch wheels for the image's Python with this host's pip, hence its index and proxy."""
     if target.exists():
         return
     machine = platform.machine()
@@ -138,7 +138,7 @@ def download_wheels(requirements: Sequence[Path], target: Path) -> None:
 
 
 def run(command: Sequence[str], what: str, env: dict[str, str] | None = None) -> None:
-    """Run quietly. Raises BuildError with the end of the output where it fails."""
+    """Run a program. Raises BuildError with the end of its output where it fails."""
     done = subprocess.run(
         command, check=False, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )

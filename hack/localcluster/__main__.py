@@ -20,20 +20,20 @@ from pathlib import Path
 if not __package__:  # started as a directory: modules are found from the checkout's root
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
-from hack.localcluster import cleanup, images, node, others
+from hack.localcluster import backends, cleanup, images, node
 from hack.localcluster.cluster import Cluster, ClusterError, this_cluster
 from hack.localcluster.progress import Progress
 from hack.localcluster.tools import clients
 
 
 @contextmanager
-def _locked(cluster: Cluster, say: Progress) -> Iterator[None]:
+def _locked(cluster: Cluster, log: Progress) -> Iterator[None]:
     cluster.lock.parent.mkdir(parents=True, exist_ok=True)
     with cluster.lock.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say(f"another command works on the cluster {cluster.name}: waiting for it")
+            log(f"another command works on the cluster {cluster.name}: waiting for it")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -42,27 +42,27 @@ def _backend(cluster: Cluster) -> str:
     return cluster.backend.read_text() if cluster.backend.exists() else ""
 
 
-def _up(cluster: Cluster, say: Progress) -> None:
+def _up(cluster: Cluster, log: Progress) -> None:
     context = os.environ.get("KUBECONTEXT")
     present = _backend(cluster)
-    wanted = "user" if context else present or ("kind" if others.docker_answers() else "node")
+    wanted = "user" if context else present or ("kind" if backends.docker_answers() else "node")
     if present and present != wanted:
         raise ClusterError(
             f"the cluster {cluster.name} is there already, made another way ({present}): `down` "
             "first, or unset KUBECONTEXT"
         )
     if context:
-        others.user_up(cluster, context, say)
+        backends.user_up(cluster, context, log)
     elif wanted == "kind":
-        others.kind_up(cluster, say)
+        backends.kind_up(cluster, log)
     else:
-        node.up(cluster, say)
+        node.up(cluster, log)
     print(cluster.kubeconfig)
 
 
-def _down(cluster: Cluster, say: Progress, *, purge: bool) -> None:
+def _down(cluster: Cluster, log: Progress, *, purge: bool) -> None:
     if _backend(cluster) == "kind":
-        others.kind_down(cluster, say)
+        backends.kind_down(cluster, log)
     node_there = _backend(cluster) != "user"
     if node_there and cluster.state.exists():
         node.require_root()
@@ -73,16 +73,16 @@ def _down(cluster: Cluster, say: Progress, *, purge: bool) -> None:
     if purge:
         for kept in ("node", "clients", "kind"):
             shutil.rmtree(cluster.base / kept, ignore_errors=True)
-    say(f"nothing is left of the cluster {cluster.name}")
+    log(f"nothing is left of the cluster {cluster.name}")
 
 
-def _load(cluster: Cluster, archives: list[Path], say: Progress) -> None:
+def _load(cluster: Cluster, archives: list[Path], log: Progress) -> None:
     backend = _backend(cluster)
     if backend == "user":
         raise ClusterError("images are not loaded into your own cluster: push them to its registry")
     for archive in archives:
         if backend == "kind":
-            others.kind_load(cluster, archive, say)
+            backends.kind_load(cluster, archive, log)
             continue
         node.running(cluster)
         snapshotter = cluster.config("snapshotter").read_text()
@@ -99,9 +99,9 @@ def _status(cluster: Cluster) -> int:
     return 0 if well else 1
 
 
-def _environment(cluster: Cluster, say: Progress) -> None:
+def _environment(cluster: Cluster, log: Progress) -> None:
     print(f"export KUBECONFIG={shlex.quote(str(cluster.kubeconfig))}")
-    print(f"export PATH={shlex.quote(str(clients(cluster, say)))}:$PATH")
+    print(f"export PATH={shlex.quote(str(clients(cluster, log)))}:$PATH")
 
 
 def _arguments() -> argparse.Namespace:
@@ -131,31 +131,31 @@ def _arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Exit code 1, and why on standard error, where something fails."""
+    """Exit code 1 where something fails, with the reason on standard error."""
     arguments = _arguments()
-    say = Progress()
+    log = Progress()
     try:
         cluster = this_cluster(os.environ)
         command: str = arguments.command
         if command in ("start", "stop", "kill", "restart"):
-            with _locked(cluster, say):
+            with _locked(cluster, log):
                 node.change(cluster, command, arguments.component)
             return 0
         if command in ("up", "down", "load"):
             actions: dict[str, Callable[[], None]] = {
-                "up": lambda: _up(cluster, say),
-                "down": lambda: _down(cluster, say, purge=arguments.purge),
-                "load": lambda: _load(cluster, arguments.archive, say),
+                "up": lambda: _up(cluster, log),
+                "down": lambda: _down(cluster, log, purge=arguments.purge),
+                "load": lambda: _load(cluster, arguments.archive, log),
             }
-            with _locked(cluster, say):
+            with _locked(cluster, log):
                 actions[command]()
             return 0
         if command == "status":
             return _status(cluster)
         if command == "env":
-            _environment(cluster, say)
+            _environment(cluster, log)
         else:
-            print(cluster.kubeconfig if command == "kubeconfig" else clients(cluster, say))
+            print(cluster.kubeconfig if command == "kubeconfig" else clients(cluster, log))
     except ClusterError as error:
         print(f"localcluster: {error}", file=sys.stderr)
         return 1

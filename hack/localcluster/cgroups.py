@@ -1,4 +1,4 @@
-"""The cluster's own cgroup, in every hierarchy of version 1 or in the one of version 2."""
+"""The cluster's cgroup: in every hierarchy of version 1, or in the one of version 2."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ class Hierarchies:
 
 
 def parse_hierarchies(mountinfo: str) -> Hierarchies:
-    """Out of /proc/self/mountinfo.
+    """Hierarchies of /proc/self/mountinfo.
 
-    Beside version 1, version 2 has no controllers, but runc makes cgroups in it all the same.
+    A version 2 mount beside version 1 has no controllers, yet runc creates cgroups in it as well.
+
     """
     first: list[Path] = []
     second: list[Path] = []
@@ -39,12 +40,11 @@ def parse_hierarchies(mountinfo: str) -> Hierarchies:
 
 
 def hierarchies() -> Hierarchies:
-    """Of this machine."""
     return parse_hierarchies(Path("/proc/self/mountinfo").read_text())
 
 
 def create(name: str) -> Path:
-    """Make the cluster's cgroups and give the `cgroup.procs` file for the node's own programs."""
+    """Create the cluster's cgroups; the `cgroup.procs` file of the node's own programs."""
     found = hierarchies()
     for mount in found.mounts:
         own = mount / name
@@ -89,7 +89,7 @@ def members(name: str) -> set[int]:
 
 
 def kill_members(name: str, seconds: float = 20) -> set[int]:
-    """KILL every process in the cluster's cgroups until there is none; gives who would not go."""
+    """KILL every process in the cluster's cgroups until none is left; those that did not die."""
 
     def empty() -> bool:
         left = {pid for pid in members(name) if identify(pid)}
@@ -106,7 +106,7 @@ def kill_members(name: str, seconds: float = 20) -> set[int]:
 
 
 def remove(name: str) -> list[Path]:
-    """Remove the cluster's cgroups from the leaves up; gives those that would not go."""
+    """Remove the cluster's cgroups, leaves first; those that could not be removed."""
 
     def leftovers() -> list[Path]:
         return [m / name for m in hierarchies().mounts if (m / name).is_dir()]

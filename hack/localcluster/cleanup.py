@@ -1,4 +1,4 @@
-"""Removing a node: nothing of it stays, from whatever state it is in."""
+"""Removes a node completely, whatever state it is in."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ _LOG_LINKS = Path("/var/log/containers")
 
 
 def node(cluster: Cluster) -> None:
-    """End its processes, unmount, remove its cgroups and files. The lock and caches stay.
+    """End its processes, unmount, remove its cgroups and files. The lock and the caches stay.
 
-    Raises ClusterError with what is left where something does not go.
+    Raises ClusterError that lists what could not be removed.
+
     """
     _end_processes(cluster)
     sockets = _shim_sockets(cluster.state)
@@ -63,7 +64,7 @@ def _shims(cluster: Cluster) -> list[int]:
 
 
 def _shim_sockets(state: Path) -> list[Path]:
-    """containerd keeps these outside of its directories, and says where in each container's."""
+    """containerd keeps these outside its directories; each container's directory has the path."""
     found = []
     for file in (state / "containerd/run/io.containerd.runtime.v2.task").glob("*/*/address"):
         address = file.read_text().strip()

@@ -1,4 +1,4 @@
-"""Which cluster this is, and where everything of it lies."""
+"""The cluster's name, and the paths of all its files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PORTS = range(20000, 28000)  # below the range from which the kernel gives ephe
 
 
 class ClusterError(Exception):
-    """Something a person has to know: what went wrong, and what to do."""
+    """A failure for the user to read: what went wrong, and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Cluster:
 
     @property
     def state(self) -> Path:
-        """Everything of this cluster; removed at `down`."""
+        """Directory of this cluster's files; removed by `down`."""
         return self.base / "clusters" / self.name
 
     @property
@@ -46,17 +46,17 @@ class Cluster:
 
     @property
     def kubeconfig(self) -> Path:
-        """For people and tests: one context, and it is the current one."""
+        """For people and tests; its only context is the current one."""
         return self.state / "kubeconfig"
 
     @property
     def backend(self) -> Path:
-        """Holds the word node, kind or user once `up` has begun."""
+        """File with the word node, kind or user; written when `up` begins."""
         return self.state / "backend"
 
     @property
     def complete(self) -> Path:
-        """There once the cluster has been ready for the first time."""
+        """File that exists once the cluster has been ready for the first time."""
         return self.state / "complete"
 
     @property
@@ -74,15 +74,12 @@ class Cluster:
         return str(self.state / "pki" / file)
 
     def logs(self, component: str) -> Path:
-        """A component's log file."""
         return self.state / "logs" / f"{component}.log"
 
     def component_kubeconfig(self, component: str) -> Path:
-        """How a component of the node reaches the API server."""
         return self.state / "config" / f"{component}.kubeconfig"
 
     def config(self, file: str) -> Path:
-        """A component's configuration file."""
         return self.state / "config" / file
 
 
@@ -93,7 +90,7 @@ def cache_base(environment: Mapping[str, str]) -> Path:
 
 
 def default_name(checkout: Path) -> str:
-    """Another one for each checkout: its directory's name and a hash of its whole path."""
+    """Name unique to a checkout: its directory's name and a hash of its path."""
     digest = hashlib.sha256(str(checkout).encode()).hexdigest()[:6]
     word = re.sub(r"[^a-z0-9]+", "-", checkout.name.lower())[:16].strip("-")
     return f"{word or 'checkout'}-{digest}"
@@ -122,7 +119,7 @@ def this_cluster(environment: Mapping[str, str]) -> Cluster:
 
 
 def candidate_ports(name: str) -> Iterable[int]:
-    """Every port that may be forwarded, the same order for the same name."""
+    """All ports that may be forwarded, in an order that depends on the name alone."""
     first = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % len(_PORTS)
     return (_PORTS[(first + step * 7) % len(_PORTS)] for step in range(len(_PORTS)))
 

@@ -1,4 +1,4 @@
-"""The programs of the node, and how each is started."""
+"""The programs of the node and their arguments."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Component:
 
 
 def components(cluster: Cluster, node: Path, port: int) -> tuple[Component, ...]:
-    """All of them in the order of their start. `node` is the Go program, `port` the host's."""
+    """All components in start order. `node` is the Go program, `port` the forwarded host port."""
     state = cluster.state
     program = str(node)
 

@@ -1,4 +1,4 @@
-"""What the node's programs read: pure text from plain data. JSON is YAML as well."""
+"""Configuration files of the node's programs: pure text from plain data. JSON is YAML as well."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PROXY_HEALTH_PORT = 10256
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """What differs from machine to machine."""
+    """Settings that differ between machines."""
 
     restrict_oom_score: bool  # CAP_SYS_RESOURCE is missing
     snapshotter: str  # overlayfs, or native where an overlay cannot be mounted
@@ -66,9 +66,10 @@ Root = {text(str(state / "runc"))}
 
 
 def cni(cluster: Cluster) -> str:
-    """The pods' network: every pod has a link of its own to the node, all else is routed.
+    """The pods' network: each pod has its own link to the node, everything else is routed.
 
-    So Services work between pods of one node without the bridge-netfilter kernel module.
+    Services then work between pods of one node without the bridge-netfilter kernel module.
+
     """
     ipam = {
         "type": "host-local",
@@ -88,7 +89,6 @@ def cni(cluster: Cluster) -> str:
 
 
 def kubelet(cluster: Cluster) -> str:
-    """KubeletConfiguration."""
     state = cluster.state
     return _json(
         {
@@ -132,7 +132,6 @@ def kubelet(cluster: Cluster) -> str:
 
 
 def kube_proxy(cluster: Cluster) -> str:
-    """KubeProxyConfiguration."""
     return _json(
         {
             "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
@@ -150,7 +149,7 @@ def kube_proxy(cluster: Cluster) -> str:
 
 
 def corefile(cluster: Cluster) -> str:
-    """CoreDNS: the cluster's names, and for all others the plain answer that there are none."""
+    """CoreDNS: the cluster's names; any other name gets NXDOMAIN."""
     return f"""cluster.local:{DNS_PORT} in-addr.arpa:{DNS_PORT} {{
     bind {NODE_IP}
     errors
@@ -173,7 +172,7 @@ def corefile(cluster: Cluster) -> str:
 
 
 def component_kubeconfig(cluster: Cluster, certificate: str) -> str:
-    """For a program of the node, with its client certificate of that name."""
+    """Kubeconfig of a node program, with the client certificate of that name."""
     return _kubeconfig(
         cluster,
         f"https://{NODE_IP}:{API_PORT}",
@@ -186,7 +185,7 @@ def component_kubeconfig(cluster: Cluster, certificate: str) -> str:
 
 
 def admin_kubeconfig(cluster: Cluster, port: int, ca: bytes, certificate: bytes, key: bytes) -> str:
-    """For people: everything is in the file, which may be copied."""
+    """Kubeconfig for people: self-contained, so it may be copied."""
 
     def encoded(data: bytes) -> str:
         return base64.b64encode(data).decode()

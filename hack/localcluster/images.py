@@ -17,7 +17,7 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 def pause_archive(program: bytes) -> bytes:
-    """The image that holds a pod's namespaces: one static program, as `docker save` packs it."""
+    """The pause image, one static program that holds a pod's namespaces: a `docker save` tar."""
     layer = _tar({"pause": (program, 0o755)})
     config = {
         "architecture": _ARCHITECTURES.get(platform.machine(), platform.machine()),
@@ -46,9 +46,10 @@ def _tar(files: dict[str, tuple[bytes, int]]) -> bytes:
 
 
 def load(cluster: Cluster, archive: Path, snapshotter: str) -> list[str]:
-    """Import an OCI or `docker save` archive where the kubelet looks; gives the images' names.
+    """Import an OCI or `docker save` archive into the kubelet's image store; the images' names.
 
     Raises ClusterError for a file that is no such archive.
+
     """
     if not archive.is_file():
         raise ClusterError(f"{archive}: no such file")

@@ -1,4 +1,4 @@
-"""The few questions that bringing a cluster up has for its API server."""
+"""Readiness checks of a cluster, over its API server."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ class Api:
         self._context.load_cert_chain(cluster.pki("admin.crt"), cluster.pki("admin.key"))
 
     def get(self, path: str) -> tuple[int, bytes]:
-        """Status and body; status 0 where no answer came within five seconds.
+        """Status and body; status 0 without an answer within five seconds.
 
-        Raises ClusterError where something else answers than this cluster.
+        Raises ClusterError where another cluster answers.
+
         """
         connection = http.client.HTTPSConnection(
             "127.0.0.1", self._port, context=self._context, timeout=5
@@ -43,11 +44,10 @@ class Api:
             connection.close()
 
     def ready(self) -> bool:
-        """The API server serves, and its first roles exist."""
+        """/readyz is 200: the API server serves, and its default roles exist."""
         return self.get("/readyz")[0] == 200
 
     def node_ready(self) -> bool:
-        """The kubelet says so."""
         status, body = self.get(f"/api/v1/nodes/{self._name}")
         if status != 200:
             return False
@@ -56,7 +56,7 @@ class Api:
         return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
     def dns_ready(self) -> bool:
-        """CoreDNS has seen the cluster."""
+        """CoreDNS has synced with the cluster."""
         return self._on_node(DNS_READY_PORT, "ready")
 
     def proxy_ready(self) -> bool:
@@ -64,14 +64,14 @@ class Api:
         return self._on_node(PROXY_HEALTH_PORT, "healthz")
 
     def pods_possible(self) -> bool:
-        """The controllers are at work: a namespace has the account that pods run as."""
+        """The controllers work: the default service account exists, which pods run as."""
         return self.get("/api/v1/namespaces/default/serviceaccounts/default")[0] == 200
 
     def _on_node(self, port: int, path: str) -> bool:
         return self.get(f"/api/v1/nodes/http:{self._name}:{port}/proxy/{path}")[0] == 200
 
     def checks(self) -> tuple[tuple[str, str, Callable[[], bool]], ...]:
-        """What makes a cluster ready: what it is, the component to blame, the question."""
+        """All checks that make a cluster ready: name, component to blame, check."""
         return (
             ("the API server", "kube-apiserver", self.ready),
             ("the node", "kubelet", self.node_ready),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def parse_mounts(mountinfo: str, below: Path) -> list[str]:
-    """Mount points at or below a directory, the latest first."""
+    """Mount points at or below a directory, newest first."""
     prefix = f"{below}/"
     points = [_unescape(line.split()[4]) for line in mountinfo.splitlines()]
     return [p for p in reversed(points) if p == str(below) or p.startswith(prefix)]
@@ -19,12 +19,11 @@ def _unescape(field: str) -> str:
 
 
 def mounts_below(directory: Path) -> list[str]:
-    """Of this machine, now."""
     return parse_mounts(Path("/proc/self/mountinfo").read_text(), directory)
 
 
 def unmount_below(directory: Path) -> list[str]:
-    """Unmount all, lazily where busy; gives the mount points that are left."""
+    """Unmount everything, lazily where busy; the mount points that are left."""
     for _ in range(5):  # one mount point may carry several mounts
         points = mounts_below(directory)
         if not points:

@@ -1,4 +1,4 @@
-"""The node's network namespace: nothing in it leads out of the machine."""
+"""The node's network namespace, which has no route out of the machine."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ echo 1 > /proc/sys/net/ipv4/ip_forward
 
 
 def create(cluster: Cluster) -> None:
-    """Make the namespace, held by a mount on a file, and its one device.
+    """Create the namespace, held by a mount on a file, and its one device.
 
     Raises ClusterError where the kernel refuses.
+
     """
     cluster.netns.touch()
     for command in (

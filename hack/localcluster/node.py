@@ -1,4 +1,4 @@
-"""The real node: brought up, healed, taken down."""
+"""Start, heal and inspect the node."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from hack.localcluster.tools import NodePrograms, clients, install_debian_packag
 
 _CAP_SYS_RESOURCE = 24
 _ADDONS = HACK / "localcluster" / "addons.yaml"
-_PATIENCE = 5.0  # seconds for a component to end by itself
+_STOP_TIMEOUT = 5.0  # seconds for a component to end by itself
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """The node of a cluster that has been prepared, running or not."""
+    """A prepared node, running or not."""
 
     cluster: Cluster
     programs: NodePrograms
@@ -31,20 +31,18 @@ class Node:
 
     @property
     def parts(self) -> tuple[Component, ...]:
-        """All components, in the order of their start."""
+        """All components, in start order."""
         return components(self.cluster, self.programs.node, self.port)
 
     @property
     def api(self) -> Api:
-        """Asks the API server."""
         return Api(self.cluster, self.port)
 
     def pid_file(self, name: str) -> Path:
-        """Says which process a component is."""
         return self.cluster.state / "pids" / f"{name}.json"
 
     def process(self, name: str) -> processes.Process | None:
-        """A component's process, if it lives."""
+        """A component's process, if it is alive."""
         return processes.recorded(self.pid_file(name))
 
     def start(self, part: Component) -> None:
@@ -64,60 +62,62 @@ class Node:
     ) -> None:
         """Wait until a check holds.
 
-        Raises ClusterError with the log of the component that is to blame, at once where it died.
+        Raises ClusterError with the log of the component to blame, immediately where one has died.
+
         """
 
         def died() -> str | None:
             dead = [p.name for p in self.parts if self._started(p) and not self.process(p.name)]
-            return self._story(f"{dead[0]} has ended", dead[0]) if dead else None
+            return self._describe(f"{dead[0]} has ended", dead[0]) if dead else None
 
         if not wait_until(check, seconds, died):
-            raise ClusterError(self._story(f"{what} not ready after {seconds:.0f} s", blame))
+            raise ClusterError(self._describe(f"{what} not ready after {seconds:.0f} s", blame))
 
     def _started(self, part: Component) -> bool:
         return self.pid_file(part.name).exists()
 
-    def _story(self, what: str, blame: str) -> str:
-        log = self.cluster.logs(blame)
+    def _describe(self, what: str, blame: str) -> str:
+        log_file = self.cluster.logs(blame)
         return (
-            f"{what}; the last lines of its log:\n{tail(log)}\n  log: {log}\n"
+            f"{what}; the last lines of its log:\n{tail(log_file)}\n  log: {log_file}\n"
             "  remedy: `up` once more begins anew where the cluster was never ready, and starts "
             "what has ended where it was; `down` removes it"
         )
 
 
-def up(cluster: Cluster, say: Progress) -> None:
-    """Bring the node up, heal it, or find that nothing is to be done.
+def up(cluster: Cluster, log: Progress) -> None:
+    """Start the node, start what has ended, or leave it as it is.
 
-    Raises ClusterError with what to do.
+    Raises ClusterError with the remedy.
+
     """
     require_root()
-    install_debian_packages(cluster, say)
-    programs = node_programs(cluster, say)
-    kubectl = clients(cluster, say) / "kubectl"
+    install_debian_packages(cluster, log)
+    programs = node_programs(cluster, log)
+    kubectl = clients(cluster, log) / "kubectl"
     node = existing(cluster, programs)
     if node and all(node.process(p.name) for p in node.parts):
         if all(check() for _, _, check in node.api.checks()):
-            say(f"the cluster {cluster.name} is up already")
+            log(f"the cluster {cluster.name} is up already")
             return
-        say("all components run, but not all is ready: waiting")
+        log("all components run, but not all is ready: waiting")
         try:
-            _wait(node, say, 30)
+            _wait(node, log, 30)
         except ClusterError as problem:
-            say(f"{str(problem).splitlines()[0]}: beginning anew")
+            log(f"{str(problem).splitlines()[0]}: beginning anew")
             node = None
     if node is None:
         if cluster.netns.exists() or (cluster.state / "pids").exists():
-            say("clearing away what was left of an earlier start")
+            log("clearing away what was left of an earlier start")
         cleanup.node(cluster)
         node = _prepare(cluster, programs)
-    _run(node, kubectl, say)
+    _run(node, kubectl, log)
     cluster.complete.touch()
-    say(f"the node is ready: API server on https://127.0.0.1:{node.port}")
+    log(f"the node is ready: API server on https://127.0.0.1:{node.port}")
 
 
 def existing(cluster: Cluster, programs: NodePrograms) -> Node | None:
-    """The node as an earlier `up` left it, if that one came to its end and on this boot."""
+    """The node of an earlier `up` that completed during this boot; None otherwise."""
     record = cluster.config("node.port")
     if not (cluster.complete.exists() and record.exists()):
         return None
@@ -127,9 +127,10 @@ def existing(cluster: Cluster, programs: NodePrograms) -> Node | None:
 
 
 def running(cluster: Cluster) -> Node:
-    """For commands on a cluster that is there.
+    """The node of this cluster.
 
-    Raises ClusterError where there is none.
+    Raises ClusterError without one.
+
     """
     record = cluster.config("node.program")
     if not record.exists():
@@ -144,7 +145,7 @@ def running(cluster: Cluster) -> Node:
 
 
 def require_root() -> None:
-    """Raises ClusterError for anyone else."""
+    """Raises ClusterError for any other user."""
     result = subprocess.run(["id", "-u"], capture_output=True, text=True, check=True)
     if result.stdout.strip() != "0":
         raise ClusterError(
@@ -154,7 +155,7 @@ def require_root() -> None:
 
 
 def snapshotter(cluster: Cluster) -> str:
-    """How containerd stacks an image's layers on this file system: tried, not guessed."""
+    """containerd's snapshotter for this file system, found by trying an overlay mount."""
     trial = cluster.state / "overlay-trial"
     for name in ("lower", "upper", "work", "merged"):
         (trial / name).mkdir(parents=True, exist_ok=True)
@@ -228,11 +229,11 @@ def _prepare(cluster: Cluster, programs: NodePrograms) -> Node:
     return node
 
 
-def _run(node: Node, kubectl: Path, say: Progress) -> None:
+def _run(node: Node, kubectl: Path, log: Progress) -> None:
     cluster = node.cluster
     parts = node.parts
     starting = [p.name for p in parts if not node.process(p.name)]
-    say(f"starting {', '.join(starting)}")
+    log(f"starting {', '.join(starting)}")
     for name in starting:
         node.pid_file(name).unlink(missing_ok=True)  # of one that has ended
     for part in parts:
@@ -240,7 +241,7 @@ def _run(node: Node, kubectl: Path, say: Progress) -> None:
             node.start(part)
     _load_pause(node)
     node.wait_for("the API server", "kube-apiserver", node.api.ready)
-    say("the API server is ready")
+    log("the API server is ready")
     for part in parts:
         node.start(part)
     apply = [str(kubectl), f"--kubeconfig={cluster.kubeconfig}", "apply", "--server-side"]
@@ -248,13 +249,13 @@ def _run(node: Node, kubectl: Path, say: Progress) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ClusterError(f"{_ADDONS.name} was not applied: {done.stderr.strip()}")
-    _wait(node, say, 120)
+    _wait(node, log, 120)
 
 
-def _wait(node: Node, say: Progress, seconds: float) -> None:
+def _wait(node: Node, log: Progress, seconds: float) -> None:
     for what, blame, check in node.api.checks():
         node.wait_for(what, blame, check, seconds)
-    say(f"ready: {', '.join(what for what, _, _ in node.api.checks())}")
+    log(f"ready: {', '.join(what for what, _, _ in node.api.checks())}")
 
 
 def _load_pause(node: Node) -> None:
@@ -271,7 +272,7 @@ def _load_pause(node: Node) -> None:
 
 
 def status(cluster: Cluster) -> tuple[list[str], bool]:
-    """A line per component and check, and whether all is well."""
+    """A line per component and check, and true where all is well."""
     node = running(cluster)
     lines = []
     well = True
@@ -300,7 +301,7 @@ def change(cluster: Cluster, verb: str, name: str) -> None:
         processes.send(process, signal.SIGKILL)
     if verb in ("stop", "restart", "kill"):
         if process:
-            processes.end(process, 0 if verb == "kill" else _PATIENCE)
+            processes.end(process, 0 if verb == "kill" else _STOP_TIMEOUT)
         node.pid_file(name).unlink(missing_ok=True)
     if verb in ("start", "restart"):
         node.start(known[name])

@@ -1,4 +1,4 @@
-"""Processes that outlive the command that started them, and are never mistaken for others."""
+"""Processes that outlive the command that started them, identified beyond their pid."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hack.localcluster.progress import wait_until
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process for all time: its id, its start in clock ticks since boot, and which boot."""
+    """A process identified for good: pid, start in clock ticks since boot, and boot id."""
 
     pid: int
     start: int
@@ -23,18 +23,17 @@ class Process:
 
 
 def boot_id() -> str:
-    """Another one after each start of the machine."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def parse_stat(stat: str) -> tuple[str, int]:
-    """State letter and start time out of /proc/PID/stat, whatever the program's name contains."""
+    """State letter and start time from /proc/PID/stat; the program's name may hold anything."""
     fields = stat[stat.rindex(")") + 2 :].split()
     return fields[0], int(fields[19])
 
 
 def identify(pid: int) -> Process | None:
-    """The process that has this id now; None for a dead or dying one."""
+    """The process with this pid; None for a dead or dying one."""
     try:
         state, start = parse_stat(Path(f"/proc/{pid}/stat").read_text())
     except (FileNotFoundError, ProcessLookupError):
@@ -43,7 +42,7 @@ def identify(pid: int) -> Process | None:
 
 
 def recorded(pid_file: Path) -> Process | None:
-    """The process that a pid file means, if that one still lives."""
+    """The process in a pid file, if it is still alive."""
     try:
         process = Process(**json.loads(pid_file.read_text()))
     except (FileNotFoundError, ValueError, TypeError):
@@ -52,17 +51,18 @@ def recorded(pid_file: Path) -> Process | None:
 
 
 def spawn(
-    command: Sequence[str], log: Path, pid_file: Path, procs: Path, namespace: Path | None
+    command: Sequence[str], log_file: Path, pid_file: Path, procs: Path, namespace: Path | None
 ) -> subprocess.Popen[bytes]:
     """Start a daemon in its own session and in the cgroup of the `procs` file.
 
-    The shell enters the cgroup before it becomes the program, so no child can be born outside;
-    `nsenter` becomes the program as well, hence the process id stays the same.
+    The shell enters the cgroup before it execs the program, so no child is born outside; `nsenter`
+    execs the program as well, so the pid stays the same.
+
     """
     inside = ["nsenter", f"--net={namespace}", "--"] if namespace else []
-    log.parent.mkdir(parents=True, exist_ok=True)
+    log_file.parent.mkdir(parents=True, exist_ok=True)
     pid_file.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as output:
+    with log_file.open("ab") as output:
         process = subprocess.Popen(
             ["sh", "-c", 'echo $$ > "$0" && exec "$@"', str(procs), *inside, *command],
             stdin=subprocess.DEVNULL,
@@ -80,7 +80,7 @@ def spawn(
 
 
 def send(process: Process, which: signal.Signals) -> None:
-    """Signal a process, unless it has ended since."""
+    """Signal a process unless it has ended."""
     if identify(process.pid) == process:
         try:
             os.kill(process.pid, which)
@@ -88,15 +88,15 @@ def send(process: Process, which: signal.Signals) -> None:
             return  # it ended between the two lines
 
 
-def end(process: Process, patience: float) -> None:
-    """TERM, and KILL for what still lives after `patience` seconds."""
+def end(process: Process, timeout: float) -> None:
+    """Send TERM, then KILL if it is alive after `timeout` seconds."""
 
     def gone() -> bool:
         return identify(process.pid) != process
 
-    if patience > 0:
+    if timeout > 0:
         send(process, signal.SIGTERM)
-        if wait_until(gone, patience):
+        if wait_until(gone, timeout):
             return
     send(process, signal.SIGKILL)
     wait_until(gone, 10)

@@ -1,4 +1,4 @@
-"""What a person sees meanwhile."""
+"""Progress lines, and long commands that print them."""
 
 from __future__ import annotations
 
@@ -15,39 +15,38 @@ _QUIET = 20.0  # seconds after which a long step says that it still lives
 
 
 class Progress:
-    """Lines with the seconds since the start, on standard error."""
+    """Lines on standard error, with the seconds since the start."""
 
     def __init__(self) -> None:
         self._start = time.monotonic()
 
     def __call__(self, line: str) -> None:
-        """One line."""
         print(f"[{time.monotonic() - self._start:6.1f}s] {line}", file=sys.stderr, flush=True)
 
 
-def tail(log: Path, lines: int = 15) -> str:
-    """The last lines of a log, indented; empty where there is none."""
-    if not log.is_file():
+def tail(log_file: Path, lines: int = 15) -> str:
+    """The last lines of a log, indented; empty without a file."""
+    if not log_file.is_file():
         return ""
-    last = log.read_text(errors="replace").splitlines()[-lines:]
+    last = log_file.read_text(errors="replace").splitlines()[-lines:]
     return "\n".join(f"    {line[:300]}" for line in last)
 
 
 def run_logged(
     command: Sequence[str],
-    log: Path,
-    say: Progress,
+    log_file: Path,
+    log: Progress,
     what: str,
     *,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
 ) -> None:
-    """Run a long command with its output in `log`.
+    """Run a long command with its output in `log_file`.
 
     Raises ClusterError with the log's last lines where the command fails.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as output:
+    log_file.parent.mkdir(parents=True, exist_ok=True)
+    with log_file.open("wb") as output:
         process = subprocess.Popen(
             command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output
         )
@@ -56,14 +55,15 @@ def run_logged(
                 code = process.wait(timeout=_QUIET)
                 break
             except subprocess.TimeoutExpired:
-                say(f"{what}: still at it")
+                log(f"{what}: still at it")
             except BaseException:
                 process.terminate()
                 process.wait()
                 raise
     if code:
         raise ClusterError(
-            f"{what} failed: {shlex.join(command)} ended with {code}\n{tail(log)}\n  log: {log}"
+            f"{what} failed: {shlex.join(command)} ended with {code}\n{tail(log_file)}\n"
+            f"  log: {log_file}"
         )
 
 
@@ -72,9 +72,10 @@ def wait_until(
     seconds: float,
     failed: Callable[[], str | None] = lambda: None,
 ) -> bool:
-    """Ask every 0.1 s until the condition holds (True) or the time is over (False).
+    """Poll every 0.1 s until the condition holds (True) or the time is over (False).
 
-    Raises ClusterError with what `failed` says, as soon as it says anything.
+    Raises ClusterError with the text of `failed`, as soon as it returns any.
+
     """
     deadline = time.monotonic() + seconds
     while True:

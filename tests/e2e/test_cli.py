@@ -1,4 +1,4 @@
-"""On-call's verbs through a real `kubectl port-forward`, and a finished file through the API."""
+"""`report-scheduler` through a real `kubectl port-forward`, and a finished file through the API."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_status_and_a_run(team: Team) -> None:
     assert cli("job", job["id"])["log"]
 
 
-def test_a_wrong_release_is_told() -> None:
+def test_unknown_release_is_named_in_the_error() -> None:
     done = subprocess.run(
         ["report-scheduler", "status", "--release", "nothing-here"],
         text=True, capture_output=True, check=False,
@@ -39,7 +39,7 @@ def test_a_wrong_release_is_told() -> None:
     assert "nothing-here" in done.stderr
 
 
-def test_a_finished_file_of_the_demo() -> None:
+def test_finished_file_is_served() -> None:
     kubectl("-n", "reports", "rollout", "status", "deploy/adaf-reports-files", "--timeout=120s")
     listed = cli("jobs", "--status", "succeeded", "--limit", "100")["jobs"]
     job = next(j for j in listed if j["schedule"] == "market-dashboard")

@@ -1,4 +1,4 @@
-"""Runs on a real node: success, and every way to fail that a team can cause."""
+"""Runs on a real node: success, and every failure that a team can cause."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from hack.testbed.waiting import wait_for
 from tests.e2e.conftest import SECONDS, Team, kubectl
-from tests.support.waiting import wait_for
 
 
-def test_a_slot_comes_due(team: Team) -> None:
+def test_due_slot_runs_and_is_recorded(team: Team) -> None:
     team.apply("due", schedule="* * * * *")
     status = wait_for(
         "a slot ran",
@@ -34,7 +34,7 @@ def test_a_slot_comes_due(team: Team) -> None:
     assert "RunSucceeded" in [reason for reason, _ in team.events("due")]
 
 
-def test_a_run_that_needs_too_much_memory(team: Team) -> None:
+def test_run_over_its_memory_limit_fails_with_resource_exhausted(team: Team) -> None:
     team.apply("big", resources={"limits": {"memory": "12Mi"}, "requests": {"memory": "12Mi"}})
     run = team.run("big")
     assert run["reason"] == "ResourceExhausted"
@@ -45,7 +45,7 @@ def test_a_run_that_needs_too_much_memory(team: Team) -> None:
     assert team.status("big")["consecutiveFailures"] == 1
 
 
-def test_a_secret_that_is_not_there(team: Team) -> None:
+def test_missing_secret_makes_ready_false(team: Team) -> None:
     team.apply(
         "nosecret",
         report={
@@ -71,7 +71,7 @@ def test_a_secret_that_is_not_there(team: Team) -> None:
     assert "report-absent" in ready["message"]
 
 
-def test_a_full_volume(make_team: Callable[..., Team]) -> None:
+def test_full_volume_fails_with_storage_unavailable(make_team: Callable[..., Team]) -> None:
     team = make_team("bounded", "1Mi")
     rows = [{"text": "x" * 900, "number": n} for n in range(900)]
     report = {
@@ -87,7 +87,7 @@ def test_a_full_volume(make_team: Callable[..., Team]) -> None:
     assert [name for name in team.files() if name.endswith((".html", ".tmp"))] == []
 
 
-def test_the_pod_is_killed_on_the_node(team: Team) -> None:
+def test_killed_pod_is_retried_and_counted_once(team: Team) -> None:
     team.apply("killed", schedule="0 0 1 1 *", retry={"limit": 2})
     team.start("killed", "run-1")
     pod = wait_for(
@@ -99,7 +99,7 @@ def test_the_pod_is_killed_on_the_node(team: Team) -> None:
     assert team.status("killed")["runCounts"] == {"Succeeded": 1}
 
 
-def test_a_schedule_is_deleted_while_its_run_waits(team: Team) -> None:
+def test_deleting_a_schedule_deletes_its_waiting_run(team: Team) -> None:
     team.apply("gone", resources={"requests": {"cpu": "900"}})
     team.start("gone", "run-1")
     wait_for("a pod", lambda: team.kubectl("get", "pods", "-o", "name").strip())
@@ -110,7 +110,7 @@ def test_a_schedule_is_deleted_while_its_run_waits(team: Team) -> None:
     )
 
 
-def test_what_cannot_start_is_told_while_it_waits(team: Team) -> None:
+def test_unschedulable_run_is_reported_as_delayed(team: Team) -> None:
     team.apply(
         "large", resources={"requests": {"cpu": "900"}}, schedule="* * * * *", lateAfter="1m"
     )
@@ -126,7 +126,7 @@ def test_what_cannot_start_is_told_while_it_waits(team: Team) -> None:
     assert delay["job"].startswith("large-")
 
 
-def test_an_edit_leaves_a_run_as_it_began(team: Team) -> None:
+def test_edit_leaves_a_started_run_unchanged(team: Team) -> None:
     team.apply("edit", resources={"requests": {"cpu": "900"}})
     before = team.status("edit")["definition"]
     team.start("edit", "run-1")
@@ -150,7 +150,7 @@ def test_an_edit_leaves_a_run_as_it_began(team: Team) -> None:
         ({"frobnicate": True}, "spec.frobnicate"),
     ],
 )
-def test_a_wrong_manifest_is_refused_at_apply(
+def test_invalid_manifest_is_refused_at_apply(
     team: Team, change: dict[str, object], said: str
 ) -> None:
     with pytest.raises(AssertionError) as refused:
@@ -158,7 +158,7 @@ def test_a_wrong_manifest_is_refused_at_apply(
     assert said in str(refused.value)
 
 
-def test_a_namespace_can_be_deleted_with_all_in_it(make_team: Callable[..., Team]) -> None:
+def test_namespace_with_schedules_can_be_deleted(make_team: Callable[..., Team]) -> None:
     team = make_team()
     team.apply("some", schedule="* * * * *")
     team.run("some")

@@ -1,4 +1,4 @@
-"""Runs that need a database and a mail server, and what is said where these do not serve."""
+"""Runs that need a database or a mail server, and their messages where these fail."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 
 import yaml
 
+from hack.testbed.waiting import wait_for
 from hack.up import certificate
 from tests.e2e.conftest import SECONDS, Team, kubectl
-from tests.support.waiting import wait_for
 
 
 def query(text: str) -> dict[str, Any]:
-    """`spec.report` with one query of the demo's database."""
+    """`spec.report` with one query to the demo's database."""
     postgres = {"connection": {"secretRef": {"name": "report-db"}}, "query": text}
     return {
         "title": "A query",
@@ -23,7 +23,7 @@ def query(text: str) -> dict[str, Any]:
     }
 
 
-def test_a_query_of_a_table_that_is_not_there(team: Team) -> None:
+def test_missing_table_fails_without_retry(team: Team) -> None:
     team.copy_secret("report-db")
     team.apply("missing", report=query("SELECT *\nFROM nowhere"), retry={"limit": 3})
     run = team.run("missing")
@@ -34,7 +34,7 @@ def test_a_query_of_a_table_that_is_not_there(team: Team) -> None:
     assert len(pods) == 1  # trying again cannot mend it
 
 
-def test_a_wrong_password_is_not_told(team: Team) -> None:
+def test_wrong_password_does_not_appear_in_status(team: Team) -> None:
     team.copy_secret("report-db", password="not-the-right-one")
     team.apply("refused", report=query("SELECT 1"))
     run = team.run("refused")
@@ -43,7 +43,7 @@ def test_a_wrong_password_is_not_told(team: Team) -> None:
     assert "report-db" in run["message"]
 
 
-def test_a_run_that_takes_too_long(team: Team) -> None:
+def test_run_over_its_timeout_fails(team: Team) -> None:
     team.copy_secret("report-db")
     team.apply("slow", report=query("SELECT pg_sleep(600)"), timeout="10s")
     run = team.run("slow")
@@ -52,7 +52,7 @@ def test_a_run_that_takes_too_long(team: Team) -> None:
     assert run["runSeconds"] < 120
 
 
-def test_mail_goes_out_once_though_the_server_was_down(team: Team) -> None:
+def test_mail_is_sent_once_after_the_server_was_down(team: Team) -> None:
     host = f"mail.{team.namespace}.svc"
     tls = certificate(host)
     team.secret("demo-mail-tls", tls)

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.controlplane import ControlPlane
-from tests.support.namespace import CORE, Namespace
-from tests.support.operator import OperatorProcess
+from hack.testbed.controlplane import ControlPlane
+from hack.testbed.namespace import CORE, Namespace
+from hack.testbed.operator import OperatorProcess
 from tests.support.proxy import Proxy
 
 
@@ -47,7 +47,7 @@ def proxy(plane: ControlPlane) -> Iterator[Proxy]:
 def make_operator(
     tmp_path: Path, proxy: Proxy, namespace: Namespace
 ) -> Iterator[Callable[..., OperatorProcess]]:
-    """Operators for the namespace, not started yet; all are ended after the test."""
+    """Creates operators for the namespace without starting them; all are killed after the test."""
     made: list[OperatorProcess] = []
 
     def make(**settings: Any) -> OperatorProcess:
@@ -62,7 +62,7 @@ def make_operator(
 
 @pytest.fixture
 def operator(make_operator: Callable[..., OperatorProcess]) -> OperatorProcess:
-    """One that leads."""
+    """A leading operator."""
     made = make_operator()
     made.start()
     made.wait_until_leading()

@@ -29,7 +29,7 @@ class Block:
 
 
 def read_blocks(path: Path = RUNBOOK) -> list[Block]:
-    """All of them, in their order."""
+    """All blocks, in order."""
     return list(_blocks(path.read_text().splitlines()))
 
 

@@ -1,4 +1,4 @@
-"""On-call's shell: the cluster of `make up`, its ports on this machine, the programs used."""
+"""On-call's shell: the cluster of `make up`, its ports on localhost, the programs used."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hack.testbed.waiting import wait_for
 from tests.e2e.conftest import installed, kubectl, make_team, team
 from tests.runbook.blocks import read_blocks
-from tests.support.waiting import wait_for
+from tests.support.loopback import loopback_port, private_loopback
 
 __all__ = ["installed", "make_team", "team"]
 
@@ -36,7 +38,7 @@ PORTS = (3000, 6379, 5432)
 
 @dataclass(frozen=True)
 class Answer:
-    """What a block printed, and its exit code."""
+    """Output and exit code of a block."""
 
     code: int
     out: str
@@ -48,13 +50,12 @@ class Answer:
 
 @dataclass
 class Shell:
-    """A shell as on-call has it after "Before you start"."""
+    """A shell as "Before you start" leaves it."""
 
     checkout: Path
     environment: dict[str, str] = field(repr=False)  # it has passwords
 
     def run(self, text: str, **variables: str) -> Answer:
-        """One block."""
         done = subprocess.run(
             ["bash", "-uo", "pipefail", "-c", text],
             env=os.environ | self.environment | variables,
@@ -65,7 +66,7 @@ class Shell:
 
 @dataclass
 class Forwards:
-    """`make forward`, which opens the three ports again where a pod was replaced."""
+    """`make forward`, which reopens the three ports when a pod is replaced."""
 
     log: Path
     _process: subprocess.Popen[bytes] | None = field(default=None)
@@ -78,7 +79,7 @@ class Forwards:
         self.ensure()
 
     def ensure(self) -> None:
-        """All answer."""
+        """Wait until all ports answer."""
 
         def answer() -> bool:
             assert self._process is not None
@@ -88,7 +89,7 @@ class Forwards:
         wait_for("the forwarded ports", answer, 180, self.log.read_text)
 
     def stop(self) -> None:
-        """As Ctrl-C does it."""
+        """Ctrl-C."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
             self._process.wait(30)
@@ -112,8 +113,24 @@ def secret(name: str, key: str) -> str:
     return kubectl("-n", RELEASE, "get", "secret", name, "-o", f"go-template={template}")
 
 
-@pytest.fixture(scope="session")
-def forwards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forwards]:
+@pytest.fixture(scope="package", autouse=True)
+def loopback(installed: None) -> Iterator[None]:
+    """Give the blocks a localhost of their own, so that `make forward` may hold its ports.
+
+    A cluster elsewhere could not be reached from there, and a user who is not root may not make
+    such a network: these use the machine's own ports, which have to be free.
+
+    """
+    server = kubectl("config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}")
+    port = loopback_port(server)
+    with ExitStack() as stack:
+        if port is not None and os.geteuid() == 0:
+            stack.enter_context(private_loopback([port]))
+        yield
+
+
+@pytest.fixture(scope="package")
+def forwards(loopback: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forwards]:
     (block,) = [b for b in read_blocks() if str(b) == "Before you start 1"]
     written = [line.rpartition(" ")[2] for line in block.text.splitlines()]
     assert written == [f"{port}:{port}" for port in PORTS]
@@ -125,11 +142,12 @@ def forwards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forwards]:
         made.stop()
 
 
-@pytest.fixture(scope="session")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A directory for PATH: `sudo` and `systemctl` as on a host that has our unit.
+@pytest.fixture(scope="package")
+def host(loopback: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A directory for PATH with `sudo` and `systemctl`, as on a host with our unit.
 
-    The reports are where the runbook looks for them, as on a machine that mounts the volume.
+    The reports are at the runbook's path, as on a machine that mounts the volume.
+
     """
     directory = tmp_path_factory.mktemp("bin")
     unit = ROOT / "hack" / "systemd" / "adaf-report-scheduler.service"
@@ -157,9 +175,9 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             OUTPUT.parent.rmdir()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One of on-call's own, with the changes that are not committed: a block may leave files."""
+    """A clone with the uncommitted changes of charts/, since a block may leave files."""
     made = tmp_path_factory.mktemp("checkout") / "adaf-report-scheduler"
     subprocess.run(["git", "clone", "--quiet", "--shared", str(ROOT), str(made)], check=True)
     shutil.copytree(ROOT / "charts", made / "charts", dirs_exist_ok=True)
@@ -185,7 +203,7 @@ def shell(forwards: Forwards, host: Path, checkout: Path) -> Shell:
 
 
 def call(method: str, path: str, body: Any = None) -> tuple[int, Any]:
-    """Status and JSON of one call of the API."""
+    """Status and JSON of one API call."""
     request = urllib.request.Request(
         API + path,
         method=method,

@@ -1,4 +1,4 @@
-"""The calls of the runbook that on-call has had all along, and what each selects of the answer."""
+"""The API calls of the first runbook, and the fields that it selects of each answer."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ ACTS = (
 
 
 def select(answer: Any, path: str) -> list[Any]:
-    """The values at a path; a key that is not there counts as null."""
+    """The values at a path; a missing key counts as null."""
     values = [answer]
     for step in path.replace("[]", ".[]").strip(".").split("."):
         if step == "[]":

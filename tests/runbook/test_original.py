@@ -1,4 +1,4 @@
-"""The API calls of the original runbook: every key that they select is there and not null."""
+"""The API calls of the first runbook: every selected key exists and is not null."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.runbook.original import ACTS, READS, SCHEDULER, Call, select
 
 
 def fill_in(text: str, forwards: Forwards) -> str:
-    """The words that the runbook's shell fills in."""
+    """Replace the placeholders that the runbook's shell computes."""
     forwards.ensure()
     now = datetime.now(UTC)
     words: dict[str, Callable[[], str]] = {
@@ -29,14 +29,14 @@ def fill_in(text: str, forwards: Forwards) -> str:
 
 
 def failed_job() -> str:
-    """The newest of the demo's; those of other tests may be of schedules that are gone."""
+    """The demo's newest failed run: schedules of other tests may be deleted meanwhile."""
     query = "status=failed&report_type=broken_on_purpose&limit=1"
     _, answer = call("GET", f"{SCHEDULER}/jobs?{query}")
     return str(answer["jobs"][0]["id"])
 
 
 @pytest.mark.parametrize("wanted", [*READS, *ACTS], ids=lambda c: f"{c.method} {c.path}")
-def test_what_is_selected_is_there(wanted: Call, forwards: Forwards) -> None:
+def test_selected_fields_exist_and_are_not_null(wanted: Call, forwards: Forwards) -> None:
     path = fill_in(wanted.path, forwards)
     body: Any = json.loads(fill_in(json.dumps(wanted.body), forwards))
     status, answer = call(wanted.method, path, body)

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from hack.localcluster.cluster import this_cluster
+from hack.testbed.waiting import wait_for
 from tests.e2e.conftest import Team
 from tests.e2e.test_services import query
-from tests.support.waiting import wait_for
 
 
 def found_by_name(pattern: str, cgroup: str) -> list[int]:
-    """Pids that `pgrep -f` finds, of this cgroup: other runs and other clusters are left alone."""
+    """Pids that `pgrep -f` finds in this cgroup; other runs and clusters are left alone."""
     found = subprocess.run(["pgrep", "-f", pattern], capture_output=True, text=True, check=False)
     return [pid for pid in map(int, found.stdout.split()) if cgroup in _cgroups(pid)]
 
@@ -28,12 +28,12 @@ def _cgroups(pid: int) -> str:
         return ""  # it has ended
 
 
-def test_the_scheduler_is_found_by_its_name() -> None:
+def test_pgrep_finds_the_scheduler_by_name() -> None:
     assert found_by_name("report-scheduler", this_cluster(os.environ).name)
 
 
 def terminate_generator(team: Team, *known: str) -> str:
-    """As `pkill -TERM -f report-generator` would, once it is at work; its pod."""
+    """Send TERM to a generator at work, as `pkill -TERM -f report-generator`; its pod."""
 
     def at_work() -> str | None:
         listed = team.kubectl("get", "pods", "-o", "jsonpath={.items[*].metadata.name}").split()
@@ -51,7 +51,7 @@ def terminate_generator(team: Team, *known: str) -> str:
 
 
 @pytest.mark.parametrize("limit", [0, 1])
-def test_a_generator_that_is_terminated_is_recorded_and_retried(team: Team, limit: int) -> None:
+def test_terminated_generator_is_recorded_and_retried(team: Team, limit: int) -> None:
     team.copy_secret("report-db")
     report = query("SELECT pg_sleep(600)")
     report["sources"][0]["postgres"]["timeout"] = "15m"

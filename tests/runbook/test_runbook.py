@@ -1,4 +1,4 @@
-"""Every block of docs/runbook.md is run, in its order, against the cluster of `make up`."""
+"""Runs every block of docs/runbook.md in order, against the cluster of `make up`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from hack.testbed.waiting import wait_for
 from tests.e2e.conftest import Team, kubectl
 from tests.runbook.blocks import Block, read_blocks
 from tests.runbook.conftest import RELEASE, Forwards, Shell
-from tests.support.waiting import wait_for
 
 REPORTS = Team("reports")
 BLOCKS = [b for b in read_blocks() if str(b) != "Before you start 1"]
@@ -52,7 +52,7 @@ _EMPTY_SEARCH = re.compile(r"FAILED \[(0 )*1\] grep ")
 
 @pytest.fixture(scope="module", autouse=True)
 def as_it_was(forwards: Forwards) -> Iterator[None]:
-    """A run to stop by hand; afterwards the release and the demo are as they were."""
+    """Restore the release and the demo afterwards."""
     history = json.loads(kubectl_helm("history", RELEASE, "-o", "json"))
     yield
     REPORTS.kubectl("delete", "reportschedule", RUNAWAY, "--ignore-not-found")
@@ -62,7 +62,6 @@ def as_it_was(forwards: Forwards) -> Iterator[None]:
 
 
 def kubectl_helm(*arguments: str) -> str:
-    """`helm` in the release's namespace."""
     from tests.support.chart import run
 
     done = run("helm", "-n", RELEASE, *arguments)
@@ -71,7 +70,7 @@ def kubectl_helm(*arguments: str) -> str:
 
 
 def runaway_pod() -> str:
-    """A pod of a run that takes long."""
+    """The pod of a new run that takes long."""
     postgres = {
         "connection": {"secretRef": {"name": "report-db"}}, "query": "SELECT pg_sleep(600)",
         "timeout": "15m",
@@ -95,7 +94,7 @@ def runaway_pod() -> str:
 
 
 @pytest.mark.parametrize("block", [b for b in BLOCKS if not b.needs], ids=str)
-def test_the_block_works(block: Block, shell: Shell) -> None:
+def test_block_succeeds(block: Block, shell: Shell) -> None:
     variables = {"POD": runaway_pod()} if '"$POD"' in block.text else {}
     answer = shell.run(_TRAP + block.text, **variables)
     failed = [line for line in answer.err.splitlines() if line.startswith("FAILED [")]
@@ -105,17 +104,15 @@ def test_the_block_works(block: Block, shell: Shell) -> None:
         assert re.search(pattern, answer.out, re.MULTILINE), f"{pattern}\n{answer}"
 
 
-def test_what_is_not_run_is_known() -> None:
-    """A block that needs more than the chart brings says what."""
+def test_blocks_that_are_not_run_declare_their_needs() -> None:
     assert {block.needs for block in BLOCKS} == {"", "metrics-server", "a container that restarted"}
 
 
-def test_expectations_are_of_blocks_that_are_there() -> None:
+def test_every_expectation_belongs_to_a_block() -> None:
     assert set(SAYS) <= {str(block) for block in BLOCKS}
 
 
-def test_a_run_that_was_stopped_by_hand_is_told(forwards: Forwards) -> None:
-    """The pod that the runbook had deleted is a recorded outcome, with its reason."""
+def test_run_whose_pod_was_deleted_is_recorded_with_a_reason(forwards: Forwards) -> None:
     run = REPORTS.outcome(RUNAWAY, RUNAWAY)
     assert run["outcome"] == "Failed"
     assert run["reason"] in ("InternalError", "NodeLost")

@@ -17,7 +17,7 @@ class Reply:
 
 
 def ask(app: ASGIApp, method: str, target: str, **more: str) -> Reply:
-    """`reply_of`, in a loop of its own."""
+    """`reply_of` in an event loop of its own."""
     return asyncio.run(reply_of(app, method, target, **more))
 
 
@@ -30,7 +30,7 @@ async def reply_of(
     client: str = "127.0.0.1",
     **headers: str,
 ) -> Reply:
-    """As a browser on this machine does; `client` is the address that it comes from."""
+    """The reply to a browser on this machine; `client` is the request's source address."""
     path, _, query = target.partition("?")
     told = {"host": "localhost:3000", "accept": "text/html", **headers}
     scope: dict[str, Any] = {

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.support.namespace import SCHEDULES, Body, Namespace
-from tests.support.waiting import wait_for
+from hack.testbed.namespace import SCHEDULES, Body, Namespace
+from hack.testbed.waiting import wait_for
 
 FINISHED = ("Succeeded", "Failed")
 OVER = ("Succeeded", "Failed", "DryRun")
@@ -15,15 +15,13 @@ OVER = ("Succeeded", "Failed", "DryRun")
 
 @dataclass(frozen=True)
 class Backfills:
-    """What a team does with them."""
-
     namespace: Namespace
 
     def path(self, *rest: str) -> str:
         return self.namespace.path(SCHEDULES, "reportbackfills", *rest)
 
     def ask(self, name: str, first: str, last: str, **spec: Any) -> Body:
-        """For every schedule, unless told otherwise."""
+        """Create a backfill; of every schedule where `spec` names none."""
         body = {
             "apiVersion": "reports.adaf.io/v1alpha1",
             "kind": "ReportBackfill",
@@ -48,7 +46,7 @@ class Backfills:
         return next((c for c in self.status(name).get("conditions", ()) if c["type"] == kind), {})
 
     def wait_for(self, name: str, seconds: float = 60, **expected: Any) -> Body:
-        """Its status once these fields of it are so."""
+        """The status once it has all `expected` fields."""
 
         def found() -> Body | None:
             status = self.status(name)
@@ -59,7 +57,7 @@ class Backfills:
         return status
 
     def jobs(self) -> list[Body]:
-        """Those of backfills, oldest slot first."""
+        """The Jobs of backfills, oldest slot first."""
         found = [
             job
             for job in self.namespace.jobs()
@@ -70,7 +68,7 @@ class Backfills:
 
 @dataclass
 class Kubelet:
-    """Ends each pod as soon as it is there, and remembers which Job it was of."""
+    """Ends each pod as soon as it exists, and remembers its Job."""
 
     namespace: Namespace
     exit_code: Callable[[Body], int] = lambda pod: 0
@@ -78,7 +76,7 @@ class Kubelet:
     most: int = 0  # pods at once
 
     def work(self) -> None:
-        """One round."""
+        """End all pods that exist now."""
         live = [p for p in self.namespace.pods() if p["status"]["phase"] not in FINISHED]
         self.most = max(self.most, len(live))
         for pod in live:
@@ -86,18 +84,18 @@ class Kubelet:
             self.ended.append(pod["metadata"]["labels"]["job-name"])
 
     def work_until(
-        self, what: str, holds: Callable[[], Any], seconds: float = 120, story: Any = None
+        self, what: str, holds: Callable[[], Any], seconds: float = 120, describe: Any = None
     ) -> None:
-        """Rounds until something holds."""
+        """Work until a condition holds."""
 
         def probe() -> Any:
             self.work()
             return holds()
 
-        wait_for(what, probe, seconds, story)
+        wait_for(what, probe, seconds, describe)
 
 
 def annotation(body: Body, name: str) -> str | None:
-    """Of ours."""
+    """An annotation of this project, by the part of its name after the slash."""
     found: str | None = body["metadata"]["annotations"].get(f"reports.adaf.io/{name}")
     return found

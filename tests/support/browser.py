@@ -1,4 +1,4 @@
-"""A real browser without a screen: Debian's Chromium, driven as a person at a keyboard would."""
+"""Debian's Chromium without a screen, driven by keyboard."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
 from hack.image.recipe import cache_dir
-from tests.support.waiting import wait_for
+from hack.testbed.waiting import wait_for
 
 CHROMIUM, DRIVER = "/usr/bin/chromium", "/usr/bin/chromedriver"
 FLAGS = (
@@ -43,8 +43,6 @@ WIDER = "return document.documentElement.scrollWidth > document.documentElement.
 
 @dataclass
 class Browser:
-    """One window."""
-
     driver: webdriver.Chrome
     site: str
 
@@ -69,14 +67,14 @@ class Browser:
         return str(self.driver.current_url).removeprefix(self.site)
 
     def show(self, *, width: int, scheme: str) -> None:
-        """In a window of this width, to a person who prefers `light` or `dark`."""
+        """Open a page in a window of this width, with the colour scheme `light` or `dark`."""
         metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
         preferred = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", preferred)
 
     def text(self, selector: str = "main") -> str:
-        """What a person reads there."""
+        """The visible text."""
         while True:
             found = self.driver.find_element("css selector", selector)
             with contextlib.suppress(StaleElementReferenceException):  # refreshed in between
@@ -87,14 +85,14 @@ class Browser:
 
     @property
     def focused(self) -> str:
-        """Id of what has the focus."""
+        """Id of the focused element."""
         return str(self.driver.switch_to.active_element.get_attribute("id"))
 
     def press(self, *keys: str) -> None:
         ActionChains(self.driver).send_keys(*keys).perform()
 
     def tab_to(self, identity: str) -> None:
-        """With the Tab key alone, as often as it takes."""
+        """Press Tab until the element has the focus."""
         for _ in range(100):
             if self.focused == identity:
                 return
@@ -102,21 +100,21 @@ class Browser:
         raise AssertionError(f"the Tab key never comes to #{identity} on {self.path}")
 
     def complaints(self) -> list[str]:
-        """What the browser itself has said since it was last asked: refused by the policy, ..."""
+        """The browser's console messages since the last call, such as violations of the CSP."""
         return [entry["message"] for entry in self.driver.get_log("browser")]
 
     def is_too_wide(self) -> bool:
-        """Whether the page scrolls sideways."""
+        """True where the page scrolls sideways."""
         return bool(self.driver.execute_script(WIDER))
 
     def audit(self, axe: str) -> list[Any]:
-        """What axe finds wrong."""
+        """Violations that axe finds."""
         self.driver.execute_script(axe)
         return list(self.driver.execute_async_script(AXE_RUN))
 
 
 def axe_script() -> str:
-    """axe-core of npm, fetched once."""
+    """axe-core from npm, fetched once."""
     directory = cache_dir() / "npm"
     directory.mkdir(parents=True, exist_ok=True)
     package = directory / f"{AXE}.tgz"

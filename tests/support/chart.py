@@ -1,4 +1,4 @@
-"""The Helm chart through the real `helm`, and what comes out of it."""
+"""The Helm chart rendered by `helm`."""
 
 from __future__ import annotations
 
@@ -71,15 +71,13 @@ VALUES: dict[str, Values] = {
 
 @dataclass(frozen=True)
 class Done:
-    """An ended program."""
-
     code: int
     out: str
     err: str
 
 
 def run(*command: str, text: str | None = None) -> Done:
-    """One of the clients that `hack/localcluster env` puts on PATH."""
+    """Run one of the clients that `hack/localcluster env` puts on PATH."""
     assert shutil.which(command[0]), (
         f'no `{command[0]}` on PATH: run eval "$(python3 hack/localcluster env)" after `make up`'
     )
@@ -99,7 +97,6 @@ def helm_template(
 def render(
     values: Values, release: str = RELEASE, namespace: str = RELEASE, chart: Path = CHART
 ) -> list[Object]:
-    """The chart's objects."""
     done = helm_template(values, release, namespace, chart)
     assert done.code == 0, done.err
     return [found for found in yaml.safe_load_all(done.out) if found]
@@ -120,7 +117,7 @@ def named(objects: list[Object], kind: str, name: str) -> Object:
 
 
 def config_of(objects: list[Object], directory: Path) -> OperatorConfig:
-    """The operator's configuration as the operator itself reads it."""
+    """The operator's configuration, parsed by the operator's own code."""
     path = directory / "config.yaml"
     path.write_text(named(objects, "ConfigMap", NAME)["data"]["config.yaml"])
     return load_config(path)

@@ -1,4 +1,4 @@
-"""A file server of this checkout as a process of its own, called byte by byte."""
+"""A file server of this checkout as a process, called byte by byte."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.controlplane import free_port
-from tests.support.waiting import wait_for
+from hack.testbed.controlplane import free_port
+from hack.testbed.waiting import wait_for
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class FileServer:
         return self.call("GET", path)
 
     def call(self, method: str, path: str) -> FileAnswer:
-        """The path goes out as it is: a client library would mend it."""
+        """Send the path unchanged: a client library would normalise it."""
         raw = self.raw(f"{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         head, _, body = raw.partition(b"\r\n\r\n")
         first, *lines = head.decode("latin-1").split("\r\n")

@@ -1,4 +1,4 @@
-"""The chart's alert rules as helm renders them, and a real Prometheus that evaluates them."""
+"""The chart's alert rules rendered by helm, and a real Prometheus that evaluates them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from typing import Any
 
 import yaml
 
+from hack.testbed.controlplane import free_port
+from hack.testbed.waiting import wait_for
 from tests.support.chart import CHART, RELEASE, Done, Object, Values, run
-from tests.support.controlplane import free_port
-from tests.support.waiting import wait_for
 
 CRDS = ("monitoring.coreos.com/v1/ServiceMonitor", "monitoring.coreos.com/v1/PrometheusRule")
 KINDS = ("ServiceMonitor", "PrometheusRule")
@@ -32,7 +32,7 @@ def template(monitoring: Values, *, crds: bool, release: str = RELEASE) -> Done:
 
 
 def objects(monitoring: Values | None = None, *, crds: bool = True) -> dict[str, Object]:
-    """ServiceMonitor and PrometheusRule by kind, as far as they are made."""
+    """ServiceMonitor and PrometheusRule by kind; a kind that is not rendered is missing."""
     done = template(monitoring or {}, crds=crds)
     assert done.code == 0, done.err
     found = [body for body in yaml.safe_load_all(done.out) if body and body["kind"] in KINDS]
@@ -41,7 +41,7 @@ def objects(monitoring: Values | None = None, *, crds: bool = True) -> dict[str,
 
 
 def rules(monitoring: Values | None = None) -> Object:
-    """A rule file: what the Prometheus operator makes of the PrometheusRule."""
+    """The rule file that the Prometheus operator makes of the PrometheusRule."""
     spec: Object = objects(monitoring)["PrometheusRule"]["spec"]
     return spec
 
@@ -60,7 +60,7 @@ def program(name: str) -> str:
 
 @dataclass
 class PrometheusProcess:
-    """It scrapes one operator as the chart's ServiceMonitor says, on loopback."""
+    """Scrapes one operator on loopback, with the intervals of the chart's ServiceMonitor."""
 
     directory: Path
     target: int  # the operator's metrics port
@@ -113,7 +113,7 @@ class PrometheusProcess:
         return self.log_file.read_text()[-3000:]
 
     def alerts(self) -> list[Object]:
-        """Pending and firing ones."""
+        """Pending and firing alerts."""
         found: list[Object] = self._get("alerts")["alerts"]
         return found
 
@@ -130,7 +130,7 @@ class PrometheusProcess:
         return [float(sample["value"][1]) for sample in found]
 
     def wait_for_evaluations(self, count: int = 3) -> None:
-        """The rules were evaluated so often since this call."""
+        """Wait until the rules were evaluated this often since the call."""
         counter = "prometheus_rule_group_iterations_total"
         enough = self._own(counter) + count
         wait_for("evaluations", lambda: self._own(counter) >= enough, 60, self.log)
@@ -164,7 +164,7 @@ class PrometheusProcess:
 
 
 def sample(port: int, name: str) -> float | None:
-    """The value of one series that an operator shows; None where it shows none."""
+    """The value of one series of an operator's metrics; None without it."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
         lines = answer.read().decode().splitlines()
     found = [float(line.rpartition(" ")[2]) for line in lines if line.rpartition(" ")[0] == name]

@@ -1,4 +1,4 @@
-"""Stands between an operator and the API server, and causes the faults that a network has."""
+"""Stands between an operator and the API server, and causes network faults."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
-from tests.support.apiserver import connection
+from hack.testbed.apiserver import connection
 
 UNCOUNTED = ("leases", "events")  # writes that carry no state of a schedule
 
 
 @dataclass(frozen=True)
 class Write:
-    """A request that changed something."""
+    """A request with another method than GET."""
 
     method: str
     path: str
@@ -32,7 +32,7 @@ class Write:
 
 @dataclass
 class Proxy:
-    """Plain HTTP on loopback. All of it may be called from any thread."""
+    """Plain HTTP on loopback. All methods may be called from any thread."""
 
     kubeconfig: Path  # the API server's
     writes: list[Write] = field(default_factory=list)
@@ -55,7 +55,7 @@ class Proxy:
         self._thread.join(20)
 
     def write_kubeconfig(self, path: Path) -> Path:
-        """For the operator."""
+        """A kubeconfig that leads through the proxy."""
         parts = {
             "clusters": [
                 {"name": "p", "cluster": {"server": f"http://127.0.0.1:{self._port}"}},
@@ -69,7 +69,7 @@ class Proxy:
         return path
 
     def cut(self) -> None:
-        """Every connection breaks, and none can be made."""
+        """Break every connection and refuse new ones."""
         self._cut = True
         self._loop.call_soon_threadsafe(self._abort)
 
@@ -77,7 +77,7 @@ class Proxy:
         self._cut = False
 
     def silence_watches(self) -> None:
-        """Watches stay open and say nothing more: what a firewall does that forgot them."""
+        """Keep watches open without passing on events, as a firewall that forgot the connection."""
         self._silent = True
 
     def _abort(self) -> None:

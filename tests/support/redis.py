@@ -12,8 +12,8 @@ from typing import Any
 
 import redis
 
-from tests.support.controlplane import free_port
-from tests.support.waiting import wait_for
+from hack.testbed.controlplane import free_port
+from hack.testbed.waiting import wait_for
 
 QUEUE = "report_scheduler_queue"
 DEAD_LETTERS = "report_scheduler_dead_letter"
@@ -22,7 +22,7 @@ PASSWORD = "not-a-real-one"
 
 @dataclass
 class RedisServer:
-    """It may be killed, stopped in its tracks, and started again with or without its data."""
+    """Can be killed, paused, and restarted with or without its data."""
 
     directory: Path
     password: str = ""
@@ -62,13 +62,13 @@ class RedisServer:
         return self.directory / "ca.crt"
 
     def kill(self) -> None:
-        """As a crash does it."""
+        """SIGKILL."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()
 
     def pause(self) -> None:
-        """It accepts, and does not answer."""
+        """SIGSTOP: it accepts connections and does not answer."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
@@ -84,7 +84,7 @@ class RedisServer:
         return (self.directory / "log").read_text()[-3000:]
 
     def client(self) -> redis.Redis:
-        """Close it."""
+        """A client, which the caller closes."""
         return redis.Redis(
             host="127.0.0.1",
             port=self.port,
@@ -96,7 +96,7 @@ class RedisServer:
         )
 
     def call(self, *command: str) -> Any:
-        """As redis-cli does it."""
+        """Run one command, as redis-cli."""
         with self.client() as client:
             return client.execute_command(*command)
 
@@ -104,7 +104,7 @@ class RedisServer:
         return [json.loads(text) for text in self.call("LRANGE", name, "0", "-1")]
 
     def write_secret(self, directory: Path, **changes: str) -> Path:
-        """The Secret that leads here, as the kubelet mounts it."""
+        """Write the server's Secret as the kubelet mounts it."""
         keys = {
             "host": "127.0.0.1",
             "port": str(self.port),

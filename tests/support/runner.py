@@ -1,4 +1,4 @@
-"""The runner as its pod starts it: the command, its environment, definition and Secrets."""
+"""The runner as its pod starts it: command, environment, definition and Secrets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SECONDS = 60  # for one run
 
 @dataclass(frozen=True)
 class Pod:
-    """The places of a pod, under one directory."""
+    """The directories of a pod, below one directory."""
 
     root: Path
 
@@ -39,7 +39,7 @@ class Pod:
         return self.root / "termination-log"
 
     def define(self, query: str, email: dict[str, Any] | None = None, **report: Any) -> None:
-        """Write the definition as the operator's ConfigMap has it."""
+        """Write the definition as the operator's ConfigMap contains it."""
         definition = Definition.model_validate(
             {
                 "namespace": "reports",
@@ -70,7 +70,7 @@ class Pod:
         (self.root / pod.DEFINITION_KEY).write_text(json.dumps(definition.to_wire()))
 
     def start(self, **environment: str) -> subprocess.Popen[str]:
-        """Start the container: its termination log is empty."""
+        """Start the container with an empty termination log."""
         self.volume.mkdir(exist_ok=True)
         self.termination_log.write_text("")
         return subprocess.Popen(
@@ -92,23 +92,23 @@ class Pod:
         )
 
     def run(self, **environment: str) -> tuple[int, RunResult, str]:
-        """Run to the end: exit code, result, log."""
+        """Run to the end; exit code, result and log."""
         with self.start(**environment) as process:
             _, log = process.communicate(timeout=SECONDS)
         return process.returncode, self.result(), log
 
     def result(self) -> RunResult:
-        """What the termination message says."""
+        """The result in the termination message."""
         text = self.termination_log.read_bytes()
         assert 0 < len(text) <= pod.TERMINATION_LOG_LIMIT
         return RunResult.model_validate_json(text)
 
     def manifest(self) -> Manifest:
-        """What stands beside the report."""
+        """The manifest beside the report."""
         (path,) = self.volume.rglob("*.manifest.json")
         return Manifest.model_validate_json(path.read_bytes())
 
     def files(self) -> list[str]:
-        """Everything on the volume but the lock."""
+        """All files on the volume except the lock."""
         found = (path for path in self.volume.rglob("*") if path.is_file())
         return sorted(path.name for path in found if path.suffix != ".lock")

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from hack.diagnostics import not_ready
 from hack.forward import ready_pod
-from hack.trouble import not_ready
 
 
 def pod(name: str, created: str = "2026-01-01T00:00:00Z", **status: Any) -> dict[str, Any]:
@@ -22,7 +22,7 @@ READY = [{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status":
 NOT_READY = [{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": "False"}]
 
 
-def test_the_newest_pod_that_is_ready_and_stays() -> None:
+def test_ready_pod_is_the_newest_that_is_not_deleted() -> None:
     old, new = pod("old", conditions=READY), pod("new", "2026-01-02T00:00:00Z", conditions=READY)
     going = pod("going", "2026-01-03T00:00:00Z", conditions=READY)
     going["metadata"]["deletionTimestamp"] = "2026-01-03T00:01:00Z"
@@ -33,7 +33,7 @@ def test_the_newest_pod_that_is_ready_and_stays() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "restarts", "ready", "told"),
+    ("state", "restarts", "ready", "read"),
     [
         ({"waiting": {"reason": "CrashLoopBackOff"}}, 3, False, [("p", "c", True)]),
         ({"running": {}}, 0, False, [("p", "c", False)]),
@@ -42,12 +42,12 @@ def test_the_newest_pod_that_is_ready_and_stays() -> None:
         ({"running": {}}, 2, True, []),
     ],
 )
-def test_whose_last_words_are_told(
-    state: dict[str, Any], restarts: int, ready: bool, told: list[tuple[str, str, bool]]
+def test_logs_are_read_of_containers_that_are_not_ready(
+    state: dict[str, Any], restarts: int, ready: bool, read: list[tuple[str, str, bool]]
 ) -> None:
     container = {"name": "c", "state": state, "restartCount": restarts, "ready": ready}
-    assert list(not_ready(listed(pod("p", containerStatuses=[container])))) == told
+    assert list(not_ready(listed(pod("p", containerStatuses=[container])))) == read
 
 
-def test_a_pod_that_no_node_has_yet_has_no_containers() -> None:
+def test_unscheduled_pod_has_no_containers() -> None:
     assert list(not_ready(listed(pod("p")))) == []

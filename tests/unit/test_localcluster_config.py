@@ -32,29 +32,29 @@ from hack.localcluster.tools import content_key
 CLUSTER = Cluster("here", Path('/some "odd" place'))
 
 
-def test_checkouts_of_the_same_name_have_clusters_of_their_own() -> None:
+def test_checkouts_of_the_same_name_get_different_clusters() -> None:
     one, other = default_name(Path("/a/Report Scheduler")), default_name(Path("/b/main"))
     assert one.startswith("report-scheduler-")
     assert default_name(Path("/a/main")) != other == default_name(Path("/b/main"))
 
 
-def test_a_name_is_taken_from_the_environment() -> None:
+def test_cluster_name_from_the_environment() -> None:
     cluster = this_cluster({"ADAF_CLUSTER": "mine", "ADAF_CACHE": "/cache"})
     assert cluster.state == Path("/cache/clusters/mine")
 
 
 @pytest.mark.parametrize("name", ["../etc", "Mine", "-a", "a-", "x" * 31, "a/b", "a b"])
-def test_a_bad_name_is_refused(name: str) -> None:
+def test_invalid_cluster_name_is_refused(name: str) -> None:
     with pytest.raises(ClusterError, match="lower-case"):
         this_cluster({"ADAF_CLUSTER": name})
 
 
-def test_a_cache_too_deep_for_sockets_is_refused() -> None:
+def test_cache_path_too_long_for_sockets_is_refused() -> None:
     with pytest.raises(ClusterError, match="set ADAF_CACHE to a shorter directory"):
         this_cluster({"ADAF_CLUSTER": "a", "ADAF_CACHE": "/tmp/" + "d" * 80})
 
 
-def test_a_taken_port_is_not_chosen() -> None:
+def test_taken_port_is_not_chosen() -> None:
     port = free_port("some-cluster")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", port))
@@ -69,7 +69,7 @@ def test_every_port_is_a_candidate_once() -> None:
     assert list(islice(candidate_ports("b"), 3)) != ports[:3]
 
 
-def test_containerd_obeys_what_the_machine_allows() -> None:
+def test_containerd_is_configured_for_the_machine() -> None:
     host = config.Host(restrict_oom_score=True, snapshotter="native")
     read = tomllib.loads(config.containerd(CLUSTER, host))
     cri = read["plugins"]["io.containerd.grpc.v1.cri"]
@@ -79,7 +79,7 @@ def test_containerd_obeys_what_the_machine_allows() -> None:
     assert read["grpc"]["address"] == str(CLUSTER.containerd_socket)
 
 
-def test_the_kubelet_keeps_to_its_own_cgroup_and_directories() -> None:
+def test_kubelet_uses_the_clusters_cgroup_and_directories() -> None:
     read = json.loads(config.kubelet(CLUSTER))
     assert read["cgroupRoot"] == "/adaf-here"
     assert read["imageGCHighThresholdPercent"] == 100
@@ -87,14 +87,14 @@ def test_the_kubelet_keeps_to_its_own_cgroup_and_directories() -> None:
         assert Path(read[key]).is_relative_to(CLUSTER.state)
 
 
-def test_nobody_but_root_reads_a_key_by_way_of_the_kubeconfig() -> None:
+def test_admin_kubeconfig_is_self_contained() -> None:
     read = json.loads(config.admin_kubeconfig(CLUSTER, 20001, b"ca", b"crt", b"key"))
     assert read["current-context"] == "adaf-here"
     assert read["clusters"][0]["cluster"]["server"] == "https://127.0.0.1:20001"
     assert "/" not in read["users"][0]["user"]["client-key-data"]
 
 
-def test_the_addons_agree_with_the_network_and_the_kubelet() -> None:
+def test_addons_agree_with_the_network_and_the_kubelet() -> None:
     addons = {
         (a["kind"], a["metadata"]["name"]): a
         for a in yaml.safe_load_all((HACK / "localcluster" / "addons.yaml").read_text())
@@ -104,21 +104,21 @@ def test_the_addons_agree_with_the_network_and_the_kubelet() -> None:
     assert json.loads(config.kubelet(CLUSTER))["clusterDNS"] == [DNS_SERVICE_IP]
 
 
-def test_only_the_forwarder_lives_on_the_host() -> None:
+def test_only_the_forwarder_runs_in_the_hosts_network() -> None:
     parts = components(CLUSTER, Path("/node"), 20001)
     assert [p.name for p in parts if not p.inside] == ["forwarder"]
     listening = [a for p in parts for a in p.command if a.startswith("127.0.0.1:")]
     assert listening == ["127.0.0.1:20001"]
 
 
-def test_every_kubeconfig_a_component_is_given_belongs_to_it() -> None:
+def test_each_component_gets_its_own_kubeconfig() -> None:
     for part in components(CLUSTER, Path("/node"), 1):
         for argument in part.command:
             if argument.startswith("--kubeconfig="):
                 assert argument.endswith(f"/{part.name}.kubeconfig")
 
 
-def test_the_pause_image_is_one_that_docker_could_load() -> None:
+def test_pause_image_is_a_docker_archive() -> None:
     with tarfile.open(fileobj=io.BytesIO(images.pause_archive(b"program"))) as archive:
         (manifest,) = json.load(archive.extractfile("manifest.json"))  # type: ignore[arg-type]
         assert manifest["RepoTags"] == [config.PAUSE_IMAGE]
@@ -128,7 +128,7 @@ def test_the_pause_image_is_one_that_docker_could_load() -> None:
             assert files.getmember("pause").mode == 0o755
 
 
-def test_a_build_is_found_again_only_for_the_same_inputs() -> None:
+def test_build_key_depends_on_every_input() -> None:
     key = content_key({"main.go": b"package main"}, "x86_64")
     assert key == content_key({"main.go": b"package main"}, "x86_64")
     assert key != content_key({"main.go": b"package  main"}, "x86_64")
@@ -139,13 +139,13 @@ def test_a_build_is_found_again_only_for_the_same_inputs() -> None:
 LINE = "{n} 20 0:{n} / {point} rw,nosuid - {kind} none rw"
 
 
-def test_only_mounts_below_the_directory_are_found_the_latest_first() -> None:
+def test_mounts_below_a_directory_newest_first() -> None:
     points = ["/a", "/a/b", "/ab", r"/a/with\040space", "/"]
     text = "\n".join(LINE.format(n=n, point=p, kind="tmpfs") for n, p in enumerate(points))
     assert parse_mounts(text, Path("/a")) == ["/a/with space", "/a/b", "/a"]
 
 
-def test_version_2_counts_only_where_it_is_alone() -> None:
+def test_cgroup_version_2_counts_only_alone() -> None:
     second = LINE.format(n=1, point="/sys/fs/cgroup/unified", kind="cgroup2")
     first = LINE.format(n=2, point="/sys/fs/cgroup/pids", kind="cgroup")
     both = parse_hierarchies(f"{second}\n{first}")

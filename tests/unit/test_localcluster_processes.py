@@ -25,12 +25,12 @@ def child() -> Iterator[subprocess.Popen[bytes]]:
     process.wait()
 
 
-def test_a_program_name_with_brackets_and_spaces_does_not_confuse() -> None:
+def test_stat_of_a_program_name_with_brackets_and_spaces() -> None:
     numbers = " ".join(str(n) for n in range(4, 53))
     assert processes.parse_stat(f"7 (a) b ( c) S {numbers}") == ("S", 22)
 
 
-def test_a_recycled_id_is_another_process(child: subprocess.Popen[bytes], tmp_path: Path) -> None:
+def test_recycled_pid_is_another_process(child: subprocess.Popen[bytes], tmp_path: Path) -> None:
     identity = processes.identify(child.pid)
     assert identity is not None
     file = tmp_path / "pid.json"
@@ -45,7 +45,7 @@ def test_a_recycled_id_is_another_process(child: subprocess.Popen[bytes], tmp_pa
     assert child.wait(timeout=10) == -signal.SIGTERM
 
 
-def test_a_dead_process_that_nobody_has_buried_counts_as_dead(
+def test_zombie_counts_as_dead(
     child: subprocess.Popen[bytes],
 ) -> None:
     child.kill()
@@ -53,7 +53,7 @@ def test_a_dead_process_that_nobody_has_buried_counts_as_dead(
     assert Path(f"/proc/{child.pid}").exists()
 
 
-def test_a_pid_file_cut_short_means_nobody(tmp_path: Path) -> None:
+def test_truncated_pid_file_identifies_no_process(tmp_path: Path) -> None:
     file = tmp_path / "pid.json"
     for text in ("", '{"pid": 1', "[]", '{"pid": 1}'):
         file.write_text(text)
@@ -61,7 +61,7 @@ def test_a_pid_file_cut_short_means_nobody(tmp_path: Path) -> None:
     assert processes.recorded(tmp_path / "none") is None
 
 
-def test_a_daemon_outlives_its_starter_in_the_cgroup_it_was_given(tmp_path: Path) -> None:
+def test_daemon_outlives_its_starter_in_its_cgroup(tmp_path: Path) -> None:
     procs, pid_file, log = tmp_path / "procs", tmp_path / "pids" / "a.json", tmp_path / "log"
     process = processes.spawn(["sh", "-c", "echo started; sleep 60"], log, pid_file, procs, None)
     try:

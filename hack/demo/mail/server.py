@@ -1,4 +1,4 @@
-"""A mail server that keeps every message as a file: STARTTLS is required, nothing is sent on."""
+"""Mail server that stores every message as a file. STARTTLS is required; nothing is relayed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PORT = int(os.environ.get("PORT", "2525"))
 
 
 class Keeper:
-    """Writes each message to a file of its own."""
+    """Writes each message to its own file."""
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802
         """Aiosmtpd's hook for a received message."""

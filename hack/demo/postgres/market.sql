@@ -12,7 +12,24 @@ CREATE VIEW basket AS
         USING (symbol)
     WHERE symbol <> 'GOOG'
     GROUP BY day;
+-- The made-up book of docs/examples/weekly-positions, the same on each day, so that the examples of
+-- the docs have rows for any report date.
+CREATE TABLE book (
+    as_of date, desk text, isin text PRIMARY KEY, security text, quantity int, price numeric(10, 2),
+    value numeric, change_percent numeric
+);
+\copy book FROM '/etc/demo/positions.csv' WITH (FORMAT csv, HEADER)
+CREATE TABLE positions (
+    day date, as_of date GENERATED ALWAYS AS (day) STORED, desk text, isin text, security text,
+    quantity int, price numeric(10, 2), change_percent numeric, PRIMARY KEY (day, isin)
+);
+INSERT INTO positions (day, desk, isin, security, quantity, price, change_percent)
+    SELECT day, desk, isin, security, quantity, price, change_percent
+    FROM book, generate_series(
+        least(date '2026-01-01', current_date - 30), current_date + 730, interval '1 day'
+    ) AS day;
+CREATE INDEX ON positions (as_of);
 CREATE ROLE report_reader LOGIN PASSWORD :'reader';
 ALTER ROLE report_reader SET default_transaction_read_only = on;
-GRANT SELECT ON stocks, basket TO report_reader;
+GRANT SELECT ON stocks, basket, positions TO report_reader;
 ANALYZE;

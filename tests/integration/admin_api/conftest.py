@@ -1,4 +1,4 @@
-"""The admin API as a process of its own, beside a real operator and API server."""
+"""The admin API as a process, beside a real operator and API server."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.admin_api import Api, ApiProcess
-from tests.support.controlplane import ControlPlane, free_port
-from tests.support.namespace import Namespace
-from tests.support.operator import OperatorProcess
+from hack.testbed.admin_api import Api, ApiProcess
+from hack.testbed.controlplane import ControlPlane, free_port
+from hack.testbed.namespace import Namespace
+from hack.testbed.operator import OperatorProcess
 
 
 @pytest.fixture
 def operator(make_operator: Callable[..., OperatorProcess]) -> OperatorProcess:
-    """One that leads, holding the Lease that the API looks at."""
+    """A leading operator, whose Lease the API reads."""
     made = make_operator(admission={"maxActive": 1}, metricsPort=free_port())
     made.start(same_lease=True)
     made.wait_until_leading()

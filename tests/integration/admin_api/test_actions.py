@@ -1,4 +1,4 @@
-"""Actions are done once: whoever presses how often, and whatever dies in between."""
+"""Actions are idempotent: under repeated clicks, and when any process dies in between."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from tests.support.admin_api import SCHEDULER, Answer, Api, ApiProcess, fail_once
-from tests.support.controlplane import ControlPlane
-from tests.support.namespace import CORE, MERGE, Namespace
-from tests.support.operator import OperatorProcess
+from hack.testbed.admin_api import SCHEDULER, Answer, Api, ApiProcess, fail_once
+from hack.testbed.controlplane import ControlPlane
+from hack.testbed.namespace import CORE, MERGE, Namespace
+from hack.testbed.operator import OperatorProcess
+from hack.testbed.waiting import wait_for
 from tests.support.proxy import Proxy, Write
-from tests.support.waiting import wait_for
 
 GENERATE = "/api/admin/reports/generate"
 LEASES = "/apis/coordination.k8s.io/v1"
@@ -39,7 +39,7 @@ def events(namespace: Namespace, reason: str) -> list[str]:
     return sorted(event["message"] for event in found if event["reason"] == reason)
 
 
-def test_a_key_has_one_attempt_also_after_its_end(
+def test_idempotency_key_keeps_its_attempt_after_the_end(
     namespace: Namespace, api: Api, api_process: ApiProcess
 ) -> None:
     fail_once(namespace)
@@ -73,7 +73,7 @@ def test_a_key_has_one_attempt_also_after_its_end(
     assert api_process.audit()[0] == f"retry by kim: {one.body['id']}"
 
 
-def test_another_key_is_another_attempt(namespace: Namespace, api: Api) -> None:
+def test_other_idempotency_key_creates_another_attempt(namespace: Namespace, api: Api) -> None:
     namespace.apply("daily", reportType="dashboard", schedule="0 6 * * *")
     namespace.wait_until_observed("daily")
     day = f"{datetime.now(UTC).date() - timedelta(days=1)}"
@@ -93,7 +93,7 @@ def test_another_key_is_another_attempt(namespace: Namespace, api: Api) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "with blanks", "k" * 201, "\u00e9"])
-def test_a_key_that_is_none(namespace: Namespace, api: Api, key: str) -> None:
+def test_invalid_idempotency_key_is_refused(namespace: Namespace, api: Api, key: str) -> None:
     answer = api.call("POST", f"{SCHEDULER}/jobs/x/retry", Idempotency_Key=key)
     assert (answer.status, answer.kind) == (422, "application/problem+json")
     assert "Idempotency-Key" in answer.body["detail"]
@@ -103,7 +103,7 @@ def test_a_key_that_is_none(namespace: Namespace, api: Api, key: str) -> None:
 def fragile(
     proxy: Proxy, namespace: Namespace, operator: OperatorProcess, tmp_path: Path
 ) -> Iterator[ApiProcess]:
-    """Behind the proxy, which sees its writes."""
+    """An admin API behind the proxy, which sees its writes."""
     kubeconfig = proxy.write_kubeconfig(tmp_path / "api-kubeconfig")
     made = ApiProcess(kubeconfig, namespace.name, operator.config_file, tmp_path / "fragile.log")
     made.start()
@@ -111,10 +111,10 @@ def fragile(
     made.end()
 
 
-def test_a_decision_is_taken_on_what_there_is_not_on_what_was_heard(
+def test_actions_decide_on_a_fresh_list(
     plane: ControlPlane, namespace: Namespace, operator: OperatorProcess, tmp_path: Path
 ) -> None:
-    """The API's watches say nothing, the operator's do."""
+    """The API's watches are silent; the operator's are not."""
     own = Proxy(plane.kubeconfig)
     own.start()
     deaf = ApiProcess(
@@ -145,7 +145,7 @@ def test_a_decision_is_taken_on_what_there_is_not_on_what_was_heard(
 
 @pytest.mark.parametrize("at", ["configmaps", "jobs"])
 @pytest.mark.parametrize("key", [None, "again-and-again"])
-def test_killed_during_a_retry(
+def test_retry_survives_a_kill_at_each_write(
     namespace: Namespace, proxy: Proxy, fragile: ApiProcess, at: str, key: str | None
 ) -> None:
     fail_once(namespace)
@@ -172,7 +172,7 @@ def test_killed_during_a_retry(
     assert made == [answers[0].body["job"]]
 
 
-def test_dead_letters_are_listed_and_tried_again(namespace: Namespace, api: Api) -> None:
+def test_dead_letters_are_listed_and_retried(namespace: Namespace, api: Api) -> None:
     namespace.apply("daily", reportType="dashboard", concurrencyPolicy="Allow")
     namespace.wait_until_observed("daily")
     for number in range(3):  # each fails before the next, so that each has a slot of its own
@@ -221,12 +221,12 @@ def test_dead_letters_are_listed_and_tried_again(namespace: Namespace, api: Api)
 @pytest.mark.parametrize(
     "body", [{}, {"ids": []}, {"all": False}, {"all": True, "ids": ["x"]}, {"ids": ["x"] * 101}]
 )
-def test_dead_letters_have_to_be_named(namespace: Namespace, api: Api, body: object) -> None:
+def test_dead_letter_retry_needs_a_selection(namespace: Namespace, api: Api, body: object) -> None:
     answer = api.call("POST", f"{SCHEDULER}/dead-letters/retry", body)
     assert (answer.status, answer.kind) == (422, "application/problem+json")
 
 
-def test_word_is_left_of_cleanup_and_shutdown(
+def test_cleanup_and_shutdown_are_audited(
     namespace: Namespace, api: Api, api_process: ApiProcess
 ) -> None:
     namespace.apply("daily", concurrencyPolicy="Allow")
@@ -248,8 +248,8 @@ def test_word_is_left_of_cleanup_and_shutdown(
     ]  # fmt: skip
 
 
-def test_a_first_attempt_by_hand_is_the_slots_own_run(namespace: Namespace, api: Api) -> None:
-    """The CronJob controller, when it comes to the slot, finds its Job made."""
+def test_first_attempt_by_hand_is_the_slots_run(namespace: Namespace, api: Api) -> None:
+    """The CronJob controller finds the slot's Job already created."""
     namespace.apply("daily", reportType="dashboard", schedule="0 6 * * *")
     namespace.wait_until_observed("daily")
     day = datetime.now(UTC).date() - timedelta(days=1)
@@ -259,7 +259,7 @@ def test_a_first_attempt_by_hand_is_the_slots_own_run(namespace: Namespace, api:
 
 
 @pytest.mark.parametrize("skew", [timedelta(minutes=5), timedelta(minutes=-5)])
-def test_clocks_of_two_pods_are_not_compared(
+def test_lease_of_another_clock_still_counts(
     namespace: Namespace,
     api: Api,
     operator: OperatorProcess,

@@ -1,4 +1,4 @@
-"""The admin API as a process of its own, beside a real operator and API server."""
+"""The admin API's endpoints, beside a real operator and API server."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.support.admin_api import SCHEDULER, Answer, Api, fail_once
-from tests.support.namespace import Namespace
-from tests.support.operator import OperatorProcess
-from tests.support.waiting import wait_for
+from hack.testbed.admin_api import SCHEDULER, Answer, Api, fail_once
+from hack.testbed.namespace import Namespace
+from hack.testbed.operator import OperatorProcess
+from hack.testbed.waiting import wait_for
 
 
-def test_what_the_runbook_asks_first(namespace: Namespace, api: Api) -> None:
+def test_first_calls_of_the_runbook(namespace: Namespace, api: Api) -> None:
     fail_once(namespace)
     status = wait_for(
         "the failure is seen",
@@ -42,7 +42,7 @@ def test_what_the_runbook_asks_first(namespace: Namespace, api: Api) -> None:
     assert numbers["finished"] == 1
 
 
-def test_retry_pressed_twice_is_one_attempt(namespace: Namespace, api: Api) -> None:
+def test_repeated_retry_creates_one_attempt(namespace: Namespace, api: Api) -> None:
     fail_once(namespace)
     (job,) = api.jobs(status="failed")
     path = f"{SCHEDULER}/jobs/{job['id']}/retry"
@@ -95,7 +95,7 @@ def test_generate_for_a_date(namespace: Namespace, api: Api) -> None:
         ({"colour": "red"}, 422, "colour"),
     ],
 )
-def test_generate_refuses(
+def test_generate_refuses_invalid_requests(
     namespace: Namespace, api: Api, change: dict[str, str], status: int, said: str
 ) -> None:
     namespace.apply("daily", reportType="dashboard")
@@ -107,7 +107,7 @@ def test_generate_refuses(
     assert namespace.jobs() == []
 
 
-def test_cleanup_gives_up_what_waits_and_records_it(namespace: Namespace, api: Api) -> None:
+def test_cleanup_ends_and_records_waiting_runs(namespace: Namespace, api: Api) -> None:
     namespace.apply("daily", concurrencyPolicy="Allow")
     namespace.wait_until_observed("daily")
     for number in range(3):
@@ -123,7 +123,7 @@ def test_cleanup_gives_up_what_waits_and_records_it(namespace: Namespace, api: A
     wait_for("their Jobs are gone", lambda: len(namespace.jobs()) == 1)
 
 
-def test_pages_follow_each_other(namespace: Namespace, api: Api) -> None:
+def test_pagination_returns_each_job_once(namespace: Namespace, api: Api) -> None:
     namespace.apply("daily", concurrencyPolicy="Allow")
     namespace.wait_until_observed("daily")
     for number in range(5):
@@ -142,7 +142,7 @@ def test_pages_follow_each_other(namespace: Namespace, api: Api) -> None:
     assert sorted(seen) == [f"run-{number}" for number in range(5)]
 
 
-def test_a_graceful_shutdown_leaves_runs_alone(
+def test_graceful_shutdown_leaves_runs_alone(
     namespace: Namespace, api: Api, operator: OperatorProcess
 ) -> None:
     namespace.apply("daily")
@@ -176,7 +176,7 @@ def test_a_graceful_shutdown_leaves_runs_alone(
         ("/api/admin/reports/files/reports/", 404, "output.fileServer.enabled"),
     ],
 )
-def test_wrong_questions(api: Api, path: str, status: int, said: str) -> None:
+def test_invalid_queries_are_refused(api: Api, path: str, status: int, said: str) -> None:
     answer = api.get(path)
     assert (answer.status, answer.kind) == (status, "application/problem+json"), answer.text
     assert said in answer.body["detail"]
@@ -192,17 +192,17 @@ def test_wrong_questions(api: Api, path: str, status: int, said: str) -> None:
         {"Sec_Fetch_Site": "cross-site"},
     ],
 )
-def test_other_sites_are_refused(api: Api, headers: dict[str, str]) -> None:
+def test_cross_site_requests_are_refused(api: Api, headers: dict[str, str]) -> None:
     answer = api.call("POST", f"{SCHEDULER}/queue/cleanup", {"older_than_hours": 1}, **headers)
     assert answer.status in (403, 421), answer.text
 
 
-def test_a_large_body_is_refused(api: Api) -> None:
+def test_large_body_is_refused(api: Api) -> None:
     answer = api.call("POST", "/api/admin/reports/generate", '{"type": "' + "x" * 70_000 + '"}')
     assert answer.status == 413
 
 
-def test_metrics_as_text_for_a_scraper(namespace: Namespace, api: Api) -> None:
+def test_metrics_in_text_format(namespace: Namespace, api: Api) -> None:
     namespace.apply("daily")
     namespace.wait_until_observed("daily")
     answer = api.get(f"{SCHEDULER}/metrics", Accept="text/plain;version=0.0.4")
@@ -210,7 +210,7 @@ def test_metrics_as_text_for_a_scraper(namespace: Namespace, api: Api) -> None:
     assert 'report_scheduler_schedule_ready{namespace="' + namespace.name in answer.text
 
 
-def test_the_document_describes_it(api: Api) -> None:
+def test_openapi_document_lists_the_endpoints(api: Api) -> None:
     paths = api.get("/openapi.json").body["paths"]
     assert f"{SCHEDULER}/jobs/{{identity}}/retry" in paths
     assert "202" in paths["/api/admin/reports/generate"]["post"]["responses"]

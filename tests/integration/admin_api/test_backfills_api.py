@@ -1,4 +1,4 @@
-"""Backfills asked for through the admin API, as the runbook does after an incident."""
+"""Backfills requested through the admin API, as the runbook does after an incident."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.admin_api import Answer, Api
+from hack.testbed.admin_api import Answer, Api
+from hack.testbed.namespace import Namespace
+from hack.testbed.waiting import wait_for
 from tests.support.backfills import Backfills, Kubelet
-from tests.support.namespace import Namespace
-from tests.support.waiting import wait_for
 
 PATH = "/api/admin/reports/backfill"
 LISTED = "/api/admin/reports/backfills"
@@ -19,7 +19,7 @@ RUNBOOK = {"start_date": "2025-01-08", "end_date": "2025-01-09", "report_types":
 
 @pytest.fixture(autouse=True)
 def schedules(namespace: Namespace, api: Api) -> None:
-    """Two reports, of which one is critical."""
+    """Two schedules, one of them critical."""
     for name, tier in (("dashboard", "critical"), ("positions", "bulk")):
         namespace.apply(
             name, reportType=f"type_{name}", tier=tier, schedule="0 6 * * *", suspend=True
@@ -33,7 +33,7 @@ def asked(api: Api, **headers: str) -> list[dict[str, Any]]:
     return list(answer.body["backfills"])
 
 
-def test_what_the_runbook_asks_for_after_an_incident(namespace: Namespace, api: Api) -> None:
+def test_backfill_of_the_runbook(namespace: Namespace, api: Api) -> None:
     (made,) = asked(api)
     assert (made["namespace"], made["tiers"]) == (namespace.name, ["critical"])
     assert (made["reprocess"], made["dry_run"]) == ("missing", False)
@@ -55,7 +55,7 @@ def newest(api: Api) -> dict[str, Any]:
     return found
 
 
-def test_asked_twice_it_is_the_same_one(namespace: Namespace, api: Api) -> None:
+def test_repeated_request_returns_the_same_backfill(namespace: Namespace, api: Api) -> None:
     (one,), (two,) = asked(api), asked(api)
     assert one["name"] == two["name"]
     (keyed,) = asked(api, Idempotency_Key="evening")
@@ -111,7 +111,7 @@ REFUSED: list[tuple[dict[str, Any], int, str]] = [
 ]
 
 
-def test_refuses_with_the_remedy(namespace: Namespace, api: Api) -> None:
+def test_invalid_request_is_refused_with_a_remedy(namespace: Namespace, api: Api) -> None:
     for change, status, said in REFUSED:
         answer: Answer = api.call("POST", PATH, {**RUNBOOK, **change})
         assert (answer.status, answer.kind) == (status, "application/problem+json"), answer.text
@@ -120,7 +120,7 @@ def test_refuses_with_the_remedy(namespace: Namespace, api: Api) -> None:
     assert api.get(f"{LISTED}?limit=0").status == 422
 
 
-def test_one_that_waits_says_for_what(namespace: Namespace, api: Api) -> None:
+def test_waiting_backfill_gives_its_reason(namespace: Namespace, api: Api) -> None:
     Backfills(namespace).ask("none", "2025-01-08", "2025-01-08", reportTypes=["unheard_of"])
     told = wait_for("it waits", lambda: (b := newest(api))["state"] == "Waiting" and b)
     assert isinstance(told, dict)

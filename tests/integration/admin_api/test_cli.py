@@ -1,4 +1,4 @@
-"""On-call's verbs of `report-scheduler`, against the API as a process of its own."""
+"""The commands of `report-scheduler`, against a real admin API."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.admin_api import Api, fail_once
-from tests.support.controlplane import free_port
-from tests.support.namespace import Namespace
-from tests.support.waiting import wait_for
+from hack.testbed.admin_api import Api, fail_once
+from hack.testbed.controlplane import free_port
+from hack.testbed.namespace import Namespace
+from hack.testbed.waiting import wait_for
 
 # Says what `kubectl port-forward` says of a forwarded port, and stays until it is ended.
 KUBECTL = """\
@@ -66,7 +66,7 @@ def words(text: str) -> list[list[str]]:
     return [line.split() for line in text.splitlines()]
 
 
-def test_a_night_on_call(namespace: Namespace, api: Api, cli: Cli) -> None:
+def test_status_jobs_and_retry(namespace: Namespace, api: Api, cli: Cli) -> None:
     fail_once(namespace)
     (job,) = api.jobs(status="failed")
     wait_for("it is seen", lambda: ["failing", "1"] in words(cli("status").out))
@@ -95,7 +95,7 @@ def test_a_night_on_call(namespace: Namespace, api: Api, cli: Cli) -> None:
     assert len(asked) == 1
 
 
-def test_json_is_the_apis_own(namespace: Namespace, api: Api, cli: Cli) -> None:
+def test_json_output_is_the_apis_answer(namespace: Namespace, api: Api, cli: Cli) -> None:
     fail_once(namespace)
     assert json.loads(cli("jobs", "-o", "json").out) == api.get(
         "/api/admin/scheduler/jobs?limit=20"
@@ -129,7 +129,7 @@ def test_generate_queue_and_cleanup(namespace: Namespace, api: Api, cli: Cli) ->
     assert "known types: dashboard" in unknown.err
 
 
-def test_dead_letters_all_at_once(namespace: Namespace, api: Api, cli: Cli) -> None:
+def test_all_dead_letters_are_retried(namespace: Namespace, api: Api, cli: Cli) -> None:
     fail_once(namespace)
     (job,) = api.jobs(status="failed")
     asked = cli("dead-letters", "retry", "--all")
@@ -145,7 +145,7 @@ def test_dead_letters_all_at_once(namespace: Namespace, api: Api, cli: Cli) -> N
     assert (done.code, done.out) == (0, "none\n")
 
 
-def test_what_goes_wrong(api: Api, cli: Cli) -> None:
+def test_errors_have_messages_and_exit_codes(api: Api, cli: Cli) -> None:
     nothing = cli("job", "no.such?id")
     assert (nothing.code, nothing.out) == (1, "")
     assert nothing.err.startswith("report-scheduler: no job no.such?id is known")
@@ -158,7 +158,9 @@ def test_what_goes_wrong(api: Api, cli: Cli) -> None:
     assert foreign.code in (1, 69)
 
 
-def test_messages_do_not_steer_the_terminal(namespace: Namespace, api: Api, cli: Cli) -> None:
+def test_control_characters_of_messages_are_not_printed(
+    namespace: Namespace, api: Api, cli: Cli
+) -> None:
     namespace.apply("daily")
     namespace.wait_until_observed("daily")
     namespace.start("daily", "run-1")
@@ -170,7 +172,7 @@ def test_messages_do_not_steer_the_terminal(namespace: Namespace, api: Api, cli:
     assert "\x07" not in shown
 
 
-def test_colours_are_for_terminals(api: Api, cli: Cli) -> None:
+def test_output_is_coloured_only_on_a_terminal(api: Api, cli: Cli) -> None:
     program = shutil.which("report-scheduler")
     main, side = pty.openpty()
     process = subprocess.Popen(
@@ -191,7 +193,7 @@ def test_colours_are_for_terminals(api: Api, cli: Cli) -> None:
 
 @pytest.fixture
 def kubectl(tmp_path: Path) -> Callable[[str], str]:
-    """Puts a program of this text first on PATH."""
+    """Puts a script first on PATH as `kubectl`."""
 
     def make(text: str) -> str:
         program = tmp_path / "bin" / "kubectl"
@@ -203,7 +205,7 @@ def kubectl(tmp_path: Path) -> Callable[[str], str]:
     return make
 
 
-def test_the_way_through_kubectl(
+def test_api_is_reached_through_kubectl_port_forward(
     api: Api, cli: Cli, kubectl: Callable[[str], str], tmp_path: Path
 ) -> None:
     path = kubectl(KUBECTL.format(directory=tmp_path, port=api.port))
@@ -217,7 +219,7 @@ def test_the_way_through_kubectl(
     wait_for("the port-forward is ended", (tmp_path / "ended").exists)
 
 
-def test_kubectl_cannot(cli: Cli, kubectl: Callable[[str], str]) -> None:
+def test_kubectl_failure_is_reported(cli: Cli, kubectl: Callable[[str], str]) -> None:
     done = cli("status", way=(), PATH=kubectl(BROKEN_KUBECTL))
     assert (done.code, done.out) == (69, "")
     assert 'deployments.apps "x" not found' in done.err

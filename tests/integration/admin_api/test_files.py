@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.admin_api import SCHEDULER, Api
+from hack.testbed.admin_api import SCHEDULER, Api
+from hack.testbed.namespace import Namespace
+from hack.testbed.operator import OperatorProcess
 from tests.support.files import FileServer, file_server
-from tests.support.namespace import Namespace
-from tests.support.operator import OperatorProcess
 
 FILES = "/api/admin/reports/files"
 DAY = "2026/11/24"
@@ -75,19 +75,23 @@ def test_files_and_directories(namespace: Namespace, api: Api, files: FileServer
         "2026/11?x=/24",
     ],
 )
-def test_what_is_not_there(namespace: Namespace, api: Api, path: str) -> None:
+def test_missing_file_is_404(namespace: Namespace, api: Api, path: str) -> None:
     answer = api.get(f"{FILES}/{namespace.name}/{path}")
     assert answer.status in (404, 422), answer
     assert answer.kind == "application/problem+json"
 
 
 @pytest.mark.parametrize("other", ["kube-system", "169.254.169.254%2f", "a.b", "..", "%00", "A"])
-def test_namespaces_that_are_not_watched(namespace: Namespace, api: Api, other: str) -> None:
+def test_file_of_an_unwatched_namespace_is_not_found(
+    namespace: Namespace, api: Api, other: str
+) -> None:
     answer = api.get(f"{FILES}/{other}/x.pdf")
     assert (answer.status, answer.kind) == (404, "application/problem+json")
 
 
-def test_a_file_server_that_is_down(namespace: Namespace, api: Api, files: FileServer) -> None:
+def test_unreachable_file_server_is_reported(
+    namespace: Namespace, api: Api, files: FileServer
+) -> None:
     files.process.kill()
     files.process.wait()
     answer = api.get(f"{FILES}/{namespace.name}/")

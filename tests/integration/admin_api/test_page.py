@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from tests.support.admin_api import SCHEDULER, Api, ApiProcess, fail_once
+from hack.testbed.admin_api import SCHEDULER, Api, ApiProcess, fail_once
+from hack.testbed.controlplane import API_SERVER, ControlPlane
+from hack.testbed.namespace import Namespace
+from hack.testbed.waiting import wait_for
 from tests.support.browser import Browser, axe_script
-from tests.support.controlplane import API_SERVER, ControlPlane
-from tests.support.namespace import Namespace
-from tests.support.waiting import wait_for
 
 
 @pytest.fixture
@@ -35,17 +35,17 @@ def browser(open_browser: Callable[..., Browser]) -> Browser:
 
 
 def attempts(namespace: Namespace) -> list[str]:
-    """Jobs beside the one that failed first."""
+    """All Jobs but the one that failed first."""
     return [j["metadata"]["name"] for j in namespace.jobs() if j["metadata"]["name"] != "run-1"]
 
 
 def failed_run(api: Api) -> str:
-    """Its page, once the API knows the reason."""
+    """Its page, once the API has the reason."""
     wait_for("its reason is known", lambda: any(j["reason"] for j in api.jobs(status="failed")))
     return f"/runs/{api.jobs(status='failed')[0]['id']}"
 
 
-def test_by_keyboard_from_a_failing_report_to_one_new_attempt(
+def test_retry_by_keyboard_creates_one_attempt(
     namespace: Namespace, api: Api, browser: Browser
 ) -> None:
     fail_once(namespace)
@@ -84,8 +84,8 @@ def test_by_keyboard_from_a_failing_report_to_one_new_attempt(
     assert browser.complaints() == []
 
 
-def test_everybody_can_read_it(namespace: Namespace, api: Api, browser: Browser) -> None:
-    """WCAG AA by axe (contrast among others), no scrolling sideways, nothing the policy refuses."""
+def test_page_is_accessible(namespace: Namespace, api: Api, browser: Browser) -> None:
+    """WCAG AA by axe (contrast among others), no horizontal scrolling, no violation of the CSP."""
     axe = axe_script()
     fail_once(namespace)
     namespace.apply("weekly", reportType="weekly_positions_of_all_desks_in_all_places")
@@ -110,9 +110,7 @@ def test_everybody_can_read_it(namespace: Namespace, api: Api, browser: Browser)
     assert browser.audit(axe) == []
 
 
-def test_it_refreshes_and_leaves_the_reader_alone(
-    namespace: Namespace, api: Api, browser: Browser
-) -> None:
+def test_refresh_keeps_focus_and_input(namespace: Namespace, api: Api, browser: Browser) -> None:
     fail_once(namespace)
     failed_run(api)
     browser.go("/")
@@ -134,7 +132,7 @@ def test_it_refreshes_and_leaves_the_reader_alone(
     assert browser.complaints() == []
 
 
-def test_without_scripts(
+def test_page_works_without_scripts(
     namespace: Namespace, api: Api, open_browser: Callable[..., Browser]
 ) -> None:
     browser = open_browser(scripts=False)
@@ -153,9 +151,7 @@ def test_without_scripts(
     assert len(attempts(namespace)) == 2
 
 
-def test_all_that_was_given_up_on_is_tried_again(
-    namespace: Namespace, api: Api, browser: Browser
-) -> None:
+def test_all_dead_letters_are_retried(namespace: Namespace, api: Api, browser: Browser) -> None:
     fail_once(namespace)
     fail_once(namespace, "weekly", "run-w")
     browser.go("/")
@@ -170,7 +166,7 @@ def test_all_that_was_given_up_on_is_tried_again(
     browser.wait_for_text("No report is missing for good")
 
 
-def test_it_says_that_what_it_shows_is_old(
+def test_stale_data_is_marked(
     namespace: Namespace, api_process: ApiProcess, plane: ControlPlane, browser: Browser
 ) -> None:
     fail_once(namespace)

@@ -1,4 +1,4 @@
-"""From a run's page to its PDF, as the browser shows it."""
+"""From a run's page to its PDF, in the browser."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pikepdf
 import pytest
 from selenium.webdriver.common.keys import Keys
 
+from hack.testbed.admin_api import Api
+from hack.testbed.namespace import Namespace
+from hack.testbed.operator import OperatorProcess
+from hack.testbed.waiting import wait_for
 from report_runner.contract.report import Format
 from report_runner.contract.result import Outcome, OutputFile, RunResult, dump_result
-from tests.support.admin_api import Api
 from tests.support.browser import Browser
 from tests.support.files import FileServer, file_server
-from tests.support.namespace import Namespace
-from tests.support.operator import OperatorProcess
-from tests.support.waiting import wait_for
 
 PATH = "2026/11/24/reports_daily_20261124T050000Z.pdf"
 

@@ -1,4 +1,4 @@
-"""A list and a watch of a real API server, through a network that fails."""
+"""List and watch of a real API server, over a network that fails."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from hack.testbed.namespace import CORE, Namespace
 from report_operator.adapters import kube as kube_module
 from report_operator.adapters.kinds import CONFIGMAPS
 from report_operator.adapters.kube import Body, KubeClient
 from report_operator.adapters.reflector import ERRORS, Reflector
-from tests.support.namespace import CORE, Namespace
 from tests.support.proxy import Proxy
 
 LABEL = "tests/reflected"
 
 
 class Told:
-    """What a reflector says there is."""
+    """The objects that a reflector reports."""
 
     def __init__(self) -> None:
         self.there: dict[str, str] = {}  # name by uid
@@ -83,7 +83,7 @@ async def reflector(namespace: Namespace, kube: KubeClient, told: Told) -> Async
         await running
 
 
-async def test_it_tells_what_there_is_and_what_happens(
+async def test_reflector_follows_the_api_server(
     namespace: Namespace, reflector: Reflector, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kube_module, "PAGE", 2)
@@ -104,7 +104,7 @@ async def test_it_tells_what_there_is_and_what_happens(
         assert f"fresh-{number}" not in told.names
 
 
-async def test_whoever_asks_is_told_that_nobody_serves(
+async def test_outage_is_raised_to_the_caller(
     namespace: Namespace, proxy: Proxy, reflector: Reflector, told: Told
 ) -> None:
     make(namespace, "before", "gone")
@@ -122,7 +122,7 @@ async def test_whoever_asks_is_told_that_nobody_serves(
     await reflector.current()
 
 
-async def test_a_watch_that_says_nothing_is_left(
+async def test_silent_watch_is_abandoned(
     namespace: Namespace, proxy: Proxy, kube: KubeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kube_module, "WATCH_SILENCE_SECONDS", 0.5)

@@ -1,4 +1,4 @@
-"""The API keeps to its OpenAPI document: no 500, and no answer that is not declared there."""
+"""The API conforms to its OpenAPI document: no 500, no undeclared answer."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from tests.support.admin_api import SCHEDULER, Api, fail_once
-from tests.support.controlplane import free_port
-from tests.support.namespace import Namespace
-from tests.support.operator import OperatorProcess
-from tests.support.postgres import postgres_server
+from hack.testbed.admin_api import SCHEDULER, Api, fail_once
+from hack.testbed.controlplane import free_port
+from hack.testbed.namespace import Namespace
+from hack.testbed.operator import OperatorProcess
+from hack.testbed.postgres import postgres_server
 
 EXAMPLES = 50  # of each operation, right ones and wrong ones
 
@@ -28,7 +28,7 @@ EXAMPLES = 50  # of each operation, right ones and wrong ones
 def operator(
     make_operator: Callable[..., OperatorProcess], tmp_path: Path
 ) -> Iterator[OperatorProcess]:
-    """One with history, which the API asks with what it is asked."""
+    """An operator with history, which the API reads."""
     with postgres_server() as server:
         secret = server.make_database(tmp_path)
         made = make_operator(
@@ -39,7 +39,7 @@ def operator(
         yield made
 
 
-def test_the_document_holds(namespace: Namespace, api: Api) -> None:
+def test_answers_conform_to_the_document(namespace: Namespace, api: Api) -> None:
     fail_once(namespace)
     url = f"http://127.0.0.1:{api.port}"
     schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
@@ -119,7 +119,7 @@ ODD: list[tuple[str, str, str | None]] = [
 ]
 
 
-def test_odd_requests_are_refused_with_a_problem(namespace: Namespace, api: Api) -> None:
+def test_malformed_requests_get_a_problem_document(namespace: Namespace, api: Api) -> None:
     fail_once(namespace)
     for method, path, body in ODD:
         answer = api.call(method, path, body)

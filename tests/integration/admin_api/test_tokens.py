@@ -1,4 +1,4 @@
-"""Callers from the network: whose a token is and what it may, a real API server says."""
+"""Bearer tokens: a real API server decides whose a token is, and its rights."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from admin_api.access import Guard
 from admin_api.tokens import Tokens
+from hack.testbed.controlplane import ControlPlane
+from hack.testbed.namespace import CORE, Namespace
 from report_operator.adapters.kube import KubeClient
 from tests.support.asgi import Reply, reply_of
-from tests.support.controlplane import ControlPlane
-from tests.support.namespace import CORE, Namespace
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 ANOTHER_POD = "10.244.0.7"
@@ -35,7 +35,7 @@ async def guarded(plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> Async
 
 
 def token_of(namespace: Namespace, account: str, *verbs: str) -> str:
-    """Of a new service account that may do this to the admin API, as the chart's roles say it."""
+    """A token of a new service account with these rights, bound by the chart's roles."""
     role = f"{namespace.name}-{account}"
     rule = {"nonResourceURLs": ["/report-scheduler/*"], "verbs": list(verbs)}
     namespace.call("POST", namespace.path(CORE, "serviceaccounts"), {"metadata": {"name": account}})
@@ -64,7 +64,7 @@ async def call(app: ASGIApp, method: str, token: str | None = None) -> Reply:
     )
 
 
-async def test_without_a_token_nobody_comes_in(guarded: ASGIApp) -> None:
+async def test_request_without_a_token_is_refused(guarded: ASGIApp) -> None:
     for token in (None, "", "made-up"):
         reply = await call(guarded, "GET", token)
         assert reply.status == 401
@@ -72,7 +72,7 @@ async def test_without_a_token_nobody_comes_in(guarded: ASGIApp) -> None:
         assert reply.headers["content-type"] == "application/problem+json"
 
 
-async def test_reading_and_acting_are_rights_of_their_own(
+async def test_reading_and_acting_are_separate_rights(
     guarded: ASGIApp, namespace: Namespace
 ) -> None:
     reader = token_of(namespace, "reader", "get")
@@ -89,7 +89,7 @@ async def test_reading_and_acting_are_rights_of_their_own(
     assert "may not post" in refused.text
 
 
-async def test_a_token_opens_nothing_to_a_page_of_another_site_on_loopback(
+async def test_token_does_not_allow_cross_site_requests_on_loopback(
     guarded: ASGIApp, namespace: Namespace
 ) -> None:
     token = token_of(namespace, "on-call", "get", "post")

@@ -1,4 +1,4 @@
-"""ServiceMonitor and PrometheusRule: made where they are wanted, as the values say."""
+"""ServiceMonitor and PrometheusRule as the values configure them."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_thresholds() -> None:
     assert many["ReportSchedulerStorageFull"].endswith("> 80")
 
 
-def test_nothing_is_left_to_fill_in() -> None:
+def test_no_placeholder_is_left() -> None:
     done = template({"severityOfTier": {"bulk": "sev4"}}, crds=True)
     assert done.code == 0, done.err
     assert "${" not in done.out
@@ -154,7 +154,7 @@ def test_wrong_values_are_refused_by_name(values: Values, words: str) -> None:
     assert words in done.err
 
 
-def test_every_alert_says_what_why_and_what_next() -> None:
+def test_every_alert_has_summary_description_and_runbook() -> None:
     found = alert_rules()
     assert {rule["alert"] for rule in found} == ALERTS
     assert [
@@ -166,7 +166,7 @@ def test_every_alert_says_what_why_and_what_next() -> None:
 
 
 def headings(markdown: str) -> list[str]:
-    """The anchors of headings, as GitHub makes them."""
+    """Anchors of headings, as GitHub makes them."""
     prose = re.sub(r"^ *```.*?^ *```$", "", markdown, flags=re.MULTILINE | re.DOTALL)
     titles = re.findall(r"^#+ +(.+?) *$", prose, flags=re.MULTILINE)
     return [re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles]
@@ -196,7 +196,7 @@ def test_the_runbook_explains_every_reason() -> None:
 
 
 def test_shell_of_the_runbook_can_be_read() -> None:
-    """Every block parses; an address with `&` is quoted, else the shell cuts it there."""
+    """Every block parses; a URL with `&` is quoted, since the shell would cut it there."""
     blocks = re.findall(r"^ *```bash\n(.*?)^ *```$", RUNBOOK.read_text(), re.MULTILINE | re.DOTALL)
     assert len(blocks) > 30
     for block in blocks:

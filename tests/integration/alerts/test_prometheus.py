@@ -1,4 +1,4 @@
-"""A real Prometheus, a real operator, a real API server: an alert comes, and goes."""
+"""A real Prometheus, operator and API server: an alert fires, and is resolved."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from hack.testbed.controlplane import free_port
+from hack.testbed.namespace import Namespace
+from hack.testbed.operator import OperatorProcess
+from hack.testbed.waiting import wait_for
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import Outcome, RunResult, dump_result
 from tests.support.chart import Object
-from tests.support.controlplane import free_port
 from tests.support.monitoring import PrometheusProcess
-from tests.support.namespace import Namespace
-from tests.support.operator import OperatorProcess
-from tests.support.waiting import wait_for
 
 ALERT = "ReportSchedulerFailed"
 FAILED = RunResult(
@@ -24,7 +24,7 @@ FAILED = RunResult(
 
 @pytest.fixture
 def scraped(make_operator: Callable[..., OperatorProcess]) -> OperatorProcess:
-    """An operator that leads and shows its metrics."""
+    """A leading operator with metrics."""
     made = make_operator(metricsPort=free_port())
     made.start()
     made.wait_until_leading()
@@ -43,7 +43,7 @@ def prometheus(tmp_path: Path, scraped: OperatorProcess) -> Iterator[PrometheusP
 
 @pytest.fixture
 def failing(namespace: Namespace, prometheus: PrometheusProcess) -> Object:
-    """The alert about a schedule whose run has just failed."""
+    """The alert of a schedule whose run has just failed."""
     namespace.apply("daily", tier="critical", concurrencyPolicy="Allow")
     namespace.wait_until_observed("daily")
     selector = f'{{namespace="{namespace.name}"}}'
@@ -72,7 +72,7 @@ def wait_until_it_is_over(prometheus: PrometheusProcess) -> None:
     wait_for("it is over", lambda: not prometheus.firing(ALERT), 90, prometheus.alerts)
 
 
-def test_a_failure_alerts_until_it_is_mended(
+def test_failure_alert_lasts_until_a_success(
     namespace: Namespace, prometheus: PrometheusProcess, failing: Object
 ) -> None:
     assert failing["labels"] == {
@@ -93,7 +93,7 @@ def test_a_failure_alerts_until_it_is_mended(
     assert prometheus.query("report_scheduler_last_run_failed") == [0]
 
 
-def test_suspended_it_is_quiet(
+def test_suspended_schedule_fires_nothing(
     namespace: Namespace, prometheus: PrometheusProcess, failing: Object
 ) -> None:
     namespace.apply("daily", tier="critical", concurrencyPolicy="Allow", suspend=True)

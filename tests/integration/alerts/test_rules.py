@@ -1,4 +1,4 @@
-"""The rendered rules through promtool: what fires, and at which minute."""
+"""The rendered rules in promtool: which alert fires, at which minute."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ Labels = dict[str, str]
 
 
 def keep(value: float, minutes: int = END) -> str:
-    """The same value at every minute; the next one comes at the minute after."""
+    """The same value at every minute; the next value follows a minute later."""
     return f"{value}+0x{minutes}"
 
 
 @dataclass
 class World:
-    """Series of one operator, a sample each minute from 0 on, and what is expected of them."""
+    """Series of one operator, one sample a minute from 0 on, with the expected alerts."""
 
     directory: Path
     settings: Values = field(default_factory=dict)
@@ -65,12 +65,12 @@ class World:
         }
 
     def say(self, name: str, values: str, *, pod: str = "a", **labels: str) -> None:
-        """One more series of an operator."""
+        """Add a series of an operator."""
         told = "".join(f',{label}="{value}"' for label, value in labels.items())
         self.series[f'{name}{{job="metrics",pod="{pod}"{told}}}'] = values
 
     def expect(self, minute: float, *firing: tuple[str, ...]) -> None:
-        """All that fires: names of alerts, with their reason where they have one."""
+        """All firing alerts: names, with the reason where they have one."""
         self.expected.append((f"{round(minute * 60)}s", set(firing)))
 
     def check(self) -> None:
@@ -125,14 +125,14 @@ def world(tmp_path: Path) -> World:
     [{}, {"severityOfTier": {"critical": "sev1", "bulk": "sev4"}}],
     ids=["default", "tiers"],
 )
-def test_promtool_finds_nothing_wrong(tmp_path: Path, settings: Values) -> None:
+def test_promtool_accepts_the_rules(tmp_path: Path, settings: Values) -> None:
     path = tmp_path / "rules.yaml"
     path.write_text(yaml.safe_dump(rules(settings)))
     done = run("promtool", "check", "rules", "--lint-fatal", str(path))
     assert done.code == 0, done.out + done.err
 
 
-def test_an_expectation_that_does_not_hold_would_be_told(world: World) -> None:
+def test_unmet_expectation_fails_promtool(world: World) -> None:
     world.operator()
     world.expect(60, DOWN)
     with pytest.raises(AssertionError, match="exp:"):
@@ -161,7 +161,7 @@ def test_late_after_is_that_of_the_schedule(world: World) -> None:
 
 
 def test_delivered_when_almost_late(world: World) -> None:
-    """The outcome that is scraped a moment after the limit alerts nobody."""
+    """An outcome scraped a moment after the limit fires nothing."""
     world.operator()
     world.schedule(due=f"{keep(DUE * 60, LATE)} {keep(86400, END)}")
     world.expect(LATE)
@@ -179,7 +179,7 @@ def test_delivered_at_last(world: World) -> None:
 
 
 def test_never_run(world: World) -> None:
-    """A schedule that is new: quiet until its first slot is late."""
+    """A new schedule is quiet until its first slot is late."""
     world.operator()
     world.schedule(due=keep(200 * 60))
     for minute in (1, 199, 229):
@@ -213,7 +213,7 @@ def test_failed_and_late(world: World) -> None:
 
 
 def test_suspended(world: World) -> None:
-    """It says when it is due no more; what failed before is nobody's concern."""
+    """A suspended schedule is not due, and its earlier failure does not count."""
     world.operator()
     world.schedule(failed=keep(1), due=f"{keep(DUE * 60, 59)} stale")
     world.expect(59, FAILED, DELAYED)
@@ -241,7 +241,7 @@ def test_deleted(world: World) -> None:
 
 
 def test_deleted_and_the_operator_down_later(world: World) -> None:
-    """What was deleted while somebody told of it is not remembered."""
+    """A deletion that the operator has reported is final."""
     world.operator(
         resync="1+60x30 stale", start=f"{keep(-3600, 30)} stale", depth=f"{keep(0, 30)} stale"
     )
@@ -257,7 +257,7 @@ def test_deleted_and_the_operator_down_later(world: World) -> None:
 
 
 def test_hung_operator(world: World) -> None:
-    """It answers scrapes, and nothing changes any more."""
+    """Scrapes succeed, and no value changes."""
     world.operator(resync=f"1+60x5 {keep(300)}")
     world.schedule()
     world.expect(19)
@@ -275,7 +275,7 @@ def down(values: str, since: int) -> str:
 
 @pytest.mark.parametrize("since", [20, LATE + 10])
 def test_operator_down(world: World, since: int) -> None:
-    """Late is late, be it known before the operator went or not, and not for an hour only."""
+    """Late stays late, known before the outage or not, and for more than an hour."""
     world.operator(
         resync=down("1+60", since), start=down("-3600+0", since), depth=down("0+0", since)
     )
@@ -300,7 +300,7 @@ def test_what_failed_stays_failed_while_the_operator_is_down(world: World) -> No
 
 @pytest.mark.parametrize("told_after", [0, 1, 2])
 def test_another_pod_takes_over(world: World, told_after: int) -> None:
-    """Alerts last until the new one has told of the schedule; a critical one's two hours too."""
+    """Alerts, and the two hours of a critical one, last until the new leader reports."""
     world.operator(resync=down("1+60", 60), start=down("-3600+0", 60), depth=down("0+0", 60))
     world.schedule(
         failed=down("1+0", 60), due=down("86400+0", 60), late_after=down("1800+0", 60),
@@ -321,7 +321,7 @@ def test_another_pod_takes_over(world: World, told_after: int) -> None:
 
 
 def test_the_container_starts_again(world: World) -> None:
-    """Between two scrapes; the new process does not tell of the schedule at once."""
+    """It restarts between two scrapes; the new process does not report the schedule at once."""
     world.operator(resync=f"1+60x59 0 {61 * 60}+60x{END}", start=f"{keep(-3600, 59)} {keep(3600)}")
     there, gone = "x59 stale", f"_x1 {keep(1)}"
     world.schedule(
@@ -335,7 +335,7 @@ def test_the_container_starts_again(world: World) -> None:
 
 
 def test_suspended_while_nobody_watched(world: World) -> None:
-    """What the operator that comes back tells is believed at once."""
+    """The first report of a returning operator counts at once."""
     world.operator(resync=down("1+60", 60), start=down("-3600+0", 60), depth=down("0+0", 60))
     world.schedule(failed=down("1+0", 60), due=down("600+0", 60), late_after=down("1800+0", 60))
     world.operator("b", f"_x62 {63 * 60}+60x{END}", f"_x62 {keep(62 * 60)}", f"_x62 {keep(0)}")
@@ -347,7 +347,7 @@ def test_suspended_while_nobody_watched(world: World) -> None:
 
 
 def test_deleted_while_nobody_watched(world: World) -> None:
-    """The operator that comes back does not tell of it: once it had time to, that is believed."""
+    """A returning operator does not report the schedule; that counts once it had time to."""
     world.operator(resync=down("1+60", 60), start=down("-3600+0", 60), depth=down("0+0", 60))
     world.schedule(failed=down("1+0", 60), due=down("86400+0", 60), late_after=down("1800+0", 60))
     world.operator("b", f"_x62 0 {63 * 60}+60x{END}", f"_x62 {keep(62 * 60)}", f"_x62 {keep(0)}")
@@ -463,7 +463,7 @@ def test_a_full_volume(world: World, most: int, percent: int) -> None:
 
 @pytest.mark.parametrize(("name", "alert"), [("postgres", DATABASE), ("redis", REDIS)])
 def test_a_dependency_that_is_down(world: World, name: str, alert: tuple[str, ...]) -> None:
-    """A hiccup alerts nobody, and neither does one that is not used."""
+    """Neither a short outage nor an unused dependency fires."""
     world.operator()
     world.operator("b", resync=keep(0))
     up = f"{keep(1, 9)} {keep(0, 2)} {keep(1, 9)} {keep(0, 59)} {keep(1)}"
@@ -480,7 +480,7 @@ def test_a_dependency_that_is_down(world: World, name: str, alert: tuple[str, ..
 
 
 def test_labels_and_texts(world: World) -> None:
-    """Everything that the person on call gets to read."""
+    """Every text that on-call reads."""
     world.settings = {"severityOfTier": {"critical": "sev1"}, "runbookUrl": "https://on.call/book"}
     world.operator(depth=keep(60))
     world.schedule(due=keep(86400), failed=keep(1), tier="critical")

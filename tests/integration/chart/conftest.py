@@ -1,4 +1,4 @@
-"""A real API server for the chart's objects: that of the cluster, with the chart installed."""
+"""The real API server of the cluster in which the chart is installed."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from hack.testbed.waiting import wait_for
 from tests.support.chart import ROOT, run
-from tests.support.waiting import wait_for
 
 
 @pytest.fixture(scope="session")
 def kubectl() -> Callable[..., str]:
-    """`kubectl` with the cluster's kubeconfig; gives what it printed, errors too where asked."""
+    """`kubectl` with the cluster's kubeconfig; its output, with errors where asked for."""
     if "KUBECONFIG" not in os.environ:
         asked = subprocess.run(
             [sys.executable, "hack/localcluster", "kubeconfig"],
@@ -35,7 +35,7 @@ def kubectl() -> Callable[..., str]:
 
 @pytest.fixture(scope="module")
 def namespace(kubectl: Callable[..., str]) -> Iterator[str]:
-    """One that is gone afterwards, under the strictest pod security."""
+    """A namespace under the strictest pod security, deleted afterwards."""
     name = f"chart-{uuid.uuid4().hex[:8]}"
     kubectl("create", "namespace", name)
     try:

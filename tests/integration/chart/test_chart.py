@@ -1,4 +1,4 @@
-"""What the chart renders, by the real `helm`; no cluster is needed."""
+"""The chart as `helm` renders it; needs no cluster."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def leaves(value: Any) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("values", VALUES.values(), ids=VALUES)
-def test_lint_finds_nothing(values: Values, tmp_path: Path) -> None:
+def test_lint_passes(values: Values, tmp_path: Path) -> None:
     (tmp_path / "values.yaml").write_text(json.dumps(values))
     done = run("helm", "lint", "--strict", str(CHART), "--values", str(tmp_path / "values.yaml"))
     assert done.code == 0, done.out + done.err
@@ -93,7 +93,7 @@ def test_the_objects_are_those_expected(rendered: tuple[str, list[Object]]) -> N
     assert len(set(keys)) == len(keys)
 
 
-def test_text_stays_text(objects: list[Object]) -> None:
+def test_text_values_are_quoted(objects: list[Object]) -> None:
     for found in [*objects, *render({}, release="2024", namespace="7")]:
         meta = found["metadata"]
         names = [meta["name"], meta.get("namespace", ""), *leaves(meta.get("labels", {}))]
@@ -103,7 +103,7 @@ def test_text_stays_text(objects: list[Object]) -> None:
 
 @pytest.mark.parametrize("values", VALUES.values(), ids=VALUES)
 def test_the_same_values_give_the_same_text(values: Values) -> None:
-    """But for the passwords, which are made anew where no cluster says what they are."""
+    """Except passwords, which are generated where no cluster has them."""
     texts = [helm_template(values) for _ in range(2)]
     assert [text.code for text in texts] == [0, 0]
     first, second = (re.sub(r"(\n  password: ).*", r"\1", text.out) for text in texts)
@@ -142,7 +142,7 @@ def test_only_the_operator_gets_a_token(objects: list[Object]) -> None:
     assert pod["serviceAccountName"] == account["metadata"]["name"] != "default"
 
 
-def test_nobody_is_given_secrets_or_everything(objects: list[Object]) -> None:
+def test_no_role_grants_secrets_or_wildcards(objects: list[Object]) -> None:
     roles = of_kind(objects, "Role", "ClusterRole")
     rules = [rule for role in roles for rule in role["rules"]]
     assert len(rules) >= len(roles)
@@ -171,7 +171,7 @@ def test_bindings_lead_from_the_operator_to_roles_that_are_there(objects: list[O
 
 
 def test_an_upgrade_hands_over(objects: list[Object], tmp_path: Path) -> None:
-    """One leads at a time, the next one is there before this one goes, and it goes in peace."""
+    """One pod leads at a time; the next one exists before the old one ends, cleanly."""
     spec = the(objects, "Deployment")["spec"]
     config = config_of(objects, tmp_path)
     (leases,) = (

@@ -1,4 +1,4 @@
-"""The chart and a real API server: accepted, and what its roles and its policy come to."""
+"""The chart against a real API server: acceptance, and the effect of its roles and policy."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from hack.testbed.waiting import wait_for
 from tests.support.chart import CRDS, FULL, NAME, RELEASE, Values, helm_template, run
-from tests.support.waiting import wait_for
 
 OPERATOR = f"system:serviceaccount:{RELEASE}:{NAME}"
 Kubectl = Callable[..., str]
@@ -18,7 +18,7 @@ Kubectl = Callable[..., str]
 
 @pytest.fixture(scope="module", autouse=True)
 def installed(kubectl: Kubectl) -> None:
-    """The chart is there; else nothing here means anything."""
+    """Fails where the chart is not installed."""
     found = kubectl("-n", RELEASE, "get", "serviceaccount", NAME, "--ignore-not-found")
     assert found, "the chart is not installed: make up"
 
@@ -51,7 +51,7 @@ def test_the_api_server_accepts_it(name: str, namespace: str) -> None:
 
 
 def test_a_pod_security_violation_would_have_been_a_warning(namespace: str) -> None:
-    """The namespace tells: so its silence above means something."""
+    """Shows that silence in the test above means something."""
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -66,7 +66,7 @@ def test_a_pod_security_violation_would_have_been_a_warning(namespace: str) -> N
 
 
 def may(kubectl: Kubectl, user: str, verb: str, resource: str, namespace: str) -> bool:
-    """Whether the user may; `pods:log` is a subresource, `pods/log` the pod of this name."""
+    """The authorizer's answer; `pods:log` is a subresource, `pods/log` the pod of this name."""
     place = ["-A"] if namespace == "*" else ["-n", namespace]
     resource, _, sub = resource.partition(":")
     place += [f"--subresource={sub}"] if sub else []
@@ -145,7 +145,7 @@ def test_the_crds_would_outlive_the_release(kubectl: Kubectl) -> None:
 
 @pytest.fixture(scope="module")
 def author(kubectl: Kubectl, namespace: str) -> str:
-    """May write ReportSchedules in the namespace, and read no Secret."""
+    """A user who may write ReportSchedules in the namespace, and read no Secret."""
     name = f"author-{namespace}"
     kubectl(
         "-n", namespace, "create", "role", "author", "--verb=get,create,patch,delete",
@@ -159,7 +159,7 @@ def author(kubectl: Kubectl, namespace: str) -> str:
 
 
 def allow(kubectl: Kubectl, namespace: str, author: str, *secrets: str) -> None:
-    """Let the author read these Secrets, or all where none is named."""
+    """Let the author read these Secrets, or all without names."""
     role = f"reader-{'-'.join(secrets) or 'all'}"
     named = [f"--resource-name={name}" for name in secrets]
     kubectl("-n", namespace, "create", "role", role, "--verb=get", "--resource=secrets", *named)
@@ -199,7 +199,7 @@ def schedule(*databases: str, mail: str = "") -> str:
 
 @pytest.fixture
 def write(kubectl: Kubectl, namespace: str, author: str) -> Callable[..., str]:
-    """As the author; gives kubectl's words."""
+    """Apply as the author; kubectl's output."""
 
     def call(text: str, *flags: str) -> str:
         arguments = ["-n", namespace, f"--as={author}", "apply", *flags, "-f", "-"]
@@ -235,7 +235,7 @@ def test_secrets_need_an_author_who_may_read_them(
 def test_the_operator_writes_status_without_reading_secrets(
     kubectl: Kubectl, namespace: str
 ) -> None:
-    """It may read none, and the policy must not stand in its way."""
+    """The operator may read none, and the policy must not refuse its writes."""
     kubectl("-n", namespace, "apply", "-f", "-", text=schedule("report-unreadable"))
     status = f"/apis/reports.adaf.io/v1alpha1/namespaces/{namespace}/reportschedules/any/status"
 

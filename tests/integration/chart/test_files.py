@@ -1,4 +1,4 @@
-"""The file server that the chart puts into team namespaces, by the real `helm`."""
+"""The file server that the chart puts into team namespaces, as `helm` renders it."""
 
 from __future__ import annotations
 

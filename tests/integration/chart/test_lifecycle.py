@@ -1,4 +1,4 @@
-"""A release from its first day to its last, by the real `helm` on a control plane of its own."""
+"""Install, upgrade and uninstall by `helm`, on a control plane of its own."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.apiserver import Answer
+from hack.testbed.apiserver import Answer
+from hack.testbed.controlplane import ControlPlane
+from hack.testbed.operator import OperatorProcess
+from hack.testbed.waiting import wait_for
 from tests.support.chart import CHART, NAME, RELEASE, Values, run
-from tests.support.controlplane import ControlPlane
-from tests.support.operator import OperatorProcess
-from tests.support.waiting import wait_for
 
 SCHEDULES = "/apis/reports.adaf.io/v1alpha1/namespaces/team/reportschedules"
 ROLES = "/apis/rbac.authorization.k8s.io/v1"
@@ -53,7 +53,7 @@ def install(helm: Callable[..., str], values: Values) -> None:
 
 
 def allowed(plane: ControlPlane, verb: str, resource: str, namespace: str) -> bool:
-    """What the authorizer says of the operator's service account."""
+    """The authorizer's answer about the operator's service account."""
     group, _, plural = resource.rpartition("/")
     attributes = {"verb": verb, "group": group, "resource": plural, "namespace": namespace}
     review: dict[str, Any] = {
@@ -70,7 +70,7 @@ def allowed(plane: ControlPlane, verb: str, resource: str, namespace: str) -> bo
 
 
 def token_kubeconfig(plane: ControlPlane, directory: Path) -> Path:
-    """The credentials that the operator's pod has."""
+    """A kubeconfig with the credentials of the operator's pod."""
     path = f"/api/v1/namespaces/{RELEASE}/serviceaccounts/{NAME}/token"
     request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
     token = plane.api.call("POST", path, request).body["status"]["token"]
@@ -148,7 +148,7 @@ def test_install_upgrade_uninstall(plane: ControlPlane, helm: Callable[..., str]
     assert get(plane, f"{SCHEDULES}/any").body["metadata"]["uid"] == made.body["metadata"]["uid"]
 
 
-def test_passwords_stay_as_long_as_the_data(plane: ControlPlane, helm: Callable[..., str]) -> None:
+def test_passwords_are_kept_with_the_data(plane: ControlPlane, helm: Callable[..., str]) -> None:
     def passwords() -> list[str]:
         paths = (f"/api/v1/namespaces/{RELEASE}/secrets/{store}" for store in ("postgres", "redis"))
         return [get(plane, path).body["data"]["password"] for path in paths]
@@ -187,10 +187,10 @@ def test_an_existing_secret_without_a_host_is_refused(
 
 
 @pytest.mark.parametrize("watched", [["team"], []], ids=["one namespace", "the cluster"])
-def test_the_operator_gets_along_with_its_role(
+def test_operator_runs_with_the_rights_of_its_role(
     plane: ControlPlane, helm: Callable[..., str], tmp_path: Path, watched: list[str]
 ) -> None:
-    """The operator itself, with the token and the configuration that the chart gives it."""
+    """The operator itself, with the token and configuration of the chart."""
     install(helm, {"config": {"watchNamespaces": watched}, "secretAccessPolicy": {"enabled": True}})
     config = get(plane, f"/api/v1/namespaces/{RELEASE}/configmaps/{NAME}").body["data"]
     settings = {**yaml.safe_load(config["config.yaml"]), "resyncSeconds": 5}

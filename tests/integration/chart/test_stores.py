@@ -1,4 +1,4 @@
-"""Postgres and Redis as the chart renders them: bundled, of an existing Secret, or not at all."""
+"""Postgres and Redis as the chart renders them: bundled, from an existing Secret, or absent."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def pod(objects: list[Object], kind: str, name: str) -> Object:
 
 
 def mounted(objects: list[Object]) -> dict[str, str]:
-    """Secrets by the directory where both containers of the operator's pod have them."""
+    """Secrets of both containers of the operator's pod, by mount directory."""
     found = pod(objects, "Deployment", NAME)
     assert found["securityContext"]["fsGroup"] == found["securityContext"]["runAsGroup"]
     secrets = {v["name"]: v["secret"]["secretName"] for v in found["volumes"] if "secret" in v}

@@ -1,4 +1,4 @@
-"""Postgres and Redis of a release of their own on the real node, as on-call works with them."""
+"""Bundled Postgres and Redis of an extra release on the real node, with the runbook's commands."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from hack.testbed.waiting import wait_for
 from tests.support.chart import CHART, RELEASE, ROOT, Done, Values, run
-from tests.support.waiting import wait_for
 
 Kubectl = Callable[..., str]
 PORTS = {"postgres": 5432, "redis": 6379}
@@ -25,7 +25,7 @@ WRAPPER = ROOT / "hack" / "systemd" / "adaf-report-scheduler"
 
 @pytest.fixture(scope="module")
 def values(kubectl: Kubectl, namespace: str) -> Values:
-    """The images of the installed release; no operator, which would meet the installed one."""
+    """The images of the installed release, whose operator would collide with a second one."""
     found: Values = {
         "replicas": 0,
         "crds": {"install": False},
@@ -42,7 +42,7 @@ def values(kubectl: Kubectl, namespace: str) -> Values:
 
 @pytest.fixture(scope="module")
 def stores(kubectl: Kubectl, namespace: str, values: Values) -> Iterator[str]:
-    """The namespace, with both of them ready in it."""
+    """The namespace, with both stores ready."""
     install(namespace, values)
     try:
         ready(kubectl, namespace)
@@ -67,14 +67,14 @@ def ready(kubectl: Kubectl, namespace: str) -> None:
 
 
 def password(kubectl: Kubectl, namespace: str, store: str) -> str:
-    """As the runbook reads it."""
+    """Read as the runbook reads it."""
     encoded = kubectl("-n", namespace, "get", "secret", store, "-o", "jsonpath={.data.password}")
     return base64.b64decode(encoded).decode()
 
 
 @contextmanager
 def forwarded(namespace: str, store: str) -> Iterator[str]:
-    """The runbook's port-forward, to another port of this machine."""
+    """The runbook's port-forward, to another local port."""
     command = ["kubectl", "-n", namespace, "port-forward", f"svc/{store}", f":{PORTS[store]}"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -125,7 +125,7 @@ def test_the_history_gets_what_it_needs(kubectl: Kubectl, stores: str) -> None:
 
 
 def test_on_call_sees_every_connection_and_query(kubectl: Kubectl, stores: str) -> None:
-    """Those of other roles as well: the superuser's, here."""
+    """Including those of other roles, here the superuser's."""
     kubectl(
         "-n", stores, "exec", "postgres-0", "--", "psql", "-d", "adaf_prod", "-c",
         "SELECT 'a report of another'",
@@ -143,13 +143,13 @@ def test_on_call_sees_every_connection_and_query(kubectl: Kubectl, stores: str) 
     assert psql(kubectl, stores, locks).out == "0"
 
 
-def test_postgres_refuses_the_wrong_ones(kubectl: Kubectl, stores: str) -> None:
+def test_postgres_refuses_wrong_credentials(kubectl: Kubectl, stores: str) -> None:
     wrong = psql(kubectl, stores, "SELECT 1", secret="wrong")
     assert "password authentication failed" in wrong.err
     assert "no pg_hba.conf entry" in psql(kubectl, stores, "SELECT 1", user="postgres").err
 
 
-def test_redis_wants_the_password(kubectl: Kubectl, stores: str) -> None:
+def test_redis_requires_the_password(kubectl: Kubectl, stores: str) -> None:
     with forwarded(stores, "redis") as port:
         without = told("redis-cli", "-h", "localhost", "-p", port, "LLEN", "any")
     assert "NOAUTH" in without.out + without.err
@@ -201,7 +201,7 @@ def test_data_survive_a_crash_a_new_pod_and_an_upgrade(
 
 
 def killed(kubectl: Kubectl, namespace: str, store: str) -> None:
-    """KILL for the store's first process, which only the node can send it."""
+    """Send KILL to the store's first process, which only the node can do."""
     uid = kubectl("-n", namespace, "get", "pod", f"{store}-0", "-o", "jsonpath={.metadata.uid}")
     (found,) = (
         int(entry.name)
@@ -221,8 +221,8 @@ def _read(path: Path) -> str:
         return ""
 
 
-def test_another_password_is_taken_at_the_next_start(kubectl: Kubectl, stores: str) -> None:
-    """Any characters do."""
+def test_changed_password_applies_at_the_next_start(kubectl: Kubectl, stores: str) -> None:
+    """With any characters."""
     new = 'it\'s "new" #%&*~ \\ $(x)'
     for store in PORTS:
         data = {"stringData": {"password": new}}
@@ -233,8 +233,8 @@ def test_another_password_is_taken_at_the_next_start(kubectl: Kubectl, stores: s
     assert redis(kubectl, stores, "PING") == "PONG"
 
 
-def test_half_a_first_start_is_made_good(kubectl: Kubectl, stores: str) -> None:
-    """A volume as a crash within initdb leaves it."""
+def test_interrupted_initdb_is_repaired(kubectl: Kubectl, stores: str) -> None:
+    """The volume is as a crash within initdb leaves it."""
     data = "/var/lib/postgres/data"
     script = f"mkdir -p {data}.new/base && mv {data}/PG_VERSION {data}.new/ && mv {data} {data}.old"
     kubectl("-n", stores, "exec", "postgres-0", "--", "sh", "-c", script)

@@ -1,4 +1,4 @@
-"""Values: which are refused, and where the others go."""
+"""Values: validation, and where each one is rendered."""
 
 from __future__ import annotations
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from hack.testbed.postgres import PostgresServer, postgres_server
 from report_operator.adapters.history.database import Database
 from report_operator.adapters.history.writer import HistoryWriter
-from tests.support.postgres import PostgresServer, postgres_server
 
 
 @pytest.fixture(scope="session")
@@ -20,14 +20,14 @@ def server() -> Iterator[PostgresServer]:
 
 @pytest.fixture
 def own_server() -> Iterator[PostgresServer]:
-    """One that the test may stop."""
+    """A server that the test may stop."""
     with postgres_server() as made:
         yield made
 
 
 @pytest.fixture
 def secret(server: PostgresServer, tmp_path: Path) -> Path:
-    """Of a new, empty database."""
+    """The Secret of a new, empty database."""
     return server.make_database(tmp_path)
 
 
@@ -39,7 +39,7 @@ async def database(secret: Path) -> AsyncIterator[Database]:
 
 @pytest.fixture
 async def writer(database: Database) -> HistoryWriter:
-    """The schema is there."""
+    """A writer whose schema is migrated."""
     made = HistoryWriter(database)
     await made.prepare()
     return made

@@ -1,4 +1,4 @@
-"""What a backfill misses is what history does not know: also long after status has forgotten it."""
+"""A backfill skips runs that only history has, long after status has dropped them."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from pathlib import Path
 
 import psycopg
 
+from hack.testbed.namespace import Namespace
+from hack.testbed.operator import OperatorProcess
+from hack.testbed.postgres import PostgresServer
+from hack.testbed.waiting import wait_for
 from report_operator.adapters.history.database import read_conninfo
 from tests.support.backfills import Backfills, Kubelet
-from tests.support.namespace import Namespace
-from tests.support.operator import OperatorProcess
-from tests.support.postgres import PostgresServer
-from tests.support.waiting import wait_for
 
 DAYS = 5
 
 
-def test_runs_of_which_only_history_knows_are_not_missing(
+def test_runs_in_history_are_not_missing(
     namespace: Namespace,
     own_server: PostgresServer,
     make_operator: Callable[..., OperatorProcess],

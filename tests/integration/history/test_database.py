@@ -1,4 +1,4 @@
-"""What is written, and read again, in a real PostgreSQL."""
+"""Writing to and reading from a real PostgreSQL."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from hack.testbed.postgres import PostgresServer, write_secret
 from report_operator.adapters.history.database import (
     Database,
     HistoryUnavailableError,
@@ -24,7 +25,6 @@ from report_operator.domain.figures import Finished, Step
 from report_operator.domain.history import PastRun, PastRunsUnavailableError
 from report_operator.domain.record import RunRecord
 from report_runner.contract.result import DeliveryResult, DeliveryStatus, Outcome
-from tests.support.postgres import PostgresServer, write_secret
 from tests.support.records import NOW, failed_record, make_record, many_records
 
 DAY = timedelta(days=1)
@@ -45,7 +45,7 @@ async def add(writer: HistoryWriter, *records: RunRecord) -> None:
 # -- schema ---------------------------------------------------------------------------------
 
 
-def test_the_schema_is_made_once_however_many_come_and_how_often(secret: Path) -> None:
+def test_concurrent_migrations_create_the_schema_once(secret: Path) -> None:
     conninfo = read_conninfo(secret, "tests", 30)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(migrate, [conninfo] * 4))
@@ -55,8 +55,8 @@ def test_the_schema_is_made_once_however_many_come_and_how_often(secret: Path) -
     assert tables(secret) == made
 
 
-async def test_a_newer_schema_is_left_alone(secret: Path, writer: HistoryWriter) -> None:
-    """An operator of the version before, which comes back in a rollback."""
+async def test_newer_schema_is_left_alone(secret: Path, writer: HistoryWriter) -> None:
+    """An operator of the previous version, after a rollback."""
     with psycopg.connect(read_conninfo(secret, "tests", 10)) as connection:
         connection.execute("UPDATE report_scheduler.schema_version SET version_num = '9999'")
         connection.execute("ALTER TABLE report_scheduler.runs ADD COLUMN colour text")
@@ -79,7 +79,7 @@ async def test_a_role_that_may_not_create_schemas_uses_one_that_is_there(
 # -- writes ---------------------------------------------------------------------------------
 
 
-async def test_what_is_written_is_read_again(writer: HistoryWriter) -> None:
+async def test_record_round_trip(writer: HistoryWriter) -> None:
     record = failed_record(message="a\0b")
     deliveries = [
         DeliveryResult(recipient="a@x.test", status=DeliveryStatus.SENT, message_id="<1>"),
@@ -160,7 +160,7 @@ async def test_pages_follow_each_other_while_new_runs_come(
     )
 
 
-async def test_what_no_row_can_have_is_not_found(
+async def test_nul_in_a_filter_finds_nothing(
     writer: HistoryWriter, filled: list[RunRecord]
 ) -> None:
     reader = HistoryReader(writer.database)
@@ -255,7 +255,7 @@ async def test_a_secret_without_a_key_is_named(tmp_path: Path) -> None:
     assert "no key user" in state.reason
 
 
-async def test_a_changed_password_is_used_and_a_wrong_one_told(
+async def test_changed_password_is_used_and_a_wrong_one_reported(
     secret: Path, writer: HistoryWriter
 ) -> None:
     right = (secret / "password").read_text()
@@ -271,7 +271,7 @@ async def test_a_changed_password_is_used_and_a_wrong_one_told(
         await HistoryReader(database).ping()
 
 
-async def test_a_server_that_stops_and_starts(tmp_path: Path) -> None:
+async def test_reconnects_after_a_server_restart(tmp_path: Path) -> None:
     server = PostgresServer()
     server.create()
     try:

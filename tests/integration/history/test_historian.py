@@ -1,4 +1,4 @@
-"""From status into a real PostgreSQL, with what the API server says made up."""
+"""From status into a real PostgreSQL, with a fake API server."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def ended_pod() -> Pod:
     return Pod(name="pod", created_at=NOW, phase="Failed", exit_code=78)
 
 
-async def test_a_failed_run_may_go_when_its_log_is_kept(writer: HistoryWriter) -> None:
+async def test_failed_run_is_pruned_once_its_log_is_stored(writer: HistoryWriter) -> None:
     async with scene(writer, Logs(wait=asyncio.Event())) as it:
         it.offer(entry("bad", Reason.CONFIGURATION_ERROR), entry("good"))
         await it.until(lambda: it.waits("bad", "good") == {"bad"})
@@ -145,7 +145,7 @@ async def test_a_failed_run_may_go_when_its_log_is_kept(writer: HistoryWriter) -
     assert (rows["good"].report_type, rows["good"].priority) == ("dashboard", "high")
 
 
-async def test_a_log_that_cannot_be_read_holds_nothing_up(writer: HistoryWriter) -> None:
+async def test_unreadable_log_blocks_nothing(writer: HistoryWriter) -> None:
     async with scene(writer, Logs(error=ApiError(500, "", "no kubelet"))) as it:
         it.offer(entry("bad", Reason.TIMEOUT))
         await it.until(lambda: not it.waits("bad"))
@@ -155,7 +155,7 @@ async def test_a_log_that_cannot_be_read_holds_nothing_up(writer: HistoryWriter)
         assert it.logs.asked == 0
 
 
-async def test_the_log_is_kept_although_the_operator_died_before(writer: HistoryWriter) -> None:
+async def test_log_is_stored_after_a_crash(writer: HistoryWriter) -> None:
     async with scene(writer, Logs(wait=asyncio.Event())) as it:
         it.offer(entry("bad", Reason.TIMEOUT))
         await it.until(lambda: it.logs.asked == 1)
@@ -168,7 +168,7 @@ async def test_the_log_is_kept_although_the_operator_died_before(writer: History
     assert kept.log == "one\ntwo"
 
 
-async def test_what_retention_deletes_does_not_come_back(writer: HistoryWriter) -> None:
+async def test_records_deleted_by_retention_stay_deleted(writer: HistoryWriter) -> None:
     old = entry("old", finished_at=NOW - timedelta(days=40))
     async with scene(writer, Logs()) as it:
         it.offer(old, entry("new"))
@@ -185,7 +185,7 @@ async def kept_uids(it: Scene) -> set[str]:
     return {run.job_uid for run in await it.reader.page(PageQuery(10))}
 
 
-async def test_one_that_postgres_refuses_does_not_hold_up_others(writer: HistoryWriter) -> None:
+async def test_record_refused_by_postgres_blocks_no_other(writer: HistoryWriter) -> None:
     async with writer.database.transaction() as connection:
         await connection.execute(
             "ALTER TABLE report_scheduler.runs ADD CONSTRAINT picky CHECK (job <> 'daily-refused')"
@@ -200,7 +200,7 @@ async def test_one_that_postgres_refuses_does_not_hold_up_others(writer: History
     assert await kept_uids(it) == {"refused", "good"}
 
 
-async def test_a_schedule_that_is_deleted_meanwhile(writer: HistoryWriter) -> None:
+async def test_schedule_deleted_before_its_record_is_written(writer: HistoryWriter) -> None:
     async with scene(writer, Logs()) as it:
         it.offer(entry("last"))
         await it.until(lambda: not it.waits("last"))
@@ -209,7 +209,7 @@ async def test_a_schedule_that_is_deleted_meanwhile(writer: HistoryWriter) -> No
     assert len(await it.reader.page(PageQuery(10))) == 1
 
 
-async def test_the_roll_out_is_recorded(writer: HistoryWriter) -> None:
+async def test_rollout_is_recorded(writer: HistoryWriter) -> None:
     async with scene(writer, Logs()) as it:
         it.offer(entry("any"))
         await it.until(lambda: not it.waits("any"))

@@ -1,4 +1,4 @@
-"""Operator, admin API and PostgreSQL together: no outcome is lost, none is there twice."""
+"""Operator, admin API and PostgreSQL together: no outcome is lost or doubled."""
 
 from __future__ import annotations
 
@@ -12,6 +12,12 @@ from urllib.request import urlopen
 
 import psycopg
 
+from hack.testbed.admin_api import SCHEDULER, Api, ApiProcess
+from hack.testbed.controlplane import ControlPlane, free_port
+from hack.testbed.namespace import Namespace
+from hack.testbed.operator import OperatorProcess
+from hack.testbed.postgres import PostgresServer
+from hack.testbed.waiting import wait_for
 from report_operator.adapters.history.database import read_conninfo
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import (
@@ -22,13 +28,7 @@ from report_runner.contract.result import (
     RunResult,
     dump_result,
 )
-from tests.support.admin_api import SCHEDULER, Api, ApiProcess
-from tests.support.controlplane import ControlPlane, free_port
-from tests.support.namespace import Namespace
-from tests.support.operator import OperatorProcess
-from tests.support.postgres import PostgresServer
 from tests.support.proxy import Proxy, Write
-from tests.support.waiting import wait_for
 
 RUNS = 100
 
@@ -77,7 +77,7 @@ def test_runs_that_end_while_postgres_is_down(
     make_operator: Callable[..., OperatorProcess],
     tmp_path: Path,
 ) -> None:
-    """And the operator is killed meanwhile: all are recorded once, and only then pruned."""
+    """The operator is killed meanwhile: each run is recorded once, and pruned only then."""
     secret = own_server.make_database(tmp_path)
     port = free_port()
     operator = make_operator(
@@ -132,7 +132,7 @@ def test_runs_that_end_while_postgres_is_down(
     recorded(secret, RUNS + 1)
 
 
-def test_it_dies_after_each_write(
+def test_operator_killed_after_each_write(
     namespace: Namespace,
     proxy: Proxy,
     server: PostgresServer,
@@ -183,7 +183,7 @@ def test_it_dies_after_each_write(
     assert sorted(rows(secret, "job, outcome")) == [("bad", "Failed"), ("good", "Succeeded")]
 
 
-def test_what_only_history_knows(
+def test_api_answers_from_history(
     plane: ControlPlane,
     namespace: Namespace,
     own_server: PostgresServer,
@@ -291,7 +291,7 @@ def check_database(api: Api, namespace: Namespace) -> None:
 
 
 def check_without_postgres(api: Api, server: PostgresServer, identity: str) -> None:
-    """The API goes on with what the schedules remember, and says so."""
+    """The API continues with the schedules' status, and reports so."""
     server.stop()
     health = api.get(f"{SCHEDULER}/health/database")
     assert (health.status, health.body["ok"]) == (503, False)
@@ -315,7 +315,7 @@ def check_without_postgres(api: Api, server: PostgresServer, identity: str) -> N
     wait_for("and asked", lambda: api.get(f"{SCHEDULER}/jobs").body["degraded"] == [])
 
 
-def test_without_postgres_the_api_tells_what_the_schedules_remember(
+def test_api_answers_from_status_without_postgres(
     plane: ControlPlane,
     namespace: Namespace,
     make_operator: Callable[..., OperatorProcess],
@@ -346,7 +346,7 @@ def test_without_postgres_the_api_tells_what_the_schedules_remember(
 
 
 def roll_out(namespace: Namespace, config: Path) -> None:
-    """A Deployment that is called as the operator's Lease, and its ReplicaSet."""
+    """A Deployment named as the operator's Lease, and its ReplicaSet."""
     name = json.loads(config.read_text())["leaseName"]
     labels = {"app": "operator", "app.kubernetes.io/version": "1.2.3"}
     spec = {

@@ -1,4 +1,4 @@
-"""No query of the API or of a backfill looks at every run there is."""
+"""No query of the API or of a backfill scans the whole table of runs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from hack.testbed.history import fill
+from hack.testbed.postgres import PostgresServer
 from report_operator.adapters.history.database import Database, read_conninfo
 from report_operator.adapters.history.past_runs import PAST_RUNS
 from report_operator.adapters.history.reader import HistoryReader, PageQuery
@@ -18,8 +20,6 @@ from report_operator.adapters.history.schema import migrate
 from report_operator.adapters.history.writer import DELETE_OLD, SELECT_KNOWN
 from report_operator.domain.figures import Step
 from report_runner.contract.result import Outcome
-from tests.support.postgres import PostgresServer
-from tests.support.records import fill
 
 RUNS = 100_000
 SPAN = timedelta(days=365)
@@ -38,7 +38,7 @@ def filled(server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 class Explaining(HistoryReader):
-    """Has every statement explained before it runs it."""
+    """Explains every statement before it executes it."""
 
     plans: list[dict[str, Any]]
 
@@ -58,7 +58,7 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def scans(plan: dict[str, Any]) -> list[str]:
-    """Nodes that read the table of runs whole."""
+    """Plan nodes that scan the table of runs."""
     return [
         node["Node Type"]
         for node in nodes(plan)
@@ -66,7 +66,7 @@ def scans(plan: dict[str, Any]) -> list[str]:
     ]
 
 
-async def test_the_test_can_tell(filled: Path) -> None:
+async def test_a_table_scan_is_detected(filled: Path) -> None:
     async with Database(filled, "tests", 1, 10.0) as database:
         reader = Explaining(database)
         reader.plans = []
@@ -98,7 +98,7 @@ async def test_pages_come_from_an_index(filled: Path) -> None:
         assert scan["Node Type"] in ("Index Scan", "Bitmap Heap Scan"), (query, told["plan"])
 
 
-async def test_everything_else(filled: Path) -> None:
+async def test_all_other_queries_use_an_index(filled: Path) -> None:
     async with Database(filled, "tests", 1, 10.0) as database:
         reader = Explaining(database)
         reader.plans = []

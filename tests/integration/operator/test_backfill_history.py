@@ -1,4 +1,4 @@
-"""A backfill while the place where past runs are kept does not answer: it waits and says so."""
+"""A backfill waits, and reports so, while history does not answer."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from hack.testbed.namespace import Namespace
+from hack.testbed.operator import OperatorProcess
 from report_operator.adapters.kinds import BACKFILLS, CRONJOBS, JOBS, SCHEDULES
 from report_operator.adapters.kube import KubeClient
 from report_operator.adapters.past import ObservedPastRuns
@@ -17,12 +19,10 @@ from report_operator.backfill import BackfillReconciler
 from report_operator.domain.history import PastRun, PastRunsUnavailableError
 from report_runner.contract.result import Outcome
 from tests.support.backfills import Backfills, annotation
-from tests.support.namespace import Namespace
-from tests.support.operator import OperatorProcess
 
 
 class History:
-    """A database that knows of one success, while it is up."""
+    """A fake history with one success, which can be down."""
 
     up = False
 
@@ -43,7 +43,7 @@ async def kube(namespace: Namespace, monkeypatch: pytest.MonkeyPatch) -> AsyncIt
         yield made
 
 
-async def test_nothing_is_decided_until_history_answers(
+async def test_backfill_waits_until_history_answers(
     namespace: Namespace, operator: OperatorProcess, kube: KubeClient
 ) -> None:
     namespace.apply("daily", schedule="0 6 * * *", suspend=True)

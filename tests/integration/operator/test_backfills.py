@@ -1,4 +1,4 @@
-"""ReportBackfills beside a real API server: what they make, count, leave alone, and survive."""
+"""ReportBackfills beside a real API server: the runs that they create, count and leave alone."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from tests.support.apiserver import ApiServer
+from hack.testbed.apiserver import ApiServer
+from hack.testbed.namespace import BATCH, Namespace
+from hack.testbed.operator import OperatorProcess
+from hack.testbed.waiting import wait_for
 from tests.support.backfills import OVER, Backfills, Kubelet, annotation
-from tests.support.namespace import BATCH, Namespace
-from tests.support.operator import OperatorProcess
 from tests.support.proxy import Proxy, Write
-from tests.support.revival import revived
-from tests.support.waiting import wait_for
+from tests.support.restart import restarted
 
 DAILY = "0 6 * * *"
 
@@ -31,7 +31,7 @@ def kubelet(namespace: Namespace) -> Kubelet:
 
 
 def apply(namespace: Namespace, name: str, **spec: Any) -> None:
-    """A schedule of a report at six, that is suspended: nothing but backfills runs."""
+    """Apply a suspended schedule of a report at six, so that only backfills run."""
     namespace.apply(name, **{"schedule": DAILY, "suspend": True, **spec})
     namespace.wait_until_observed(name)
 
@@ -50,7 +50,7 @@ def dates(jobs: list[Any]) -> list[str | None]:
     return [annotation(job, "report-date") for job in jobs]
 
 
-def test_a_range_is_made_and_counted(
+def test_every_slot_of_a_range_is_run_and_counted(
     namespace: Namespace, backfills: Backfills, kubelet: Kubelet, operator: OperatorProcess
 ) -> None:
     apply(namespace, "daily")
@@ -79,7 +79,7 @@ def test_a_range_is_made_and_counted(
     assert namespace.status("daily")["runCounts"] == {"Succeeded": 5}
 
 
-def test_kubectl_shows_how_far_it_is(
+def test_kubectl_shows_the_progress(
     namespace: Namespace, backfills: Backfills, kubelet: Kubelet, operator: OperatorProcess
 ) -> None:
     apply(namespace, "daily", concurrencyPolicy="Allow")
@@ -107,7 +107,7 @@ def table_of(api: ApiServer, path: str) -> dict[str, Any]:
     return dict(zip(names, row["cells"], strict=True))
 
 
-def test_missing_failed_and_all(
+def test_reprocess_missing_failed_and_all(
     namespace: Namespace, backfills: Backfills, kubelet: Kubelet, operator: OperatorProcess
 ) -> None:
     apply(namespace, "daily", concurrencyPolicy="Allow")
@@ -139,7 +139,7 @@ def test_missing_failed_and_all(
     assert attempts == {"2024-03-01": 2, "2024-03-02": 3, "2024-03-03": 2}
 
 
-def test_types_tiers_names_and_labels_each_add_schedules(
+def test_selections_by_type_tier_name_and_label_are_united(
     namespace: Namespace, backfills: Backfills, operator: OperatorProcess
 ) -> None:
     apply(namespace, "a", tier="critical", reportType="one")
@@ -167,7 +167,7 @@ def test_types_tiers_names_and_labels_each_add_schedules(
         assert [run["schedule"] for run in status["wouldRun"]] == expected
 
 
-def test_suspended_it_makes_no_further_runs(
+def test_suspended_backfill_starts_no_run(
     namespace: Namespace, backfills: Backfills, kubelet: Kubelet, operator: OperatorProcess
 ) -> None:
     apply(namespace, "daily", concurrencyPolicy="Allow")
@@ -186,10 +186,10 @@ def test_suspended_it_makes_no_further_runs(
     assert finish(kubelet, backfills, "march")["done"] == 6
 
 
-def test_deleted_it_takes_its_waiting_runs_along(
+def test_deleting_a_backfill_deletes_its_waiting_runs(
     namespace: Namespace, backfills: Backfills, make_operator: Callable[..., OperatorProcess]
 ) -> None:
-    """Also where the operator was away when it was deleted."""
+    """Also where the operator was down at the deletion."""
     operator = make_operator(admission={"maxActive": 2, "backfillHeadroom": 1})
     operator.start()
     operator.wait_until_leading()
@@ -224,14 +224,14 @@ def recorded(namespace: Namespace, schedule: str) -> list[Any]:
     return list(namespace.status(schedule).get("recentRuns", ()))
 
 
-def test_it_dies_after_each_write(
+def test_operator_killed_after_each_write(
     namespace: Namespace,
     proxy: Proxy,
     backfills: Backfills,
     kubelet: Kubelet,
     make_operator: Callable[..., OperatorProcess],
 ) -> None:
-    """Each life of the operator does one write and is never told so; each slot runs once."""
+    """Each life of the operator does one write without seeing its answer; each slot runs once."""
     operator = make_operator(history={"keepSucceededJobs": 0, "keepFailedJobs": 0})
     operator.start()
     operator.wait_until_leading()
@@ -248,7 +248,7 @@ def test_it_dies_after_each_write(
 
     proxy.after_write = die
     kubelet.exit_code = lambda pod: 78 if annotation(pod, "report-date") == "2024-03-02" else 0
-    with revived(operator) as lives:
+    with restarted(operator) as lives:
         backfills.ask("march", "2024-03-01", "2024-03-04")
         status = finish(kubelet, backfills, "march", 400)
         wait_for("no Job is left", lambda: not namespace.jobs(), 120)
@@ -274,7 +274,7 @@ def test_scheduled_runs_go_first_under_load(
     kubelet: Kubelet,
     make_operator: Callable[..., OperatorProcess],
 ) -> None:
-    """Those for which there is headroom start at once, the others before more of the backfill."""
+    """Within the headroom they start at once; the others start before more of the backfill."""
     operator = make_operator(admission={"maxActive": 4, "backfillHeadroom": 2})
     operator.start()
     operator.wait_until_leading()
@@ -308,7 +308,7 @@ def test_scheduled_runs_go_first_under_load(
 
 
 def active(jobs: list[Any]) -> list[str]:
-    """Those that are admitted and not over."""
+    """Jobs that are admitted and not finished."""
     return [
         job["metadata"]["name"]
         for job in jobs
@@ -324,7 +324,7 @@ def suspended(jobs: list[Any]) -> list[str]:
     return [job["metadata"]["name"] for job in jobs if job["spec"]["suspend"]]
 
 
-def test_the_health_of_the_schedule_is_not_its_business(
+def test_backfill_does_not_change_the_schedules_health(
     namespace: Namespace, backfills: Backfills, kubelet: Kubelet, operator: OperatorProcess
 ) -> None:
     for name, code in (("good", 0), ("bad", 78)):
@@ -355,7 +355,7 @@ def health(status: Any) -> dict[str, Any]:
     }
 
 
-def test_two_over_the_same_dates_make_each_run_once(
+def test_overlapping_backfills_run_each_slot_once(
     namespace: Namespace, backfills: Backfills, kubelet: Kubelet, operator: OperatorProcess
 ) -> None:
     apply(namespace, "daily", concurrencyPolicy="Allow")
@@ -367,7 +367,7 @@ def test_two_over_the_same_dates_make_each_run_once(
     assert namespace.status("daily")["runCounts"] == {"Succeeded": 8}
 
 
-def test_a_run_that_somebody_deletes_is_made_again_and_one_that_is_purged_has_failed(
+def test_deleted_run_is_recreated_and_purged_run_counts_as_failed(
     namespace: Namespace, backfills: Backfills, kubelet: Kubelet,
     make_operator: Callable[..., OperatorProcess],
 ) -> None:  # fmt: skip
@@ -390,7 +390,7 @@ def test_a_run_that_somebody_deletes_is_made_again_and_one_that_is_purged_has_fa
     assert status["lastFailures"][0]["reason"] == "QueueTimeout"
 
 
-def test_a_deleted_schedule_is_no_part_of_it_any_more(
+def test_deleted_schedule_leaves_the_backfill(
     namespace: Namespace, backfills: Backfills, kubelet: Kubelet, operator: OperatorProcess
 ) -> None:
     apply(namespace, "going", tier="bulk")
@@ -405,7 +405,7 @@ def test_a_deleted_schedule_is_no_part_of_it_any_more(
     assert status["done"] + status["skipped"] == status["total"]
 
 
-def test_it_waits_where_nothing_can_be_made(
+def test_backfill_waits_while_jobs_cannot_be_created(
     namespace: Namespace, backfills: Backfills, kubelet: Kubelet, operator: OperatorProcess
 ) -> None:
     backfills.ask("march", "2024-03-01", "2024-03-01", tiers=["critical"])
@@ -442,7 +442,7 @@ def test_too_many_slots_are_refused(
     assert "fewer days" in condition["message"]
 
 
-def test_dates_to_come_are_left_to_the_schedule(
+def test_future_dates_are_left_to_the_schedule(
     namespace: Namespace, backfills: Backfills, operator: OperatorProcess
 ) -> None:
     apply(namespace, "daily")
@@ -460,7 +460,7 @@ def test_dates_to_come_are_left_to_the_schedule(
     assert "no slot on these dates" in backfills.condition("later", "Complete")["message"]
 
 
-def test_nothing_is_written_while_nothing_changes(
+def test_idle_backfill_causes_no_writes(
     namespace: Namespace,
     proxy: Proxy,
     backfills: Backfills,

@@ -1,4 +1,4 @@
-"""The children of a ReportSchedule: made, mended, left alone where they are not ours."""
+"""Owned resources of a ReportSchedule: created, repaired, left alone where they are another's."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from report_operator.domain import names
-from tests.support.namespace import (
+from hack.testbed.namespace import (
     BATCH,
     CORE,
     SCHEDULES,
     Namespace,
     report,
 )
-from tests.support.operator import OperatorProcess
+from hack.testbed.operator import OperatorProcess
+from hack.testbed.waiting import wait_for
+from report_operator.domain import names
 from tests.support.proxy import Proxy
-from tests.support.waiting import wait_for
 
 
 def definition_of(cronjob: dict[str, Any]) -> str:
@@ -24,7 +24,9 @@ def definition_of(cronjob: dict[str, Any]) -> str:
     return str(annotations[names.ANNOTATION_DEFINITION])
 
 
-def test_deleted_children_come_back(namespace: Namespace, operator: OperatorProcess) -> None:
+def test_deleted_owned_resources_are_recreated(
+    namespace: Namespace, operator: OperatorProcess
+) -> None:
     namespace.apply("daily")
     status = namespace.wait_until_observed("daily")
     before = namespace.cronjob("daily")
@@ -37,7 +39,7 @@ def test_deleted_children_come_back(namespace: Namespace, operator: OperatorProc
     wait_for("the definition", lambda: namespace.find(CORE, "configmaps", status["definition"]), 60)
 
 
-def test_an_edited_cronjob_is_put_right(namespace: Namespace, operator: OperatorProcess) -> None:
+def test_edited_cronjob_is_restored(namespace: Namespace, operator: OperatorProcess) -> None:
     namespace.apply("daily")
     namespace.wait_until_observed("daily")
     path = namespace.path(BATCH, "cronjobs", "daily")
@@ -52,7 +54,7 @@ def test_an_edited_cronjob_is_put_right(namespace: Namespace, operator: Operator
     )
 
 
-def test_somebody_elses_cronjob_is_left_alone(
+def test_cronjob_of_another_owner_is_left_alone(
     namespace: Namespace, operator: OperatorProcess
 ) -> None:
     container = {"name": "c", "image": "none"}
@@ -74,7 +76,7 @@ def test_somebody_elses_cronjob_is_left_alone(
     assert cronjob["metadata"]["ownerReferences"][0]["name"] == "daily"
 
 
-def test_a_namesake_gets_children_of_its_own(
+def test_recreated_schedule_gets_its_own_resources(
     namespace: Namespace, operator: OperatorProcess
 ) -> None:
     namespace.apply("daily")
@@ -94,7 +96,9 @@ def test_a_namesake_gets_children_of_its_own(
     namespace.wait_for_ready("daily", "Ready")
 
 
-def test_a_deleted_schedule_leaves_nothing(namespace: Namespace, operator: OperatorProcess) -> None:
+def test_deleted_schedule_leaves_nothing_behind(
+    namespace: Namespace, operator: OperatorProcess
+) -> None:
     namespace.apply("daily")
     status = namespace.wait_until_observed("daily")
     namespace.call("DELETE", namespace.path(SCHEDULES, "reportschedules", "daily"))
@@ -108,7 +112,7 @@ def test_a_deleted_schedule_leaves_nothing(namespace: Namespace, operator: Opera
     )
 
 
-def test_the_longest_name(namespace: Namespace, operator: OperatorProcess) -> None:
+def test_longest_schedule_name_works(namespace: Namespace, operator: OperatorProcess) -> None:
     name = "n" * 253
     namespace.apply(name)
     status = namespace.wait_until_observed(name)
@@ -119,7 +123,7 @@ def test_the_longest_name(namespace: Namespace, operator: OperatorProcess) -> No
     assert counts == {"Succeeded": 1}
 
 
-def test_an_edit_makes_a_new_definition_and_keeps_what_runs(
+def test_edit_creates_a_definition_and_keeps_that_of_active_runs(
     namespace: Namespace, operator: OperatorProcess
 ) -> None:
     namespace.apply("daily")
@@ -169,7 +173,7 @@ def test_an_edit_makes_a_new_definition_and_keeps_what_runs(
         ),
     ],
 )
-def test_what_is_wrong_leaves_the_last_good_cronjob(
+def test_invalid_spec_keeps_the_last_good_cronjob(
     namespace: Namespace,
     operator: OperatorProcess,
     change: dict[str, Any],
@@ -196,7 +200,7 @@ def test_what_is_wrong_leaves_the_last_good_cronjob(
     namespace.wait_for_ready("daily", "Ready")
 
 
-def test_nothing_is_written_while_nothing_happens(
+def test_idle_operator_writes_nothing(
     namespace: Namespace, operator: OperatorProcess, proxy: Proxy
 ) -> None:
     for number in range(20):

@@ -1,4 +1,4 @@
-"""The operator dies, hangs or loses its API server: no run is lost, none is done twice."""
+"""The operator dies, hangs or loses its API server: no run is lost or doubled."""
 
 from __future__ import annotations
 
@@ -6,23 +6,24 @@ import itertools
 from collections import Counter
 from collections.abc import Callable
 
+from hack.testbed.controlplane import API_SERVER, ControlPlane
+from hack.testbed.namespace import BATCH, CORE, Body, Namespace, report
+from hack.testbed.operator import OperatorProcess
+from hack.testbed.waiting import wait_for
 from report_operator.domain import names
-from tests.support.controlplane import API_SERVER, ControlPlane
-from tests.support.namespace import BATCH, CORE, Namespace, report
-from tests.support.operator import OperatorProcess
+from tests.support.backfills import Kubelet
+from tests.support.changes import Change, recorded_changes
 from tests.support.proxy import Proxy, Write
-from tests.support.revival import revived
-from tests.support.waiting import wait_for
+from tests.support.restart import restarted
 
 WAITING = 50
 AT_ONCE = 3
-FINISHED = ("Succeeded", "Failed")
 
 
-def test_it_dies_after_each_write(
+def test_operator_killed_after_each_write(
     namespace: Namespace, proxy: Proxy, make_operator: Callable[..., OperatorProcess]
 ) -> None:
-    """Each life of the operator does one write, and is never told that it was done."""
+    """Each life of the operator does one write without seeing its answer."""
     operator = make_operator(history={"keepSucceededJobs": 0, "keepFailedJobs": 0})
 
     def die(write: Write) -> bool:
@@ -33,7 +34,7 @@ def test_it_dies_after_each_write(
 
     proxy.after_write = die
     operator.start()
-    with revived(operator) as lives:
+    with restarted(operator) as lives:
         namespace.apply("daily")
         first = namespace.wait_until_observed("daily", 120)["definition"]
         namespace.start("daily", "good")
@@ -67,10 +68,10 @@ def test_it_dies_after_each_write(
     assert definitions == {first, status["definition"]}
 
 
-def test_it_is_killed_while_many_runs_wait(
+def test_operator_killed_while_many_runs_wait(
     namespace: Namespace, proxy: Proxy, make_operator: Callable[..., OperatorProcess]
 ) -> None:
-    """None lost, none doubled, never more at once than the limit, the urgent ones first."""
+    """None is lost or doubled, the limit always holds, and urgent runs go first."""
     operator = make_operator(
         admission={"maxActive": AT_ONCE}, history={"keepSucceededJobs": 2, "keepFailedJobs": 2}
     )
@@ -94,50 +95,56 @@ def test_it_is_killed_while_many_runs_wait(
             return True
         return False
 
-    made: dict[str, str] = {}  # pod uid → its Job
-    order: list[str] = []
-    most = 0
+    kubelet = Kubelet(namespace)
 
-    def all_done() -> bool:
-        nonlocal most
-        live = [pod for pod in namespace.pods() if pod["status"]["phase"] not in FINISHED]
-        active = [
-            job
-            for job in namespace.jobs()
-            if not job["spec"]["suspend"]
-            and not any(c["type"] in ("Complete", "Failed") for c in conditions(job))
-        ]
-        most = max(most, len(active))
-        for pod in live:
-            job = pod["metadata"]["labels"]["job-name"]
-            made[pod["metadata"]["uid"]] = job
-            order.append(job)
-            namespace.end_pod(pod)
+    def all_succeeded() -> bool:
         counts = [namespace.status(name).get("runCounts", {}) for name in ("plain", "urgent")]
         return counts == [{"Succeeded": WAITING // 2}] * 2
 
     proxy.after_write = die_sometimes
-    operator.start()
-    with revived(operator) as lives:
-        wait_for("all runs have ended", all_done, 300, operator.log)
-        proxy.after_write = None
-        wait_for("only the newest Jobs stay", lambda: len(namespace.jobs()) == 4, 60)
+    with (
+        recorded_changes(namespace, BATCH, "jobs") as jobs,
+        recorded_changes(namespace, CORE, "pods") as pods,
+    ):
+        operator.start()
+        with restarted(operator) as lives:
+            kubelet.work_until("all runs have ended", all_succeeded, 300, operator.log)
+            proxy.after_write = None
+            wait_for("only the newest Jobs stay", lambda: len(namespace.jobs()) == 4, 60)
+        job_changes, pod_changes = jobs.all(), pods.all()
     assert lives[0] > 3
-    assert most <= AT_ONCE
-    assert Counter(made.values()) == {
+    assert most_active(job_changes) == AT_ONCE
+    assert Counter(c.body["metadata"]["labels"]["job-name"] for c in pod_changes if added(c)) == {
         f"{name}-{number}": 1 for name in ("plain", "urgent") for number in range(WAITING // 2)
     }
-    urgent = [index for index, job in enumerate(order) if job.startswith("urgent")]
+    admitted = list(dict.fromkeys(c.name for c in job_changes if not c.body["spec"]["suspend"]))
+    urgent = [index for index, job in enumerate(admitted) if job.startswith("urgent")]
     assert max(urgent) < WAITING // 2 + AT_ONCE
 
 
-def conditions(job: dict[str, object]) -> list[dict[str, str]]:
-    status = job.get("status")
-    assert isinstance(status, dict)
-    return [c for c in status.get("conditions") or () if c["status"] == "True"]
+def added(change: Change) -> bool:
+    return change.kind == "ADDED"
 
 
-def test_of_two_operators_one_works_and_the_other_takes_over(
+def most_active(changes: list[Change]) -> int:
+    """The largest number of Jobs that were neither suspended nor finished at the same time."""
+    active: set[str] = set()
+    most = 0
+    for change in changes:
+        if change.kind == "DELETED" or change.body["spec"]["suspend"] or finished(change.body):
+            active.discard(change.name)
+        else:
+            active.add(change.name)
+        most = max(most, len(active))
+    return most
+
+
+def finished(job: Body) -> bool:
+    conditions = job.get("status", {}).get("conditions", ())
+    return any(c["type"] in ("Complete", "Failed") and c["status"] == "True" for c in conditions)
+
+
+def test_standby_takes_over_from_a_killed_leader(
     namespace: Namespace, make_operator: Callable[..., OperatorProcess]
 ) -> None:
     one, two = make_operator(), make_operator()
@@ -154,7 +161,7 @@ def test_of_two_operators_one_works_and_the_other_takes_over(
     namespace.wait_until_observed("daily")
 
 
-def test_a_rollout_hands_over_at_once(
+def test_rollout_hands_the_lease_over_at_once(
     namespace: Namespace, make_operator: Callable[..., OperatorProcess]
 ) -> None:
     one, two = make_operator(leaseSeconds=120), make_operator(leaseSeconds=120)
@@ -166,10 +173,10 @@ def test_a_rollout_hands_over_at_once(
     two.wait_until_leading(60)  # half of what a lease that is not given back takes
 
 
-def test_a_stop_is_clean_at_any_moment(
+def test_lease_is_released_on_shutdown_at_any_moment(
     namespace: Namespace, make_operator: Callable[..., OperatorProcess]
 ) -> None:
-    """Also while the stores are away, whose clients take a moment to end."""
+    """Also while the stores are down, whose clients take a moment to stop."""
     operator = make_operator(postgresSecret="/nowhere/postgres", redisSecret="/nowhere/redis")
     for life in range(4):
         operator.start(same_lease=True)
@@ -186,7 +193,7 @@ def test_a_stop_is_clean_at_any_moment(
         namespace.wait_until_observed(f"daily-{number}")
 
 
-def test_the_api_server_is_killed_and_comes_back(
+def test_operator_survives_a_restart_of_the_api_server(
     plane: ControlPlane, namespace: Namespace, operator: OperatorProcess
 ) -> None:
     namespace.apply("before")
@@ -199,16 +206,16 @@ def test_the_api_server_is_killed_and_comes_back(
     plane.wait_until_ready()
     namespace.apply("after")
     # The Deployment starts it again where it gave up its Lease meanwhile.
-    with revived(operator):
+    with restarted(operator):
         namespace.wait_until_observed("after", 120)
         namespace.apply("before", priority="high")
         namespace.wait_until_observed("before", 120)
 
 
-def test_connections_break_while_a_run_ends(
+def test_run_that_ends_during_an_outage_is_recorded(
     namespace: Namespace, proxy: Proxy, make_operator: Callable[..., OperatorProcess]
 ) -> None:
-    """Shorter than the Lease: the same process goes on, and missed nothing."""
+    """The outage is shorter than the Lease, so the same process continues."""
     operator = make_operator(leaseSeconds=120)
     operator.start()
     operator.wait_until_leading()
@@ -229,7 +236,7 @@ def test_connections_break_while_a_run_ends(
     assert operator.exit_code is None
 
 
-def test_watches_that_say_nothing_are_noticed(
+def test_silent_watches_end_the_process(
     namespace: Namespace, proxy: Proxy, operator: OperatorProcess
 ) -> None:
     namespace.apply("daily")

@@ -1,4 +1,4 @@
-"""Runs that cannot start are ended with the reason; what failed is told once."""
+"""Runs that cannot start are ended with the reason; each failure is reported once."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Callable
 
 import pytest
 
+from hack.testbed.namespace import CORE, MERGE, Body, Namespace
+from hack.testbed.operator import OperatorProcess
+from hack.testbed.waiting import wait_for
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import Outcome, RunResult, dump_result
-from tests.support.namespace import CORE, MERGE, Body, Namespace
-from tests.support.operator import OperatorProcess
-from tests.support.waiting import wait_for
 
 IMPATIENT = {"startupDeadlineSeconds": 10}
 
 
 @pytest.fixture
 def impatient(make_operator: Callable[..., OperatorProcess]) -> OperatorProcess:
-    """An operator that ends a run after ten seconds in which it did not start."""
+    """An operator that ends a run which did not start within ten seconds."""
     operator = make_operator(**IMPATIENT)
     operator.start()
     operator.wait_until_leading()
@@ -41,7 +41,7 @@ def events_about(namespace: Namespace, name: str, reason: str) -> list[str]:
     ]
 
 
-def test_an_image_that_cannot_be_pulled(namespace: Namespace, impatient: OperatorProcess) -> None:
+def test_unpullable_image_ends_the_run(namespace: Namespace, impatient: OperatorProcess) -> None:
     namespace.apply("daily")
     namespace.wait_until_observed("daily")
     namespace.start("daily", "run-1")
@@ -64,7 +64,7 @@ def test_an_image_that_cannot_be_pulled(namespace: Namespace, impatient: Operato
     assert "could not start within 10 s" in failure["message"]
 
 
-def test_a_quota_that_leaves_no_room(namespace: Namespace, impatient: OperatorProcess) -> None:
+def test_exhausted_quota_ends_the_run(namespace: Namespace, impatient: OperatorProcess) -> None:
     quotas = namespace.path(CORE, "resourcequotas")
     namespace.call("POST", quotas, {"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}})
     wait_for(
@@ -83,7 +83,7 @@ def test_a_quota_that_leaves_no_room(namespace: Namespace, impatient: OperatorPr
     assert "exceeded quota: none" in failure["message"]
 
 
-def test_failure_and_recovery_are_told_once(
+def test_failure_and_recovery_get_one_event_each(
     namespace: Namespace, operator: OperatorProcess
 ) -> None:
     namespace.apply("daily", concurrencyPolicy="Allow")
@@ -109,9 +109,7 @@ def test_failure_and_recovery_are_told_once(
     assert namespace.status("daily")["runCounts"] == {"DatabaseUnavailable": 1, "Succeeded": 1}
 
 
-def test_an_attempt_that_fails_is_tried_again(
-    namespace: Namespace, operator: OperatorProcess
-) -> None:
+def test_failed_pod_is_retried(namespace: Namespace, operator: OperatorProcess) -> None:
     namespace.apply("daily", retry={"limit": 1})
     namespace.wait_until_observed("daily")
     namespace.start("daily", "run-1")
@@ -130,9 +128,7 @@ def test_an_attempt_that_fails_is_tried_again(
     assert counts == {"Succeeded": 1}
 
 
-def test_a_permanent_error_is_not_tried_again(
-    namespace: Namespace, operator: OperatorProcess
-) -> None:
+def test_permanent_error_is_not_retried(namespace: Namespace, operator: OperatorProcess) -> None:
     namespace.apply("daily", retry={"limit": 5})
     namespace.wait_until_observed("daily")
     namespace.start("daily", "run-1")

@@ -1,4 +1,4 @@
-"""Which slots get a Job: none of the past after an edit, all that are owed after an outage."""
+"""Which slots get a Job: none of the past after an edit, all missed ones after an outage."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from hack.testbed.controlplane import CONTROLLERS, ControlPlane
+from hack.testbed.namespace import BATCH, SCHEDULES, Body, Namespace
+from hack.testbed.operator import OperatorProcess
+from hack.testbed.waiting import wait_for
 from report_operator.domain import names
-from tests.support.controlplane import CONTROLLERS, ControlPlane
-from tests.support.namespace import BATCH, SCHEDULES, Body, Namespace
-from tests.support.operator import OperatorProcess
-from tests.support.waiting import wait_for
 
 MERGE = "application/merge-patch+json"
 MINUTE = timedelta(minutes=1)
@@ -27,7 +27,7 @@ def slot_of(job: Body) -> datetime:
 
 @pytest.fixture
 def controllers_paused(plane: ControlPlane) -> Iterator[None]:
-    """The CronJob controller does nothing."""
+    """Pauses the CronJob controller."""
     plane.pause(CONTROLLERS)
     try:
         yield
@@ -36,7 +36,7 @@ def controllers_paused(plane: ControlPlane) -> Iterator[None]:
 
 
 def pretend_made_at(namespace: Namespace, name: str, since: datetime) -> None:
-    """As if the schedule were older: its slots count from then on, and its CronJob is lost."""
+    """Make the schedule older, so that its slots count from then, and delete its CronJob."""
     path = namespace.path(SCHEDULES, "reportschedules", name, "status")
     namespace.call(
         "PATCH", path, {"status": {"scheduleSince": f"{since:%Y-%m-%dT%H:%M:%SZ}"}}, MERGE
@@ -67,7 +67,7 @@ def test_neither_an_edit_nor_an_unsuspend_starts_a_past_slot(
     assert all(slot_of(job) > changed for job in jobs)
 
 
-def test_every_slot_of_an_outage_is_made_up_for(
+def test_every_slot_missed_in_an_outage_runs(
     namespace: Namespace, make_operator: Callable[..., OperatorProcess]
 ) -> None:
     operator = make_operator(admission={"maxActive": 1})
@@ -93,9 +93,7 @@ def test_every_slot_of_an_outage_is_made_up_for(
 
 
 @pytest.mark.usefixtures("controllers_paused")
-def test_a_slot_that_nobody_makes_a_job_for_is_late(
-    namespace: Namespace, operator: OperatorProcess
-) -> None:
+def test_slot_without_a_job_is_late(namespace: Namespace, operator: OperatorProcess) -> None:
     namespace.apply("daily", schedule="* * * * *", lateAfter="1m")
     namespace.wait_until_observed("daily")
     operator.kill()
@@ -116,9 +114,7 @@ def test_a_slot_that_nobody_makes_a_job_for_is_late(
 
 
 @pytest.mark.usefixtures("controllers_paused")
-def test_a_slot_due_at_the_moment_of_an_edit_is_not_passed_over(
-    namespace: Namespace, operator: OperatorProcess
-) -> None:
+def test_slot_due_during_an_edit_runs(namespace: Namespace, operator: OperatorProcess) -> None:
     namespace.apply("daily", schedule="* * * * *")
     namespace.wait_until_observed("daily")
     begun = now()

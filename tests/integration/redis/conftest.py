@@ -1,4 +1,4 @@
-"""A real redis-server, and an operator that keeps its lists."""
+"""A real redis-server, and an operator that mirrors its lists there."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.controlplane import free_port
-from tests.support.operator import OperatorProcess
+from hack.testbed.controlplane import free_port
+from hack.testbed.operator import OperatorProcess
 from tests.support.redis import RedisServer
 
 
@@ -26,7 +26,7 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
 def operator(
     make_operator: Callable[..., OperatorProcess], server: RedisServer, tmp_path: Path
 ) -> OperatorProcess:
-    """One that leads, lets one run be active at once, and keeps its Lease over its lives."""
+    """A leading operator with one active run at most, and the same Lease over all its lives."""
     made = make_operator(
         admission={"maxActive": 1},
         metricsPort=free_port(),

@@ -1,4 +1,4 @@
-"""What the admin API says of Redis: the API's own process asks it."""
+"""Redis in the admin API's status and health, asked by the API's own process."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.support.admin_api import SCHEDULER, Answer, Api, ApiProcess
-from tests.support.namespace import Namespace
-from tests.support.operator import OperatorProcess
+from hack.testbed.admin_api import SCHEDULER, Answer, Api, ApiProcess
+from hack.testbed.namespace import Namespace
+from hack.testbed.operator import OperatorProcess
+from hack.testbed.waiting import wait_for
 from tests.support.redis import RedisServer
-from tests.support.waiting import wait_for
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Redis that hangs, dies, or lets nobody in: runs go on, and it is told."""
+"""Redis hangs, dies or refuses: runs continue, and the problem is reported."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.controlplane import free_port
-from tests.support.namespace import Namespace
-from tests.support.operator import OperatorProcess
+from hack.testbed.controlplane import free_port
+from hack.testbed.namespace import Namespace
+from hack.testbed.operator import OperatorProcess
+from hack.testbed.waiting import wait_for
 from tests.support.redis import DEAD_LETTERS, PASSWORD, RedisServer
-from tests.support.redis_story import fail, redis_up, wait_for_list
-from tests.support.waiting import wait_for
+from tests.support.redis_scenario import fail, redis_up, wait_for_list
 
 
 def wait_until(operator: OperatorProcess, up: int) -> None:
@@ -23,7 +23,7 @@ def lines_about_redis(operator: OperatorProcess) -> list[str]:
     return [line for line in operator.log_file.read_text().splitlines() if "redis " in line]
 
 
-def test_it_hangs_while_runs_go_on(
+def test_runs_continue_while_redis_hangs(
     namespace: Namespace, server: RedisServer, operator: OperatorProcess
 ) -> None:
     fail(namespace, "before", "before-1")
@@ -42,7 +42,7 @@ def test_it_hangs_while_runs_go_on(
     assert "redis serves again" in again
 
 
-def test_it_is_gone_and_comes_back_empty(
+def test_lists_are_restored_after_redis_lost_its_data(
     namespace: Namespace, server: RedisServer, operator: OperatorProcess
 ) -> None:
     fail(namespace, "before", "before-1")
@@ -60,7 +60,7 @@ def test_it_is_gone_and_comes_back_empty(
 def test_password_and_tls(
     namespace: Namespace, make_operator: Callable[..., OperatorProcess], tmp_path: Path, tls: bool
 ) -> None:
-    """A wrong password is told without the password, and a new one is used without a restart."""
+    """A wrong password is reported without the password; a new one is used without a restart."""
     server = RedisServer(tmp_path / "redis", PASSWORD, tls)
     secret = tmp_path / "redis-secret"
     try:
@@ -82,7 +82,7 @@ def test_password_and_tls(
         server.end()
 
 
-def test_a_certificate_of_somebody_else_is_refused(
+def test_certificate_of_another_authority_is_refused(
     namespace: Namespace, make_operator: Callable[..., OperatorProcess], tmp_path: Path
 ) -> None:
     server, other = (RedisServer(tmp_path / name, PASSWORD, tls=True) for name in ("one", "other"))
@@ -108,7 +108,7 @@ def test_a_certificate_of_somebody_else_is_refused(
     ("key", "value", "said"),
     [("port", "sixteen", "port: write a number"), ("tls", "maybe", "tls: write true or false")],
 )
-def test_a_secret_that_is_wrong_is_told(
+def test_invalid_secret_is_reported(
     make_operator: Callable[..., OperatorProcess],
     server: RedisServer,
     tmp_path: Path,

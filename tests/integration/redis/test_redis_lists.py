@@ -7,15 +7,15 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from tests.support.controlplane import free_port
-from tests.support.namespace import BATCH, MERGE, SCHEDULES, Namespace
-from tests.support.operator import OperatorProcess
+from hack.testbed.controlplane import free_port
+from hack.testbed.namespace import BATCH, MERGE, SCHEDULES, Namespace
+from hack.testbed.operator import OperatorProcess
+from hack.testbed.waiting import wait_for
 from tests.support.redis import DEAD_LETTERS, QUEUE, RedisServer
-from tests.support.redis_story import FAILED, dead_letters, fail, redis_up, wait_for_list
-from tests.support.waiting import wait_for
+from tests.support.redis_scenario import FAILED, dead_letters, fail, redis_up, wait_for_list
 
 
-def test_the_queue_in_the_order_in_which_it_runs(
+def test_queue_has_the_admission_order(
     namespace: Namespace, server: RedisServer, operator: OperatorProcess
 ) -> None:
     for name in ("blocker", "low", "normal", "high"):
@@ -45,7 +45,7 @@ def test_the_queue_in_the_order_in_which_it_runs(
     namespace.pod_of("run-high")  # what stood first is what ran
 
 
-def test_a_deleted_queue_comes_back(
+def test_deleted_queue_is_restored(
     namespace: Namespace, server: RedisServer, operator: OperatorProcess
 ) -> None:
     namespace.apply("daily", concurrencyPolicy="Allow")
@@ -72,7 +72,7 @@ def _elements_or_none(server: RedisServer, name: str) -> list[dict[str, Any]] | 
         return None
 
 
-def test_a_dead_letter_says_why_and_a_retry_takes_it_off(
+def test_dead_letter_has_its_reason_and_leaves_on_retry(
     namespace: Namespace, server: RedisServer, operator: OperatorProcess
 ) -> None:
     fail(namespace, "older", "older-1")
@@ -107,7 +107,7 @@ def test_a_dead_letter_says_why_and_a_retry_takes_it_off(
 
 
 def retry(namespace: Namespace, schedule: str, slot: str, attempt: int) -> None:
-    """A further attempt for a slot, as the admin API makes it."""
+    """Create a further attempt of a slot, as the admin API does."""
     cronjob = namespace.cronjob(schedule)
     assert cronjob is not None
     template = cronjob["spec"]["jobTemplate"]
@@ -160,7 +160,7 @@ def test_deleted_dead_letters_stay_deleted(
     assert dead_letters(operator) == 1
 
 
-def test_redis_with_its_data_tells_a_deletion_after_its_restart(
+def test_deletion_counts_after_a_restart_of_redis(
     namespace: Namespace, server: RedisServer, operator: OperatorProcess
 ) -> None:
     fail(namespace, "one", "one-1")
@@ -177,7 +177,7 @@ def test_redis_with_its_data_tells_a_deletion_after_its_restart(
     wait_for_list(server, DEAD_LETTERS, "two")
 
 
-def test_nobody_sees_half_a_list(
+def test_lists_are_replaced_atomically(
     namespace: Namespace, server: RedisServer, operator: OperatorProcess
 ) -> None:
     namespace.apply("daily", concurrencyPolicy="Allow")
@@ -208,10 +208,10 @@ def test_nobody_sees_half_a_list(
     assert seen == {(1, number + 1) for number in range(6)}
 
 
-def test_ten_thousand_dead_letters(
+def test_dead_letter_list_is_bounded(
     namespace: Namespace, server: RedisServer, operator: OperatorProcess
 ) -> None:
-    """And some more: the list is bounded, and the newest are on it."""
+    """The list is bounded, and keeps the newest."""
     assert operator.terminate() == 0
     operator.settings["history"] = {"keepOutcomes": 50}
     for number in range(204):

@@ -10,9 +10,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.support import postgres
-from tests.support.controlplane import free_port
-from tests.support.postgres import PASSWORD, PostgresServer, postgres_server
+from hack.testbed import postgres
+from hack.testbed.controlplane import free_port
+from hack.testbed.postgres import PASSWORD, PostgresServer, postgres_server
 
 __all__ = ["PASSWORD", "Database", "free_port", "write_secret"]
 

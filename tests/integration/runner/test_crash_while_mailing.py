@@ -1,4 +1,4 @@
-"""A run that dies while it mails: who may have the report does not silently get it twice."""
+"""A run dies while mailing: a recipient who may have the report is not silently sent it twice."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ import pytest
 from conftest import free_port, write_secret
 from test_mail import Inbox, serving
 
+from hack.testbed.waiting import wait_for
 from report_runner.contract import pod
 from report_runner.contract.reasons import EXIT_CODES, Reason
 from report_runner.contract.result import Outcome
 from report_runner.manifest import LedgerState
 from tests.support.runner import Pod
-from tests.support.waiting import wait_for
 
 BOARD = ["a@example.com", "b@example.com", "c@example.com"]
 UNLUCKY = "b@example.com"
 
 
 class Silent(Inbox):
-    """Takes the mail of the unlucky one, and from a chosen step on says nothing more to it."""
+    """Accepts mail; for one recipient it stops answering at a chosen step."""
 
     def __init__(self, silent_at: str, then: Callable[[Any], None] | None = None) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ def here(tmp_path: Path, database: Any) -> Pod:
 
 @contextmanager
 def mailing(here: Pod, inbox: Inbox) -> Iterator[None]:
-    """The mail server of the Secret is this one."""
+    """The mail server that the Secret names."""
     port = free_port()
     keys = {"host": "127.0.0.1", "port": str(port), "from": "r@example.com", "security": "none"}
     write_secret(here.secrets, "report-smtp", keys)
@@ -84,7 +84,7 @@ def states(here: Pod) -> dict[str, str]:
 
 
 def die_at(here: Pod, inbox: Silent, number: int) -> None:
-    """Start a run, and end it where the server has fallen silent."""
+    """Start a run, and kill it where the server has stopped answering."""
     with mailing(here, inbox), here.start() as process:
         wait_for("the mail server is reached", lambda: inbox.reached)
         before = time.monotonic()
@@ -95,7 +95,7 @@ def die_at(here: Pod, inbox: Silent, number: int) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_who_may_have_it_is_not_sent_it_again(here: Pod, number: int) -> None:
+def test_recipient_who_may_have_the_mail_is_not_sent_it_again(here: Pod, number: int) -> None:
     first, second, third = Silent("DATA"), Inbox(), Inbox()
     die_at(here, first, number)
     assert got(first) == BOARD[:2]  # the server had it when the run died
@@ -130,7 +130,7 @@ def test_who_may_have_it_is_not_sent_it_again(here: Pod, number: int) -> None:
     assert set(states(here).values()) == {LedgerState.SENT.value}
 
 
-def test_who_cannot_have_it_is_sent_it(here: Pod) -> None:
+def test_recipient_who_cannot_have_the_mail_is_sent_it(here: Pod) -> None:
     first, second = Silent("RCPT"), Inbox()
     die_at(here, first, signal.SIGKILL)
     assert got(first) == BOARD[:1]
@@ -141,7 +141,7 @@ def test_who_cannot_have_it_is_sent_it(here: Pod) -> None:
     assert result.message.endswith("sent to 2 recipients, 1 had it")
 
 
-def test_a_connection_that_breaks_before_the_answer(here: Pod) -> None:
+def test_connection_broken_before_the_answer(here: Pod) -> None:
     first = Silent("DATA", then=lambda server: server.transport.abort())
     second = Inbox()
     with mailing(here, first):

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from hack.testbed.waiting import wait_for
 from report_runner.render.page import with_policy
 from tests.support.browser import Browser
-from tests.support.waiting import wait_for
 
 MARK = "JS-RAN"
 SCRIPT = f'<script>document.title="{MARK}"</script>'

@@ -1,4 +1,4 @@
-"""Delivery to a real SMTP server: each recipient once, whatever happens in between."""
+"""Delivery to a real SMTP server: each recipient gets the mail once."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def postman(letter: Letter, port: int, ledger: dict[str, LedgerEntry]) -> Postma
     )
 
 
-def test_everybody_gets_it_once(letter: Letter, port: int) -> None:
+def test_each_recipient_gets_one_mail(letter: Letter, port: int) -> None:
     inbox, ledger = Inbox(), dict[str, LedgerEntry]()
     with serving(inbox, port):
         first = postman(letter, port, ledger).deliver(EVERYBODY)
@@ -101,7 +101,7 @@ def test_everybody_gets_it_once(letter: Letter, port: int) -> None:
     assert attached[0].get_payload(decode=True) == b"%PDF-1.7 test"
 
 
-def test_one_who_is_refused_does_not_cost_the_others_theirs(letter: Letter, port: int) -> None:
+def test_refused_recipient_does_not_affect_others(letter: Letter, port: int) -> None:
     inbox, ledger = Inbox(refused="b@example.com"), dict[str, LedgerEntry]()
     with serving(inbox, port):
         results = postman(letter, port, ledger).deliver(EVERYBODY)
@@ -113,7 +113,7 @@ def test_one_who_is_refused_does_not_cost_the_others_theirs(letter: Letter, port
     assert sorted(recipient for recipient, _ in inbox.mails) == EVERYBODY
 
 
-def test_a_server_that_is_down_and_comes_back(letter: Letter, port: int) -> None:
+def test_delivery_resumes_after_an_outage(letter: Letter, port: int) -> None:
     inbox, ledger = Inbox(), dict[str, LedgerEntry]()
     with pytest.raises(RunError) as caught:
         postman(letter, port, ledger).deliver(EVERYBODY)
@@ -124,7 +124,7 @@ def test_a_server_that_is_down_and_comes_back(letter: Letter, port: int) -> None
     assert len(inbox.mails) == 3
 
 
-def test_the_intent_is_written_before_the_mail_goes(letter: Letter, port: int) -> None:
+def test_intent_is_written_before_sending(letter: Letter, port: int) -> None:
     seen: list[LedgerState] = []
     ledger: dict[str, LedgerEntry] = {}
     inbox = Inbox()

@@ -77,7 +77,7 @@ def test_no_rows_still_have_columns(database: Any, tmp_path: Path) -> None:
     assert found.table.rows == []
 
 
-def test_on_call_finds_the_query(database: Any, tmp_path: Path) -> None:
+def test_query_is_identifiable_in_pg_stat_activity(database: Any, tmp_path: Path) -> None:
     found = fetch(
         database,
         tmp_path,
@@ -106,7 +106,7 @@ def test_on_call_finds_the_query(database: Any, tmp_path: Path) -> None:
         ("SELECT 1/0", Reason.CONFIGURATION_ERROR, "division by zero"),
     ],
 )
-def test_what_is_wrong_with_a_query(
+def test_query_errors_name_line_and_column(
     database: Any, tmp_path: Path, query: str, reason: Reason, said: str
 ) -> None:
     error = failure(database, tmp_path, query)
@@ -152,7 +152,7 @@ def test_login(
     assert PASSWORD not in caught.value.message
 
 
-def test_a_key_that_the_secret_lacks(database: Any, tmp_path: Path) -> None:
+def test_missing_secret_key_is_named(database: Any, tmp_path: Path) -> None:
     database.secret(tmp_path)
     (tmp_path / "report-db" / "user").unlink()
     with pytest.raises(RunError, match="Secret report-db has no key user"):

@@ -1,4 +1,4 @@
-"""`report-generator render DIR` as an author calls it, on the example that the docs name."""
+"""`report-generator render DIR` on the example of the docs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WRONG = EXIT_CODES[Reason.CONFIGURATION_ERROR]
 
 @pytest.fixture
 def example(tmp_path: Path) -> Path:
-    """A copy that a test may spoil."""
+    """A copy that a test may change."""
     return Path(shutil.copytree(EXAMPLE, tmp_path / "example"))
 
 
@@ -37,7 +37,7 @@ def preview(directory: Path, *options: str) -> subprocess.CompletedProcess[str]:
 
 
 def complaint(directory: Path) -> str:
-    """What is wrong; nothing is printed as made then, and no traceback."""
+    """The error message; no output file is announced, and there is no traceback."""
     done = preview(directory)
     assert done.returncode == WRONG, done.stderr
     assert done.stdout == ""
@@ -46,14 +46,14 @@ def complaint(directory: Path) -> str:
 
 
 def edit(path: Path, old: str, new: str) -> int:
-    """Replace a text that occurs once; its line."""
+    """Replace a text that occurs once; its line number."""
     text = path.read_text()
     assert text.count(old) == 1
     path.write_text(text.replace(old, new))
     return text[: text.index(old)].count("\n") + 1
 
 
-def test_the_example_is_printed(example: Path) -> None:
+def test_example_is_rendered(example: Path) -> None:
     done = preview(example, "--slot", "2026-01-05T06:00:00Z")
     assert (done.returncode, done.stderr) == (0, "")
     pdf, table = (Path(line.split(" (")[0]) for line in done.stdout.splitlines())
@@ -67,7 +67,7 @@ def test_the_example_is_printed(example: Path) -> None:
         assert len(list(csv.reader(stream))) == 14
 
 
-def test_the_example_is_one_that_the_operator_takes() -> None:
+def test_example_is_valid_for_the_operator() -> None:
     schedule, page = yaml.safe_load_all((EXAMPLE / "schedule.yaml").read_text())
     schedule["metadata"] |= {"uid": "u1", "generation": 1}
     spec = parse_schedule(schedule).spec
@@ -80,7 +80,7 @@ def test_the_example_is_one_that_the_operator_takes() -> None:
         assert (EXAMPLE / "data" / f"{source.name}.csv").is_file()
 
 
-def test_a_template_file_goes_before_the_config_map(example: Path) -> None:
+def test_template_file_overrides_the_config_map(example: Path) -> None:
     (example / "template.html.j2").write_text("<p>from the file</p>")
     done = preview(example)
     assert done.returncode == 0
@@ -88,7 +88,7 @@ def test_a_template_file_goes_before_the_config_map(example: Path) -> None:
     assert "from the file" in PdfReader(pdf).pages[0].extract_text()
 
 
-def test_a_syntax_error_of_the_template_tells_its_line(example: Path) -> None:
+def test_template_syntax_error_has_its_line(example: Path) -> None:
     file = example / "template.html.j2"
     file.write_text("<h1>{{ title }}</h1>\n<p>\n{% for row in sources.positions %}\n</p>")
     assert f"{file}: line 4: Unexpected end of template" in complaint(example)
@@ -97,7 +97,7 @@ def test_a_syntax_error_of_the_template_tells_its_line(example: Path) -> None:
     assert "ConfigMap weekly-positions-page/template.html.j2: line 14: " in complaint(example)
 
 
-def test_a_name_that_the_template_does_not_have(example: Path) -> None:
+def test_undefined_template_name_is_reported(example: Path) -> None:
     (example / "template.html.j2").write_text("<h1>\n{{ titel }}</h1>")
     assert "line 2: 'titel' is undefined" in complaint(example)
 
@@ -125,7 +125,7 @@ def test_a_name_that_the_template_does_not_have(example: Path) -> None:
         ("{retention: 90d}", "{retention: 90 days}", "spec.output.retention", ""),
     ],
 )
-def test_a_wrong_field_is_told_with_file_and_line(
+def test_invalid_field_is_reported_with_file_and_line(
     example: Path, old: str, new: str, field: str, at: str
 ) -> None:
     manifest = example / "schedule.yaml"
@@ -143,7 +143,7 @@ def test_the_line_is_right_where_the_schedule_comes_second(example: Path) -> Non
     assert f"{manifest}:{line} spec.report.formats[0]: " in complaint(example)
 
 
-def test_yaml_that_is_none(example: Path) -> None:
+def test_invalid_yaml_is_reported(example: Path) -> None:
     line = edit(example / "schedule.yaml", "  timeZone: Europe/Madrid", "  timeZone: [Europe")
     said = complaint(example)
     assert (
@@ -152,12 +152,12 @@ def test_yaml_that_is_none(example: Path) -> None:
     )
 
 
-def test_a_time_zone_that_is_none(example: Path) -> None:
+def test_unknown_time_zone_is_reported(example: Path) -> None:
     edit(example / "schedule.yaml", "Europe/Madrid", "Europe/Toledo")
     assert "schedule.yaml: spec.timeZone: Europe/Toledo is not a zone" in complaint(example)
 
 
-def test_sample_data_that_is_missing_or_wrong(example: Path) -> None:
+def test_missing_or_invalid_sample_data_is_reported(example: Path) -> None:
     sample = example / "data" / "desks.csv"
     sample.write_text("desk,value\nEquities,1\nCredit\n")
     assert f"{sample}:3: 1 cells, but the first line names 2 columns" in complaint(example)

@@ -1,4 +1,4 @@
-"""`report-generator run` as a process of its own, against a real PostgreSQL server."""
+"""`report-generator run` as a process, against a real PostgreSQL server."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ import pytest
 from conftest import PASSWORD, free_port, write_secret
 from test_mail import Inbox, serving
 
+from hack.testbed.waiting import wait_for
 from report_runner.contract import pod
 from report_runner.contract.reasons import EXIT_CODES, Reason
 from report_runner.contract.result import DeliveryStatus, Outcome
 from report_runner.storage import sha256
 from tests.support.runner import RUN_ID, Pod
-from tests.support.waiting import wait_for
 
 QUERY = "SELECT day, isin, amount FROM positions WHERE amount < 20 ORDER BY day"
 STEM = "reports_positions_20260105T060000Z"
@@ -46,7 +46,7 @@ def board() -> dict[str, Any]:
     return {"to": BOARD, "smtp": {"secretRef": {"name": "report-smtp"}}}
 
 
-def test_a_report_is_made_and_told_of(here: Pod) -> None:
+def test_report_is_written_and_reported(here: Pod) -> None:
     here.define(QUERY)
     code, result, log = here.run()
     assert (code, result.outcome, result.reason) == (0, Outcome.SUCCEEDED, None)
@@ -76,7 +76,7 @@ def test_a_report_is_made_and_told_of(here: Pod) -> None:
         ("SELECT * FROM positions WHERE false", Reason.EMPTY_REPORT, "allowEmpty"),
     ],
 )
-def test_what_fails_says_where(here: Pod, query: str, reason: Reason, said: str) -> None:
+def test_failures_name_their_field(here: Pod, query: str, reason: Reason, said: str) -> None:
     here.define(query)
     code, result, log = here.run()
     assert (code, result.outcome, result.reason) == (EXIT_CODES[reason], Outcome.FAILED, reason)
@@ -95,7 +95,7 @@ def test_what_fails_says_where(here: Pod, query: str, reason: Reason, said: str)
         ({"port": "1"}, Reason.DATABASE_UNAVAILABLE),
     ],
 )
-def test_a_login_that_fails_tells_no_password(
+def test_failed_login_reveals_no_password(
     here: Pod, database: Any, changes: dict[str, str], reason: Reason
 ) -> None:
     database.secret(here.secrets, **changes)
@@ -106,7 +106,7 @@ def test_a_login_that_fails_tells_no_password(
     assert PASSWORD not in log + here.termination_log.read_text()
 
 
-def test_what_the_pod_lacks_is_a_configuration_error(here: Pod) -> None:
+def test_missing_environment_is_a_configuration_error(here: Pod) -> None:
     here.define(QUERY)
     code, result, _ = here.run(**{pod.ENV_SLOT: ""})
     assert code == EXIT_CODES[Reason.CONFIGURATION_ERROR]
@@ -116,7 +116,7 @@ def test_what_the_pod_lacks_is_a_configuration_error(here: Pod) -> None:
     assert "nothing.json cannot be read" in result.message
 
 
-def test_a_second_attempt_neither_makes_nor_mails_it_again(here: Pod) -> None:
+def test_second_attempt_neither_renders_nor_mails_again(here: Pod) -> None:
     with mailing(here) as mails:
         here.define(QUERY, board())
         code, first, _ = here.run()
@@ -131,7 +131,7 @@ def test_a_second_attempt_neither_makes_nor_mails_it_again(here: Pod) -> None:
         assert [recipient for recipient, _ in mails] == BOARD
 
 
-def test_a_changed_file_is_made_anew_but_not_mailed_again(here: Pod) -> None:
+def test_changed_file_is_rendered_again_but_not_mailed_again(here: Pod) -> None:
     with mailing(here) as mails:
         here.define(QUERY, board())
         _, first, _ = here.run()
@@ -145,7 +145,7 @@ def test_a_changed_file_is_made_anew_but_not_mailed_again(here: Pod) -> None:
 
 
 def active(database: Any, text: str) -> list[str]:
-    """The application names of the queries that run now and have `text` in them."""
+    """Application names of running queries that contain `text`."""
     with database.admin() as admin:
         rows = admin.execute(
             "SELECT application_name FROM pg_stat_activity WHERE state = 'active' "

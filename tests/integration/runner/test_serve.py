@@ -1,4 +1,4 @@
-"""`report-generator serve`: finished files, and nothing else, whatever is asked for."""
+"""`report-generator serve` serves finished files and nothing else."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def server(volume: Path) -> Iterator[FileServer]:
         yield made
 
 
-def test_a_file_as_a_browser_is_told(server: FileServer) -> None:
+def test_file_has_type_and_security_headers(server: FileServer) -> None:
     answer = server.get(f"/files/{DAY}/{STEM}.pdf")
     assert (answer.status, answer.body) == (200, b"%PDF-1.7 a report")
     assert answer.headers["content-type"] == "application/pdf"
@@ -68,7 +68,7 @@ def test_head_is_get_without_content(server: FileServer) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
-def test_nothing_but_reading(server: FileServer, volume: Path, method: str) -> None:
+def test_other_methods_are_refused(server: FileServer, volume: Path, method: str) -> None:
     answer = server.call(method, f"/files/{DAY}/{STEM}.pdf")
     assert answer.status == 501
     assert (volume / DAY / f"{STEM}.pdf").exists()
@@ -87,7 +87,7 @@ def test_directories_are_listed(server: FileServer) -> None:
     assert server.get(f"/files/{DAY}/{STEM}.pdf/").status == 404
 
 
-def test_a_listing_goes_on_where_it_ended(server: FileServer, volume: Path) -> None:
+def test_listing_is_paginated(server: FileServer, volume: Path) -> None:
     many = volume / "2026/11/25"
     many.mkdir()
     names = [f"r{number:04}.csv" for number in range(1201)]
@@ -144,14 +144,14 @@ def test_a_listing_goes_on_where_it_ended(server: FileServer, volume: Path) -> N
         "*",
     ],
 )
-def test_what_is_no_finished_file_is_not_there(server: FileServer, path: str) -> None:
+def test_only_finished_files_are_served(server: FileServer, path: str) -> None:
     answer = server.call("GET", path)
     assert answer.status == 404, answer
     assert SECRET not in answer.body
     assert server.get("/healthz").status == 200
 
 
-def test_requests_that_are_none(server: FileServer) -> None:
+def test_malformed_requests_are_refused(server: FileServer) -> None:
     for raw in (b"\r\n\r\n", b"GET\r\n\r\n", b"GET /files/ HTTP/9.9\r\n\r\n", b"\x16\x03\x01\0\0"):
         server.raw(raw)
     with socket.create_connection(("127.0.0.1", server.port)) as silent:
@@ -159,7 +159,7 @@ def test_requests_that_are_none(server: FileServer) -> None:
         silent.close()
 
 
-def test_it_ends_on_term(volume: Path) -> None:
+def test_sigterm_ends_the_server(volume: Path) -> None:
     with file_server(volume) as made:
         assert made.get("/healthz").status == 200
         made.process.send_signal(signal.SIGTERM)

@@ -1,10 +1,9 @@
-"""An operator of this checkout as a process of its own, for one namespace."""
+"""An operator of this checkout as a process, for one namespace."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import urllib.error
 import urllib.request
@@ -13,13 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.support.controlplane import free_port
-from tests.support.waiting import wait_for
+from hack.testbed.controlplane import free_port
+from hack.testbed.programs import project_program
+from hack.testbed.waiting import wait_for
 
 
 @dataclass
 class OperatorProcess:
-    """`report-scheduler run`; it may be killed and started again."""
+    """`report-scheduler run`; it can be killed and restarted."""
 
     directory: Path
     kubeconfig: Path
@@ -29,7 +29,7 @@ class OperatorProcess:
     _process: subprocess.Popen[bytes] | None = None
 
     def start(self, *, same_lease: bool = False) -> None:
-        """A new life. It does not wait for the Lease of a predecessor that is known to be dead."""
+        """Start it with a new Lease, so that it need not wait for that of a killed predecessor."""
         config: dict[str, Any] = {
             "runner": {"image": "localhost/none:tests"},
             "watchNamespaces": [self.namespace],
@@ -41,11 +41,9 @@ class OperatorProcess:
             **self.settings,
         }
         self.config_file.write_text(json.dumps(config))
-        program = shutil.which("report-scheduler")
-        assert program, "report-scheduler is not on PATH: run the tests through `make test`"
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [program, "run", "--config", str(self.config_file)],
+                [project_program("report-scheduler"), "run", "--config", str(self.config_file)],
                 env={
                     **os.environ,
                     "KUBECONFIG": str(self.kubeconfig),
@@ -57,7 +55,7 @@ class OperatorProcess:
 
     @property
     def config_file(self) -> Path:
-        """As of the life that was started last."""
+        """The configuration of the last start."""
         return self.directory / f"operator-{self.port}.json"
 
     @property
@@ -71,19 +69,19 @@ class OperatorProcess:
 
     @property
     def exit_code(self) -> int | None:
-        """None while it lives."""
+        """None while it runs."""
         assert self._process is not None
         return self._process.poll()
 
     def kill(self) -> None:
-        """As a node that dies."""
+        """SIGKILL."""
         process = self._process  # the next life may begin as soon as this one is over
         assert process is not None
         process.kill()
         process.wait()
 
     def terminate(self) -> int:
-        """As a Deployment that is rolled out; the exit code."""
+        """SIGTERM, as a rollout sends it; the exit code."""
         assert self._process is not None
         self._process.terminate()
         return self._process.wait(30)
@@ -93,7 +91,7 @@ class OperatorProcess:
             self.kill()
 
     def health(self) -> dict[str, Any]:
-        """What /healthz says; empty while nobody answers."""
+        """The body of /healthz; empty while nothing answers."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=5) as got:
                 answer: dict[str, Any] = json.load(got)
@@ -108,7 +106,7 @@ class OperatorProcess:
         wait_for("it leads", lambda: self.health().get("leading"), seconds, self.log)
 
     def wait_for_resyncs(self, count: int = 2) -> None:
-        """So many resyncs that began after this call have ended."""
+        """Wait until this many resyncs that began after the call have ended."""
         enough = self.health().get("resyncs", 0) + count + 1
         wait_for("resyncs", lambda: self.health().get("resyncs", 0) >= enough, 60, self.log)
 

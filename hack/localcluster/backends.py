@@ -1,4 +1,4 @@
-"""Clusters that are not made here: the user's own, and kind where a Docker engine answers."""
+"""Clusters of other makers: the user's own, and kind where a Docker engine answers."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 from hack.localcluster.cluster import HACK, Cluster, ClusterError
 from hack.localcluster.progress import Progress, run_logged
 from hack.localcluster.tools import clients, kind_program
+from hack.localcluster.versions import KIND_IMAGE
 
 _KIND_CONFIG = HACK / "kind.yaml"
 
 
 def docker_answers() -> bool:
-    """There is a Docker engine that we may talk to."""
     if not shutil.which("docker"):
         return False
     try:
@@ -26,12 +26,12 @@ def docker_answers() -> bool:
     return done.returncode == 0
 
 
-def user_up(cluster: Cluster, context: str, say: Progress) -> None:
+def user_up(cluster: Cluster, context: str, log: Progress) -> None:
     """Check that the context answers, and copy it into the cluster's own kubeconfig.
 
     Raises ClusterError where it does not exist or does not answer.
     """
-    kubectl = str(clients(cluster, say) / "kubectl")
+    kubectl = str(clients(cluster, log) / "kubectl")
     view = [kubectl, "config", "view", "--minify", "--flatten", "--raw", f"--context={context}"]
     config = _output(view, f"KUBECONTEXT={context}: no such context in your kubeconfig")
     _write_private(cluster.kubeconfig, config)
@@ -43,40 +43,41 @@ def user_up(cluster: Cluster, context: str, say: Progress) -> None:
         f"KUBECONTEXT={context}: the cluster does not answer",
     )
     cluster.backend.write_text("user")
-    say(f"using your cluster {context}")
+    log(f"using your cluster {context}")
 
 
-def kind_up(cluster: Cluster, say: Progress) -> None:
-    """Make the kind cluster, unless there is one that answers."""
-    kind = str(kind_program(cluster, say))
-    kubectl = str(clients(cluster, say) / "kubectl")
+def kind_up(cluster: Cluster, log: Progress) -> None:
+    """Create the kind cluster unless one answers."""
+    kind = str(kind_program(cluster, log))
+    kubectl = str(clients(cluster, log) / "kubectl")
     own = [kubectl, f"--kubeconfig={cluster.kubeconfig}", "--request-timeout=10s"]
     if cluster.context in _output([kind, "get", "clusters"], "kind failed").split():
         done = subprocess.run([*own, "get", "--raw=/readyz"], capture_output=True, check=False)
         if done.returncode == 0:
-            say(f"the kind cluster {cluster.context} is up already")
+            log(f"the kind cluster {cluster.context} is up already")
             return
-        say("the kind cluster does not answer: beginning anew")
-        kind_down(cluster, say)
+        log("the kind cluster does not answer: beginning anew")
+        kind_down(cluster, log)
     cluster.state.mkdir(parents=True, exist_ok=True)
     cluster.backend.write_text("kind")
     create = [kind, "create", "cluster", f"--name={cluster.context}", f"--config={_KIND_CONFIG}"]
+    create += [f"--image={KIND_IMAGE}"]
     command = [*create, f"--kubeconfig={cluster.kubeconfig}", "--wait=180s"]
-    say("kind makes a cluster")
-    run_logged(command, cluster.logs("kind"), say, "kind")
+    log("kind makes a cluster")
+    run_logged(command, cluster.logs("kind"), log, "kind")
     rename = ["config", "rename-context", f"kind-{cluster.context}", cluster.context]
     _output([*own, *rename], "kubectl failed")
 
 
-def kind_down(cluster: Cluster, say: Progress) -> None:
-    """Delete the kind cluster; none is fine too."""
-    kind = str(kind_program(cluster, say))
+def kind_down(cluster: Cluster, log: Progress) -> None:
+    """Delete the kind cluster, if there is one."""
+    kind = str(kind_program(cluster, log))
     _output([kind, "delete", "cluster", f"--name={cluster.context}"], "kind failed")
 
 
-def kind_load(cluster: Cluster, archive: Path, say: Progress) -> None:
+def kind_load(cluster: Cluster, archive: Path, log: Progress) -> None:
     """Import an image archive into the kind node."""
-    kind = str(kind_program(cluster, say))
+    kind = str(kind_program(cluster, log))
     _output(
         [kind, "load", "image-archive", str(archive), f"--name={cluster.context}"],
         f"{archive}: not loaded",

@@ -1,4 +1,4 @@
-"""A namespace of a control plane, and what a team or the kubelet does in it."""
+"""A namespace of a control plane, with the actions of a team and of the kubelet."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from hack.testbed.controlplane import ControlPlane
+from hack.testbed.waiting import UnexpectedError, wait_for
 from report_operator.domain import names
-from tests.support.controlplane import ControlPlane
-from tests.support.waiting import UnexpectedError, wait_for
 
 SCHEDULES = "/apis/reports.adaf.io/v1alpha1"
 BATCH = "/apis/batch/v1"
@@ -19,8 +19,6 @@ Body = dict[str, Any]
 
 @dataclass(frozen=True)
 class Namespace:
-    """A namespace, and what a team or the kubelet does in it."""
-
     plane: ControlPlane
     name: str
 
@@ -43,7 +41,7 @@ class Namespace:
     # -- what a team does -------------------------------------------------------------------
 
     def apply(self, name: str, **spec: Any) -> None:
-        """A ReportSchedule that never comes due by itself, with the changes given."""
+        """Apply a ReportSchedule that never comes due by itself, with these changes of its spec."""
         body = {
             "apiVersion": "reports.adaf.io/v1alpha1",
             "kind": "ReportSchedule",
@@ -74,7 +72,7 @@ class Namespace:
         return next((c for c in self.status(name).get("conditions", ()) if c["type"] == kind), {})
 
     def wait_until_observed(self, name: str, seconds: float = 60) -> Body:
-        """Its status once the operator has seen the newest spec."""
+        """The status once the operator has reconciled the newest spec."""
         wait_for(
             f"{name} is reconciled",
             lambda: (
@@ -137,7 +135,7 @@ class Namespace:
         return self.list(CORE, "pods")
 
     def end_pod(self, pod: Body, exit_code: int = 0, message: str = "") -> None:
-        """The container has ended."""
+        """Write the status of a pod whose container has ended."""
         now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
         ended = {
             "exitCode": exit_code,
@@ -163,7 +161,7 @@ class Namespace:
         self.call("PATCH", path, {"status": status}, MERGE)
 
     def pod_of(self, job: str) -> Body:
-        """The pod of a run once the Job controller has made it."""
+        """The pod of a run, once the Job controller has created it."""
 
         def made() -> Body | None:
             label = "batch.kubernetes.io/job-name"

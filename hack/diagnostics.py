@@ -1,4 +1,4 @@
-"""Why pods do not become ready, as a person would look it up: pods, events, last words."""
+"""Why pods do not become ready: pods, events and logs of a namespace, as kubectl shows them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ EVENTS = 12
 LOG_LINES = 15
 
 
-def trouble(namespace: str) -> str:
+def describe_pods(namespace: str) -> str:
     """The namespace's pods, its newest events, and the logs of containers that are not ready."""
     parts = [_kubectl(namespace, "get", "pods", "-o", "wide")]
     parts += _events(json.loads(_kubectl(namespace, "get", "events", "-o", "json") or "{}"))
@@ -19,14 +19,14 @@ def trouble(namespace: str) -> str:
     for pod, container, previous in not_ready(pods):
         of = ["--previous"] if previous else []
         log = _kubectl(namespace, "logs", pod, "-c", container, f"--tail={LOG_LINES}", *of)
-        parts.append(f"the last words of {pod}, container {container}:\n{log.strip() or '(none)'}")
+        parts.append(f"log of {pod}, container {container}:\n{log.strip() or '(empty)'}")
     return "\n\n".join(part.strip() for part in parts)
 
 
 def not_ready(pods: dict[str, Any]) -> Iterator[tuple[str, str, bool]]:
-    """Pod, container, and whether its log is that of the run before: it has crashed and waits.
+    """Pod, container, and whether to read the log of its previous run: it crashed and waits.
 
-    Containers that never started are left out: they have no log, and an event says why.
+    Containers that never started are left out: they have no log, and an event gives the reason.
     """
     for pod in pods.get("items", ()):
         for status in pod["status"].get("containerStatuses", ()):
@@ -36,7 +36,7 @@ def not_ready(pods: dict[str, Any]) -> Iterator[tuple[str, str, bool]]:
 
 
 def _events(listed: dict[str, Any]) -> list[str]:
-    """The newest ones, oldest first, in one part; none where there are none."""
+    """The newest events in one part, oldest first; no part without events."""
     items = sorted(listed.get("items", ()), key=_when)[-EVENTS:]
     lines = [
         f"{_when(item)}  {item['type']}  {item['involvedObject']['kind']}"
@@ -58,6 +58,6 @@ def _when(event: dict[str, Any]) -> str:
 
 
 def _kubectl(namespace: str, *arguments: str) -> str:
-    """What it prints; nothing where it fails, since this is the telling of another failure."""
+    """Standard output, empty where kubectl fails: another failure is being described."""
     command = ["kubectl", "-n", namespace, *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout

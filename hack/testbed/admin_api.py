@@ -1,19 +1,19 @@
-"""The admin API called as curl calls it, and what happened before."""
+"""The admin API as a process, and calls of it."""
 
 from __future__ import annotations
 
 import http.client
 import json
 import os
-import shutil
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.support.controlplane import free_port
-from tests.support.namespace import Namespace
-from tests.support.waiting import wait_for
+from hack.testbed.controlplane import free_port
+from hack.testbed.namespace import Namespace
+from hack.testbed.programs import project_program
+from hack.testbed.waiting import wait_for
 
 SCHEDULER = "/api/admin/scheduler"
 
@@ -32,7 +32,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Api:
-    """Called as curl calls it through a port-forward."""
+    """Calls the API as curl does through a port-forward."""
 
     port: int
 
@@ -63,7 +63,7 @@ class Api:
 
 @dataclass
 class ApiProcess:
-    """`report-scheduler-api`; it may be killed and started again, on the same port."""
+    """`report-scheduler-api`; it can be killed and restarted on the same port."""
 
     kubeconfig: Path
     namespace: str  # the operator's own
@@ -73,9 +73,8 @@ class ApiProcess:
     _process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Until it answers."""
-        program = shutil.which("report-scheduler-api")
-        assert program, "report-scheduler-api is not on PATH: run the tests through `make test`"
+        """Start it and wait until it answers."""
+        program = project_program("report-scheduler-api")
         command = [
             program, f"--port={self.api.port}", "--health-port=0", f"--config={self.config_file}"
         ]  # fmt: skip
@@ -92,7 +91,7 @@ class ApiProcess:
         return self._process.pid
 
     def kill(self) -> None:
-        """As a node that dies. May be called from any thread."""
+        """SIGKILL. May be called from any thread."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()
@@ -103,7 +102,7 @@ class ApiProcess:
         assert self._process.wait(20) == 0, self.log_file.read_text()
 
     def audit(self) -> list[str]:
-        """What its log says of actions."""
+        """The audit messages in its log."""
         lines = [json.loads(line)["message"] for line in self.log_file.read_text().splitlines()]
         return [line.removeprefix("audit: ") for line in lines if line.startswith("audit: ")]
 
@@ -117,7 +116,7 @@ class ApiProcess:
 
 
 def fail_once(namespace: Namespace, name: str = "daily", job: str = "run-1") -> None:
-    """A recorded failure."""
+    """Record one failed run of a new schedule."""
     namespace.apply(name, reportType=f"type_{name}")
     namespace.wait_until_observed(name)
     namespace.start(name, job)

@@ -15,7 +15,7 @@ from typing import Any
 
 import psycopg
 
-from tests.support.controlplane import free_port
+from hack.testbed.controlplane import free_port
 
 HOST = "127.0.0.1"
 PASSWORD = "s3cret-pw-of-the-test"
@@ -23,7 +23,7 @@ PASSWORD = "s3cret-pw-of-the-test"
 
 @dataclass
 class PostgresServer:
-    """The role `postgres` is trusted, any other one logs in by its password."""
+    """The role `postgres` is trusted; every other role logs in with its password."""
 
     directory: Path = field(default_factory=lambda: Path(f"/tmp/report-pg-{uuid.uuid4().hex[:8]}"))
     port: int = field(default_factory=free_port)
@@ -45,7 +45,7 @@ class PostgresServer:
         )  # fmt: skip
 
     def stop(self) -> None:
-        """As a crash does it."""
+        """Immediate shutdown, as a crash."""
         self._run("pg_ctl", "-m", "immediate", "-w", "stop")
 
     def remove(self) -> None:
@@ -59,7 +59,7 @@ class PostgresServer:
         )
 
     def make_database(self, root: Path) -> Path:
-        """A database of its own with a role that owns it; a Secret's directory for it."""
+        """Create a database owned by a role of its own; the directory of its Secret."""
         name = f"history_{uuid.uuid4().hex[:8]}"
         with self.admin() as admin:
             admin.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{PASSWORD}'")
@@ -69,7 +69,7 @@ class PostgresServer:
         return directory
 
     def keys(self) -> dict[str, str]:
-        """Of a Secret, without dbname and user."""
+        """A Secret's keys, without dbname and user."""
         return {
             "host": HOST, "port": str(self.port), "password": PASSWORD, "sslmode": "disable"
         }  # fmt: skip
@@ -89,7 +89,7 @@ class PostgresServer:
 
 
 def write_secret(directory: Path, keys: dict[str, str]) -> None:
-    """As the kubelet mounts it."""
+    """Write a Secret as the kubelet mounts it: a file per key."""
     directory.mkdir(parents=True, exist_ok=True)
     for key, value in keys.items():
         (directory / key).write_text(value)
@@ -97,7 +97,7 @@ def write_secret(directory: Path, keys: dict[str, str]) -> None:
 
 @contextmanager
 def postgres_server(options: str = "") -> Iterator[PostgresServer]:
-    """One that runs, and is gone afterwards."""
+    """A running server, removed afterwards."""
     server = PostgresServer(options=options)
     server.create()
     try:

@@ -1,4 +1,4 @@
-"""Waiting for a condition, never for a time."""
+"""Waits for conditions, never for a fixed time."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ T = TypeVar("T")
 
 
 class UnexpectedError(AssertionError):
-    """A condition that did not come to hold; says what was there instead."""
+    """A condition did not hold in time; the message has the actual state."""
 
 
 def wait_for(
     what: str,
     probe: Callable[[], T],
     seconds: float = 60.0,
-    story: Callable[[], object] | None = None,
+    describe: Callable[[], object] | None = None,
 ) -> T:
-    """Poll until `probe` gives something true; `story` tells what was there where it never did."""
+    """The first true result of `probe`, polled; `describe` gives the state for the error."""
     deadline = time.monotonic() + seconds
     while True:
         found = probe()
         if found:
             return found
         if time.monotonic() > deadline:
-            told = f"\n{story()}" if story else ""
+            told = f"\n{describe()}" if describe else ""
             raise UnexpectedError(f"not within {seconds:.0f} s: {what}{told}")
         time.sleep(0.1)

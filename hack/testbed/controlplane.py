@@ -1,7 +1,7 @@
 """A control plane without a node: real etcd, API server and controllers, on loopback.
 
-Tests may stop any part of it. Its pods never run: where a test needs one to, it says itself what
-became of the pod.
+Tests may stop any part of it. Pods never run: a test that needs one to end writes its status.
+
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import yaml
 from hack.localcluster.cluster import this_cluster
 from hack.localcluster.progress import Progress
 from hack.localcluster.tools import node_programs
-from tests.support.apiserver import ApiServer
-from tests.support.waiting import wait_for
+from hack.testbed.apiserver import ApiServer
+from hack.testbed.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 CRDS = sorted((ROOT / "crds").glob("*.yaml"))
@@ -45,7 +45,7 @@ def free_port() -> int:
 
 @dataclass
 class ControlPlane:
-    """One for each process of tests; `stop` ends it."""
+    """One per test process; `stop` ends it."""
 
     directory: Path
     program: Path = field(init=False)
@@ -122,13 +122,13 @@ class ControlPlane:
             )
 
     def kill(self, name: str) -> None:
-        """As a crash does it."""
+        """SIGKILL."""
         process = self._running.pop(name)
         process.kill()
         process.wait()
 
     def pause(self, name: str) -> None:
-        """It is there, and does nothing."""
+        """SIGSTOP: the component is there and does nothing."""
         self._running[name].send_signal(signal.SIGSTOP)
 
     def resume(self, name: str) -> None:

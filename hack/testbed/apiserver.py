@@ -1,4 +1,4 @@
-"""A small client of a real API server: JSON over HTTPS with a kubeconfig's credentials."""
+"""Small client of a real API server: JSON over HTTPS with a kubeconfig's credentials."""
 
 from __future__ import annotations
 
@@ -16,24 +16,22 @@ from unittest.mock import patch
 import kopf
 
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-PATIENCE = 60  # seconds until a CRD has to be served
+SERVED_TIMEOUT = 60  # seconds until a CRD has to be served
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Status code and JSON body."""
-
     code: int
     body: dict[str, Any]
 
     @property
     def message(self) -> str:
-        """What a person is told, empty where all is well."""
+        """The error message; empty for a success."""
         return "" if self.code < 400 else self.body.get("message", "")
 
 
 def connection(kubeconfig: Path) -> kopf.ConnectionInfo:
-    """Of its current context."""
+    """Server and credentials of the kubeconfig's current context."""
     with patch.dict(os.environ, KUBECONFIG=str(kubeconfig)):
         info = kopf.login_with_kubeconfig(settings=kopf.OperatorSettings())
     assert info is not None
@@ -41,8 +39,6 @@ def connection(kubeconfig: Path) -> kopf.ConnectionInfo:
 
 
 class ApiServer:
-    """Calls of one API server."""
-
     def __init__(self, kubeconfig: Path) -> None:
         self.kubeconfig = kubeconfig
         info = connection(kubeconfig)
@@ -54,21 +50,21 @@ class ApiServer:
         self, method: str, path: str, body: Any = None, content_type: str = "application/json"
     ) -> Answer:
         """One request; an HTTP error is an answer, not an exception."""
-        request = urllib.request.Request(
+        request = urllib.request.Request(  # noqa: S310
             self.host + path,
             method=method,
             headers={**self.headers, "Content-Type": content_type},
             data=None if body is None else json.dumps(body).encode(),
         )
         try:
-            with urllib.request.urlopen(request, context=self.tls, timeout=30) as answer:
+            with urllib.request.urlopen(request, context=self.tls, timeout=30) as answer:  # noqa: S310
                 return Answer(answer.status, json.load(answer))
         except urllib.error.HTTPError as error:
             with error:
                 return Answer(error.code, _json(error.read()))
 
     def serve(self, definition: dict[str, Any]) -> None:
-        """Have a CRD served just as it is written. One that is there already stays when we go."""
+        """Apply a CRD and wait until it is served; it stays."""
         path = f"{CRDS}/{definition['metadata']['name']}"
         apply = f"{path}?fieldManager=contract-tests&force=true"
         kind = "application/apply-patch+yaml"
@@ -90,7 +86,6 @@ class ApiServer:
 
 
 def _messages(node: Any) -> frozenset[str]:
-    """The messages of all CEL rules in a schema."""
     if isinstance(node, list):
         return frozenset().union(*map(_messages, node))
     if not isinstance(node, dict):
@@ -108,8 +103,8 @@ def _json(raw: bytes) -> dict[str, Any]:
 
 
 def _until(what: str, holds: Callable[[], bool]) -> None:
-    end = monotonic() + PATIENCE
+    end = monotonic() + SERVED_TIMEOUT
     while not holds():
         if monotonic() > end:
-            raise TimeoutError(f"waited {PATIENCE} s for {what}")
+            raise TimeoutError(f"waited {SERVED_TIMEOUT} s for {what}")
         sleep(0.1)

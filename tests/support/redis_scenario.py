@@ -1,16 +1,16 @@
-"""What tests of the lists in Redis do and look at."""
+"""Steps and readings that the tests of the Redis lists share."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from hack.testbed.namespace import SCHEDULES, Namespace
+from hack.testbed.operator import OperatorProcess
+from hack.testbed.waiting import wait_for
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import Outcome, RunResult, dump_result
 from tests.support.monitoring import sample
-from tests.support.namespace import SCHEDULES, Namespace
-from tests.support.operator import OperatorProcess
 from tests.support.redis import RedisServer
-from tests.support.waiting import wait_for
 
 FAILED = dump_result(
     RunResult(
@@ -20,7 +20,7 @@ FAILED = dump_result(
 
 
 def wait_for_list(server: RedisServer, name: str, *schedules: str) -> list[dict[str, Any]]:
-    """The list once it is about just these schedules, in this order."""
+    """The list once its elements are of just these schedules, in this order."""
     wait_for(
         f"{name}: {schedules}",
         lambda: [e["schedule"] for e in server.elements(name)] == list(schedules),
@@ -31,7 +31,7 @@ def wait_for_list(server: RedisServer, name: str, *schedules: str) -> list[dict[
 
 
 def fail(namespace: Namespace, schedule: str, job: str) -> None:
-    """A run that is given up on, and recorded."""
+    """Start a run and let it fail for good, until its outcome is recorded."""
     if not namespace.find(SCHEDULES, "reportschedules", schedule):
         namespace.apply(schedule, reportType=f"type_{schedule}", concurrencyPolicy="Allow")
         namespace.wait_until_observed(schedule)

@@ -1,4 +1,4 @@
-"""An operator that is started again whenever it dies."""
+"""Restarts an operator whenever it is dead."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.support.operator import OperatorProcess
+from hack.testbed.operator import OperatorProcess
 
 
 @contextmanager
-def revived(operator: OperatorProcess) -> Iterator[list[int]]:
-    """Start the operator again whenever it is dead, as a Deployment does; how often it was."""
+def restarted(operator: OperatorProcess) -> Iterator[list[int]]:
+    """Restart the operator whenever it is dead, as a Deployment does; [number of starts]."""
     over = threading.Event()
     lives = [1]
 

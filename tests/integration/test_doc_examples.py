@@ -1,0 +1,63 @@
+"""Every manifest of the documentation is accepted, and its report can be made."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hack.testbed.namespace import SCHEDULES, Namespace
+from report_operator.api.v1alpha1.backfill import parse_backfill_spec
+from report_operator.api.v1alpha1.resource import parse_schedule
+from report_operator.domain.validation import check_schedule
+from tests.support.examples import BACKFILL, SCHEDULE, Example, examples, sample_data
+
+PLURALS = {SCHEDULE: "reportschedules", BACKFILL: "reportbackfills"}
+OF_DOCS = [example for example in examples(SCHEDULE) if not example.file.startswith("hack/")]
+
+
+def test_readme_and_pages_have_examples() -> None:
+    files = {example.file for example in examples(SCHEDULE, BACKFILL)}
+    assert {"README.md", "docs/backfill.md", "hack/demo/schedules.yaml"} <= files
+
+
+@pytest.mark.parametrize("example", examples(SCHEDULE, BACKFILL), ids=str)
+def test_api_server_accepts_the_example(example: Example, namespace: Namespace) -> None:
+    path = namespace.path(SCHEDULES, PLURALS[example.kind], example.name)
+    query = "fieldManager=reader&dryRun=All&fieldValidation=Strict"
+    body = example.in_namespace(namespace.name)
+    answer = namespace.plane.api.call(
+        "PATCH", f"{path}?{query}", body, "application/apply-patch+yaml"
+    )
+    assert answer.code == 201, answer.message
+
+
+@pytest.mark.parametrize("example", examples(SCHEDULE, BACKFILL), ids=str)
+def test_models_accept_the_example(example: Example) -> None:
+    metadata = {**example.body["metadata"], "uid": "a-uid", "generation": 1}
+    body = {**example.body, "metadata": metadata}
+    if example.kind == BACKFILL:
+        parse_backfill_spec(body)
+        return
+    assert check_schedule(parse_schedule(body).spec) is None
+
+
+@pytest.mark.parametrize("example", OF_DOCS, ids=str)
+def test_example_is_rendered_with_sample_data(example: Example, tmp_path: Path) -> None:
+    """As an author tries it: `report-generator render DIR`."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "schedule.yaml").write_text(example.text)
+    for source in example.body["spec"]["report"]["sources"]:
+        if "inline" not in source:
+            shutil.copy(sample_data(source["name"]), tmp_path / "data")
+    out = tmp_path / "out"
+    done = subprocess.run(
+        [sys.executable, "-m", "report_runner.cli", "render", tmp_path, "--out", out],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    formats = example.body["spec"]["report"].get("formats", ["pdf"])
+    assert sorted(path.suffix for path in out.iterdir()) == sorted(f".{name}" for name in formats)
