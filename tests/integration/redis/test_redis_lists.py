@@ -39,6 +39,7 @@ def test_the_queue_in_the_order_in_which_it_runs(
         "enqueued_at": created,
         "namespace": namespace.name,
         "schedule": "high",
+        "waits_for": "1 of 1 places are taken",
     }
     namespace.end_pod(pod)
     wait_for_list(server, QUEUE, "normal", "low")
