@@ -178,6 +178,7 @@ class Reconciler:
                 self.limits.startup,
                 self.limits.queue,
                 now,
+                self.waits_for(run.uid),
             )
             if found is None:
                 continue
