@@ -94,12 +94,13 @@ def test_runs_that_do_not_start_give_their_places_back(
             "the gate's trouble is told",
             lambda: (
                 (body := process.api.get(f"{SCHEDULER}/status").body)
-                and any("20 admitted runs do not start" in line for line in body["degraded"])
+                and any(f"{namespace.name} 20" in line for line in body["degraded"])
                 and body
             ),
         )
         assert status
         assert status["status"] == "degraded"
+        assert "admitted runs do not start" in str(status["degraded"])
         queue = process.api.get(f"{SCHEDULER}/queue").body
         assert (queue["total"], queue["places"]) == (FLOOD - 20, 20)
         assert queue["not_starting"][namespace.name] == 20
