@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
@@ -21,6 +21,7 @@ from admin_api import (
     deployments,
     files,
     pages,
+    queue,
     reading,
 )
 from admin_api.access import Guard
@@ -30,6 +31,7 @@ from admin_api.errors import PROBLEM, UNREACHABLE, RefusedError, reason_of
 from admin_api.model import Problem
 from admin_api.pages.html import HEADERS, error_text, wants_html
 from admin_api.tokens import Tokens
+from report_operator.domain.admission import Limits
 
 logger = logging.getLogger(__name__)
 
@@ -47,10 +49,14 @@ def make_app(
     exposition: Callable[[], Awaitable[str]],
     tokens: Tokens | None,
     runbook_url: str = "",
+    *,
+    limits: Limits,
+    start_grace: timedelta,
 ) -> FastAPI:
     """`exposition` gives the operator's metrics as Prometheus text; see Guard for `tokens`.
 
-    `runbook_url` is where docs/runbook.md is published.
+    `runbook_url` is where docs/runbook.md is published; `limits` and `start_grace` are the
+    operator's.
     """
     app = FastAPI(
         title="Report scheduler admin API",
@@ -62,14 +68,16 @@ def make_app(
     app.add_middleware(Guard, tokens=tokens)
     _add_errors(app)
     cluster, past = attempts.cluster, attempts.past
-    reading.add(app, cluster, past, clock, exposition, dependencies)
+    queue_view = queue.QueueView(cluster, clock, limits, start_grace)
+    reading.add(app, cluster, past, clock, exposition, dependencies, queue_view)
+    queue.add(app, queue_view)
     analytics.add(app, cluster, past, clock)
     deployments.add(app, cluster, past)
     acting.add(app, attempts, clock)
     dead_letters.add(app, attempts)
     make_backfill = backfills.add(app, cluster, attempts.audit, clock)
     files.add(app, servers)
-    pages.add(app, attempts, dependencies, clock, runbook_url, make_backfill)
+    pages.add(app, attempts, dependencies, queue_view, clock, runbook_url, make_backfill)
     return app
 
 

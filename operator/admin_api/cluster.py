@@ -21,7 +21,7 @@ from report_operator.adapters.lease import ANNOTATION_DRAIN, LEASES
 from report_operator.adapters.reflector import Observe, Reflector
 from report_operator.domain.attempts import Attempt, job_of_attempt
 from report_operator.domain.names import LABEL_JOB_UID, LABEL_UID
-from report_operator.domain.run import Run
+from report_operator.domain.run import Pod, Run, observe_pod
 from report_operator.domain.times import parse_time
 
 LOG_LINES = 20
@@ -157,11 +157,19 @@ class Cluster:
         uid = next((r.uid for r in runs if (r.namespace, r.name) == (job.namespace, job.job)), None)
         if uid is None:
             return []
-        pods = await self.kube.list(PODS, job.namespace, labels=f"{LABEL_JOB_UID}={uid}")
+        pods = await self._pods(job.namespace, uid)
         if not pods:
             return []
         newest = max(pods, key=lambda pod: pod["metadata"]["creationTimestamp"])
         return await self.kube.log_tail(job.namespace, newest["metadata"]["name"], LOG_LINES)
+
+    async def pods_of(self, run: Run) -> list[Pod]:
+        """The pods of a run, oldest first."""
+        pods = [observe_pod(body) for body in await self._pods(run.namespace, run.uid)]
+        return sorted(pods, key=lambda pod: pod.created_at)
+
+    async def _pods(self, namespace: str, job_uid: str) -> list[dict[str, Any]]:
+        return await self.kube.list(PODS, namespace, labels=f"{LABEL_JOB_UID}={job_uid}")
 
     async def make(self, schedule: Schedule, attempt: Attempt, asked_by: str) -> None:
         """Make the Job of an attempt, unless it is there. Raises RefusedError."""

@@ -9,7 +9,7 @@ import gc
 import os
 import signal
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
@@ -100,7 +100,15 @@ async def _serve(config: OperatorConfig, port: int, health_port: int, *, network
         dependencies = Dependencies(config.redis_secret, history)
         tokens = Tokens(kube) if network else None
         app = make_app(
-            attempts, servers, dependencies, _now, exposition, tokens, config.runbook_url
+            attempts,
+            servers,
+            dependencies,
+            _now,
+            exposition,
+            tokens,
+            config.runbook_url,
+            limits=config.admission_limits(),
+            start_grace=timedelta(seconds=config.admission.start_grace_seconds),
         )
         # kubectl port-forward ends on loopback.
         host = EVERYWHERE if network else LOOPBACK

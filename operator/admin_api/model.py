@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from report_operator.api.v1alpha1.spec import Priority
+from report_operator.domain.admission import Hold
 from report_operator.domain.times import format_time
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import DeliveryStatus
@@ -187,6 +188,57 @@ class Nothing(BaseModel):
 
 
 NoQuery = Annotated[Nothing, Query()]
+
+
+class QueueEntry(BaseModel):
+    """A run that waits for admission."""
+
+    position: int = Field(description="1 is the next to start.")
+    id: str
+    report_type: str
+    namespace: str
+    schedule: str = Field(description="The ReportSchedule's name.")
+    job: str = Field(description="The Kubernetes Job's name.")
+    tier: str = Field(description="The one that counts; see `note`.")
+    priority: str = Field(description="The one that counts; see `note`.")
+    note: str | None = Field(
+        default=None, description="What the run declares and its namespace may not have."
+    )
+    slot: Instant
+    enqueued_at: Instant
+    backfill: str | None = None
+    hold: Hold | None = Field(default=None, description="What holds it back; null: it starts now.")
+    waits_for: str | None = Field(
+        default=None, examples=["2 of 2 places of tier bulk are taken"],
+        description="The same for a person.",
+    )  # fmt: skip
+    likely_start: Instant | None = Field(
+        default=None,
+        description="By how long past runs took, without those that come meanwhile; null: unknown.",
+    )
+
+
+class QueuePage(BaseModel):
+    """A page of the queue, the next run to start first."""
+
+    queue: list[QueueEntry]
+    total: int
+    places: int = Field(description="Runs that may be active at once.")
+    places_taken: int = Field(description="Of these, by runs that work or are about to start.")
+    not_starting: dict[str, int] = Field(
+        description="By namespace, admitted runs without a pod that runs; they take places of "
+        "their namespace only."
+    )
+    next: int | None = Field(description="`after` of the next page, if there is one.")
+
+
+class QueueQuery(BaseModel):
+    """Which part of the queue."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(default=100, ge=1, le=LIST_LIMIT)
+    after: int = Field(default=0, ge=0, le=1_000_000, description="A position: those behind it.")
 
 
 class SchedulerState(StrEnum):

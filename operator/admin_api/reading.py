@@ -36,6 +36,7 @@ from admin_api.model import (
 )
 from admin_api.observed import Snapshot
 from admin_api.past import NOT_CONFIGURED, Past
+from admin_api.queue import QueueView
 from report_operator.adapters.history.reader import DatabaseState, KeptRun
 from report_operator.api.v1alpha1.status import Health as ScheduleHealth
 from report_operator.domain.figures import totals
@@ -51,6 +52,7 @@ def add(
     clock: Callable[[], datetime],
     exposition: Callable[[], Awaitable[str]],
     dependencies: Dependencies,
+    queue: QueueView,
 ) -> None:
     """Attach them. `exposition` gives the operator's metrics as Prometheus text."""
 
@@ -60,7 +62,8 @@ def add(
         leader, snapshot, checks = await asyncio.gather(
             cluster.leader(), cluster.snapshot(), dependencies.checks()
         )
-        return describe_status(leader, snapshot, checks)
+        trouble = await queue.trouble(queue.queue(snapshot))
+        return describe_status(leader, snapshot, checks, trouble)
 
     @app.get(f"{SCHEDULER}/jobs", tags=["read"], response_model=Jobs)
     async def jobs(query: Annotated[JobsQuery, Query()]) -> Response:
@@ -194,7 +197,7 @@ def describe_database(state: DatabaseState) -> DatabaseHealth:
 
 
 def describe_status(
-    leader: Leader, snapshot: Snapshot, dependencies: Sequence[Check]
+    leader: Leader, snapshot: Snapshot, dependencies: Sequence[Check], admission_trouble: str = ""
 ) -> SchedulerStatus:
     """The scheduler as a whole."""
     statuses = [schedule.status for schedule in snapshot.schedules]
@@ -204,6 +207,8 @@ def describe_status(
     )
     delayed = sum(status.delay is not None for status in statuses)
     degraded = [f"{check.name}: {check.reason}" for check in dependencies if not check.ok]
+    if admission_trouble:
+        degraded.append(admission_trouble)
     if not_ready:
         degraded.append(f"not Ready: {not_ready} of {len(statuses)} ReportSchedules")
     if delayed:

@@ -82,16 +82,16 @@ def backfill(client: Client, args: Namespace) -> None:
 
 def queue(client: Client, args: Namespace) -> None:
     """What waits for admission."""
-    found: list[Body] = []
-    cursor: str | None = None
-    for _ in range(QUEUE_PAGES):
-        page = client.get(f"{SCHEDULER}/jobs", status="queued", limit=PAGE, cursor=cursor)
-        found += page["jobs"]
-        cursor = page["next"]
-        if cursor is None:
+    body = client.get(f"{SCHEDULER}/queue", limit=PAGE)
+    following = body["next"]
+    for _ in range(QUEUE_PAGES - 1):
+        if following is None:
             break
-    found.sort(key=lambda entry: (PRIORITIES.index(entry["priority"] or "normal"), entry["slot"]))
-    _show(args, {"jobs": found}, lambda show: show.queue(found))
+        page = client.get(f"{SCHEDULER}/queue", limit=PAGE, after=following)
+        body["queue"] += page["queue"]
+        following = page["next"]
+    body["next"] = following
+    _show(args, body, lambda show: show.queue(body))
 
 
 def dead_letters(client: Client, args: Namespace) -> None:

@@ -88,17 +88,24 @@ def jobs(found: Sequence[Body], more: str | None) -> None:
         out.print(f"more: --cursor {more}")
 
 
-def queue(found: Sequence[Body]) -> None:
-    """What waits, the next one first."""
+def queue(body: Body) -> None:
+    """What waits, the next one first, as the API orders it."""
     out = console()
+    found = body["queue"]
     if not found:
         out.print("nothing waits")
         return
     rows = [
-        (place, job["id"], job["report_type"], job.get("priority"), job["slot"])
-        for place, job in enumerate(found, 1)
-    ]
-    out.print(table(("NEXT", "ID", "TYPE", "PRIORITY", "SLOT"), rows))
+        (
+            entry["position"], entry["id"], entry["report_type"], entry["priority"], entry["slot"],
+            entry["likely_start"] or "not known", entry["waits_for"] or "starts now", entry["note"],
+        )
+        for entry in found
+    ]  # fmt: skip
+    headers = ("NEXT", "ID", "TYPE", "PRIORITY", "SLOT", "LIKELY START", "WAITS FOR", "NOTE")
+    out.print(table(headers, rows))
+    if body["next"] is not None:
+        out.print(f"and {body['total'] - len(found)} more")
 
 
 def job(body: Body) -> None:

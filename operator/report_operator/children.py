@@ -18,6 +18,7 @@ from report_operator.adapters.store import Store
 from report_operator.api.v1alpha1.conditions import ReadyReason
 from report_operator.api.v1alpha1.resource import Key, ReportSchedule
 from report_operator.domain import names
+from report_operator.domain.admission import NamespacePolicy
 from report_operator.domain.desired import (
     DEFINITION_LIMIT,
     FrozenDefinition,
@@ -33,6 +34,7 @@ from report_operator.domain.plan import observe_plan
 from report_operator.domain.status import Problem
 from report_operator.domain.times import format_time, parse_time
 from report_operator.domain.validation import (
+    check_admission,
     check_fires,
     check_schedule,
     check_secrets,
@@ -54,6 +56,7 @@ class Children:
     settings: PodSettings
     secret_allowed: Callable[[str], bool]
     missing_definitions: set[tuple[str, str]]
+    policy_of: Callable[[str], NamespacePolicy] = lambda _: NamespacePolicy()  # by namespace
     # What the server made of our last apply: it may write a quantity in another way than we do.
     # A digest of the desired CronJob, and the generation that it became.
     _applied: dict[Key, tuple[bytes, int]] = field(default_factory=dict)
@@ -76,6 +79,7 @@ class Children:
             check_schedule(spec)
             or check_fires(spec, now)
             or check_secrets(spec, self.secret_allowed)
+            or check_admission(schedule.namespace, spec, self.policy_of(schedule.namespace))
         )
         if problem is not None:
             return problem

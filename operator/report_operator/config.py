@@ -10,7 +10,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from report_operator.api.v1alpha1.spec import Tier
+from report_operator.api.v1alpha1.spec import Priority, Tier
+from report_operator.domain.admission import Limits, NamespacePolicy
 
 
 class ConfigError(ValueError):
@@ -26,13 +27,29 @@ class _Section(BaseModel):
     )
 
 
+class NamespaceAdmission(_Section):
+    """What the runs of one namespace may have; what is not said is as for all others."""
+
+    max_active: int | None = Field(default=None, ge=1)
+    highest_tier: Tier | None = None
+    highest_priority: Priority | None = None
+
+
 class Admission(_Section):
-    """How many runs may be active at once."""
+    """How many runs may be active at once, and what those of a namespace may have."""
 
     max_active: int = Field(default=20, ge=1)
+    # None: half of them; all of them where a single namespace is watched.
+    max_active_per_namespace: int | None = Field(default=None, ge=1)
     # Places of these that runs of backfills leave to the schedules, but for one.
     backfill_headroom: int = Field(default=5, ge=1)
     max_active_per_tier: dict[Tier, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
+    # What a ReportSchedule may declare, and what a Job's own words are cut down to.
+    highest_tier: Tier = Tier.CRITICAL
+    highest_priority: Priority = Priority.HIGH
+    namespaces: dict[str, NamespaceAdmission] = Field(default_factory=dict)  # exceptions, by name
+    # An admitted run without a pod that runs takes no place of other namespaces after so long.
+    start_grace_seconds: int = Field(default=60, ge=1)
 
 
 class Runner(_Section):
@@ -90,6 +107,30 @@ class OperatorConfig(_Section):
     def secret_allowed(self, name: str) -> bool:
         """Whether a run may mount the Secret of this name."""
         return any(fnmatchcase(name, pattern) for pattern in self.allowed_secrets)
+
+    def admission_limits(self) -> Limits:
+        """The admission section, as the domain has it."""
+        admission = self.admission
+        share = admission.max_active_per_namespace
+        if share is None:
+            alone = len(self.watch_namespaces) == 1
+            share = admission.max_active if alone else (admission.max_active + 1) // 2
+        return Limits(
+            overall=admission.max_active,
+            per_tier={tier.value: most for tier, most in admission.max_active_per_tier.items()},
+            headroom=admission.backfill_headroom,
+            policy=NamespacePolicy(
+                share, admission.highest_tier.value, admission.highest_priority.value
+            ),
+            namespaces={
+                name: NamespacePolicy(
+                    own.max_active or share,
+                    (own.highest_tier or admission.highest_tier).value,
+                    (own.highest_priority or admission.highest_priority).value,
+                )
+                for name, own in admission.namespaces.items()
+            },
+        )
 
 
 def load_config(path: Path) -> OperatorConfig:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -18,6 +18,7 @@ from report_operator.adapters.redis_client import UNAVAILABLE, describe
 from report_operator.adapters.redis_lists import RedisLists
 from report_operator.adapters.store import Store
 from report_operator.api.v1alpha1.resource import Key, parse_status
+from report_operator.domain.admission import Queue
 from report_operator.domain.projections import (
     DeadLetter,
     dead_letters,
@@ -61,6 +62,7 @@ class Lists:
     redis: RedisLists | None
     namespace: str  # of the Lease
     lease: str
+    queue: Callable[[], Queue]  # as it is now
     _cleared: datetime | None = None
     _known: dict[Key, _Known] = field(default_factory=dict)
     _queue: Sequence[str] = ()
@@ -114,7 +116,7 @@ class Lists:
                 known[key] = found
                 report_types[found.uid] = found.report_type
         self._known = known
-        self._queue = queue_elements(self.store.runs.values(), report_types)
+        self._queue = queue_elements(self.queue(), report_types)
         self._count()
 
     def _look_at(self, key: Key) -> _Known | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 
@@ -10,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from report_operator.api.v1alpha1.status import RecentRun
+from report_operator.domain.admission import Hold, Queue
 from report_operator.domain.backfill_status import BackfillView
 from report_operator.domain.view import ScheduleView, StorageUse
 from report_runner.contract.reasons import Reason
@@ -109,6 +111,44 @@ class _BackfillCollector(Collector):
         yield family
 
 
+class _AdmissionCollector(Collector):
+    """Places and the queue, made at each scrape: a run also stops starting by the clock alone."""
+
+    def __init__(self, queue: Callable[[], Queue], refusals: Callable[[], int]) -> None:
+        self._queue, self._refusals = queue, refusals
+
+    def describe(self) -> Iterator[GaugeMetricFamily]:
+        """Nothing: what there is depends on the cluster."""
+        return iter(())
+
+    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+        queue = self._queue()
+        places = GaugeMetricFamily(f"{PREFIX}_places", "Runs that may be active at once.")
+        places.add_metric((), queue.places)
+        taken = GaugeMetricFamily(
+            f"{PREFIX}_places_taken", "Of these, taken by runs that work or are about to start."
+        )
+        taken.add_metric((), queue.taken)
+        stuck = GaugeMetricFamily(
+            f"{PREFIX}_runs_not_starting",
+            "Admitted runs without a pod that runs, for longer than startGraceSeconds.",
+            labels=("namespace",),
+        )
+        for namespace, count in queue.not_starting_by_namespace.items():
+            stuck.add_metric((namespace,), count)
+        waiting = GaugeMetricFamily(
+            f"{PREFIX}_held_runs", "Waiting runs by what holds them back.", labels=("hold",)
+        )
+        held = Counter(entry.hold for entry in queue.waiting)
+        for hold in Hold:
+            waiting.add_metric((hold.value,), held[hold])
+        refused = CounterMetricFamily(
+            f"{PREFIX}_admission_refusals", "Times that the API server refused to let a run start."
+        )
+        refused.add_metric((), self._refusals())
+        yield from (places, taken, stuck, waiting, refused)
+
+
 class _WritesCollector(Collector):
     """Requests that changed something, by kind."""
 
@@ -167,6 +207,10 @@ class Metrics:
             "When everything was last compared with the API server.",
             registry=self.registry,
         )
+
+    def follow_admission(self, queue: Callable[[], Queue], refusals: Callable[[], int]) -> None:
+        """Tell of the queue as it is at each scrape."""
+        self.registry.register(_AdmissionCollector(queue, refusals))
 
     def run_recorded(self, namespace: str, name: str, tier: str, run: RecentRun) -> None:
         """A finished run's stage times."""

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 import signal
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -31,7 +32,6 @@ from report_operator.api.v1alpha1.resource import Key
 from report_operator.backfill import BackfillReconciler
 from report_operator.children import Children
 from report_operator.config import OperatorConfig
-from report_operator.domain.admission import Limits as AdmissionLimits
 from report_operator.domain.deployment import describe_deployment
 from report_operator.domain.desired import PodSettings
 from report_operator.domain.history import PastRuns
@@ -49,6 +49,7 @@ DISTRIBUTION = "adaf-report-scheduler"
 HISTORY_CONNECTIONS = 4  # outcomes, logs, retention, and who asks for past runs
 HISTORY_STATEMENT_SECONDS = 30.0
 BACKFILL_WORKERS = 2
+LONGEST_REST_SECONDS = 0.5  # between two passes of admission
 FINISH_SECONDS = 5.0  # at a stop, for what is in hand
 UNWATCH_SECONDS = 5.0
 STALE_RESYNCS = 4  # resyncs that may fail before the process counts as hung
@@ -83,6 +84,7 @@ class ReportOperator:
     _schedules: WorkQueue[Key] = field(init=False)
     _backfills: WorkQueue[Key] = field(init=False)
     _admission: WorkQueue[str] = field(init=False)
+    _gate: Gate = field(init=False)
     _reconciler: Reconciler = field(init=False)
     _backfiller: BackfillReconciler = field(init=False)
     _resync: Resync = field(init=False)
@@ -112,7 +114,16 @@ class ReportOperator:
             ),
             config.secret_allowed,
             self._resync.missing_definitions,
+            config.admission_limits().of,
         )
+        self._gate = Gate(
+            kube,
+            store,
+            config.admission_limits(),
+            timedelta(seconds=config.admission.start_grace_seconds),
+            utc_now,
+        )
+        self.metrics.follow_admission(self._gate.queue, lambda: self._gate.refusals)
         past: list[PastRuns] = [ObservedPastRuns(store)]
         if config.postgres_secret is not None:
             self._history_database, self._historian = self._make_historian(config.postgres_secret)
@@ -135,6 +146,7 @@ class ReportOperator:
             ),
             clock=utc_now,
             history=self._historian or NoHistory(),
+            waits_for=lambda uid: self._gate.waits_for(uid),
         )
         self._lists = Lists(
             kube=kube,
@@ -143,20 +155,11 @@ class ReportOperator:
             redis=RedisLists(config.redis_secret) if config.redis_secret else None,
             namespace=self.namespace,
             lease=config.lease_name,
-        )
-        gate = Gate(
-            kube,
-            store,
-            AdmissionLimits(
-                config.admission.max_active,
-                {tier.value: most for tier, most in config.admission.max_active_per_tier.items()},
-                config.admission.backfill_headroom,
-            ),
-            utc_now,
+            queue=self._gate.queue,
         )
         self._schedules = WorkQueue(self._reconcile, config.workers)
         self._backfills = WorkQueue(self._backfill, BACKFILL_WORKERS)
-        self._admission = WorkQueue(lambda _: gate.admit(), workers=1)
+        self._admission = WorkQueue(self._admit, workers=1)
 
     def changed(self, key: Key) -> None:
         """Something about the schedule changed."""
@@ -228,6 +231,14 @@ class ReportOperator:
             self._schedules.add_after(key, again.total_seconds() + 0.05)
         for waiting in self.store.backfills_waiting_for(key):
             self._backfills.add(waiting)
+
+    async def _admit(self, key: str) -> None:
+        begun = time.monotonic()
+        again = await self._gate.admit()
+        # A flood of Jobs makes a pass long, and each of them asks for one: others get their turn.
+        await asyncio.sleep(min(time.monotonic() - begun, LONGEST_REST_SECONDS))
+        if again is not None:
+            self._admission.add_after(key, again.total_seconds())
 
     async def _backfill(self, key: Key) -> None:
         again = await self._backfiller.reconcile(key)

@@ -64,6 +64,7 @@ class Reconciler:
     limits: Limits
     clock: Callable[[], datetime]
     history: History = field(default_factory=NoHistory)
+    waits_for: Callable[[str], str] = lambda _: ""  # what holds a waiting run back, by Job uid
     views: dict[Key, ScheduleView] = field(default_factory=dict)
     _counted: set[str] = field(default_factory=set)  # uids of schedules whose past is in metrics
 
@@ -113,6 +114,7 @@ class Reconciler:
             blockage=blockage,
             blocked_run=blocked_run,
             handled_through=handled_through,
+            waits_for=self.waits_for,
         )
         verdict = judge(previous, facts, now)
         written = await self._write_status(body, previous, verdict.status)
@@ -176,6 +178,7 @@ class Reconciler:
                 self.limits.startup,
                 self.limits.queue,
                 now,
+                self.waits_for(run.uid),
             )
             if found is None:
                 continue

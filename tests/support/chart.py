@@ -30,7 +30,16 @@ FULL: Values = {
     "output": {"claimName": "1e3", "storageClassName": "7", "accessModes": ["ReadWriteMany"]},
     "config": {
         "allowedSecrets": ["*-db", "2024"],
-        "admission": {"maxActive": 7, "backfillHeadroom": 2, "maxActivePerTier": {"bulk": 0}},
+        "admission": {
+            "maxActive": 7,
+            "backfillHeadroom": 2,
+            "maxActivePerTier": {"bulk": 0},
+            "maxActivePerNamespace": 3,
+            "highestTier": "standard",
+            "highestPriority": "normal",
+            "namespaces": {"2024": {"maxActive": 5, "highestTier": "critical"}},
+            "startGraceSeconds": 30,
+        },
         "queueTimeoutSeconds": 10_000_000,
         "runner": {
             "defaultResources": {"requests": {"cpu": 1, "memory": "1Gi"}},

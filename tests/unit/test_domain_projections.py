@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from report_operator.api.v1alpha1.status import RecentRun
-from report_operator.domain.admission import queue_order
+from report_operator.domain.admission import Limits, make_queue
 from report_operator.domain.projections import (
     LIMIT,
+    QUEUE_LIMIT,
     DeadLetter,
     dead_letters,
     given_up,
@@ -35,7 +36,8 @@ def letters(*recent: RecentRun, under_way: frozenset[tuple[datetime, int]] = fro
 
 def test_an_element_of_the_queue() -> None:
     run = make_run(priority="high", created_at=SLOT + MINUTE)
-    (element,) = queue_elements([run, active_run(uid="other")], TYPES)
+    queue = make_queue([run, active_run(uid="other")], Limits(overall=1))
+    (element,) = queue_elements(queue, TYPES)
     assert json.loads(element) == {
         "id": "reports.daily.20261124T050000Z.1",
         "report_type": "executive_dashboard",
@@ -44,6 +46,7 @@ def test_an_element_of_the_queue() -> None:
         "enqueued_at": "2026-11-24T05:01:00Z",
         "namespace": "reports",
         "schedule": "daily",
+        "waits_for": "another run of its schedule has not ended (concurrencyPolicy Forbid)",
     }
 
 
@@ -58,23 +61,27 @@ def test_the_head_of_the_queue_runs_next(waiting: list[tuple[str, int]]) -> None
         make_run(uid=str(n), name=f"daily-{n}", priority=priority, slot=SLOT + slot * MINUTE)
         for n, (priority, slot) in enumerate(waiting)
     ]
-    shown = [json.loads(element) for element in queue_elements(runs, TYPES)]
+    queue = make_queue(runs, Limits(overall=1))
+    shown = [json.loads(element) for element in queue_elements(queue, TYPES)]
     assert [(element["priority"], element["scheduled_at"]) for element in shown] == [
-        (run.priority, f"{run.slot:%Y-%m-%dT%H:%M:%SZ}") for run in queue_order(runs)
+        (entry.priority, f"{entry.run.slot:%Y-%m-%dT%H:%M:%SZ}") for entry in queue.waiting
     ]
 
 
 def test_runs_of_a_schedule_that_is_gone_are_not_shown() -> None:
-    assert queue_elements([make_run()], {}) == []
+    assert queue_elements(make_queue([make_run()], Limits(overall=1)), {}) == []
 
 
-def test_the_queue_is_bounded_at_its_end() -> None:
+def test_the_queue_is_bounded_at_its_end_with_a_word() -> None:
     runs = [
-        make_run(uid=str(n), name=f"daily-{n}", slot=SLOT + n * MINUTE) for n in range(LIMIT + 5)
+        make_run(uid=str(n), name=f"daily-{n}", slot=SLOT + n * MINUTE)
+        for n in range(QUEUE_LIMIT + 5)
     ]
-    shown = queue_elements(runs[::-1], TYPES)
-    assert len(shown) == LIMIT
+    shown = queue_elements(make_queue(runs[::-1], Limits(overall=1)), TYPES)
+    assert len(shown) == QUEUE_LIMIT + 1
     assert json.loads(shown[0])["scheduled_at"] == "2026-11-24T05:00:00Z"
+    assert json.loads(shown[-1]) == {"left_out": 5, "message": "5 more wait behind these"}
+    assert len(queue_elements(make_queue(runs[5:], Limits(overall=1)), TYPES)) == QUEUE_LIMIT
 
 
 def test_an_element_of_the_dead_letters() -> None:

@@ -1,5 +1,6 @@
 """The status from the facts: conditions, delay, and silence while nothing changes."""
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 import pytest
@@ -162,6 +163,10 @@ def test_messages_say_what_is_stuck_and_why() -> None:
     assert "2026-11-24T05:00:00Z" in told("never created")
     assert "no Job was created" in told("never created")
     assert "Job daily-29924940 waits for admission" in told("queued")
+    now, facts = SITUATIONS["queued"]
+    held = replace(facts, waits_for=lambda uid: "2 of 2 places of tier bulk are taken")
+    message = condition(judge(fresh_status(), held, now).status, ConditionType.DELAYED).message
+    assert "Job daily-29924940 waits: 2 of 2 places of tier bulk are taken" in message
     assert "ResourceExhausted: no node takes the pod" in told("pending")
     assert "after 2 failed" in told("retrying")
 

@@ -4,7 +4,9 @@ import pytest
 from factories import SLOT, make_schedule
 
 from report_operator.api.v1alpha1.conditions import ReadyReason
+from report_operator.domain.admission import NamespacePolicy
 from report_operator.domain.validation import (
+    check_admission,
     check_fires,
     check_schedule,
     check_secrets,
@@ -127,3 +129,25 @@ def test_wrong_template(config_map, reason, words) -> None:
 @pytest.mark.parametrize("text", ["", "<h1>{{ title }}</h1>\n", "x" * 262_144])
 def test_right_template(text: str) -> None:
     assert check_template(REFERENCE, {"data": {"daily.j2": text}}) == (text, None)
+
+
+@pytest.mark.parametrize(
+    ("policy", "reason", "words"),
+    [
+        (NamespacePolicy(), None, ()),
+        (
+            NamespacePolicy(highest_tier="standard"),
+            ReadyReason.TIER_NOT_ALLOWED,
+            ("spec.tier: ", "standard at most, not critical", "namespaces.finance.highestTier"),
+        ),
+        (
+            NamespacePolicy(highest_priority="low"),
+            ReadyReason.PRIORITY_NOT_ALLOWED,
+            ("spec.priority: ", "low at most, not high", "namespaces.finance.highestPriority"),
+        ),
+    ],
+)
+def test_tier_and_priority_have_to_be_allowed_in_the_namespace(policy, reason, words) -> None:
+    problem = check_admission("finance", make_schedule().spec, policy)
+    assert (problem.reason if problem else None) == reason
+    assert all(word in (problem.message if problem else "") for word in words)

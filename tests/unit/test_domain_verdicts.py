@@ -51,7 +51,10 @@ def test_run_that_may_go_on(run, pods, after) -> None:
 def test_queue_timeout() -> None:
     cause = verdict(make_run(), after=QUEUE)
     assert cause.reason is Reason.QUEUE_TIMEOUT
-    assert "waited 1440 min for admission" in cause.message
+    assert "waited 1440 min for admission, the limit" in cause.message
+    held = overdue(make_run(), (), None, STARTUP, QUEUE, SLOT + QUEUE, "2 of 2 places are taken")
+    assert held is not None
+    assert "1440 min for admission (2 of 2 places are taken), the limit" in held.cause.message
 
 
 def test_purged_while_it_waits() -> None:

@@ -1,11 +1,17 @@
 """What admission writes on a Job, and on its pod template."""
 
-from datetime import timedelta
+import asyncio
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, cast
 
 import pytest
-from factories import SLOT, at, job_body, make_run, merged
+from factories import MINUTE, SLOT, at, job_body, make_run, merged, pod_body
 
-from report_operator.admit import admission_patch
+from report_operator.adapters.kube import ApiError, KubeClient
+from report_operator.adapters.store import Store
+from report_operator.admit import Gate, admission_patch
+from report_operator.domain.admission import Limits, NamespacePolicy
 from report_operator.domain.run import Stage, observe_job
 
 
@@ -66,3 +72,143 @@ def test_run_by_hand_reports_on_the_day_of_its_start() -> None:
     after = observe_job(merged(body, admission_patch(run, SLOT + timedelta(days=1))))
     assert after.report_date == "2026-11-25"
     assert after.manual
+
+
+# -- passes ---------------------------------------------------------------------------------------
+
+
+@dataclass
+class Server:
+    """In place of the API server: some Jobs it does not let anybody change."""
+
+    store: Store
+    errors: dict[str, ApiError] = field(default_factory=dict)  # by Job
+    asked: list[str] = field(default_factory=list)
+    bodies: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def add(self, name: str, changes: dict[str, Any] | None = None, namespace: str = "a") -> None:
+        meta = {"name": name, "uid": name, "namespace": namespace}
+        body = merged(job_body({"metadata": meta}), changes or {})
+        body["metadata"]["labels"]["reports.adaf.io/schedule-uid"] = name
+        self.bodies[name] = body
+        self.store.observe_job(body)
+
+    async def patch(
+        self, _kind: object, _namespace: str, name: str, patch: dict[str, Any]
+    ) -> dict[str, Any]:
+        self.asked.append(name)
+        if name in self.errors:
+            raise self.errors[name]
+        self.bodies[name] = merged(self.bodies[name], patch)
+        self.bodies[name]["metadata"]["resourceVersion"] = "101"
+        return self.bodies[name]
+
+
+@dataclass
+class Clock:
+    now: datetime = SLOT
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server(Store())
+
+
+def gate_of(server: Server, clock: Clock, overall: int, share: int | None = None) -> Gate:
+    limits = Limits(overall, policy=NamespacePolicy(share))
+    return Gate(cast(KubeClient, server), server.store, limits, MINUTE, clock)
+
+
+def active(server: Server) -> set[str]:
+    return {run.name for run in server.store.runs.values() if not run.suspended}
+
+
+@pytest.mark.parametrize("status", [400, 403, 422, 500])
+def test_a_job_that_is_refused_does_not_stop_the_others(
+    server: Server, clock: Clock, status: int
+) -> None:
+    for name in "abc":
+        server.add(name)
+    server.errors["a"] = ApiError(status, "Refused", "a webhook says no")
+    gate = gate_of(server, clock, overall=1)
+    again = asyncio.run(gate.admit())
+    assert active(server) == {"b"}
+    assert gate.refusals == 1
+    assert "refused" in gate.waits_for("a")
+    assert gate.waits_for("c") == "1 of 1 places are taken"
+    assert again == timedelta(seconds=1)
+    asyncio.run(gate.admit())
+    assert server.asked == ["a", "b"]  # not asked again at once
+    clock.now += 2 * MINUTE
+    server.errors.clear()
+    gate.limits = Limits(overall=3)
+    asyncio.run(gate.admit())
+    assert active(server) == {"a", "b", "c"}
+
+
+def test_many_refused_jobs_leave_time_for_others(server: Server, clock: Clock) -> None:
+    for number in range(200):
+        server.add(f"j{number}")
+        server.errors[f"j{number}"] = ApiError(403, "Forbidden", "no")
+    server.add("z", namespace="z")
+    again = asyncio.run(gate_of(server, clock, overall=4, share=2).admit())
+    assert active(server) == {"z"}
+    assert len(server.asked) < 30
+    assert again is not None
+
+
+@pytest.mark.parametrize("zone", ["Mars/Olympus", "../../etc/passwd"])
+def test_a_job_whose_annotations_say_nonsense_does_not_stop_the_others(
+    server: Server, clock: Clock, zone: str
+) -> None:
+    server.add("a", {"metadata": {"annotations": {"reports.adaf.io/time-zone": zone}}})
+    server.add(
+        "b",
+        {
+            "metadata": {
+                "annotations": {
+                    "reports.adaf.io/slot": "9999-12-31T23:59:59Z",
+                    "reports.adaf.io/time-zone": "Pacific/Kiritimati",
+                }
+            }
+        },
+    )
+    server.add("c")
+    gate = gate_of(server, clock, overall=9)
+    asyncio.run(gate.admit())
+    assert active(server) == {"c"}
+    assert gate.refusals == 2
+
+
+@pytest.mark.parametrize("status", [401, 429, 503])
+def test_a_server_that_does_not_serve_is_asked_again_by_the_queue(
+    server: Server, clock: Clock, status: int
+) -> None:
+    server.add("a")
+    server.errors["a"] = ApiError(status, "", "")
+    with pytest.raises(ApiError):
+        asyncio.run(gate_of(server, clock, overall=9).admit())
+
+
+def test_the_clock_alone_gives_a_place_back(server: Server, clock: Clock) -> None:
+    server.add("hangs")
+    gate = gate_of(server, clock, overall=1)
+    assert asyncio.run(gate.admit()) is None
+    pending = pod_body({"phase": "Pending"}, name="p", creationTimestamp="2026-11-24T05:00:10Z")
+    pending["metadata"]["labels"]["batch.kubernetes.io/controller-uid"] = "hangs"
+    server.store.observe_pod(pending)
+    server.add("next", namespace="b")
+    again = asyncio.run(gate.admit())
+    assert active(server) == {"hangs"}
+    assert again == timedelta(seconds=70)  # a minute after its pod was made
+    clock.now += again
+    asyncio.run(gate.admit())
+    assert active(server) == {"hangs", "next"}

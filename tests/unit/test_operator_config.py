@@ -20,6 +20,10 @@ def test_defaults(tmp_path: Path) -> None:
     assert config.admission.max_active == 20
     assert config.admission.max_active_per_tier == {}
     assert config.watch_namespaces == []
+    limits = config.admission_limits()
+    assert (limits.overall, limits.places_of("a"), limits.of("a").highest_tier) == (
+        20, 10, "critical",
+    )  # fmt: skip
     assert config.history.keep_outcomes >= config.history.keep_succeeded_jobs
 
 
@@ -44,6 +48,35 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "a", "b"),
+    [
+        ("admission: {maxActive: 5}", (3, "critical", "high"), (3, "critical", "high")),
+        ("watchNamespaces: [a]", (20, "critical", "high"), (20, "critical", "high")),
+        ("watchNamespaces: [a, b]", (10, "critical", "high"), (10, "critical", "high")),
+        (
+            "admission: {maxActive: 4, maxActivePerNamespace: 9}",
+            (4, "critical", "high"),
+            (4, "critical", "high"),
+        ),
+        (
+            "admission: {highestTier: bulk, highestPriority: normal, namespaces: "
+            "{a: {maxActive: 15, highestPriority: high}}}",
+            (15, "bulk", "high"),
+            (10, "bulk", "normal"),
+        ),
+    ],
+)
+def test_what_a_namespace_may_have(tmp_path: Path, text: str, a: object, b: object) -> None:
+    limits = load(tmp_path, "runner: {image: 'runner:1'}\n" + text).admission_limits()
+
+    def of(name: str) -> object:
+        policy = limits.of(name)
+        return limits.places_of(name), policy.highest_tier, policy.highest_priority
+
+    assert (of("a"), of("b")) == (a, b)
+
+
+@pytest.mark.parametrize(
     ("text", "field"),
     [
         ("", "file"),
@@ -65,6 +98,14 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         (
             "runner: {image: a}\nadmission: {maxActivePerTier: {bluk: 1}}",
             "admission.maxActivePerTier",
+        ),
+        (
+            "runner: {image: a}\nadmission: {namespaces: {x: {highestTier: gold}}}",
+            "admission.namespaces.x.highestTier",
+        ),
+        (
+            "runner: {image: a}\nadmission: {maxActivePerNamespace: 0}",
+            "admission.maxActivePerNamespace",
         ),
         ("runner: {image: a}\nhistory: {keepOutcomes: 51}", "history.keepOutcomes"),
         ("runner: {image: a}\nqueueTimeoutSeconds: 1", "queueTimeoutSeconds"),

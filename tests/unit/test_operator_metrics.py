@@ -3,10 +3,11 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from factories import SLOT, make_entry
+from factories import SLOT, active_run, make_entry, make_run
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from report_operator.domain.admission import Limits, make_queue
 from report_operator.domain.backfill_status import BackfillView
 from report_operator.domain.view import ScheduleView, StorageUse, storage_use
 from report_operator.metrics import Metrics
@@ -183,3 +184,16 @@ def test_a_backfill_by_state() -> None:
         if name == "backfill_runs"
     }
     assert found == counts
+
+
+def test_places_and_what_holds_the_queue() -> None:
+    metrics = metrics_of([])
+    runs = [active_run(uid="1", namespace="a"), active_run(uid="2", namespace="b"), make_run()]
+    metrics.follow_admission(lambda: make_queue(runs, Limits(overall=1), {"1"}), lambda: 3)
+    assert value(metrics, "places") == 1
+    assert value(metrics, "places_taken") == 1
+    assert value(metrics, "runs_not_starting", namespace="a") == 1
+    assert value(metrics, "runs_not_starting", namespace="b") is None
+    assert value(metrics, "held_runs", hold="ScheduleBusy") == 0
+    assert value(metrics, "held_runs", hold="OverallLimit") == 1
+    assert value(metrics, "admission_refusals_total") == 3

@@ -26,6 +26,7 @@ from admin_api.tokens import Denied, Tokens
 from report_operator.adapters.kube import ApiError
 from report_operator.api.v1alpha1.conditions import ConditionType
 from report_operator.api.v1alpha1.status import Condition, LastFailure, ReportScheduleStatus
+from report_operator.domain.admission import Limits
 from report_operator.domain.run import Run
 from report_runner.contract.reasons import Reason
 from tests.support.asgi import Reply, ask
@@ -84,7 +85,7 @@ class Site:
         attempts = Attempts(cast(Cluster, self.cluster), cast(Any, None), cast(Any, None), self.now)
         self.app = make_app(
             attempts, cast(Any, None), cast(Dependencies, self), self.now, cast(Any, None),
-            cast(Tokens, self.tokens),
+            cast(Tokens, self.tokens), limits=Limits(overall=1), start_grace=MINUTE,
         )  # fmt: skip
 
     async def checks(self) -> list[Check]:

@@ -14,6 +14,7 @@ from admin_api.cluster import Leader
 from admin_api.jobs import Schedule, jobs_of, read_schedule
 from admin_api.pages import view
 from admin_api.pages.view import Kind
+from report_operator.domain.admission import Limits, make_queue
 from report_operator.domain.run import Run
 from report_operator.domain.times import format_time
 
@@ -59,7 +60,9 @@ def schedule(name: str, tier: str, status: dict[str, Any], **spec: Any) -> Sched
 
 
 def now_of(schedules: list[Schedule], *runs: Run) -> view.Now:
-    return view.describe_now(LEADER, snapshot_of(schedules, runs), ())
+    queue = make_queue(runs, Limits(overall=1))
+    starts = {"high": SLOT + MINUTE}
+    return view.describe_now(LEADER, snapshot_of(schedules, runs), (), queue, starts, "")
 
 
 def test_trouble_by_tier_then_gravity() -> None:
@@ -129,7 +132,11 @@ def test_queue_in_the_order_of_admission_and_running_longest_first() -> None:
         run(active_run, "old", admitted_at=SLOT + MINUTE),
         run(active_run, "of a schedule that is gone", schedule_uid="other"),
     )
-    assert [job.job for job in found.queue] == ["high", "normal", "low"]
+    assert [(queued.job.job, queued.likely_start) for queued in found.queue] == [
+        ("high", SLOT + MINUTE),
+        ("normal", None),
+        ("low", None),
+    ]
     assert [underway.job.job for underway in found.running] == ["old", "young"]
     assert found.sentence == (
         "Scheduler healthy. 0 need attention, 2 running, 3 waiting, 0 given up."

@@ -13,12 +13,14 @@ from admin_api.pages import assets, backfill, deeds, sights
 from admin_api.pages.forms import Forms
 from admin_api.pages.html import Pages
 from admin_api.pages.lookout import Lookout
+from admin_api.queue import QueueView
 
 
 def add(
     app: FastAPI,
     attempts: Attempts,
     dependencies: Dependencies,
+    queue: QueueView,
     clock: Callable[[], datetime],
     runbook_url: str = "",
     make_backfill: backfill.MakeBackfill | None = None,
@@ -28,7 +30,7 @@ def add(
     Without `make_backfill` there is no form for backfills.
     """
     pages = Pages(clock, runbook_url, backfills=make_backfill is not None)
-    lookout, forms = Lookout(attempts.cluster, dependencies, clock), Forms()
+    lookout, forms = Lookout(attempts.cluster, dependencies, queue, clock), Forms()
     assets.add(app)
     sights.add(app, lookout, attempts.past, pages)
     deeds.add(app, attempts, pages, forms)

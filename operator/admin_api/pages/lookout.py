@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -13,6 +13,8 @@ from admin_api.dependencies import Dependencies
 from admin_api.errors import UNREACHABLE, reason_of
 from admin_api.model import Check
 from admin_api.observed import Snapshot
+from admin_api.queue import QueueView
+from report_operator.domain.admission import Queue
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +27,9 @@ class Sight:
 
     leader: Leader | None = None
     snapshot: Snapshot | None = None
+    queue: Queue | None = None
+    starts: Mapping[str, datetime] = field(default_factory=dict)  # likely, by Job uid
+    admission_trouble: str = ""
     dependencies: Sequence[Check] = ()
     at: datetime | None = None
     problem: str = ""
@@ -36,6 +41,7 @@ class Lookout:
 
     cluster: Cluster
     dependencies: Dependencies
+    queue: QueueView
     clock: Callable[[], datetime]
     _last: Sight = field(default_factory=Sight)
 
@@ -44,14 +50,19 @@ class Lookout:
         checks, seen = await asyncio.gather(self.dependencies.checks(), self._see())
         if isinstance(seen, str):
             return replace(self._last, dependencies=checks, problem=seen)
-        self._last = Sight(*seen, checks, self.clock())
+        self._last = replace(seen, dependencies=checks, at=self.clock())
         return self._last
 
-    async def _see(self) -> tuple[Leader, Snapshot] | str:
+    async def _see(self) -> Sight | str:
         """Or why not."""
         try:
             async with asyncio.timeout(PATIENCE):
-                return await asyncio.gather(self.cluster.leader(), self.cluster.snapshot())
+                leader, snapshot = await asyncio.gather(
+                    self.cluster.leader(), self.cluster.snapshot()
+                )
+                queue = self.queue.queue(snapshot)
+                trouble = await self.queue.trouble(queue)
+                return Sight(leader, snapshot, queue, self.queue.starts(snapshot, queue), trouble)
         except UNREACHABLE as error:
             problem = reason_of(error)
             logger.warning("a page: %s", problem)

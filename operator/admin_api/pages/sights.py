@@ -106,8 +106,11 @@ def _read(model: type[Q], request: Request) -> Q:
 
 def _now(sight: Sight) -> dict[str, Any]:
     found = None
-    if sight.leader is not None and sight.snapshot is not None:
-        found = view.describe_now(sight.leader, sight.snapshot, sight.dependencies)
+    if sight.leader is not None and sight.snapshot is not None and sight.queue is not None:
+        found = view.describe_now(
+            sight.leader, sight.snapshot, sight.dependencies, sight.queue, sight.starts,
+            sight.admission_trouble,
+        )  # fmt: skip
     return {"sight": sight, "found": found, "shown": SHOWN}
 
 

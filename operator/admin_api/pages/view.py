@@ -16,7 +16,7 @@ from admin_api.reading import describe_status
 from admin_api.remedies import Remedy
 from report_operator.api.v1alpha1.spec import Tier
 from report_operator.api.v1alpha1.status import ReportScheduleStatus
-from report_operator.domain.admission import queue_order
+from report_operator.domain.admission import Queue, Waiting
 from report_operator.domain.run import Run
 
 ACTIVE = (JobStatus.PENDING, JobStatus.RUNNING, JobStatus.RETRYING)
@@ -61,13 +61,22 @@ class Underway:
 
 
 @dataclass(frozen=True, slots=True)
+class Queued:
+    """A run that waits: `likely_start` is None where nobody can say."""
+
+    job: Job
+    entry: Waiting
+    likely_start: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Now:
     """The state of everything, the most urgent first."""
 
     status: SchedulerStatus
     troubles: Sequence[Trouble]
     running: Sequence[Underway]
-    queue: Sequence[Job]
+    queue: Sequence[Queued]
     dead: Sequence[Job]
     next_slot: datetime | None
 
@@ -80,15 +89,26 @@ class Now:
         )
 
 
-def describe_now(leader: Leader, snapshot: Snapshot, dependencies: Sequence[Check]) -> Now:
-    """All of the first page but the recent runs."""
+def describe_now(
+    leader: Leader,
+    snapshot: Snapshot,
+    dependencies: Sequence[Check],
+    queue: Queue,
+    starts: Mapping[str, datetime],
+    admission_trouble: str,
+) -> Now:
+    """All of the first page but the recent runs; `starts` are the likely ones, by Job uid."""
     jobs = snapshot.by_name
     upcoming = [s.status.next_schedule_time for s in snapshot.schedules]
     return Now(
-        status=describe_status(leader, snapshot, dependencies),
+        status=describe_status(leader, snapshot, dependencies, admission_trouble),
         troubles=find_troubles(snapshot.schedules, jobs),
         running=_underway(snapshot.runs, jobs),
-        queue=[jobs[key] for run in queue_order(snapshot.runs) if (key := _key(run)) in jobs],
+        queue=[
+            Queued(jobs[key], entry, starts.get(entry.run.uid))
+            for entry in queue.waiting
+            if (key := _key(entry.run)) in jobs
+        ],
         dead=snapshot.dead,
         next_slot=min((slot for slot in upcoming if slot), default=None),
     )

@@ -9,14 +9,14 @@ from datetime import datetime
 from typing import Any
 
 from report_operator.api.v1alpha1.status import RecentRun
-from report_operator.domain.admission import queue_order
+from report_operator.domain.admission import Queue
 from report_operator.domain.dead_letter import Tried, attempt_order, dead
 from report_operator.domain.names import job_id
-from report_operator.domain.run import Run
 from report_operator.domain.times import format_time
 from report_runner.contract.result import Outcome
 
-LIMIT = 10_000  # elements of a list
+LIMIT = 10_000  # elements of the list of dead letters
+QUEUE_LIMIT = 1_000  # elements of the queue: any change of it writes it anew
 MESSAGE_LIMIT = 300  # characters; the schedule's status has the whole message
 
 
@@ -29,26 +29,33 @@ class DeadLetter:
     element: str  # JSON, as the list shows it
 
 
-def queue_elements(runs: Iterable[Run], report_types: Mapping[str, str]) -> list[str]:
-    """Waiting runs as JSON, the next one first; at most LIMIT.
+def queue_elements(queue: Queue, report_types: Mapping[str, str]) -> list[str]:
+    """Waiting runs as JSON, the next one first; at most QUEUE_LIMIT, and a word about the rest.
 
     `report_types` are by uid of the schedule. A run of a schedule that is gone is about to go
     with it, and is left out.
     """
-    return [
+    known = [entry for entry in queue.waiting if entry.run.schedule_uid in report_types]
+    elements = [
         _json(
             {
                 "id": job_id(run.namespace, run.schedule, run.slot, run.attempt),
                 "report_type": report_types[run.schedule_uid],
-                "priority": run.priority,
+                "priority": entry.priority,
                 "scheduled_at": format_time(run.slot),
                 "enqueued_at": format_time(run.created_at),
                 "namespace": run.namespace,
                 "schedule": run.schedule,
+                "waits_for": entry.reason,
             }
         )
-        for run in queue_order(run for run in runs if run.schedule_uid in report_types)[:LIMIT]
+        for entry in known[:QUEUE_LIMIT]
+        for run in (entry.run,)
     ]
+    left = len(known) - QUEUE_LIMIT
+    if left > 0:
+        elements.append(_json({"left_out": left, "message": f"{left} more wait behind these"}))
+    return elements
 
 
 def given_up(

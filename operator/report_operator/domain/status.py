@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -56,6 +56,7 @@ class Facts:
     blockage: Blockage | None
     blocked_run: Run | None
     handled_through: datetime | None
+    waits_for: Callable[[str], str] = lambda _: ""  # what holds a waiting run back, by Job uid
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +174,9 @@ def _delay_message(facts: Facts, due: Due) -> str:
     if facts.blockage and facts.blocked_run and facts.blocked_run.uid == run.uid:
         cause = facts.blockage.cause
         blocked = f": {cause.reason.value}: {cause.message}"
+    held = facts.waits_for(run.uid)
     advice = {
-        "Queued": "waits for admission behind other runs",
+        "Queued": f"waits: {held}" if held else "waits for admission behind other runs",
         "Pending": "is admitted and its pod does not run yet",
         "Running": "is running",
         "Retrying": f"waits for its next attempt after {run.failed_pods} failed",

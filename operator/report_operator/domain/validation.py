@@ -8,6 +8,7 @@ from typing import Any
 
 from report_operator.api.v1alpha1.conditions import ReadyReason
 from report_operator.api.v1alpha1.spec import ReportScheduleSpec
+from report_operator.domain.admission import NamespacePolicy
 from report_operator.domain.cron import ScheduleError, load_zone, parse
 from report_operator.domain.status import Problem
 from report_runner.contract.report import ConfigMapKeyReference
@@ -55,6 +56,26 @@ def check_secrets(spec: ReportScheduleSpec, allowed: Callable[[str], bool]) -> P
                 ReadyReason.SECRET_NOT_ALLOWED,
                 f"{field}: runs may not mount the Secret {name}: the operator's configuration "
                 "allows other names (allowedSecrets); rename the Secret or have it allowed",
+            )
+    return None
+
+
+def check_admission(
+    namespace: str, spec: ReportScheduleSpec, policy: NamespacePolicy
+) -> Problem | None:
+    """Tier and priority have to be such as the namespace may have."""
+    for field, declared, counts, option, reason in (
+        ("tier", spec.tier.value, policy.tier(spec.tier.value), "highestTier",
+         ReadyReason.TIER_NOT_ALLOWED),
+        ("priority", spec.priority.value, policy.priority(spec.priority.value), "highestPriority",
+         ReadyReason.PRIORITY_NOT_ALLOWED),
+    ):  # fmt: skip
+        if declared != counts:
+            return Problem(
+                reason,
+                f"spec.{field}: namespace {namespace} may have {counts} at most, not {declared}: "
+                f"declare {counts}, or have {declared} allowed by the operator's configuration "
+                f"(admission.namespaces.{namespace}.{option})",
             )
     return None
 

@@ -27,8 +27,9 @@ def overdue(
     startup_limit: timedelta,
     queue_limit: timedelta,
     now: datetime,
+    waits_for: str = "",
 ) -> Overdue | None:
-    """None for a run that may go on."""
+    """None for a run that may go on. `waits_for`: what held a waiting run back last, if known."""
     if run.finished or run.deleting:
         return None
     if run.forced_reason:
@@ -43,8 +44,10 @@ def overdue(
         return Overdue(
             Cause(
                 Reason.QUEUE_TIMEOUT,
-                f"waited {_minutes(waited)} for admission, the limit is {_minutes(queue_limit)}; "
-                "raise the operator's limits of active runs, or its priority",
+                f"waited {_minutes(waited)} for admission"
+                + (f" ({waits_for})" if waits_for else "")
+                + f", the limit is {_minutes(queue_limit)}; raise the operator's limits of active "
+                "runs, or its priority",
             )
         )
     if run.stage not in (Stage.PENDING, Stage.RETRYING):

@@ -120,6 +120,7 @@ def test_generate_queue_and_cleanup(namespace: Namespace, api: Api, cli: Cli) ->
     )
     assert isinstance(waiting, list)
     assert [line.split()[3] for line in waiting[1:]] == ["high", "low"]
+    assert all("1 of 1 places are taken" in line for line in waiting[1:])
     ids = [line.split()[1] for line in waiting[1:]]
     cleaned = json.loads(cli("cleanup", "--older-than-hours", "0", "-o", "json").out)
     assert sorted(cleaned["jobs"]) == sorted(ids)

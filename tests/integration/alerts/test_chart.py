@@ -18,6 +18,7 @@ ALERTS = {
     "ReportSchedulerCriticalFailing",
     "ReportSchedulerDown",
     "ReportSchedulerQueueBacklog",
+    "ReportSchedulerRunsNotStarting",
     "ReportSchedulerDeadLetters",
     "ReportSchedulerStorageFull",
     "ReportSchedulerDatabaseDown",

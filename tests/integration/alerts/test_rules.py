@@ -109,6 +109,7 @@ DELAYED = ("ReportSchedulerFailed", "delayed")
 CRITICAL = ("ReportSchedulerCriticalFailing",)
 DOWN = ("ReportSchedulerDown",)
 BACKLOG = ("ReportSchedulerQueueBacklog",)
+STUCK = ("ReportSchedulerRunsNotStarting",)
 LETTERS = ("ReportSchedulerDeadLetters",)
 FULL = ("ReportSchedulerStorageFull",)
 DATABASE = ("ReportSchedulerDatabaseDown",)
@@ -425,6 +426,17 @@ def test_backlog(world: World, most: int, depth: int) -> None:
     world.check()
 
 
+@pytest.mark.parametrize(("depth", "fires"), [(0, False), (1, True)])
+def test_runs_that_do_not_start_while_others_wait(world: World, depth: int, fires: bool) -> None:
+    world.operator(depth=keep(depth))
+    world.operator("b", resync=keep(0))
+    stuck = f"{keep(4, 5)} _x20 {keep(19, 60)} _x300"  # a hiccup, and an hour
+    world.say("report_scheduler_runs_not_starting", stuck, namespace="reports")
+    for minute, holds in ((9, False), (35, False), (45, True), (80, True), (100, False)):
+        world.expect(minute, *([STUCK] if fires and holds else []))
+    world.check()
+
+
 def test_a_backlog_that_goes_by(world: World) -> None:
     world.operator(depth="0+0x9 200+0x8 0+0x300")
     for minute in (9, 18, 20, 30):
@@ -485,6 +497,7 @@ def test_labels_and_texts(world: World) -> None:
     world.operator(depth=keep(60))
     world.schedule(due=keep(86400), failed=keep(1), tier="critical")
     world.say("report_scheduler_dead_letters", keep(120))
+    world.say("report_scheduler_runs_not_starting", keep(19), namespace="reports")
     world.say("report_scheduler_storage_used_ratio", keep(0.97), namespace="reports")
     world.say("report_scheduler_dependency_up", keep(0), dependency="redis")
     (world.directory / "rules.yaml").write_text(yaml.safe_dump(rules(world.settings)))
@@ -519,6 +532,17 @@ def test_labels_and_texts(world: World) -> None:
                 " comes in than config.admission.maxActive lets through, or runs in flight do not"
                 " end. Next: kubectl get reportschedules -A -o wide",
                 "runbook_url": "https://on.call/book#reportschedulerqueuebacklog",
+            },
+        ),
+        "ReportSchedulerRunsNotStarting": (
+            {"namespace": "reports", "severity": "sev3"},
+            {
+                "summary": "19 admitted runs of reports do not start",
+                "description": "For ten minutes runs have been admitted whose pods do not run,"
+                " while others wait. They take the places of their own namespace; each fails after"
+                " config.startupDeadlineSeconds, with the reason."
+                " Next: kubectl -n reports get pods --field-selector status.phase=Pending",
+                "runbook_url": "https://on.call/book#reportschedulerrunsnotstarting",
             },
         ),
         "ReportSchedulerDeadLetters": (

@@ -22,8 +22,14 @@ def test_values_reach_the_operator(tmp_path: Path) -> None:
     assert config.runner.default_resources["requests"] == {"cpu": "1", "memory": "1Gi"}
     assert config.runner.scratch_size_limit == "1Gi"
     assert config.admission.model_dump() == {
-        "max_active": 7, "backfill_headroom": 2, "max_active_per_tier": {"bulk": 0}
+        "max_active": 7, "backfill_headroom": 2, "max_active_per_tier": {"bulk": 0},
+        "max_active_per_namespace": 3, "highest_tier": "standard", "highest_priority": "normal",
+        "namespaces": {
+            "2024": {"max_active": 5, "highest_tier": "critical", "highest_priority": None}
+        },
+        "start_grace_seconds": 30,
     }  # fmt: skip
+    assert config_of(render({}), tmp_path).admission.max_active_per_namespace is None
     assert config.queue_timeout_seconds == 10_000_000
     assert config.allowed_secrets == ["*-db", "2024"]
     assert config.watch_namespaces == []
@@ -69,6 +75,10 @@ def test_the_schema_knows_every_value_and_is_closed() -> None:
         ({"replica": 1}, "'replica' not allowed"),
         ({"config": {"watchNamespace": []}}, "/config': additional properties 'watchNamespace'"),
         ({"config": {"admission": {"maxActve": 1}}}, "'maxActve' not allowed"),
+        (
+            {"config": {"admission": {"namespaces": {"a": {"highestTier": "gold"}}}}},
+            "/config/admission/namespaces/a/highestTier': value must be one of",
+        ),
         ({"resources": {"limit": {}}}, "/resources': additional properties 'limit'"),
         ({"replicas": "two"}, "/replicas': got string, want integer"),
         ({"config": {"resyncSeconds": 1}}, "/config/resyncSeconds': minimum"),

@@ -39,6 +39,7 @@ def test_queue_has_the_admission_order(
         "enqueued_at": created,
         "namespace": namespace.name,
         "schedule": "high",
+        "waits_for": "1 of 1 places are taken",
     }
     namespace.end_pod(pod)
     wait_for_list(server, QUEUE, "normal", "low")

@@ -26,6 +26,8 @@ class ReadyReason(StrEnum):
     DEFINITION_TOO_LARGE = "DefinitionTooLarge"
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105  (a reason, not a secret)
     SECRET_NOT_ALLOWED = "SecretNotAllowed"  # noqa: S105
+    TIER_NOT_ALLOWED = "TierNotAllowed"
+    PRIORITY_NOT_ALLOWED = "PriorityNotAllowed"
     NAME_CONFLICT = "NameConflict"
     API_ERROR = "ApiError"
 
