@@ -15,8 +15,8 @@ from report_runner.contract.files import MANIFEST_LIMIT, MIB
 from report_runner.contract.model import Model
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import OutputFile
-from report_runner.data import RunError
-from report_runner.storage import MANIFEST_SUFFIX, Place, storage_errors, write_whole
+from report_runner.models import RunError
+from report_runner.storage import MANIFEST_SUFFIX, OutputPaths, storage_errors, write_whole
 
 LEDGER_LIMIT = 1000  # recipients of one slot, over all definitions: some 600 bytes each
 
@@ -73,7 +73,7 @@ class Manifest(_Entry):
 
 
 @contextmanager
-def slot_lock(place: Place) -> Iterator[None]:
+def slot_lock(place: OutputPaths) -> Iterator[None]:
     """One attempt of a slot at a time, also where two pods work on it.
 
     The lock is the file's, so it is gone with the process that held it.
@@ -87,7 +87,7 @@ def slot_lock(place: Place) -> Iterator[None]:
         yield
 
 
-def load(place: Place) -> Manifest | None:
+def load(place: OutputPaths) -> Manifest | None:
     """The manifest of an earlier attempt, or None where there was none.
 
     One that cannot be read is an error: it knows who got the mail. Raises
@@ -115,7 +115,7 @@ def _damaged(path: str, problem: str) -> RunError:
     )
 
 
-def save(place: Place, manifest: Manifest) -> None:
+def save(place: OutputPaths, manifest: Manifest) -> None:
     """Write it whole. Raises RunError(StorageUnavailable)."""
     if len(manifest.deliveries) > LEDGER_LIMIT:
         raise _damaged(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from report_runner.contract.delivery import MAIL_ADDRESS
 from report_runner.contract.reasons import Reason
-from report_runner.data import RunError
+from report_runner.models import RunError
 from report_runner.redaction import Entry, Redactor
 
 Check = Callable[[str], str | None]  # what a value has to be, where it is not

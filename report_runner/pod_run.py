@@ -14,11 +14,11 @@ from types import FrameType
 
 from report_runner.contract.reasons import EXIT_CODES, EXIT_OK, Reason
 from report_runner.contract.result import Outcome, RunResult, dump_result
-from report_runner.data import RunError
+from report_runner.environment import find_paths
+from report_runner.models import RunError
 from report_runner.mounted import Secrets
 from report_runner.redaction import Redactor
-from report_runner.run import Progress, make_report
-from report_runner.surroundings import find_paths
+from report_runner.run import RunProgress, make_report
 
 EXIT_TERMINATED = 128 + signal.SIGTERM
 
@@ -59,7 +59,7 @@ def run_in_pod() -> int:
     for name in ("weasyprint", "fontTools"):
         logging.getLogger(name).setLevel(logging.ERROR)
     signal.signal(signal.SIGTERM, _terminate)
-    progress = Progress()
+    progress = RunProgress()
     result, code = account(
         progress, lambda: make_report(paths, dict(os.environ), secrets, progress, _now)
     )
@@ -78,7 +78,7 @@ def _now() -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
 
 
-def account(progress: Progress, work: Callable[[], RunResult]) -> tuple[RunResult, int]:
+def account(progress: RunProgress, work: Callable[[], RunResult]) -> tuple[RunResult, int]:
     """The result and exit code of `work`, whatever it does."""
     try:
         return work(), EXIT_OK

@@ -20,13 +20,13 @@ from pydantic import ValidationError
 from report_runner.contract.definition import Definition, Output
 from report_runner.contract.delivery import Delivery
 from report_runner.contract.reasons import EXIT_CODES, EXIT_OK, Reason
-from report_runner.contract.report import Report, Source
+from report_runner.contract.report import Report, SourceSpec
 from report_runner.contract.templating import compile_problem
-from report_runner.data import RunError, Table
+from report_runner.environment import RunStamps
+from report_runner.models import RunError, Table
 from report_runner.render.documents import render
 from report_runner.run import render_input
 from report_runner.sources import Fetched, inline_table
-from report_runner.surroundings import Run
 
 KIND = "ReportSchedule"
 
@@ -50,7 +50,7 @@ def preview_report(directory: Path, manifest: Path | None, out: Path, slot: date
         found = _find(directory, manifest)
         definition = _definition(found, directory)
         zone = _zone(definition, found.path)
-        run = Run(slot, slot.astimezone(zone).date(), "preview", 1, "")
+        run = RunStamps(slot, slot.astimezone(zone).date(), "preview", 1, "")
         fetched = {s.name: Fetched(_sample(s, directory)) for s in definition.report.sources}
         data = render_input(definition, run, fetched, datetime.now(UTC).replace(microsecond=0))
         out.mkdir(parents=True, exist_ok=True)
@@ -203,7 +203,7 @@ def _zone(definition: Definition, path: Path) -> ZoneInfo:
         raise _wrong(f"{path}: spec.timeZone: {definition.time_zone} is not a zone") from error
 
 
-def _sample(source: Source, directory: Path) -> Table:
+def _sample(source: SourceSpec, directory: Path) -> Table:
     """Rows of `data/NAME.csv` or `data/NAME.json`, else the source's own inline rows."""
     table = directory / "data" / f"{source.name}.csv"
     listing = directory / "data" / f"{source.name}.json"

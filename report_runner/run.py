@@ -27,12 +27,12 @@ from report_runner.contract.result import (
     OutputFile,
     RunResult,
 )
-from report_runner.data import RenderInput, RunError
+from report_runner.environment import Paths, RunStamps, read_definition, read_stamps
 from report_runner.manifest import Input, Manifest
+from report_runner.models import RenderInput, RunError
 from report_runner.mounted import Secrets
 from report_runner.render.documents import builtin_template, mail_body, render, render_text
 from report_runner.sources import Fetched, SourceContext, fetch_all
-from report_runner.surroundings import Paths, Run, find_run, read_definition
 
 logger = logging.getLogger(__name__)
 
@@ -43,13 +43,13 @@ _UNDELIVERED = {
 
 
 @dataclass(slots=True)
-class Progress:
+class RunProgress:
     """What is known so far: a run that ends in any stage can still say how far it came."""
 
     started: float = field(default_factory=time.monotonic)
     stage: str = "definition"
     volume: Path | None = None
-    run: Run | None = None
+    run: RunStamps | None = None
     rows: dict[str, int] = field(default_factory=dict)
     pages: int | None = None
     outputs: list[OutputFile] = field(default_factory=list)
@@ -83,22 +83,22 @@ def make_report(
     paths: Paths,
     environment: dict[str, str],
     secrets: Secrets,
-    progress: Progress,
+    progress: RunProgress,
     clock: Callable[[], datetime],
 ) -> RunResult:
     """Make, store and deliver the report. Raises RunError."""
     progress.volume = paths.output
     definition = read_definition(paths.definition)
-    run = progress.run = find_run(environment)
+    run = progress.run = read_stamps(environment)
     if definition.delivery.email is not None:
         secrets.redact.keep(definition.delivery.email.to)
-    place = storage.place_of(
+    place = storage.output_paths(
         paths.output, definition.namespace, definition.name, run.slot, run.report_date
     )
     storage.prepare(place)
     digest = hashlib.sha256(definition.model_dump_json().encode()).hexdigest()
     with manifests.slot_lock(place):
-        storage.sweep(place)
+        storage.remove_stale(place)
         known = manifests.load(place)
         if known is None or not _usable(known, digest, place):
             known = _make(definition, secrets, run, place, digest, known, progress, clock)
@@ -119,7 +119,7 @@ def make_report(
     return progress.result(Outcome.SUCCEEDED, None, _summary(progress))
 
 
-def _usable(known: Manifest, digest: str, place: storage.Place) -> bool:
+def _usable(known: Manifest, digest: str, place: storage.OutputPaths) -> bool:
     """Whether an earlier attempt's files are this definition's, whole and unchanged."""
     return known.definition == digest and all(
         (place.root / output.path).is_file()
@@ -131,11 +131,11 @@ def _usable(known: Manifest, digest: str, place: storage.Place) -> bool:
 def _make(
     definition: Definition,
     secrets: Secrets,
-    run: Run,
-    place: storage.Place,
+    run: RunStamps,
+    place: storage.OutputPaths,
     digest: str,
     earlier: Manifest | None,
-    progress: Progress,
+    progress: RunProgress,
     clock: Callable[[], datetime],
 ) -> Manifest:
     progress.enter("sources")
@@ -157,7 +157,7 @@ def _make(
         progress.enter("store")
         outputs = []
         for document in documents:
-            target = storage.adopt(place, document.path, f".{document.format.value}")
+            target = storage.store_file(place, document.path, f".{document.format.value}")
             outputs.append(
                 OutputFile(
                     path=place.relative(target),
@@ -187,7 +187,7 @@ def _make(
 
 
 def render_input(
-    definition: Definition, run: Run, fetched: dict[str, Fetched], generated_at: datetime
+    definition: Definition, run: RunStamps, fetched: dict[str, Fetched], generated_at: datetime
 ) -> RenderInput:
     """What the document is made of."""
     template = definition.report.template
@@ -222,21 +222,21 @@ def _deliver(
     definition: Definition,
     email: EmailDelivery,
     secrets: Secrets,
-    run: Run,
-    place: storage.Place,
+    run: RunStamps,
+    place: storage.OutputPaths,
     known: Manifest,
-    progress: Progress,
+    progress: RunProgress,
     clock: Callable[[], datetime],
 ) -> None:
     # Only where mail is sent: a fresh pod pays for every import.
-    from report_runner.delivery.mail import Postman, read_server
-    from report_runner.delivery.message import Attachment, Letter
+    from report_runner.delivery.mail import EmailSender, read_server
+    from report_runner.delivery.message import Attachment, EmailContent
 
     progress.enter("deliver")
     data = render_input(definition, run, {}, known.generated_at)
     text, html = mail_body(data)
     server = read_server(email, secrets)
-    letter = Letter(
+    letter = EmailContent(
         sender=server.sender,
         subject=render_text(email.subject, data),
         text=text,
@@ -260,7 +260,9 @@ def _deliver(
     def save() -> None:
         manifests.save(place, known.model_copy(update={"deliveries": ledger}))
 
-    progress.deliveries = Postman(server, secrets, letter, ledger, save, clock).deliver(email.to)
+    progress.deliveries = EmailSender(server, secrets, letter, ledger, save, clock).deliver(
+        email.to
+    )
     problems = [
         f"{len(items)} of {len(progress.deliveries)} recipients {what}: "
         + "; ".join(f"{item.recipient}: {item.error}" for item in items[:5])
@@ -271,11 +273,11 @@ def _deliver(
         raise RunError(Reason.DELIVERY_FAILED, ". ".join(problems))
 
 
-def _attachment_name(definition: Definition, run: Run, format_: Format) -> str:
+def _attachment_name(definition: Definition, run: RunStamps, format_: Format) -> str:
     return f"{definition.name[:100]}-{run.report_date}.{format_.value}"
 
 
-def _summary(progress: Progress) -> str:
+def _summary(progress: RunProgress) -> str:
     rows = sum(progress.rows.values())
     parts = [f"{rows} rows"]
     if progress.pages:

@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from report_runner.contract.files import TEMPORARY_SUFFIX
 from report_runner.contract.reasons import Reason
-from report_runner.data import RunError
+from report_runner.models import RunError
 
 STEM_LIMIT = 200  # bytes; a file name may have 255, and suffixes follow
 MANIFEST_SUFFIX = ".manifest.json"
@@ -33,7 +33,7 @@ _REMEDIES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class OutputPaths:
     """Where the files of one slot are."""
 
     root: Path  # of the volume
@@ -49,9 +49,11 @@ class Place:
         return str(path.relative_to(self.root))
 
 
-def place_of(root: Path, namespace: str, name: str, slot: datetime, report_date: date) -> Place:
+def output_paths(
+    root: Path, namespace: str, name: str, slot: datetime, report_date: date
+) -> OutputPaths:
     """The directory of the report date, and file names that tell schedule and slot."""
-    return Place(
+    return OutputPaths(
         root=root,
         day=root / f"{report_date:%Y/%m/%d}",
         stem=f"{schedule_prefix(namespace, name)}_{slot:%Y%m%dT%H%M%SZ}",
@@ -92,36 +94,36 @@ def used_percent(root: Path) -> int | None:
     return -(-100 * used // usable) if usable else None
 
 
-def prepare(place: Place) -> None:
+def prepare(place: OutputPaths) -> None:
     """Make the day's directory."""
     with storage_errors(f"report directory {place.day}"):
         place.day.mkdir(parents=True, exist_ok=True)
 
 
-def sweep(place: Place) -> None:
+def remove_stale(place: OutputPaths) -> None:
     """Remove what a killed attempt of this slot left half done; only under the slot's lock."""
     with storage_errors(f"report directory {place.day}"):
         for leftover in place.day.glob(f".{place.stem}*{TEMPORARY_SUFFIX}"):
             leftover.unlink(missing_ok=True)
 
 
-def temporary(place: Place, suffix: str) -> Path:
+def temporary(place: OutputPaths, suffix: str) -> Path:
     """A name beside the final one under which a file is written first."""
     return place.day / f".{place.stem}{suffix}{TEMPORARY_SUFFIX}"
 
 
-def write_whole(place: Place, suffix: str, content: bytes) -> Path:
+def write_whole(place: OutputPaths, suffix: str, content: bytes) -> Path:
     """Write a file so that no reader ever sees a part of it."""
     return _write(place, suffix, lambda stream: stream.write(content))
 
 
-def adopt(place: Place, source: Path, suffix: str) -> Path:
+def store_file(place: OutputPaths, source: Path, suffix: str) -> Path:
     """Take a finished file from the scratch directory onto the volume."""
     with source.open("rb") as content:
         return _write(place, suffix, lambda stream: shutil.copyfileobj(content, stream, 1 << 20))
 
 
-def _write(place: Place, suffix: str, fill: Callable[[BinaryIO], object]) -> Path:
+def _write(place: OutputPaths, suffix: str, fill: Callable[[BinaryIO], object]) -> Path:
     target, draft = place.file(suffix), temporary(place, suffix)
     with storage_errors(f"report file {place.relative(target)}"):
         try:
@@ -151,7 +153,9 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def prune(root: Path, namespace: str, name: str, oldest: date, keep: Place | None = None) -> int:
+def prune(
+    root: Path, namespace: str, name: str, oldest: date, keep: OutputPaths | None = None
+) -> int:
     """Remove this schedule's files of report dates before `oldest`; how many files went.
 
     Only names that begin with the schedule's prefix are touched, and not those of the slot

@@ -97,7 +97,7 @@ class InlineSource(Model):
     )
 
 
-class Source(Model):
+class SourceSpec(Model):
     """A named result that templates and charts use."""
 
     rules = (
@@ -190,7 +190,7 @@ class Report(Model):
         json_schema_extra=FREE_FORM,
         description="Values for templates ({{ parameters.NAME }}) and queries (%(NAME)s).",
     )
-    sources: Annotated[list[Source], unique("name")] = Field(
+    sources: Annotated[list[SourceSpec], unique("name")] = Field(
         min_length=1,
         max_length=50,
         json_schema_extra=list_map("name"),

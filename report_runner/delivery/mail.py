@@ -20,9 +20,9 @@ from pathlib import Path
 from report_runner.contract.delivery import EmailDelivery
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import DeliveryResult, DeliveryStatus
-from report_runner.data import RunError
-from report_runner.delivery.message import Letter, check_headers, compose, message_id
+from report_runner.delivery.message import EmailContent, check_headers, compose, message_id
 from report_runner.manifest import LedgerEntry, LedgerState
+from report_runner.models import RunError
 from report_runner.mounted import (
     SECURITIES,
     Check,
@@ -43,7 +43,7 @@ DATA_WANTED = 354
 REFUSAL = 400  # and above: the server has not taken it
 
 
-class Client(smtplib.SMTP):
+class SmtpClient(smtplib.SMTP):
     """A connection that calls `before_end` right before it ends a message."""
 
     before_end: Callable[[], None]
@@ -61,12 +61,12 @@ class Client(smtplib.SMTP):
         return self.getreply()
 
 
-class TlsClient(Client, smtplib.SMTP_SSL):
+class SmtpTlsClient(SmtpClient, smtplib.SMTP_SSL):
     """The same, encrypted from the first byte."""
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class SmtpSettings:
     """A mail server, from its Secret."""
 
     host: str
@@ -78,13 +78,15 @@ class Server:
     ca: Path | None
     secret: str
 
-    def connect(self) -> Client:
+    def connect(self) -> SmtpClient:
         """Connected, encrypted and logged in. Raises OSError or smtplib.SMTPException."""
         context = ssl.create_default_context(cafile=str(self.ca) if self.ca else None)
         if self.security == "tls":
-            client: Client = TlsClient(self.host, self.port, timeout=SMTP_SECONDS, context=context)
+            client: SmtpClient = SmtpTlsClient(
+                self.host, self.port, timeout=SMTP_SECONDS, context=context
+            )
         else:
-            client = Client(self.host, self.port, timeout=SMTP_SECONDS)
+            client = SmtpClient(self.host, self.port, timeout=SMTP_SECONDS)
             if self.security == "starttls":
                 client.starttls(context=context)
         if self.username:
@@ -92,14 +94,14 @@ class Server:
         return client
 
 
-def read_server(delivery: EmailDelivery, secrets: Secrets) -> Server:
+def read_server(delivery: EmailDelivery, secrets: Secrets) -> SmtpSettings:
     """The mail server of a delivery. Raises RunError(ConfigurationError)."""
     secret = delivery.smtp.secret_ref.name
 
     def key(name: str, check: Check, default: str | None = None) -> str:
         return secrets.read(secret, name, FIELD, check, default)
 
-    return Server(
+    return SmtpSettings(
         host=key("host", host),
         port=int(key("port", port, "587")),
         sender=key("from", mail_address),
@@ -112,12 +114,12 @@ def read_server(delivery: EmailDelivery, secrets: Secrets) -> Server:
 
 
 @dataclass(slots=True)
-class Postman:
+class EmailSender:
     """Delivers one letter to its recipients, and writes each step into the ledger first."""
 
-    server: Server
+    server: SmtpSettings
     secrets: Secrets
-    letter: Letter
+    letter: EmailContent
     ledger: dict[str, LedgerEntry]
     save: Callable[[], None]  # makes the ledger durable
     clock: Callable[[], datetime]
@@ -173,7 +175,7 @@ class Postman:
             f"ask the mail server for Message-ID {identity}",
         )
 
-    def _send(self, client: Client, recipient: str) -> DeliveryResult:
+    def _send(self, client: SmtpClient, recipient: str) -> DeliveryResult:
         identity = message_id(self.letter, recipient)
         message = compose(self.letter, recipient, self.clock())
         client.before_end = lambda: self._note(recipient, LedgerState.SENDING, "")

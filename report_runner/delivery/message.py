@@ -19,7 +19,7 @@ from pathlib import Path
 
 from report_runner.contract.reasons import Reason
 from report_runner.contract.report import Format
-from report_runner.data import RunError
+from report_runner.models import RunError
 
 MEDIA_TYPES = {
     Format.PDF: ("application", "pdf"),
@@ -38,7 +38,7 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class EmailContent:
     """What all recipients of a slot get."""
 
     sender: str
@@ -52,7 +52,7 @@ class Letter:
     attachments: Sequence[Attachment]
 
 
-def message_id(letter: Letter, recipient: str) -> str:
+def message_id(letter: EmailContent, recipient: str) -> str:
     """Stable for slot and recipient: a mail server that gets it twice can tell."""
     key = f"{letter.schedule_uid}\n{letter.slot.isoformat()}\n{recipient.lower()}"
     digest = hashlib.sha256(key.encode()).hexdigest()[:32]
@@ -106,7 +106,7 @@ def _decoded(word: re.Match[str]) -> str:
         return "\n"
 
 
-def check_headers(letter: Letter, recipients: Sequence[str]) -> None:
+def check_headers(letter: EmailContent, recipients: Sequence[str]) -> None:
     """Raises RunError(ConfigurationError), naming the field, where a header cannot be written.
 
     Called before anything is sent: no recipient gets a mail that another one cannot get.
@@ -117,7 +117,7 @@ def check_headers(letter: Letter, recipients: Sequence[str]) -> None:
         header_value(attachment.name, "attachment name")
 
 
-def _headers(letter: Letter, recipient: str) -> dict[str, str | Address]:
+def _headers(letter: EmailContent, recipient: str) -> dict[str, str | Address]:
     """What depends on the report and not on the hour."""
     return {
         "From": _address(letter.sender, "the smtp Secret's key from"),
@@ -129,7 +129,7 @@ def _headers(letter: Letter, recipient: str) -> dict[str, str | Address]:
     }
 
 
-def compose(letter: Letter, recipient: str, now: datetime) -> EmailMessage:
+def compose(letter: EmailContent, recipient: str, now: datetime) -> EmailMessage:
     """The message for one recipient."""
     message = EmailMessage(policy=SMTP)
     for name, value in _headers(letter, recipient).items():

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 from report_runner.contract import files
 from report_runner.contract.reasons import Reason
 from report_runner.contract.report import Format
-from report_runner.data import Document, RunError
+from report_runner.models import Document, RunError
 
 _REMEDY = (
     "narrow the query, lower maxRows, or leave the format out of spec.report.formats "

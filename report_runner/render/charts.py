@@ -21,9 +21,9 @@ from markupsafe import Markup
 
 from report_runner.contract.reasons import Reason
 from report_runner.contract.report import Chart
-from report_runner.data import RunError, Table
+from report_runner.models import RunError, Table
 from report_runner.render import workers
-from report_runner.render.guard import MIB, Limits, read_bounded, share_of_memory
+from report_runner.render.sandbox import MIB, SandboxLimits, read_bounded, share_of_memory
 
 logger = logging.getLogger(__name__)
 
@@ -210,7 +210,7 @@ class ChartJob:
                 _specification(chart, tables[chart.source], zone, wide)
                 for chart, wide in zip(charts, self._wide, strict=True)
             ]
-            self._process = workers.take(workers.Kind.CHARTS)
+            self._process = workers.take(workers.WorkerKind.CHARTS)
             assert self._process.stdin is not None  # noqa: S101 - it is a pipe
             try:
                 self._process.stdin.write(json.dumps({"theme": THEME, "specs": specs}).encode())
@@ -226,7 +226,7 @@ class ChartJob:
         names = ", ".join(chart.name for chart in self._charts)
         assert process.stdout is not None  # noqa: S101 - it is a pipe
         try:
-            limits = Limits(_SECONDS, share_of_memory(_MEMORY, 0.7), _OUTPUT)
+            limits = SandboxLimits(_SECONDS, share_of_memory(_MEMORY, 0.7), _OUTPUT)
             answer = read_bounded(
                 process.pid, process.stdout.fileno(), limits, f"spec.report.charts[{names}]"
             )

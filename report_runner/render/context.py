@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from jinja2 import TemplateRuntimeError
 from markupsafe import Markup
 
-from report_runner.data import RenderInput, Table
+from report_runner.models import RenderInput, Table
 from report_runner.render.charts import ChartImage
 from report_runner.render.layout import PORTRAIT
 from report_runner.render.tables import HtmlTable, build_table, natural_width
@@ -23,7 +23,7 @@ TABLE_STYLE_FILE = "table.css"
 AS_OF = "as_of"
 
 
-class Source:
+class TemplateSource:
     """One named result. `rows` are records by column name; iterating gives the same."""
 
     def __init__(self, name: str, table: Table) -> None:
@@ -58,7 +58,7 @@ class Source:
         return [row[index] for row in self._table.rows]
 
 
-def source_table(source: Source) -> Table:
+def source_table(source: TemplateSource) -> Table:
     """The rows behind a source, as they came."""
     return source._table
 
@@ -102,7 +102,7 @@ def _day(value: Any, zone: ZoneInfo) -> date | None:
 
 def _select(rows: Any, columns: Sequence[str] | None) -> tuple[list[str], list[tuple[Any, ...]]]:
     """Names and rows out of a source or a list of records, in the columns that are wanted."""
-    if isinstance(rows, Source):
+    if isinstance(rows, TemplateSource):
         names, found = list(rows.columns), source_table(rows).rows
         if columns is None:
             return names, list(found)
@@ -224,7 +224,7 @@ def template_context(data: RenderInput, charts: Mapping[str, ChartImage]) -> dic
         "schedule_namespace": data.namespace,
         "name": data.name,
         "parameters": data.parameters,
-        "sources": {name: Source(name, table) for name, table in data.tables.items()},
+        "sources": {name: TemplateSource(name, table) for name, table in data.tables.items()},
         "charts": charts,
         "orientation": orientation(data),
         "table_sources": table_sources(data),

@@ -11,7 +11,7 @@ from typing import Any
 
 from report_runner.contract.reasons import Reason
 from report_runner.contract.report import Format
-from report_runner.data import RenderInput, RunError, Table
+from report_runner.models import RenderInput, RunError, Table
 from report_runner.render.bounded import open_text
 from report_runner.render.context import KPIS
 

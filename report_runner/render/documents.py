@@ -10,7 +10,7 @@ from pathlib import Path
 from markupsafe import escape
 
 from report_runner.contract.report import BuiltinTemplate, Format
-from report_runner.data import Document, RenderInput
+from report_runner.models import Document, RenderInput
 from report_runner.render.bounded import check_run, open_text
 from report_runner.render.charts import ChartJob
 from report_runner.render.context import TABLE_STYLE_FILE, TABLE_STYLE_MARK
@@ -23,7 +23,7 @@ __all__ = ["builtin_template", "mail_body", "render", "render_text"]
 # What builtin templates share, and where it goes in.
 _SHARED = {
     "{# house blocks #}\n": "blocks.html.j2",
-    "/* house style */": "house.css",
+    "/* house style */": "base.css",
     TABLE_STYLE_MARK: TABLE_STYLE_FILE,
 }
 

@@ -23,11 +23,10 @@ from typing import Self
 from report_runner.contract import files
 from report_runner.contract.reasons import Reason
 from report_runner.contract.report import Format
-from report_runner.data import RunError
+from report_runner.models import RunError
 from report_runner.render import workers
 from report_runner.render.bounded import check_size, is_too_large, too_large
-from report_runner.render.guard import MIB, Limits, read_bounded, share_of_memory
-from report_runner.render.machine import cpu_limit, memory_limit
+from report_runner.render.cgroup import cpu_limit, memory_limit
 from report_runner.render.page import expand, fold
 from report_runner.render.pdf_worker import (
     Answer,
@@ -38,6 +37,7 @@ from report_runner.render.pdf_worker import (
     SkeletonRequest,
     WholeRequest,
 )
+from report_runner.render.sandbox import MIB, SandboxLimits, read_bounded, share_of_memory
 from report_runner.render.split import (
     LONG_TABLE,
     Cut,
@@ -58,7 +58,7 @@ class Worker:
     """A process that prints."""
 
     def __init__(self) -> None:
-        self._process = workers.take(workers.Kind.PAGES)
+        self._process = workers.take(workers.WorkerKind.PAGES)
 
     def __enter__(self) -> Self:
         return self
@@ -87,7 +87,7 @@ class Worker:
     def receive(self) -> Answer:
         """The answer to the oldest question. Raises RunError."""
         assert self._process.stdout is not None  # noqa: S101 - it is a pipe
-        limits = Limits(SECONDS, share_of_memory(MEMORY_LIMIT, 0.85), _ANSWER_LIMIT)
+        limits = SandboxLimits(SECONDS, share_of_memory(MEMORY_LIMIT, 0.85), _ANSWER_LIMIT)
         line = read_bounded(
             self._process.pid,
             self._process.stdout.fileno(),

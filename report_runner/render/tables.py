@@ -63,7 +63,7 @@ _CODE_ENDINGS = (
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
-class Kind(StrEnum):
+class ColumnKind(StrEnum):
     """How a column is shown."""
 
     TEXT = "text"
@@ -78,7 +78,7 @@ class Kind(StrEnum):
     @property
     def numeric(self) -> bool:
         """Right-aligned, with digits of one width."""
-        return self in (Kind.INTEGER, Kind.DECIMAL, Kind.PERCENT)
+        return self in (ColumnKind.INTEGER, ColumnKind.DECIMAL, ColumnKind.PERCENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class Column:
 
     name: str
     label: str
-    kind: Kind
+    kind: ColumnKind
     decimals: int
     signed: bool
 
@@ -124,12 +124,12 @@ def infer(name: str, values: Sequence[Any], label: str, form: str, signed: bool 
     `form` is empty, a kind, or `decimals:N` or `percent:N`. Raises TemplateRuntimeError.
     """
     kind, _, places = form.partition(":")
-    if form and (kind not in {str(k) for k in Kind} or (places and not places.isdigit())):
+    if form and (kind not in {str(k) for k in ColumnKind} or (places and not places.isdigit())):
         raise TemplateRuntimeError(
             f"table: format {form!r} of column {name!r} is none of "
-            f"{', '.join(Kind)}, decimals:N, percent:N"
+            f"{', '.join(ColumnKind)}, decimals:N, percent:N"
         )
-    found = Kind(kind) if form else _kind(name, values)
+    found = ColumnKind(kind) if form else _kind(name, values)
     if found.numeric and not all(map(is_number, values)):
         raise TemplateRuntimeError(
             f"table: column {name!r} holds values that are no numbers; format {form!r} cannot show"
@@ -137,44 +137,44 @@ def infer(name: str, values: Sequence[Any], label: str, form: str, signed: bool 
     digits = 0
     if places:
         digits = min(int(places), MAX_PLACES)
-    elif found is Kind.DECIMAL:
+    elif found is ColumnKind.DECIMAL:
         digits = places_of(values)
-    elif found is Kind.PERCENT:
+    elif found is ColumnKind.PERCENT:
         digits = 1
     marked = found.numeric and (bool(_words(name) & _SIGNED_WORDS) if signed is None else signed)
     return Column(name, label, found, digits, marked)
 
 
-def _kind(name: str, values: Sequence[Any]) -> Kind:
+def _kind(name: str, values: Sequence[Any]) -> ColumnKind:
     types = {type(value) for value in values}
     if not types:
-        return Kind.TEXT
+        return ColumnKind.TEXT
     if types == {bool}:
-        return Kind.BOOLEAN
+        return ColumnKind.BOOLEAN
     if types == {int}:
-        return Kind.PLAIN if is_code(name) else Kind.INTEGER
+        return ColumnKind.PLAIN if is_code(name) else ColumnKind.INTEGER
     if types <= {int, float, Decimal}:
-        return Kind.DECIMAL
+        return ColumnKind.DECIMAL
     if types == {date}:
-        return Kind.DATE
+        return ColumnKind.DATE
     if types <= {date, datetime}:
-        return Kind.DATETIME
-    return Kind.TEXT
+        return ColumnKind.DATETIME
+    return ColumnKind.TEXT
 
 
 def formatter(column: Column, zone: ZoneInfo) -> Callable[[Any], str]:
     """Plain text of a value that is not NULL."""
     places, plus = column.decimals, column.signed
     match column.kind:
-        case Kind.INTEGER:
+        case ColumnKind.INTEGER:
             return lambda value: format_number(value, 0, plus)
-        case Kind.DECIMAL:
+        case ColumnKind.DECIMAL:
             return lambda value: format_number(value, places, plus)
-        case Kind.PERCENT:
+        case ColumnKind.PERCENT:
             return lambda value: format_number(compute("*", value, 100), places, plus) + "%"
-        case Kind.BOOLEAN:
+        case ColumnKind.BOOLEAN:
             return lambda value: "Yes" if value else "No"
-        case Kind.DATETIME:
+        case ColumnKind.DATETIME:
             return lambda value: _moment(value, zone)
         case _:
             return str
@@ -200,7 +200,7 @@ def _needs(columns: Sequence[Column], texts: Sequence[Sequence[str]]) -> list[Co
             column.name,
             column.label,
             cells,
-            wraps=column.kind is Kind.TEXT,
+            wraps=column.kind is ColumnKind.TEXT,
             key=not column.kind.numeric,
         )
         for column, cells in zip(columns, texts, strict=True)

@@ -21,7 +21,7 @@ from report_runner.contract.templating import (
     compile_problem,
     template_environment,
 )
-from report_runner.data import RenderInput, RunError
+from report_runner.models import RenderInput, RunError
 from report_runner.render.charts import ChartImage
 from report_runner.render.context import (
     TableMaker,
@@ -29,8 +29,14 @@ from report_runner.render.context import (
     table_style,
     template_context,
 )
-from report_runner.render.guard import MIB, Limits, in_fork, lift_memory_limit, share_of_memory
 from report_runner.render.page_size import page_width
+from report_runner.render.sandbox import (
+    MIB,
+    SandboxLimits,
+    in_fork,
+    lift_memory_limit,
+    share_of_memory,
+)
 from report_runner.render.tables import HtmlTable
 
 FIELD = "spec.report.template"
@@ -116,7 +122,7 @@ def _guarded(work: Callable[[Callable[[bytes], None]], None], field: str, source
         for piece in pieces:
             write(piece)
 
-    limits = Limits(SECONDS, share_of_memory(MEMORY_LIMIT, 0.4), OUTPUT_LIMIT)
+    limits = SandboxLimits(SECONDS, share_of_memory(MEMORY_LIMIT, 0.4), OUTPUT_LIMIT)
     answer = in_fork(attempt, limits, field)
     if not answer:
         raise RunError(Reason.RESOURCE_EXHAUSTED, f"{field}: rendering was killed")

@@ -12,38 +12,38 @@ from enum import Enum
 from pathlib import Path
 
 
-class Kind(Enum):
+class WorkerKind(Enum):
     """What a worker does; the value is its module."""
 
     CHARTS = "report_runner.render.chart_worker"
     PAGES = "report_runner.render.pdf_worker"
 
 
-_spare: dict[Kind, subprocess.Popen[bytes]] = {}
+_spare: dict[WorkerKind, subprocess.Popen[bytes]] = {}
 
 
-def warm_up(*kinds: Kind) -> None:
+def warm_up(*kinds: WorkerKind) -> None:
     """Start those that the first document will use. They end with this process, used or not."""
     for kind in kinds:
         _spare[kind] = _start(kind)
 
 
-def take(kind: Kind) -> subprocess.Popen[bytes]:
+def take(kind: WorkerKind) -> subprocess.Popen[bytes]:
     """The one that was started ahead, or a new one."""
     return _spare.pop(kind, None) or _start(kind)
 
 
-def likely_needed(definition: Path) -> list[Kind]:
+def likely_needed(definition: Path) -> list[WorkerKind]:
     """The workers that a run with this definition takes: a guess, made without reading it well."""
     try:
         text = definition.read_text()
     except (OSError, UnicodeDecodeError):
         return []
     pages = '"formats"' not in text or '"pdf"' in text
-    return [Kind.PAGES] * pages + [Kind.CHARTS] * ('"charts":[{' in text)
+    return [WorkerKind.PAGES] * pages + [WorkerKind.CHARTS] * ('"charts":[{' in text)
 
 
-def _start(kind: Kind) -> subprocess.Popen[bytes]:
+def _start(kind: WorkerKind) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", kind.value],
         stdin=subprocess.PIPE,

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from report_runner.contract.definition import Definition
 from report_runner.contract.numbers import exact
 from report_runner.contract.report import InlineSource
-from report_runner.data import Table
+from report_runner.environment import RunStamps
+from report_runner.models import Table
 from report_runner.mounted import Secrets
-from report_runner.surroundings import Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class SourceContext:
     """What every kind of source may need."""
 
     definition: Definition
-    run: Run
+    run: RunStamps
     secrets: Secrets
 
 

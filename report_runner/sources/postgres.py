@@ -16,7 +16,7 @@ from report_runner.contract.model import parse_duration
 from report_runner.contract.numbers import exact
 from report_runner.contract.reasons import Reason
 from report_runner.contract.report import PostgresSource
-from report_runner.data import RunError, Table
+from report_runner.models import RunError, Table
 from report_runner.redaction import Redactor
 from report_runner.sources import Fetched, SourceContext
 

@@ -14,7 +14,7 @@ from pypdf import PdfReader
 
 from report_runner.contract.reasons import Reason
 from report_runner.contract.report import BuiltinTemplate, Chart, Format
-from report_runner.data import RenderInput, RunError, Table
+from report_runner.models import RenderInput, RunError, Table
 from report_runner.render.documents import builtin_template, render, render_text
 
 NOW = datetime(2026, 1, 5, 6, tzinfo=UTC)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from report_runner.contract.reasons import Reason
 from report_runner.contract.report import Format
-from report_runner.data import RunError, Table
+from report_runner.models import RunError, Table
 from report_runner.render.documents import render
 from report_runner.render.layout import PADDING, SIZES, ColumnNeeds, arrange, text_width
 from report_runner.render.page_size import page_width

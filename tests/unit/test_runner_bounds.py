@@ -24,7 +24,7 @@ from report_runner.contract.result import (
     dump_result,
     parse_result,
 )
-from report_runner.data import RunError, Table
+from report_runner.models import RunError, Table
 from report_runner.render.csvfile import write_csv
 from report_runner.render.documents import render
 from report_runner.render.pdf import Worker

@@ -11,7 +11,7 @@ import pytest
 
 from report_runner import mounted
 from report_runner.contract.result import DeliveryResult, DeliveryStatus, Outcome, RunResult
-from report_runner.data import RunError
+from report_runner.models import RunError
 from report_runner.mounted import Secrets
 from report_runner.pod_run import redacted
 from report_runner.redaction import Entry, Redactor

@@ -13,16 +13,18 @@ import pytest
 
 from report_runner import manifest, storage
 from report_runner.contract.reasons import Reason
-from report_runner.data import RunError
-from report_runner.storage import Place
+from report_runner.models import RunError
+from report_runner.storage import OutputPaths
 
 SLOT = datetime(2026, 1, 5, 6, tzinfo=UTC)
 DAY = date(2026, 1, 5)
 LONGEST_SUFFIX = storage.MANIFEST_SUFFIX
 
 
-def place_in(root: Path, name: str = "daily", day: date = DAY, namespace: str = "reports") -> Place:
-    place = storage.place_of(root, namespace, name, SLOT, day)
+def place_in(
+    root: Path, name: str = "daily", day: date = DAY, namespace: str = "reports"
+) -> OutputPaths:
+    place = storage.output_paths(root, namespace, name, SLOT, day)
     storage.prepare(place)
     return place
 
@@ -113,7 +115,7 @@ def test_sweeping_removes_the_drafts_of_this_slot_only(tmp_path: Path) -> None:
     for each in (place, other):
         storage.temporary(each, ".pdf").write_bytes(b"half")
         storage.write_whole(each, ".csv", b"whole")
-    storage.sweep(place)
+    storage.remove_stale(place)
     assert not storage.temporary(place, ".pdf").exists()
     assert storage.temporary(other, ".pdf").exists()
     assert place.file(".csv").exists()
@@ -192,7 +194,7 @@ def test_a_long_names_pruning_leaves_its_neighbour_alone(tmp_path: Path) -> None
 
 def test_a_slot_of_long_ago_keeps_its_own_files(tmp_path: Path) -> None:
     mine = place_in(tmp_path)
-    later = storage.place_of(tmp_path, "reports", "daily", SLOT.replace(hour=7), DAY)
+    later = storage.output_paths(tmp_path, "reports", "daily", SLOT.replace(hour=7), DAY)
     for place in (mine, later):
         storage.write_whole(place, ".pdf", b"x")
     assert storage.prune(tmp_path, "reports", "daily", date(2026, 2, 1), keep=mine) == 1

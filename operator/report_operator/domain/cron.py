@@ -16,11 +16,11 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from .cron_next import latest_unix, next_unix
-from .cron_parse import parse_rule
-from .cron_pattern import schema_pattern
-from .cron_rules import Calendar, Every, ScheduleError
-from .cron_zone import load_zone
+from report_operator.domain.cron_next import latest_unix, next_unix
+from report_operator.domain.cron_parse import parse_rule
+from report_operator.domain.cron_pattern import schema_pattern
+from report_operator.domain.cron_rules import Calendar, Every, ScheduleError
+from report_operator.domain.cron_zone import load_zone
 
 __all__ = [
     "Schedule",

@@ -13,8 +13,8 @@ from bisect import bisect_left, bisect_right
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
-from .cron_rules import MINUTES_PER_DAY, Calendar
-from .cron_zone import first_change, local_time, offset_at
+from report_operator.domain.cron_rules import MINUTES_PER_DAY, Calendar
+from report_operator.domain.cron_zone import first_change, local_time, offset_at
 
 YEARS = 5
 """How many calendar years ahead the original looks before it says never."""

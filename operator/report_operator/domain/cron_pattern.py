@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .cron_parse import DESCRIPTORS, MONTHS, WEEKDAYS
+from report_operator.domain.cron_parse import DESCRIPTORS, MONTHS, WEEKDAYS
 
 # Written for RE2 and ECMA-262 alike: no flags, no look-around, ASCII only. What is not printable
 # ASCII stands for white space: neither dialect names Unicode's spaces as the other does.

@@ -15,8 +15,8 @@ from functools import lru_cache
 from importlib import resources
 from zoneinfo import ZoneInfo
 
-from .cron_parse import shown
-from .cron_rules import ScheduleError
+from report_operator.domain.cron_parse import shown
+from report_operator.domain.cron_rules import ScheduleError
 
 _DAY = 86_400
 _BLOCK = 400 * _DAY

@@ -19,10 +19,10 @@ from conftest import free_port
 from report_runner.contract.reasons import Reason
 from report_runner.contract.report import Format
 from report_runner.contract.result import DeliveryStatus
-from report_runner.data import RunError
-from report_runner.delivery.mail import Postman, Server
-from report_runner.delivery.message import Attachment, Letter, compose, message_id
+from report_runner.delivery.mail import EmailSender, SmtpSettings
+from report_runner.delivery.message import Attachment, EmailContent, compose, message_id
 from report_runner.manifest import LedgerEntry, LedgerState
+from report_runner.models import RunError
 from report_runner.mounted import Secrets
 
 SLOT = datetime(2026, 1, 5, 6, tzinfo=UTC)
@@ -63,10 +63,10 @@ def port() -> int:
 
 
 @pytest.fixture
-def letter(tmp_path: Path) -> Letter:
+def letter(tmp_path: Path) -> EmailContent:
     file = tmp_path / "report.pdf"
     file.write_bytes(b"%PDF-1.7 test")
-    return Letter(
+    return EmailContent(
         sender="reports@example.com",
         subject="Positions 2026-01-05",
         text="text",
@@ -79,14 +79,14 @@ def letter(tmp_path: Path) -> Letter:
     )
 
 
-def postman(letter: Letter, port: int, ledger: dict[str, LedgerEntry]) -> Postman:
-    server = Server("127.0.0.1", port, letter.sender, "", "", "none", None, "report-smtp")
-    return Postman(
+def postman(letter: EmailContent, port: int, ledger: dict[str, LedgerEntry]) -> EmailSender:
+    server = SmtpSettings("127.0.0.1", port, letter.sender, "", "", "none", None, "report-smtp")
+    return EmailSender(
         server, Secrets(Path("none")), letter, ledger, lambda: None, lambda: datetime.now(UTC)
     )
 
 
-def test_each_recipient_gets_one_mail(letter: Letter, port: int) -> None:
+def test_each_recipient_gets_one_mail(letter: EmailContent, port: int) -> None:
     inbox, ledger = Inbox(), dict[str, LedgerEntry]()
     with serving(inbox, port):
         first = postman(letter, port, ledger).deliver(EVERYBODY)
@@ -101,7 +101,7 @@ def test_each_recipient_gets_one_mail(letter: Letter, port: int) -> None:
     assert attached[0].get_payload(decode=True) == b"%PDF-1.7 test"
 
 
-def test_refused_recipient_does_not_affect_others(letter: Letter, port: int) -> None:
+def test_refused_recipient_does_not_affect_others(letter: EmailContent, port: int) -> None:
     inbox, ledger = Inbox(refused="b@example.com"), dict[str, LedgerEntry]()
     with serving(inbox, port):
         results = postman(letter, port, ledger).deliver(EVERYBODY)
@@ -113,7 +113,7 @@ def test_refused_recipient_does_not_affect_others(letter: Letter, port: int) -> 
     assert sorted(recipient for recipient, _ in inbox.mails) == EVERYBODY
 
 
-def test_delivery_resumes_after_an_outage(letter: Letter, port: int) -> None:
+def test_delivery_resumes_after_an_outage(letter: EmailContent, port: int) -> None:
     inbox, ledger = Inbox(), dict[str, LedgerEntry]()
     with pytest.raises(RunError) as caught:
         postman(letter, port, ledger).deliver(EVERYBODY)
@@ -124,7 +124,7 @@ def test_delivery_resumes_after_an_outage(letter: Letter, port: int) -> None:
     assert len(inbox.mails) == 3
 
 
-def test_intent_is_written_before_sending(letter: Letter, port: int) -> None:
+def test_intent_is_written_before_sending(letter: EmailContent, port: int) -> None:
     seen: list[LedgerState] = []
     ledger: dict[str, LedgerEntry] = {}
     inbox = Inbox()
@@ -166,7 +166,7 @@ FIELDS = {
 
 @pytest.mark.parametrize("text", INJECTIONS)
 @pytest.mark.parametrize("part", list(FIELDS))
-def test_no_header_is_smuggled_in(letter: Letter, port: int, part: str, text: str) -> None:
+def test_no_header_is_smuggled_in(letter: EmailContent, port: int, part: str, text: str) -> None:
     inbox = Inbox()
     value = f"{text}@example.com" if part == "sender" else text
     changed = replace(letter, **{part: value})
@@ -179,14 +179,14 @@ def test_no_header_is_smuggled_in(letter: Letter, port: int, part: str, text: st
     return None
 
 
-def assert_written_whole(letter: Letter) -> None:
+def assert_written_whole(letter: EmailContent) -> None:
     """What is no encoded word is a text like others: it adds no header."""
     written = email.message_from_bytes(bytes(compose(letter, "a@example.com", SLOT)))
     assert written["Bcc"] is None
 
 
 @pytest.mark.parametrize("text", INJECTIONS[:8])
-def test_no_header_is_smuggled_in_by_names(letter: Letter, port: int, text: str) -> None:
+def test_no_header_is_smuggled_in_by_names(letter: EmailContent, port: int, text: str) -> None:
     inbox, attachment = Inbox(), replace(letter.attachments[0], name=text)
     with serving(inbox, port):
         with pytest.raises(RunError, match="attachment name"):
@@ -201,7 +201,7 @@ def test_no_header_is_smuggled_in_by_names(letter: Letter, port: int, text: str)
     "subject",
     ["Überblick – 5 %", "a =? b ?= c", "=?utf-8?q?caf=C3=A9?=", "100% = 1?", "日本語" * 60],
 )
-def test_other_subjects_arrive(letter: Letter, port: int, subject: str) -> None:
+def test_other_subjects_arrive(letter: EmailContent, port: int, subject: str) -> None:
     inbox = Inbox()
     with serving(inbox, port):
         postman(replace(letter, subject=subject), port, {}).deliver(["a@example.com"])

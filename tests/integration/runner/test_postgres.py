@@ -11,10 +11,10 @@ import pytest
 
 from report_runner.contract.definition import Definition
 from report_runner.contract.reasons import Reason
-from report_runner.data import RunError
+from report_runner.environment import RunStamps
+from report_runner.models import RunError
 from report_runner.mounted import Secrets
 from report_runner.sources import Fetched, SourceContext, fetch_all
-from report_runner.surroundings import Run
 
 PASSWORD = "s3cret-pw-of-the-test"
 
@@ -44,7 +44,9 @@ def context(secrets: Path, query: str, **source: Any) -> SourceContext:
             },
         }
     )
-    run = Run(datetime(2026, 1, 5, 6, tzinfo=UTC), date(2026, 1, 5), "daily.20260105.1", 1, "pod")
+    run = RunStamps(
+        datetime(2026, 1, 5, 6, tzinfo=UTC), date(2026, 1, 5), "daily.20260105.1", 1, "pod"
+    )
     return SourceContext(definition, run, Secrets(secrets))
 
 

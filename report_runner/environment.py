@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from report_runner.contract import pod
 from report_runner.contract.definition import Definition
 from report_runner.contract.reasons import Reason
-from report_runner.data import RunError
+from report_runner.models import RunError
 
 # Other places than a pod's, for tests and laptops.
 OVERRIDES = {
@@ -34,7 +34,7 @@ class Paths:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RunStamps:
     """Which run this is. `slot` is aware, UTC."""
 
     slot: datetime
@@ -50,7 +50,7 @@ def find_paths(environment: Mapping[str, str]) -> Paths:
     return Paths(*found.values())
 
 
-def find_run(environment: Mapping[str, str]) -> Run:
+def read_stamps(environment: Mapping[str, str]) -> RunStamps:
     """The stamps of admission. Raises RunError(ConfigurationError) where they are missing."""
     texts = {
         name: environment.get(name, "")
@@ -66,7 +66,7 @@ def find_run(environment: Mapping[str, str]) -> Run:
         )
     try:
         slot = datetime.fromisoformat(texts[pod.ENV_SLOT])
-        return Run(
+        return RunStamps(
             slot=slot.replace(tzinfo=slot.tzinfo or UTC).astimezone(UTC),
             report_date=date.fromisoformat(texts[pod.ENV_REPORT_DATE]),
             run_id=texts[pod.ENV_RUN_ID],

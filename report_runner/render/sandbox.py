@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from report_runner.contract.reasons import Reason
-from report_runner.data import RunError
-from report_runner.render.machine import memory_limit
+from report_runner.models import RunError
+from report_runner.render.cgroup import memory_limit
 
 MIB = 1024 * 1024
 _POLL_SECONDS = 0.05
@@ -25,7 +25,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class SandboxLimits:
     """Bounds of one piece of work: wall seconds, bytes of memory, bytes of output."""
 
     seconds: float
@@ -55,7 +55,7 @@ def exhausted(what: str, problem: str) -> RunError:
 def read_bounded(
     pid: int,
     descriptor: int,
-    limits: Limits,
+    limits: SandboxLimits,
     what: str,
     *,
     until: Callable[[bytearray], bool] | None = None,
@@ -108,7 +108,9 @@ def lift_memory_limit() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
 
-def in_fork(work: Callable[[Callable[[bytes], None]], None], limits: Limits, what: str) -> bytes:
+def in_fork(
+    work: Callable[[Callable[[bytes], None]], None], limits: SandboxLimits, what: str
+) -> bytes:
     """Runs `work(write)` in a fork and returns what it wrote.
 
     `limits.memory` is what it may use beyond what this process has already; the fork itself gets
@@ -136,7 +138,7 @@ def in_fork(work: Callable[[Callable[[bytes], None]], None], limits: Limits, wha
             os._exit(status)
     os.close(writer)
     try:
-        bounded = Limits(limits.seconds, before + limits.memory + 64 * MIB, limits.output)
+        bounded = SandboxLimits(limits.seconds, before + limits.memory + 64 * MIB, limits.output)
         return read_bounded(pid, reader, bounded, what)
     finally:
         os.close(reader)
