@@ -28,6 +28,8 @@ PROBLEM = "application/problem+json"  # RFC 9457
 
 TICK = 0.5  # seconds between two looks at all connections
 BACKLOG = 1024  # connections that asyncio accepts before anything else happens
+BURST = 2  # times as many connections may be open while they are being answered
+WRITE_BUFFER = 16 * 1024  # bytes that may wait for a peer before an answer is held back
 OPEN_FILES = 4096  # wanted; the process's hard limit counts
 GRACE_SECONDS = 20  # for answers under way on TERM
 
@@ -69,17 +71,23 @@ class Connections:
 
     def add(self, one: BoundedProtocol) -> None:
         """Note a connection; another one ends where there are too many."""
-        if len(self._open) >= self.limits.connections:
-            victim = self._victim(one.loop.time())
-            if victim is None:  # all of them are being answered
-                one.transport.abort()
-                return
-            self.remove(victim)
-            victim.give_up()
+        self._trim(one.loop.time())
+        if len(self._open) >= self.limits.connections * BURST:
+            one.transport.abort()
+            return
         self._open.add(one)
         self._of_peer[one.peer] += 1
         if self._timer is None:
             self._timer = one.loop.call_later(TICK, self._look, one.loop)
+
+    def _trim(self, now: float) -> None:
+        """Those that are being answered stay, and are counted again once they wait for a peer."""
+        while len(self._open) >= self.limits.connections:
+            victim = self._victim(now)
+            if victim is None:
+                return
+            self.remove(victim)
+            victim.give_up()
 
     def remove(self, one: BoundedProtocol) -> None:
         """Forget a connection."""
@@ -101,6 +109,7 @@ class Connections:
         for one in tuple(self._open):
             if one.look(now) and now > one.deadline:
                 one.give_up()
+        self._trim(now)
         self._timer = loop.call_later(TICK, self._look, loop) if self._open else None
 
 
@@ -127,6 +136,7 @@ class BoundedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Count it."""
         super().connection_made(transport)
+        transport.set_write_buffer_limits(high=WRITE_BUFFER)
         self.peer = self.client[0] if self.client else ""
         self._known.add(self)
 
@@ -179,7 +189,7 @@ class BoundedProtocol(H11Protocol):
         if not self._refused:
             super().data_received(data)
 
-    def eof_received(self) -> bool:
+    def eof_received(self) -> bool:  # type: ignore[override]
         """Answer a peer that has said all it wanted to say."""
         asked = self.cycle is not None and not self.cycle.response_complete
         if not asked or self.conn.their_state in (h11.IDLE, h11.SEND_BODY) or self._refused:

@@ -43,7 +43,7 @@ def is_over(connection: socket.socket) -> bool:
 
 
 def read_all(connection: socket.socket) -> bytes:
-    """What comes until the other end closes properly. Raises ConnectionResetError if it does not."""
+    """What comes until the other end closes. Raises ConnectionResetError if it does not."""
     connection.settimeout(60)
     received = b""
     while chunk := connection.recv(65536):
