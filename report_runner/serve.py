@@ -6,25 +6,30 @@ link is followed, so that nothing outside of the volume can be reached.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import heapq
+import logging
 import os
 import signal
 import stat
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
+from typing import Any, TypeVar
+from urllib.parse import parse_qs, unquote
 
+from report_runner.bounded_http import Limits, make_server
 from report_runner.contract.files import (
     FILES_PATH,
     HEALTH_PATH,
     JSON,
     LIST_LIMIT,
+    STRICT_HEADERS,
     FileEntry,
     Listing,
     headers_of,
@@ -32,6 +37,14 @@ from report_runner.contract.files import (
     parts_of,
 )
 from report_runner.contract.reasons import EXIT_OK
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+CHUNK = 32 * 1024  # bytes
+THREADS = 8
+LIMITS = Limits(connections=128)
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 # What opening says of a name that is no finished file: nothing there, a symbolic link, a socket.
@@ -83,100 +96,120 @@ def _entry(name: str, found: os.stat_result) -> FileEntry:
     )
 
 
-class Handler(BaseHTTPRequestHandler):
-    """GET and HEAD, one request a connection; other methods are answered 501 by the base class."""
+@dataclass(slots=True)
+class Answer:
+    """What a request comes to: a body, or `length` bytes of a descriptor that has to be closed."""
 
-    server_version = "report-generator"
-    sys_version = ""
-    timeout = 30  # seconds for which a connection may say nothing
+    status: HTTPStatus
+    headers: dict[str, str]
+    body: bytes = b""
+    descriptor: int | None = None
+    length: int = 0
+
+    def close(self) -> None:
+        """Give the descriptor back; once."""
+        if self.descriptor is not None:
+            os.close(self.descriptor)
+            self.descriptor = None
+
+
+def answer_to(root: Path, raw_path: bytes, query: bytes) -> Answer:
+    """A file, or the entries of a directory. It blocks as long as the volume does."""
+    try:
+        path = unquote(raw_path.decode("ascii"), errors="strict")
+        after = parse_qs(query.decode("ascii"), errors="strict").get("after", [""])[-1]
+    except ValueError:
+        return _plain(HTTPStatus.NOT_FOUND)
+    parts = parts_of(path.removeprefix(FILES_PATH)) if path.startswith(FILES_PATH) else None
+    if parts is None:
+        return _plain(HTTPStatus.NOT_FOUND)
+    try:
+        with opened(root, parts) as descriptor:
+            return _found(descriptor, parts, after, is_listing=path.endswith("/"))
+    except OSError as error:
+        if error.errno in _NO_FILE:
+            return _plain(HTTPStatus.NOT_FOUND)
+        logger.error("%s: %s", path, error)  # noqa: TRY400  (a volume's errors need no trace)
+        return _plain(HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def _found(descriptor: int, parts: tuple[str, ...], after: str, *, is_listing: bool) -> Answer:
+    found = os.fstat(descriptor)
+    if is_listing and stat.S_ISDIR(found.st_mode):
+        body = list_directory(descriptor, after).model_dump_json().encode()
+        return Answer(HTTPStatus.OK, {"Content-Type": JSON}, body, length=len(body))
+    if not is_listing and stat.S_ISREG(found.st_mode):
+        headers = headers_of(parts[-1])
+        return Answer(HTTPStatus.OK, headers, descriptor=os.dup(descriptor), length=found.st_size)
+    return _plain(HTTPStatus.NOT_FOUND)
+
+
+def _plain(status: HTTPStatus) -> Answer:
+    body = f"{status.phrase}\n".encode()
+    return Answer(status, {"Content-Type": "text/plain"}, body, length=len(body))
+
+
+@dataclass(slots=True)
+class Files:
+    """ASGI application: GET and HEAD of a volume; 501 for every other method."""
+
     root: Path
+    # A volume that hangs holds these, and not the health check.
+    _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS))
 
-    def do_GET(self) -> None:
-        """A file, or the entries of a directory."""
-        self._answer()
-
-    def do_HEAD(self) -> None:
-        """As GET, without the content."""
-        self._answer()
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Not each one: the admin API in front of it knows who asked."""
-
-    def _answer(self) -> None:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """One request."""
+        gone = asyncio.ensure_future(_until_gone(receive))
+        answer = await self._answer_to(scope)
         try:
-            url = urlsplit(self.path)
-            path = unquote(url.path, errors="strict")
-            after = parse_qs(url.query, errors="strict").get("after", [""])[-1]
-        except ValueError:
-            self._refuse(HTTPStatus.NOT_FOUND)
-            return
-        if path == HEALTH_PATH:
-            self._refuse(HTTPStatus.OK)
-            return
-        parts = parts_of(path.removeprefix(FILES_PATH)) if path.startswith(FILES_PATH) else None
-        if parts is None:
-            self._refuse(HTTPStatus.NOT_FOUND)
-            return
-        try:
-            with opened(self.root, parts) as descriptor:
-                self._send(descriptor, parts, after, is_listing=path.endswith("/"))
-        except OSError as error:
-            if error.errno in _NO_FILE:
-                self._refuse(HTTPStatus.NOT_FOUND)
-                return
-            self.log_error("%s: %s", path, error)
-            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR)
+            headers = STRICT_HEADERS | answer.headers | {"Content-Length": str(answer.length)}
+            told = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+            await send(
+                {"type": "http.response.start", "status": answer.status.value, "headers": told}
+            )
+            if scope["method"] == "GET" and answer.descriptor is not None:
+                await self._copy(answer.descriptor, answer.length, gone, send)
+            else:
+                await send({"type": "http.response.body", "body": answer.body})
+        finally:
+            gone.cancel()
+            answer.close()
 
-    def _send(
-        self, descriptor: int, parts: tuple[str, ...], after: str, *, is_listing: bool
+    async def _answer_to(self, scope: Any) -> Answer:
+        if scope["method"] not in ("GET", "HEAD"):
+            return _plain(HTTPStatus.NOT_IMPLEMENTED)
+        if scope["raw_path"] == HEALTH_PATH.encode():
+            return _plain(HTTPStatus.OK)
+        return await self._wait(answer_to, self.root, scope["raw_path"], scope["query_string"])
+
+    async def _copy(
+        self, descriptor: int, length: int, gone: asyncio.Future[None], send: Any
     ) -> None:
-        found = os.fstat(descriptor)
-        if is_listing and stat.S_ISDIR(found.st_mode):
-            listing = list_directory(descriptor, after)
-            self._say(HTTPStatus.OK, JSON, listing.model_dump_json().encode())
-        elif not is_listing and stat.S_ISREG(found.st_mode):
-            self._head(HTTPStatus.OK, headers_of(parts[-1]), found.st_size)
-            if self.command == "GET" and found.st_size:
-                self._copy(descriptor, found.st_size)
-        else:
-            self._refuse(HTTPStatus.NOT_FOUND)
+        """Where the file has become shorter, the connection ends before the announced length."""
+        at = 0
+        while at < length and not gone.done():
+            chunk = await self._wait(os.pread, descriptor, min(CHUNK, length - at), at)
+            if not chunk:
+                logger.error("broken off: the file has become shorter")
+                break
+            at += len(chunk)
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body"})
 
-    def _copy(self, descriptor: int, size: int) -> None:
-        with os.fdopen(os.dup(descriptor), "rb") as stream:
-            try:
-                self.connection.sendfile(stream, 0, size)
-            except OSError as error:  # whoever asked is gone, or notices by the length
-                self.log_error("broken off: %s", error)
-
-    def _head(self, status: HTTPStatus, headers: dict[str, str], length: int) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(length))
-        self.end_headers()
-
-    def _refuse(self, status: HTTPStatus) -> None:
-        self._say(status, "text/plain", f"{status.phrase}\n".encode())
-
-    def _say(self, status: HTTPStatus, kind: str, body: bytes) -> None:
-        self._head(status, {"Content-Type": kind}, len(body))
-        if self.command == "GET":
-            self.wfile.write(body)
+    async def _wait(self, work: Callable[..., T], *args: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
 
 
-class Server(ThreadingHTTPServer):
-    """Answers that have begun are finished before it ends."""
-
-    daemon_threads = False
-    request_queue_size = 64
+async def _until_gone(receive: Any) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def serve(root: Path, host: str, port: int) -> int:
     """Until TERM; the exit code."""
-    handler = type("RootedHandler", (Handler,), {"root": root})
-    with Server((host, port), handler) as server:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            # It waits for the loop that the signal interrupts, so it needs a thread of its own.
-            signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
-        server.serve_forever()
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    # uvicorn raises the signal that ended it once more when it is done; it has been obeyed then.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    asyncio.run(make_server(Files(root), host, port, LIMITS).serve())
     return EXIT_OK

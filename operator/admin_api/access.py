@@ -14,16 +14,27 @@ import logging
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from admin_api.caller import Caller, claimed
 from admin_api.errors import UNREACHABLE
-from admin_api.pages.html import HEADERS, error_text, wants_html
-from admin_api.tokens import Denied, Tokens
+from admin_api.pages.html import error_text, wants_html
+from admin_api.requests import (
+    Refusal,
+    header_refusal,
+    json_refusal,
+    query_refusal,
+    read_body,
+    replay,
+)
+from admin_api.tokens import ALL_NAMESPACES, FILES_RIGHT, Denied, Tokens
 
 logger = logging.getLogger(__name__)
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-BODY_LIMIT = 64 * 1024  # bytes
+FORM = "application/x-www-form-urlencoded"
+# What the pages show is of all teams; these paths show nothing of any team, or ask by themselves.
+OF_NO_TEAM = ("/api/", "/docs", "/openapi.json", "/static/", "/favicon.ico")
 
 
 class Guard:
@@ -35,57 +46,48 @@ class Guard:
         self._tokens = tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """One request. Its body is read before all else, whatever the answer will be."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         headers = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
-        problem = await self._refusal(scope, headers)
-        if problem is not None:
-            await _answer(send, scope["path"], headers, *problem)
+        body = await read_body(receive, headers)
+        problem = body if isinstance(body, tuple) else await self._refusal(scope, headers, body)
+        if isinstance(body, tuple) or problem is not None:
+            await _answer(send, scope["path"], headers, *(problem or (400, "")))
             return
-        left = BODY_LIMIT
+        await self._app(scope, replay(body, receive), send)
 
-        async def bounded() -> Message:
-            nonlocal left
-            message = await receive()
-            left -= len(message.get("body", b""))
-            if left < 0:
-                raise BodyTooLargeError
-            return message
+    async def _refusal(self, scope: Scope, headers: dict[str, str], body: bytes) -> Refusal | None:
+        return (
+            header_refusal(scope["headers"])
+            or await self._caller_refusal(scope, headers)
+            or (query_refusal(scope["query_string"]) if scope["path"].startswith("/api/") else None)
+            or (None if headers.get("content-type", "").startswith(FORM) else json_refusal(body))
+        )
 
-        try:
-            await self._app(scope, bounded, send)
-        except BodyTooLargeError:
-            await _answer(
-                send, scope["path"], headers, 413, f"the body has more than {BODY_LIMIT} bytes"
-            )
-
-    async def _refusal(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
-        problem = body_refusal(headers)
-        if problem is not None:
-            return problem
+    async def _caller_refusal(self, scope: Scope, headers: dict[str, str]) -> Refusal | None:
+        state = scope.setdefault("state", {})
         if is_loopback(scope.get("client")):
-            scope.setdefault("state", {})["caller"] = headers.get("x-on-call", "port-forward")[:100]
+            state["caller"] = Caller(claimed(headers))
             return browser_refusal(scope["method"], headers)
         if self._tokens is None:
             return 403, "only kubectl port-forward comes in here"
-        verb = "get" if scope["method"] in ("GET", "HEAD") else "post"
+        verb, path = "get" if scope["method"] in ("GET", "HEAD") else "post", scope["path"]
         try:
-            who = await self._tokens.who(headers.get("authorization"), verb, scope["path"])
+            user = await self._tokens.who(headers.get("authorization"), verb, path)
+            if isinstance(user, Denied):
+                return user.status, user.detail
+            caller = Caller(user.name, user, self._tokens)
+            if not path.startswith(OF_NO_TEAM) and not await caller.may_see(ALL_NAMESPACES):
+                return 403, f"the pages show all teams' reports: {user.name} may not {FILES_RIGHT}"
         except UNREACHABLE as error:
             logger.warning("token review: %s", error or type(error).__name__)
             return 503, "the Kubernetes API does not say whose the token is"
-        if isinstance(who, Denied):
-            return who.status, who.detail
-        scope.setdefault("state", {})["caller"] = who
+        state["caller"] = caller
         return None
-
-
-class BodyTooLargeError(Exception):
-    """More than any request needs."""
 
 
 def is_loopback(client: tuple[str, int] | None) -> bool:
@@ -106,7 +108,7 @@ def browser_refusal(method: str, headers: dict[str, str]) -> tuple[int, str] | N
     if _name(f"//{host}") not in LOOPBACK_NAMES:
         return 421, f"Host {host or 'is missing'}: call http://localhost (kubectl port-forward)"
     origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != host:
+    if origin is not None and _netloc(origin) != host:
         return 403, f"Origin {origin}: other sites may not call this API"
     followed_link = (
         method in ("GET", "HEAD")
@@ -118,14 +120,6 @@ def browser_refusal(method: str, headers: dict[str, str]) -> tuple[int, str] | N
     return None
 
 
-def body_refusal(headers: dict[str, str]) -> tuple[int, str] | None:
-    """Status and reason of a body that no request needs."""
-    length = headers.get("content-length", "0")
-    if not (length.isascii() and length.isdigit()) or int(length) > BODY_LIMIT:
-        return 413, f"the body has more than {BODY_LIMIT} bytes"
-    return None
-
-
 def _name(url: str) -> str | None:
     try:
         return urlsplit(url).hostname
@@ -133,11 +127,17 @@ def _name(url: str) -> str | None:
         return None
 
 
+def _netloc(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
+
+
 async def _answer(send: Send, path: str, asked: dict[str, str], status: int, detail: str) -> None:
-    headers = [(b"connection", b"close")]
+    headers: list[tuple[bytes, bytes]] = []
     if wants_html(asked.get("accept", "")):
         text, kind = error_text(status, detail), b"text/html; charset=utf-8"
-        headers += [(name.encode(), value.encode()) for name, value in HEADERS.items()]
     else:
         text, kind = json.dumps(_problem(path, status, detail)), b"application/problem+json"
     headers.append((b"content-type", kind))

@@ -27,6 +27,7 @@ from admin_api.model import (
     ShutdownQuery,
 )
 from admin_api.observed import Snapshot
+from admin_api.withheld import caller_of, visible_one
 from report_operator.adapters.kinds import JOBS, SCHEDULES
 from report_operator.adapters.kube import ApiError
 from report_operator.domain.attempts import Attempt
@@ -40,14 +41,16 @@ def add(app: FastAPI, attempts: Attempts, clock: Callable[[], datetime]) -> None
     @app.post(f"{SCHEDULER}/jobs/{{identity}}/retry", status_code=202, tags=["act"])
     async def retry(identity: str, request: Request, _: NoQuery, key: IdempotencyKey = None) -> Job:
         """A further attempt for a failed run's slot; asked twice, it is the same one."""
-        return await retry_job(attempts, identity, caller(request), key)
+        found = await retry_job(attempts, identity, caller(request), key)
+        return await visible_one(request, found)
 
     @app.post(f"{REPORTS}/generate", status_code=202, tags=["act"])
     async def generate(
         wanted: GenerateRequest, request: Request, _: NoQuery, key: IdempotencyKey = None
     ) -> Job:
         """An attempt for a date, with the schedule's own definition."""
-        return await generate_report(attempts, wanted, clock(), caller(request), key)
+        found = await generate_report(attempts, wanted, clock(), caller(request), key)
+        return await visible_one(request, found)
 
     @app.post(f"{SCHEDULER}/queue/cleanup", tags=["act"])
     async def cleanup(wanted: CleanupRequest, request: Request, _: NoQuery) -> Cleanup:
@@ -131,6 +134,5 @@ async def generate_report(
 
 
 def caller(request: Request) -> str:
-    """A user by token; over loopback the name that the caller gives itself, for the record."""
-    caller: str = request.state.caller
-    return caller
+    """A user by token; over loopback what the caller claims to be, for the record."""
+    return caller_of(request).name

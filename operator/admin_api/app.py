@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
 
 from admin_api import (
     acting,
@@ -25,11 +26,12 @@ from admin_api import (
     reading,
 )
 from admin_api.access import Guard
+from admin_api.answers import FAILED, AnswerPolicy
 from admin_api.attempting import Attempts
 from admin_api.dependencies import Dependencies
 from admin_api.errors import PROBLEM, UNREACHABLE, RefusedError, reason_of
 from admin_api.model import Problem
-from admin_api.pages.html import HEADERS, error_text, wants_html
+from admin_api.pages.html import error_text, wants_html
 from admin_api.tokens import Tokens
 from report_operator.domain.admission import Limits
 
@@ -37,8 +39,16 @@ logger = logging.getLogger(__name__)
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     code: {"model": Problem, "content": {PROBLEM: {}}}
-    for code in (400, 401, 403, 404, 409, 413, 421, 422, 503)
+    for code in (400, 401, 403, 404, 408, 409, 413, 421, 422, 503)
 }
+
+
+class AdminApi(FastAPI):
+    """FastAPI, with the policy around all of it, its own errors too."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Called once, with the first request."""
+        return AnswerPolicy(super().build_middleware_stack())
 
 
 def make_app(
@@ -58,10 +68,10 @@ def make_app(
     `runbook_url` is where docs/runbook.md is published; `limits` and `start_grace` are the
     operator's.
     """
-    app = FastAPI(
+    app = AdminApi(
         title="Report scheduler admin API",
         version="1",
-        docs_url="/docs",
+        docs_url=None,  # FastAPI's loads scripts of another site; pages/reference.py has none
         redoc_url=None,
         responses=ERRORS,
     )
@@ -85,7 +95,7 @@ def _add_errors(app: FastAPI) -> None:
     def problem(request: Request, status: int, detail: str) -> Response:
         sendable = detail.encode(errors="replace").decode()  # JSON may hold half characters
         if wants_html(request.headers.get("accept", "")):
-            return HTMLResponse(error_text(status, sendable), status, HEADERS)
+            return HTMLResponse(error_text(status, sendable), status)
         title = HTTPStatus(status).phrase
         body = Problem(title=title, status=status, detail=sendable, instance=request.url.path)
         return JSONResponse(body.model_dump(), status, media_type=PROBLEM)
@@ -105,6 +115,10 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
         return problem(request, error.status_code, str(error.detail))
+
+    @app.exception_handler(Exception)
+    async def failed(request: Request, _: Exception) -> Response:  # AnswerPolicy logs it
+        return problem(request, 500, FAILED)
 
     async def unreachable(request: Request, error: Exception) -> Response:
         logger.warning("%s: %s", request.url.path, reason_of(error))

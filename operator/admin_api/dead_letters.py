@@ -16,6 +16,7 @@ from admin_api.errors import RefusedError
 from admin_api.jobs import find_job, select
 from admin_api.model import LIST_LIMIT, SCHEDULER, Job, JobId, JobsQuery, NoQuery
 from admin_api.observed import Snapshot
+from admin_api.withheld import caller_of, visible
 from report_operator.adapters.kube import ApiError
 from report_operator.api.v1alpha1.spec import Priority
 from report_operator.domain.names import schedule_of_job_id
@@ -88,16 +89,20 @@ def add(app: FastAPI, attempts: Attempts) -> None:
     cluster = attempts.cluster
 
     @app.get(f"{SCHEDULER}/dead-letters", tags=["read"])
-    async def dead_letters(query: Annotated[DeadLettersQuery, Query()]) -> DeadLetters:
+    async def dead_letters(
+        query: Annotated[DeadLettersQuery, Query()], request: Request
+    ) -> DeadLetters:
         """Slots whose newest attempt failed for good."""
         found = _of_type((await cluster.snapshot()).dead, query.report_type)
         page = select(found, JobsQuery(limit=query.limit, cursor=query.cursor))
-        return DeadLetters(dead_letters=page.jobs, total=len(found), next=page.next)
+        shown = await visible(request, page.jobs)
+        return DeadLetters(dead_letters=shown, total=len(found), next=page.next)
 
     @app.post(f"{SCHEDULER}/dead-letters/retry", status_code=202, tags=["act"])
     async def retry(wanted: RetryThese | RetryAll, request: Request, _: NoQuery) -> Retried:
         """A further attempt for each; one that is under way stands for itself."""
-        return await retry_chosen(attempts, wanted, request.state.caller)
+        found = await retry_chosen(attempts, wanted, caller_of(request).name)
+        return found.model_copy(update={"jobs": await visible(request, found.jobs)})
 
 
 async def retry_chosen(attempts: Attempts, wanted: RetryThese | RetryAll, who: str) -> Retried:

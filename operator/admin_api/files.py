@@ -13,13 +13,14 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 import aiohttp
-from fastapi import FastAPI, Query
+from fastapi import FastAPI, Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from yarl import URL
 
 from admin_api.errors import RefusedError, reason_of
 from admin_api.model import REPORTS
+from admin_api.withheld import check_files
 from report_runner.contract.files import (
     FILES_PATH,
     JSON,
@@ -86,9 +87,12 @@ class FileServers:
         return answer
 
     def _serves(self, namespace: str) -> bool:
-        return _NAMESPACE.fullmatch(namespace) is not None and (
-            None in self.watched or namespace in self.watched
-        )
+        return is_namespace(namespace) and (None in self.watched or namespace in self.watched)
+
+
+def is_namespace(name: str) -> bool:
+    """Whether a namespace can have this name."""
+    return _NAMESPACE.fullmatch(name) is not None
 
 
 def add(app: FastAPI, servers: FileServers) -> None:
@@ -98,8 +102,12 @@ def add(app: FastAPI, servers: FileServers) -> None:
     }
 
     @app.get(f"{FILES}/{{namespace}}/{{path:path}}", tags=["read"], responses=kinds)
-    async def file(namespace: str, path: str, query: Annotated[FilesQuery, Query()]) -> Response:
+    async def file(
+        namespace: str, path: str, query: Annotated[FilesQuery, Query()], request: Request
+    ) -> Response:
         """A finished file; the entries of a directory where the path ends with a slash."""
+        if is_namespace(namespace):
+            await check_files(request, namespace)
         answer = await servers.open(namespace, path, query.after)
         if path == "" or path.endswith("/"):
             listing = await _read_listing(namespace, answer)

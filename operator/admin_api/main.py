@@ -13,7 +13,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
-import uvicorn
 from prometheus_client import CollectorRegistry
 
 from admin_api.app import make_app
@@ -32,12 +31,16 @@ from report_operator.adapters.http import serve
 from report_operator.adapters.kube import KubeClient
 from report_operator.config import ConfigError, OperatorConfig, load_config
 from report_operator.main import DEFAULT_CONFIG, EXIT_CONFIG, set_up_logging
+from report_runner.bounded_http import Limits, make_server
 
 LOOPBACK = "127.0.0.1"
 PORT = 3000
 HEALTH_PORT = 8081
 EVERYWHERE = "0.0.0.0"  # noqa: S104
 METRICS_SECONDS = 5.0
+CONNECTIONS = 256  # of peers, and to file servers
+PER_FILE_SERVER = 64  # so that one team's does not take them all
+LIMITS = Limits(connections=CONNECTIONS)
 APPLICATION = "report-scheduler-api"  # as pg_stat_activity shows it
 HISTORY_CONNECTIONS = 5
 HISTORY_STATEMENT_SECONDS = 5.0
@@ -71,7 +74,9 @@ def main(argv: list[str] | None = None) -> int:
 async def _serve(config: OperatorConfig, port: int, health_port: int, *, network: bool) -> None:
     async with (
         await KubeClient.connect() as kube,
-        aiohttp.ClientSession() as session,
+        aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=CONNECTIONS, limit_per_host=PER_FILE_SERVER)
+        ) as session,
         serve(lambda: (True, {}), CollectorRegistry(), health_port, metrics_port=0),
         contextlib.AsyncExitStack() as stack,
     ):
@@ -112,10 +117,7 @@ async def _serve(config: OperatorConfig, port: int, health_port: int, *, network
         )
         # kubectl port-forward ends on loopback.
         host = EVERYWHERE if network else LOOPBACK
-        settings = uvicorn.Config(
-            app, host=host, port=port, log_config=None, access_log=False, proxy_headers=False
-        )
-        server = uvicorn.Server(settings)
+        server = make_server(app, host, port, LIMITS)
         # What is there now stays: looking through it for garbage takes 100 ms, in which nobody is
         # answered.
         gc.freeze()

@@ -104,6 +104,9 @@ class Job(BaseModel):
     outputs: list[str] = Field(
         default_factory=list, description="Files, relative to /var/adaf/reports."
     )
+    not_shown: str | None = Field(
+        default=None, description="What was left out for want of a right in the namespace."
+    )
 
 
 Degraded = Annotated[list[str], Field(description="What this answer lacks, and why.")]

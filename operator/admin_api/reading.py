@@ -37,6 +37,7 @@ from admin_api.model import (
 from admin_api.observed import Snapshot
 from admin_api.past import NOT_CONFIGURED, Past
 from admin_api.queue import QueueView
+from admin_api.withheld import visible, visible_one
 from report_operator.adapters.history.reader import DatabaseState, KeptRun
 from report_operator.api.v1alpha1.status import Health as ScheduleHealth
 from report_operator.domain.figures import totals
@@ -66,16 +67,17 @@ def add(
         return describe_status(leader, snapshot, checks, trouble)
 
     @app.get(f"{SCHEDULER}/jobs", tags=["read"], response_model=Jobs)
-    async def jobs(query: Annotated[JobsQuery, Query()]) -> Response:
+    async def jobs(query: Annotated[JobsQuery, Query()], request: Request) -> Response:
         """Runs, newest first: those that history has, and those under way."""
         page = await list_jobs(cluster, past, query)
+        page = page.model_copy(update={"jobs": await visible(request, page.jobs)})
         # Made by pydantic at once: FastAPI would go through every job in Python.
         return Response(page.model_dump_json(), media_type="application/json")
 
     @app.get(f"{SCHEDULER}/jobs/{{identity}}", tags=["read"])
-    async def job(identity: str, _: NoQuery) -> JobDetail:
+    async def job(identity: str, request: Request, _: NoQuery) -> JobDetail:
         """One run, with the last lines of its log: its pod's, or of a failed run those kept."""
-        return await one_job(cluster, past, identity)
+        return await visible_one(request, await one_job(cluster, past, identity))
 
     @app.get(f"{SCHEDULER}/health", tags=["read"], responses=_unwell(Health), response_model=Health)
     async def health(_: NoQuery) -> Response:

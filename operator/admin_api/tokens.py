@@ -3,22 +3,52 @@
 As kube-rbac-proxy does it: TokenReview, then SubjectAccessReview for a non-resource URL, `get` to
 read and `post` to act. The URL has a prefix of its own: Kubernetes lets everybody who has a token
 `get` what lies below /api (the ClusterRole system:discovery).
+
+What a team's reports say (files, messages, log lines, recipients) needs a right in its namespace
+besides: `get` of `reportschedules/files`, a subresource that only this right is about.
 """
 
 from __future__ import annotations
 
+import asyncio
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
 from report_operator.adapters.cache import ShortCache
 from report_operator.adapters.kinds import Kind
 from report_operator.adapters.kube import KubeClient
+from report_operator.api.v1alpha1.resource import GROUP, PLURAL
 
 TOKEN_REVIEWS = Kind("/apis/authentication.k8s.io/v1", "tokenreviews")
 ACCESS_REVIEWS = Kind("/apis/authorization.k8s.io/v1", "subjectaccessreviews")
 
 PREFIX = "/report-scheduler"  # of the non-resource URLs that ClusterRoles name
 REVIEW_SECONDS = 10.0  # a right that is taken away lasts no longer
+REVIEWS = 16  # at once: made-up tokens cost the API server no more
+ALL_NAMESPACES = ""
+SUBRESOURCE = "files"
+FILES_RIGHT = f"get {PLURAL}/{SUBRESOURCE} ({GROUP})"  # as a message names it
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """As the API server knows it; `groups` and `extra` are what a review takes, as JSON."""
+
+    name: str
+    uid: str = ""
+    groups: str = "[]"
+    extra: str = "{}"
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """Of a SubjectAccessReview."""
+        return {
+            "user": self.name,
+            "uid": self.uid,
+            "groups": json.loads(self.groups),
+            "extra": json.loads(self.extra),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +64,16 @@ class Tokens:
     """Raises ApiError, aiohttp.ClientError or TimeoutError where the API server does not serve."""
 
     kube: KubeClient
-    _reviews: ShortCache[tuple[str, str, str], str | Denied] = field(init=False)
+    _reviews: ShortCache[tuple[str, str, str], User | Denied] = field(init=False)
+    _rights: ShortCache[tuple[User, str], bool] = field(init=False)
+    _asking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(REVIEWS))
 
     def __post_init__(self) -> None:
         self._reviews = ShortCache(lambda key: self._review(*key), REVIEW_SECONDS)
+        self._rights = ShortCache(lambda key: self._review_files(*key), REVIEW_SECONDS)
 
-    async def who(self, authorization: str | None, verb: str, path: str) -> str | Denied:
-        """The name of a user who may do this."""
+    async def who(self, authorization: str | None, verb: str, path: str) -> User | Denied:
+        """The user, who may do this."""
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             return Denied(
@@ -50,35 +83,49 @@ class Tokens:
             )
         return await self._reviews.get((token.strip(), verb, path))
 
-    async def _review(self, token: str, verb: str, path: str) -> str | Denied:
+    async def may_read(self, user: User, namespace: str) -> bool:
+        """Whether the user may read what the reports of a namespace (ALL_NAMESPACES) say."""
+        return await self._rights.get((user, namespace))
+
+    async def _review(self, token: str, verb: str, path: str) -> User | Denied:
         url = f"{PREFIX}{path}"
         review = await self._ask(TOKEN_REVIEWS, "TokenReview", {"token": token})
         if not review.get("authenticated"):
             return Denied(401, "the bearer token is not valid, or no longer")
-        user = review["user"]
-        access = await self._ask(
-            ACCESS_REVIEWS,
-            "SubjectAccessReview",
-            {
-                "user": user["username"],
-                "uid": user.get("uid", ""),
-                "groups": user.get("groups") or [],
-                "extra": user.get("extra") or {},
-                "nonResourceAttributes": {"path": url, "verb": verb},
-            },
+        told = review["user"]
+        user = User(
+            told["username"],
+            told.get("uid", ""),
+            json.dumps(told.get("groups") or []),
+            json.dumps(told.get("extra") or {}),
         )
-        if not access.get("allowed"):
+        if not await self._is_allowed(user, nonResourceAttributes={"path": url, "verb": verb}):
             return Denied(
                 403,
-                f"{user['username']} may not {verb} {url}; a ClusterRole with that "
+                f"{user.name} may not {verb} {url}; a ClusterRole with that "
                 "nonResourceURL grants it",
             )
-        name: str = user["username"]
-        return name
+        return user
+
+    async def _review_files(self, user: User, namespace: str) -> bool:
+        resource = {
+            "group": GROUP,
+            "resource": PLURAL,
+            "subresource": SUBRESOURCE,
+            "verb": "get",
+            "namespace": namespace,
+        }
+        return await self._is_allowed(user, resourceAttributes=resource)
+
+    async def _is_allowed(self, user: User, **attributes: dict[str, str]) -> bool:
+        spec = {**user.attributes, **attributes}
+        answer = await self._ask(ACCESS_REVIEWS, "SubjectAccessReview", spec)
+        return bool(answer.get("allowed"))
 
     async def _ask(self, kind: Kind, name: str, spec: dict[str, Any]) -> dict[str, Any]:
         version = kind.prefix.removeprefix("/apis/")
         body = {"apiVersion": version, "kind": name, "spec": spec}
-        answer = await self.kube.request("POST", kind.path(None), body=body)
+        async with self._asking:
+            answer = await self.kube.request("POST", kind.path(None), body=body)
         status: dict[str, Any] = answer.get("status") or {}
         return status

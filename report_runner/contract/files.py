@@ -35,6 +35,19 @@ MEDIA_TYPES = frozenset(kind.partition(";")[0] for kind in (*_TYPES.values(), _O
 # A report is a team's work, and a page of it must not act as the person who looks at it. It may
 # show what it brings along, and nothing else. (A browser's own PDF viewer does not run sandboxed.)
 SANDBOX = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:"
+PDF_POLICY = "default-src 'none'; style-src 'unsafe-inline'; object-src 'self'; base-uri 'none'"
+# Of each answer that says nothing else.
+STRICT_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
 
 
 class FileEntry(BaseModel):
@@ -84,6 +97,5 @@ def headers_of(name: str) -> dict[str, str]:
         "X-Content-Type-Options": "nosniff",
         "Cache-Control": "no-cache",  # a further attempt replaces it
     }
-    if suffix != ".pdf":
-        headers["Content-Security-Policy"] = SANDBOX
-    return headers
+    headers["Content-Security-Policy"] = PDF_POLICY if suffix == ".pdf" else SANDBOX
+    return STRICT_HEADERS | headers

@@ -322,7 +322,7 @@ def test_a_backfill_is_looked_over_before_it_starts(monkeypatch: pytest.MonkeyPa
                 "reprocess": "failed",
                 "dry_run": False,
             },
-            "ana",
+            "claimed: ana (loopback)",
         )
     ]
     assert "backfill-1 is made" in site.get(done.headers["location"]).text

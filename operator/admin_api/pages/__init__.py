@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from admin_api.attempting import Attempts
 from admin_api.dependencies import Dependencies
-from admin_api.pages import assets, backfill, deeds, sights
+from admin_api.pages import assets, backfill, deeds, reference, sights
 from admin_api.pages.forms import Forms
 from admin_api.pages.html import Pages
 from admin_api.pages.lookout import Lookout
@@ -32,6 +32,7 @@ def add(
     pages = Pages(clock, runbook_url, backfills=make_backfill is not None)
     lookout, forms = Lookout(attempts.cluster, dependencies, queue, clock), Forms()
     assets.add(app)
+    reference.add(app, pages)
     sights.add(app, lookout, attempts.past, pages)
     deeds.add(app, attempts, pages, forms)
     if make_backfill is not None:

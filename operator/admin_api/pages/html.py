@@ -59,7 +59,7 @@ class Pages:
             backfills=self.backfills,
             **values,
         )
-        return HTMLResponse(text, headers=HEADERS)
+        return HTMLResponse(text)
 
 
 def wants_html(accept: str) -> bool:

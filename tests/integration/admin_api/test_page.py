@@ -187,3 +187,18 @@ def test_stale_data_is_marked(
     browser.wait_for_text("Not refreshed since", "body")
     api_process.start()
     wait_for("it goes on", lambda: "Not refreshed" not in browser.text("body"), 60)
+
+
+LOADED = "return performance.getEntriesByType('resource').map((entry) => entry.name)"
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/openapi.json"])
+def test_nothing_is_loaded_from_elsewhere(
+    namespace: Namespace, api: Api, browser: Browser, path: str
+) -> None:
+    browser.go(path)
+    if path != "/openapi.json":
+        browser.wait_for_text("API" if path == "/docs" else "Queue")
+    loaded = browser.driver.execute_script(LOADED)
+    assert all(url.startswith(f"{browser.site}/") for url in loaded), loaded
+    assert browser.complaints() == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -10,10 +11,12 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from admin_api.access import Guard
-from admin_api.tokens import Tokens
+from admin_api.tokens import ALL_NAMESPACES, Tokens, User
+from admin_api.withheld import caller_of
 from hack.testbed.controlplane import ControlPlane
 from hack.testbed.namespace import CORE, Namespace
 from report_operator.adapters.kube import KubeClient
+from report_operator.api.v1alpha1.resource import GROUP, PLURAL
 from tests.support.asgi import Reply, reply_of
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
@@ -23,8 +26,7 @@ PATH = "/api/admin/scheduler/status"
 
 async def who_called(scope: Scope, receive: Receive, send: Send) -> None:
     """The application behind the guard."""
-    caller: str = Request(scope).state.caller
-    await PlainTextResponse(caller)(scope, receive, send)
+    await PlainTextResponse(caller_of(Request(scope)).name)(scope, receive, send)
 
 
 @pytest.fixture
@@ -97,3 +99,36 @@ async def test_token_does_not_allow_cross_site_requests_on_loopback(
         guarded, "GET", PATH, host="evil.example", authorization=f"Bearer {token}"
     )
     assert reply.status == 421
+
+
+async def test_what_reports_say_is_a_right_in_a_namespace(
+    plane: ControlPlane, namespace: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = token_of(namespace, "dashboards", "get")
+    rule = {"apiGroups": [GROUP], "resources": [f"{PLURAL}/files"], "verbs": ["get"]}
+    subject = {"kind": "ServiceAccount", "name": "dashboards", "namespace": namespace.name}
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "files"}
+    metadata = {"name": "files"}
+    roles = f"{RBAC}/namespaces/{namespace.name}"
+    namespace.call("POST", f"{roles}/roles", {"metadata": metadata, "rules": [rule]})
+    monkeypatch.setenv("KUBECONFIG", str(plane.kubeconfig))
+    async with await KubeClient.connect() as kube:
+        before, tokens = Tokens(kube), Tokens(kube)
+        user = await before.who(f"Bearer {token}", "get", PATH)
+        assert isinstance(user, User)
+        assert not await before.may_read(user, namespace.name)
+        namespace.call(
+            "POST",
+            f"{roles}/rolebindings",
+            {"metadata": metadata, "subjects": [subject], "roleRef": reference},
+        )
+
+        async def bound() -> bool:  # the API server's own view of roles lags a little
+            return await Tokens(kube).may_read(user, namespace.name)
+
+        async with asyncio.timeout(60):
+            while not await bound():  # noqa: ASYNC110  (nobody is told)
+                await asyncio.sleep(0.1)
+        assert await tokens.may_read(user, namespace.name)
+        assert not await tokens.may_read(user, "default")
+        assert not await tokens.may_read(user, ALL_NAMESPACES)

@@ -264,3 +264,14 @@ def test_finished_reports_stay() -> None:
     assert [claim["metadata"]["namespace"] for claim in claims] == ["team-a", "2024"]
     for claim in claims:
         assert claim["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+
+
+def test_what_reports_say_is_a_role_of_its_own() -> None:
+    objects = render({"adminApi": {"network": True}})
+    rules = {role["metadata"]["name"]: role["rules"] for role in of_kind(objects, "ClusterRole")}
+    files = {"apiGroups": ["reports.adaf.io"], "resources": ["reportschedules/files"]}
+    assert rules[f"{NAME}-files-read"] == [{**files, "verbs": ["get"]}]
+    others = [rule for name in rules if not name.endswith("-files-read") for rule in rules[name]]
+    assert not any("reportschedules/files" in rule.get("resources", ()) for rule in others)
+    roles = of_kind(render({}), "ClusterRole")
+    assert not any(role["metadata"]["name"].endswith("-files-read") for role in roles)
