@@ -85,7 +85,7 @@ def make_report(
 ) -> RunResult:
     """Make, store and deliver the report. Raises RunError."""
     progress.volume = paths.output
-    definition = read_definition(paths.definition)
+    definition = read_definition(paths.definition, environment)
     run = progress.run = find_run(environment)
     place = storage.place_of(
         paths.output, definition.namespace, definition.name, run.slot, run.report_date

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -25,6 +26,10 @@ class Pod:
     """The places of a pod, under one directory."""
 
     root: Path
+
+    @property
+    def definition(self) -> Path:
+        return self.root / pod.DEFINITION_KEY
 
     @property
     def secrets(self) -> Path:
@@ -67,7 +72,12 @@ class Pod:
                 "templateText": TEMPLATE,
             }
         )
-        (self.root / pod.DEFINITION_KEY).write_text(json.dumps(definition.to_wire()))
+        self.definition.write_text(json.dumps(definition.to_wire()))
+
+    def digest(self) -> str:
+        """Of the definition as it is now, as the operator writes it into the pod."""
+        known = self.definition.read_bytes() if self.definition.exists() else b""
+        return hashlib.sha256(known).hexdigest()
 
     def start(self, **environment: str) -> subprocess.Popen[str]:
         """Start the container: its termination log is empty."""
@@ -77,7 +87,8 @@ class Pod:
             [sys.executable, "-m", "report_runner.cli", "run"],
             env=os.environ
             | {
-                "REPORT_DEFINITION": str(self.root / pod.DEFINITION_KEY),
+                pod.ENV_DEFINITION: str(self.definition),
+                pod.ENV_DEFINITION_SHA256: self.digest(),
                 "REPORT_SECRETS_DIR": str(self.secrets),
                 "REPORT_OUTPUT_DIR": str(self.volume),
                 "REPORT_TERMINATION_LOG": str(self.termination_log),
