@@ -33,7 +33,10 @@ FULL: Values = {
         "admission": {"maxActive": 7, "backfillHeadroom": 2, "maxActivePerTier": {"bulk": 0}},
         "queueTimeoutSeconds": 10_000_000,
         "runner": {
-            "defaultResources": {"requests": {"cpu": 1, "memory": "1Gi"}},
+            "defaultResources": {
+                "requests": {"cpu": 1, "memory": "1Gi"},
+                "limits": {"memory": "2Gi"},
+            },
             "scratchSizeLimit": "1Gi",
         },
     },
