@@ -74,7 +74,7 @@ class Definitions:
         """
         meta = desired["metadata"]
         namespace, name = reference = (meta["namespace"], meta["name"])
-        if expected and reference in self._listed:
+        if expected:
             if self._is_checked(reference):
                 return INTACT
         elif await self._create(desired):
@@ -112,7 +112,8 @@ class Definitions:
         return isinstance(content, str) and names.is_definition_name_of(name, content)
 
     def _is_checked(self, reference: Reference) -> bool:
-        return self._checked.get(reference) == self._listed[reference]
+        checked = self._checked.get(reference)
+        return checked is not None and checked == self._listed.get(reference)
 
     async def _create(self, desired: Body) -> bool:
         meta = desired["metadata"]

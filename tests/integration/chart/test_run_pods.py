@@ -113,6 +113,11 @@ def test_switched_on_only_dns_is_left() -> None:
         }
     (policy, _) = policies(egress(dns={"namespace": ""})).values()
     assert not policy["spec"]["egress"]
+    dns = {"namespace": "openshift-dns", "podLabels": {"dns": "default"}, "port": 5353}
+    (policy, _) = policies(egress(dns=dns)).values()
+    (rule,) = policy["spec"]["egress"]
+    assert rule["to"][0]["podSelector"] == {"matchLabels": {"dns": "default"}}
+    assert [port["port"] for port in rule["ports"]] == [5353, 5353]
 
 
 def test_destinations_of_all_teams_and_of_one() -> None:

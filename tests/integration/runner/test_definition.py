@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import socket
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -95,10 +96,8 @@ def test_a_run_that_is_not_told_which_definition_refuses_every_one(tmp_path: Pat
     assert "kubectl create job --from=cronjob/NAME" in result.message
 
 
-def test_a_run_needs_no_user_of_its_own(tmp_path_factory: Any, database: Any) -> None:
-    """As OpenShift starts it: a user that no file names, of the group root, on what it may write."""
-    import tempfile
-
+def test_a_run_needs_no_user_of_its_own(database: Any) -> None:
+    """As OpenShift starts it: a user that no file names, of the group root."""
     with tempfile.TemporaryDirectory(prefix="anyone-") as directory:
         root = Path(directory)
         here = Pod(root)
