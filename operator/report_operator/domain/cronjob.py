@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from report_operator.api.v1alpha1.conditions import ConditionType
+from report_operator.api.v1alpha1.conditions import ConditionType, ReadyReason
 from report_operator.api.v1alpha1.resource import ReportSchedule
 from report_operator.api.v1alpha1.status import ReportScheduleStatus
 from report_operator.domain import names
@@ -37,9 +37,13 @@ def definition_of(cronjob: Mapping[str, Any]) -> str | None:
 
 
 def is_settled(schedule: ReportSchedule, previous: ReportScheduleStatus) -> bool:
-    """Whether the CronJob was made of the spec as it is now."""
+    """Whether the CronJob was made of the spec as it is now.
+
+    A Secret is missed by a run, so there is a CronJob.
+    """
     return previous.observed_generation == schedule.generation and any(
-        condition.type == ConditionType.READY and condition.status == "True"
+        condition.type == ConditionType.READY
+        and (condition.status == "True" or condition.reason == ReadyReason.SECRET_NOT_FOUND)
         for condition in previous.conditions
     )
 
