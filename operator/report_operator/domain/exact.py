@@ -27,11 +27,9 @@ def is_exact_spec(live: Any, desired: Any, path: tuple[str, ...] = ()) -> bool:
     `null` is as good as absent, and the API server may write an amount in another unit than we.
     """
     if isinstance(live, Mapping) and isinstance(desired, Mapping):
-        said = [
-            {key for key, value in body.items() if value is not None} for body in (live, desired)
-        ]
-        return said[0] == said[1] and all(
-            is_exact_spec(live[key], desired[key], (*path, key)) for key in said[0]
+        keys = _keys(live)
+        return keys == _keys(desired) and all(
+            is_exact_spec(live[key], desired[key], (*path, key)) for key in keys
         )
     if isinstance(live, list) and isinstance(desired, list):
         return len(live) == len(desired) and all(

@@ -187,13 +187,22 @@ def test_the_sample_of_a_removed_field(namespace: Namespace, operator: OperatorP
     spec = yaml.safe_load((SAMPLES / "removed-field.yaml").read_text())["spec"]
     namespace.apply("rmfield", **spec)
     namespace.wait_until_observed("rmfield")
-    for field in ("nodeSelector", "tolerations", "resources"):
-        del spec[field]
-    namespace.apply("rmfield", **spec)
-    namespace.wait_until_observed("rmfield")
-    pod = plain(namespace, "rmfield")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
-    assert not {"nodeSelector", "tolerations"} & set(pod)
-    assert "cpu" not in pod["containers"][0]["resources"]["limits"]
+
+    def pod() -> Body:
+        namespace.apply("rmfield", **spec)
+        namespace.wait_until_observed("rmfield")
+        template = plain(namespace, "rmfield")["spec"]["jobTemplate"]["spec"]["template"]
+        found: Body = template["spec"]
+        return found
+
+    del spec["nodeSelector"]["disktype"]
+    assert pod()["nodeSelector"] == {"kubernetes.io/os": "linux"}
+    del spec["nodeSelector"]
+    assert "nodeSelector" not in pod()
+    del spec["tolerations"]
+    assert "tolerations" not in pod()
+    del spec["resources"]["limits"]["cpu"]
+    assert "cpu" not in pod()["containers"][0]["resources"]["limits"]
 
 
 # -- edits by others ---------------------------------------------------------------------------
