@@ -36,6 +36,7 @@ ENV LANG=C.UTF-8
 ENV PYTHONDONTWRITEBYTECODE=1
 ENV PYTHONUNBUFFERED=1
 ENV PYTHONNOUSERSITE=1
+# Any other user, of whatever group, works as well: nothing belongs to this one.
 USER 65532:65532
 WORKDIR /tmp
 CMD ["report-scheduler", "--help"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -77,14 +78,20 @@ def read_stamps(environment: Mapping[str, str]) -> RunStamps:
         raise RunError(Reason.CONFIGURATION_ERROR, f"the run's environment: {error}") from error
 
 
-def read_definition(path: Path) -> Definition:
-    """The definition. Raises RunError(ConfigurationError)."""
+def read_definition(path: Path, environment: Mapping[str, str]) -> Definition:
+    """The definition, if it is the one that the run was made with.
+
+    Raises RunError(ConfigurationError). The bytes are read once: what is checked is what is used.
+    """
     try:
-        return Definition.model_validate_json(path.read_bytes())
+        content = path.read_bytes()
     except OSError as error:
         raise RunError(
             Reason.CONFIGURATION_ERROR, f"the definition {path} cannot be read: {error.strerror}"
         ) from error
+    _check_digest(content, environment.get(pod.ENV_DEFINITION_SHA256, ""))
+    try:
+        return Definition.model_validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -93,3 +100,20 @@ def read_definition(path: Path) -> Definition:
             f"the definition is not one that this runner knows: {where}: {first['msg']}; the "
             "images of operator and runner have to be of one version",
         ) from error
+
+
+def _check_digest(content: bytes, expected: str) -> None:
+    if not expected:
+        raise RunError(
+            Reason.CONFIGURATION_ERROR,
+            f"{pod.ENV_DEFINITION_SHA256} is not set, so nothing says which definition this run "
+            "was made with; make the Job with `kubectl create job --from=cronjob/NAME`",
+        )
+    found = hashlib.sha256(content).hexdigest()
+    if found != expected:
+        raise RunError(
+            Reason.CONFIGURATION_ERROR,
+            "the definition is not the one this run was made with: somebody replaced its ConfigMap "
+            f"(its content has the SHA-256 {found}, the run was made with {expected}); find out "
+            "who, apply the ReportSchedule again, and retry the run",
+        )

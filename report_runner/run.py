@@ -88,7 +88,7 @@ def make_report(
 ) -> RunResult:
     """Make, store and deliver the report. Raises RunError."""
     progress.volume = paths.output
-    definition = read_definition(paths.definition)
+    definition = read_definition(paths.definition, environment)
     run = progress.run = read_stamps(environment)
     if definition.delivery.email is not None:
         secrets.redact.keep(definition.delivery.email.to)

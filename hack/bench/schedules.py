@@ -126,7 +126,7 @@ async def write_barely(namespace: str, count: int, example: Written) -> float:
 
         async def write(name: str) -> None:
             await kube.create(CONFIGMAPS, namespace, named(example.config_map, name))
-            await kube.apply(CRONJOBS, named(example.cronjob, name), force=False)
+            await kube.create(CRONJOBS, namespace, named(example.cronjob, name))
             await kube.patch(
                 SCHEDULES, namespace, name, {"status": example.status}, subresource="status"
             )

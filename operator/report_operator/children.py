@@ -14,25 +14,36 @@ import orjson
 from report_operator.adapters.cache import ShortCache
 from report_operator.adapters.kinds import CONFIGMAPS, CRONJOBS, JOBS
 from report_operator.adapters.kube import ApiError, Body, KubeClient
+from report_operator.adapters.recorder import Recorder
 from report_operator.adapters.store import Store
 from report_operator.api.v1alpha1.conditions import ReadyReason
-from report_operator.api.v1alpha1.resource import Key, ReportSchedule
+from report_operator.api.v1alpha1.resource import API_VERSION, Key, ReportSchedule
+from report_operator.api.v1alpha1.status import ReportScheduleStatus
+from report_operator.definitions import Condition, Definitions
 from report_operator.domain import names
 from report_operator.domain.admission import NamespacePolicy
+from report_operator.domain.cronjob import (
+    counts_since,
+    definition_of,
+    is_settled,
+    owner_kind,
+    owner_uid,
+)
 from report_operator.domain.desired import (
     DEFINITION_LIMIT,
     FrozenDefinition,
-    PodSettings,
-    covers,
     desired_config_map,
     desired_cronjob,
     freeze_definition,
     job_for_slot,
 )
+from report_operator.domain.exact import holds_metadata, is_exact_spec, replacement
 from report_operator.domain.lateness import slot_without_job
 from report_operator.domain.plan import observe_plan
+from report_operator.domain.pods import PodSettings
 from report_operator.domain.status import Problem
 from report_operator.domain.times import format_time, parse_time
+from report_operator.domain.transitions import WARNING, Transition
 from report_operator.domain.validation import (
     check_admission,
     check_fires,
@@ -49,15 +60,16 @@ FOREIGN_SECONDS = 5.0
 
 @dataclass(slots=True)
 class Children:
-    """Server-side apply, only where something differs."""
+    """Written only where something differs, and then as a whole."""
 
     kube: KubeClient
     store: Store
     settings: PodSettings
     secret_allowed: Callable[[str], bool]
-    missing_definitions: set[tuple[str, str]]
+    definitions: Definitions
+    recorder: Recorder
     policy_of: Callable[[str], NamespacePolicy] = lambda _: NamespacePolicy()  # by namespace
-    # What the server made of our last apply: it may write a quantity in another way than we do.
+    # What the server made of our last write: a webhook, or a newer API server, may add to it.
     # A digest of the desired CronJob, and the generation that it became.
     _applied: dict[Key, tuple[bytes, int]] = field(default_factory=dict)
     _templates: ShortCache[tuple[str, str], Body | None] = field(init=False)
@@ -71,7 +83,7 @@ class Children:
         self._foreign = ShortCache(self._read_foreign, seconds=FOREIGN_SECONDS)
 
     async def ensure(
-        self, schedule: ReportSchedule, since_before: datetime | None, now: datetime
+        self, schedule: ReportSchedule, previous: ReportScheduleStatus, now: datetime
     ) -> Problem | None:
         """Bring the children about, or say why the last good ones stay as they are."""
         spec = schedule.spec
@@ -98,7 +110,7 @@ class Children:
                 f"spec.report and its template come to {size} bytes; a run's definition holds "
                 f"{DEFINITION_LIMIT}: move inline rows to a database, or shorten the template",
             )
-        return await self._apply(schedule, definition, since_before, now)
+        return await self._apply(schedule, definition, previous, now)
 
     def forget(self, key: Key) -> None:
         """The schedule is gone."""
@@ -108,15 +120,15 @@ class Children:
         self,
         schedule: ReportSchedule,
         definition: FrozenDefinition,
-        since_before: datetime | None,
+        previous: ReportScheduleStatus,
         now: datetime,
     ) -> Problem | None:
         live = self.store.cronjobs.get(schedule.key)
         name = names.cronjob_name(schedule.name)
         if live is None and name in await self._foreign.get(schedule.namespace):
             live = await self.kube.get(CRONJOBS, schedule.namespace, name)
-        if live is not None and _owner(live) != schedule.uid:
-            if _owner_kind(live) == schedule.kind:
+        if live is not None and owner_uid(live) != schedule.uid:
+            if owner_kind(live) == schedule.kind:
                 # Left by a namesake that was deleted a moment ago; the garbage collector has it.
                 raise PredecessorPresentError(schedule.name)
             return Problem(
@@ -125,51 +137,155 @@ class Children:
                 "rename the ReportSchedule, or delete that CronJob",
             )
         desired = desired_cronjob(
-            schedule, definition, self.settings, _since(schedule, live, since_before, now)
+            schedule, definition, self.settings, counts_since(schedule, live, previous, now)
         )
-        if (
-            live is None
-            or _definition(live) != definition.name
-            or self._is_missing(schedule.namespace, definition.name)
-        ):
-            await self.kube.create(
-                CONFIGMAPS, schedule.namespace, desired_config_map(schedule, definition)
-            )
-            self.missing_definitions.discard((schedule.namespace, definition.name))
-        if live is not None and self._up_to_date(schedule.key, live, desired):
+        problem = await self._ensure_definition(schedule, definition, live, now)
+        # A CronJob that somebody edited is put right even where the definition cannot be.
+        if live is None:
+            return await self._create(schedule, desired, previous.schedule_since) or problem
+        if self._up_to_date(schedule.key, live, desired):
             self.store.observe_cronjob(live)
+            return problem
+        return await self._replace(schedule, live, desired, previous, now) or problem
+
+    async def _ensure_definition(
+        self,
+        schedule: ReportSchedule,
+        definition: FrozenDefinition,
+        live: Body | None,
+        now: datetime,
+    ) -> Problem | None:
+        expected = live is not None and definition_of(live) == definition.name
+        found = await self.definitions.ensure(
+            desired_config_map(schedule, definition), expected=expected
+        )
+        if found.condition is Condition.RESTORED:
+            self._warn(
+                schedule,
+                "DefinitionRestored",
+                f"somebody replaced the ConfigMap {definition.name}, which says what runs do; it "
+                "is put right. Runs refuse another definition than their own: retry those that "
+                "failed with ConfigurationError, and find out who may write ConfigMaps here",
+                now,
+                found.foreign_uid,
+            )
+        for other in {
+            run.definition
+            for run in self.store.runs_of(schedule.uid)
+            if run.definition and run.definition != definition.name and not run.finished
+        }:
+            if not await self.definitions.is_intact(schedule.namespace, other):
+                self._warn(
+                    schedule,
+                    "DefinitionReplaced",
+                    f"somebody replaced the ConfigMap {other}, which says what runs from before "
+                    "the last edit do; they will refuse it with ConfigurationError. Find out who "
+                    "may write ConfigMaps here",
+                    now,
+                    other,
+                )
+        if found.condition is not Condition.CONTESTED:
             return None
-        if live is not None and _restarts(live, desired):
-            await self._make_job_of_due_slot(live, now)
+        return Problem(
+            ReadyReason.NAME_CONFLICT,
+            f"a ConfigMap {definition.name} that is not ours stands where the definition of the "
+            f"runs should be, and could not be removed: {found.obstacle}; delete it (runs refuse "
+            "it meanwhile)",
+        )
+
+    async def _create(
+        self, schedule: ReportSchedule, desired: Body, since_before: datetime | None
+    ) -> Problem | None:
+        try:
+            answer = await self.kube.create(CRONJOBS, schedule.namespace, desired)
+        except ApiError as error:
+            return _refusal(error)
+        if answer is None:
+            # One that was not listed yet: the next attempt sees whose it is.
+            raise PredecessorPresentError(schedule.name)
+        if since_before is not None:
+            # Deleted by somebody: slots since then are owed still.
+            answer = await self._start_counting_at(answer, since_before)
+        self._note(schedule.key, desired, answer)
+        return None
+
+    async def _replace(
+        self,
+        schedule: ReportSchedule,
+        live: Body,
+        desired: Body,
+        previous: ReportScheduleStatus,
+        now: datetime,
+    ) -> Problem | None:
+        meta = live["metadata"]
+        was_ours = self._was_applied(schedule.key, live, desired)
+        since = names.ANNOTATION_SINCE
+        before, after = (body["metadata"].get("annotations") or {} for body in (live, desired))
+        if not is_settled(schedule, previous) and before.get(since) != after[since]:
+            await self._make_job_of_due_slot(live, desired, now)
             await self._start_counting_at(live, now)
         try:
-            answer = await self.kube.apply(CRONJOBS, desired, force=live is not None)
+            answer = await self.kube.json_patch(
+                CRONJOBS, meta["namespace"], meta["name"], replacement(live, desired)
+            )
         except ApiError as error:
-            if error.status in (400, 403, 422):
-                return Problem(ReadyReason.API_ERROR, f"the CronJob was refused: {error.message}")
-            raise
-        if live is None and since_before is not None:
-            # Deleted by somebody: slots since then are owed still.
-            await self._start_counting_at(answer, since_before)
-        self._applied[schedule.key] = (_digest(desired), answer["metadata"]["generation"])
-        self.store.observe_cronjob(answer)
+            return _refusal(error)
+        generation = answer["metadata"]["generation"]
+        if was_ours and is_settled(schedule, previous) and generation != meta["generation"]:
+            self._warn(
+                schedule,
+                "CronJobRestored",
+                f"somebody edited the CronJob {meta['name']}; it is put right: what a "
+                "ReportSchedule runs is decided by its own spec and the operator's configuration",
+                now,
+                str(generation),
+            )
+        self._note(schedule.key, desired, answer)
         return None
+
+    def _note(self, key: Key, desired: Body, answer: Body) -> None:
+        self._applied[key] = (_digest(desired), answer["metadata"]["generation"])
+        self.store.observe_cronjob(answer)
+
+    def _warn(
+        self, schedule: ReportSchedule, reason: str, message: str, now: datetime, key: str
+    ) -> None:
+        logger.warning("%s: %s: %s", schedule.key, reason, message)
+        about = {
+            "apiVersion": API_VERSION,
+            "kind": schedule.kind,
+            "metadata": {
+                "name": schedule.name,
+                "namespace": schedule.namespace,
+                "uid": schedule.uid,
+            },
+        }
+        self.recorder.record(about, Transition(WARNING, reason, message, now, key))
 
     async def _read_foreign(self, namespace: str) -> frozenset[str]:
         """Names of CronJobs that are not in the store: not ours, or not heard of yet."""
         found = await self.kube.list(CRONJOBS, namespace, metadata_only=True)
         return frozenset(body["metadata"]["name"] for body in found)
 
-    def _is_missing(self, namespace: str, name: str) -> bool:
-        return (namespace, name) in self.missing_definitions
-
     def _up_to_date(self, key: Key, live: Mapping[str, Any], desired: Body) -> bool:
-        if self._applied.get(key) == (_digest(desired), live["metadata"]["generation"]):
-            return covers(live["metadata"], desired["metadata"])
-        return covers(live, desired)
+        return holds_metadata(live["metadata"], desired["metadata"]) and (
+            is_exact_spec(live["spec"], desired["spec"])
+            or self._applied.get(key) == (_digest(desired), live["metadata"]["generation"])
+        )
 
-    async def _make_job_of_due_slot(self, live: Body, now: datetime) -> None:
-        """A slot that comes due at the moment of an edit is not passed over."""
+    def _was_applied(self, key: Key, live: Mapping[str, Any], desired: Body) -> bool:
+        """Whether the CronJob was given this very spec before: then somebody else changed it."""
+        applied, name = self._applied.get(key), names.ANNOTATION_APPLIED
+        if applied is not None:
+            return applied[0] == _digest(desired)
+        annotations = live["metadata"].get("annotations") or {}
+        return bool(annotations.get(name) == desired["metadata"]["annotations"][name])
+
+    async def _make_job_of_due_slot(self, live: Body, desired: Body, now: datetime) -> None:
+        """A slot that comes due at the moment of an edit is not passed over.
+
+        Its Job is of the desired template: what stands in the live one may be somebody else's.
+        """
         plan = observe_plan(live)
         if plan is None:
             return
@@ -179,7 +295,8 @@ class Children:
         if slot is None:
             return
         meta = live["metadata"]
-        answer = await self.kube.create(JOBS, meta["namespace"], job_for_slot(live, slot))
+        cronjob = {"metadata": meta, "spec": desired["spec"]}
+        answer = await self.kube.create(JOBS, meta["namespace"], job_for_slot(cronjob, slot))
         if answer is not None:
             logger.info(
                 "%s/%s: made the Job of the due slot %s before an edit",
@@ -189,13 +306,13 @@ class Children:
             )
             self.store.observe_job(answer)
 
-    async def _start_counting_at(self, cronjob: Mapping[str, Any], instant: datetime) -> None:
+    async def _start_counting_at(self, cronjob: Mapping[str, Any], instant: datetime) -> Body:
         """Tell the CronJob controller from when on slots count.
 
         Without it an edit or an unsuspend would at once start a slot that lies in the past.
         """
         meta = cronjob["metadata"]
-        await self.kube.patch(
+        return await self.kube.patch(
             CRONJOBS,
             meta["namespace"],
             meta["name"],
@@ -214,47 +331,7 @@ class PredecessorPresentError(Exception):
     status = 409
 
 
-def _owner(body: Mapping[str, Any]) -> str:
-    return next(
-        (o["uid"] for o in body["metadata"].get("ownerReferences") or () if o.get("controller")),
-        "",
-    )
-
-
-def _owner_kind(body: Mapping[str, Any]) -> str:
-    return next(
-        (o["kind"] for o in body["metadata"].get("ownerReferences") or () if o.get("controller")),
-        "",
-    )
-
-
-def _definition(cronjob: Mapping[str, Any]) -> str | None:
-    template = cronjob["spec"]["jobTemplate"].get("metadata") or {}
-    found: str | None = (template.get("annotations") or {}).get(names.ANNOTATION_DEFINITION)
-    return found
-
-
-def _since(
-    schedule: ReportSchedule,
-    live: Mapping[str, Any] | None,
-    since_before: datetime | None,
-    now: datetime,
-) -> datetime:
-    """From when on slots count: now for a new, edited or resumed schedule."""
-    if live is None:
-        return since_before or now
-    spec = live["spec"]
-    same = (
-        spec["schedule"] == schedule.spec.schedule
-        and spec.get("timeZone") == schedule.spec.time_zone
-        and (spec.get("suspend", False) is False or schedule.spec.suspend)
-    )
-    text = (live["metadata"].get("annotations") or {}).get(names.ANNOTATION_SINCE)
-    return (parse_time(text) if same else None) or now
-
-
-def _restarts(live: Mapping[str, Any], desired: Body) -> bool:
-    """Whether the controller would count from another moment than it did."""
-    before = (live["metadata"].get("annotations") or {}).get(names.ANNOTATION_SINCE)
-    after = desired["metadata"]["annotations"][names.ANNOTATION_SINCE]
-    return bool(before != after)
+def _refusal(error: ApiError) -> Problem:
+    if error.status in (400, 403, 422):
+        return Problem(ReadyReason.API_ERROR, f"the CronJob was refused: {error.message}")
+    raise error

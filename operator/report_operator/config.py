@@ -4,21 +4,55 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
+from report_operator.api.v1alpha1.placement import LabelKey, Labels, Toleration, parse_quantity
 from report_operator.api.v1alpha1.spec import Priority, Tier
+from report_operator.domain import names
 from report_operator.domain.admission import Limits, NamespacePolicy
+from report_operator.domain.pods import PodSettings
 
 
 class ConfigError(ValueError):
     """The configuration file is wrong; the message names the field."""
 
 
-Quantity = Annotated[str, Field(coerce_numbers_to_str=True)]  # `cpu: 1` is as good as "1"
+# By these the operator and the Job controller know the pods of runs.
+_RESERVED_DOMAINS = (names.PREFIX, "batch.kubernetes.io")
+_RESERVED_KEYS = (names.LABEL_MANAGED_BY, "job-name", "controller-uid")
+
+
+def _checked_quantity(text: str) -> str:
+    parse_quantity(text)
+    return text
+
+
+def _not_ours(labels: dict[str, str]) -> dict[str, str]:
+    for key in labels:
+        if key in _RESERVED_KEYS or key.rpartition("/")[0] in _RESERVED_DOMAINS:
+            raise ValueError(f"{key} is written by the operator or by Kubernetes: leave it out")
+    return labels
+
+
+# `cpu: 1` is as good as "1". As in a ReportSchedule, so that the two can be compared.
+Quantity = Annotated[str, Field(coerce_numbers_to_str=True), AfterValidator(_checked_quantity)]
+PodLabels = Annotated[Labels, AfterValidator(_not_ours)]
+SecretName = Annotated[
+    str, StringConstraints(max_length=253, pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")
+]
+PodAnnotations = Annotated[dict[LabelKey, str], AfterValidator(_not_ours)]
 
 
 class _Section(BaseModel):
@@ -56,15 +90,52 @@ class Runner(_Section):
     """The pods of runs."""
 
     image: str = Field(min_length=1)
-    image_pull_policy: str = "IfNotPresent"
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    image_pull_secrets: list[SecretName] = Field(default_factory=list)  # in the team's namespace
     output_claim: str = "adaf-reports"
+    pod_labels: PodLabels = Field(default_factory=dict)
+    pod_annotations: PodAnnotations = Field(default_factory=dict)
+    priority_class_name: str = ""
+    # Beside those of a schedule; where both name a key of nodeSelector, this one counts.
+    node_selector: Labels = Field(default_factory=dict)
+    tolerations: list[Toleration] = Field(default_factory=list)
+    # No user or group in the pod: the platform assigns them, as OpenShift does.
+    arbitrary_user: bool = False
+    # Of each resource of which a schedule names no request, or no limit.
     default_resources: dict[str, dict[str, Quantity]] = Field(
         default_factory=lambda: {
-            "requests": {"cpu": "100m", "memory": "192Mi"},
-            "limits": {"memory": "768Mi"},
+            "requests": {"cpu": "100m", "memory": "192Mi", "ephemeral-storage": "64Mi"},
+            "limits": {"memory": "768Mi", "ephemeral-storage": "512Mi"},
         }
     )
-    scratch_size_limit: str = "256Mi"
+    scratch_size_limit: Quantity = "256Mi"
+
+    @model_validator(mode="after")
+    def _default_resources_fit(self) -> Self:
+        if unknown := self.default_resources.keys() - {"requests", "limits"}:
+            raise ValueError(f"defaultResources.{min(unknown)}: name requests or limits")
+        limits = self.default_resources.get("limits", {})
+        for name, amount in self.default_resources.get("requests", {}).items():
+            if name in limits and parse_quantity(amount) > parse_quantity(limits[name]):
+                raise ValueError(f"defaultResources.requests.{name}: more than limits.{name}")
+        return self
+
+    def pod_settings(self) -> PodSettings:
+        """The same for the pod template."""
+        return PodSettings(
+            image=self.image,
+            image_pull_policy=self.image_pull_policy,
+            output_claim=self.output_claim,
+            default_resources=self.default_resources,
+            scratch_size_limit=self.scratch_size_limit,
+            image_pull_secrets=self.image_pull_secrets,
+            labels=self.pod_labels,
+            annotations=self.pod_annotations,
+            priority_class_name=self.priority_class_name,
+            node_selector=self.node_selector,
+            tolerations=[toleration.to_wire() for toleration in self.tolerations],
+            arbitrary_user=self.arbitrary_user,
+        )
 
 
 class History(_Section):

@@ -32,8 +32,8 @@ from report_operator.api.v1alpha1.resource import Key
 from report_operator.backfill import BackfillReconciler
 from report_operator.children import Children
 from report_operator.config import OperatorConfig
+from report_operator.definitions import Definitions
 from report_operator.domain.deployment import describe_deployment
-from report_operator.domain.desired import PodSettings
 from report_operator.domain.history import PastRuns
 from report_operator.domain.names import FIELD_MANAGER
 from report_operator.domain.outcomes import Keep
@@ -101,19 +101,17 @@ class ReportOperator:
             lambda: list(self._backfiller.views.values()),
             kube.writes,
         )
-        self._resync = Resync(kube, store, tuple(config.watch_namespaces) or (None,), utc_now)
+        definitions = Definitions(kube)
+        self._resync = Resync(
+            kube, store, tuple(config.watch_namespaces) or (None,), utc_now, definitions
+        )
         children = Children(
             kube,
             store,
-            PodSettings(
-                image=config.runner.image,
-                image_pull_policy=config.runner.image_pull_policy,
-                output_claim=config.runner.output_claim,
-                default_resources=config.runner.default_resources,
-                scratch_size_limit=config.runner.scratch_size_limit,
-            ),
+            config.runner.pod_settings(),
             config.secret_allowed,
-            self._resync.missing_definitions,
+            definitions,
+            self._recorder,
             config.admission_limits().of,
         )
         self._gate = Gate(

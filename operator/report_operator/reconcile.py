@@ -24,6 +24,7 @@ from report_operator.api.v1alpha1.spec import MissedRunsPolicy
 from report_operator.api.v1alpha1.status import RecentRun, ReportScheduleStatus
 from report_operator.children import Children
 from report_operator.domain import names
+from report_operator.domain.cronjob import definition_of
 from report_operator.domain.desired import job_for_slot
 from report_operator.domain.failure import Blockage, explain_blockage
 from report_operator.domain.lateness import Plan, slots_to_catch_up
@@ -108,7 +109,7 @@ class Reconciler:
             problem=problem,
             plan=plan,
             cronjob=cronjob["metadata"]["name"] if cronjob else None,
-            definition=_definition(cronjob) if cronjob else None,
+            definition=definition_of(cronjob) if cronjob else None,
             runs=[run for run in runs if run.uid not in {entry.uid for entry in ended}],
             ledger=ledger,
             blockage=blockage,
@@ -133,7 +134,7 @@ class Reconciler:
             schedule = parse_schedule(body)
         except SpecError as error:
             return None, Problem(ReadyReason.INVALID_SPEC, str(error))
-        return schedule, await self.children.ensure(schedule, previous.schedule_since, now)
+        return schedule, await self.children.ensure(schedule, previous, now)
 
     def _uncounted(self, key: Key, status: ReportScheduleStatus) -> set[str]:
         """Uids of recorded runs that a backfill has still to count."""
@@ -310,10 +311,3 @@ class Reconciler:
     def _forget(self, key: Key) -> None:
         self.views.pop(key, None)
         self.children.forget(key)
-
-
-def _definition(cronjob: dict[str, Any]) -> str | None:
-    found: str | None = cronjob["spec"]["jobTemplate"]["metadata"]["annotations"].get(
-        names.ANNOTATION_DEFINITION
-    )
-    return found

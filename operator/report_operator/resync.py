@@ -12,7 +12,9 @@ from report_operator.adapters.kinds import BACKFILLS, CONFIGMAPS, CRONJOBS, JOBS
 from report_operator.adapters.kube import Chosen, KubeClient
 from report_operator.adapters.store import Store
 from report_operator.api.v1alpha1.resource import Key
+from report_operator.definitions import Definitions, Reference, Version, version_of
 from report_operator.domain import names
+from report_operator.domain.cronjob import definition_of
 from report_operator.domain.times import parse_time
 
 logger = logging.getLogger(__name__)
@@ -33,7 +35,7 @@ class Resync:
     store: Store
     namespaces: tuple[str | None, ...]  # (None,): all
     clock: Callable[[], datetime]
-    missing_definitions: set[tuple[str, str]] = field(default_factory=set)
+    definitions: Definitions
     _suspects: set[str] = field(default_factory=set)
     _blind: int = 0
 
@@ -88,27 +90,26 @@ class Resync:
             raise WatchBlindError(f"{sorted(silent)} changed, and no watch told of it")
 
     async def _definitions(self) -> None:
-        """Remove definitions that nothing uses, and note those that are missing."""
+        """Remove definitions that nothing uses, and note the versions of the others."""
         used = self._used_definitions()
-        found: set[tuple[str, str]] = set()
+        found: dict[Reference, Version] = {}
         async for body in self._each(CONFIGMAPS, labels=names.LABEL_UID, metadata_only=True):
             meta = body["metadata"]
-            found.add((meta["namespace"], meta["name"]))
-            if (meta["namespace"], meta["name"]) in used:
+            if (reference := (meta["namespace"], meta["name"])) in used:
+                found[reference] = version_of(body)
                 continue
             created = parse_time(meta["creationTimestamp"]) or datetime.max.replace(tzinfo=UTC)
             if self.clock() - created > ORPHAN_AGE:
                 await self.kube.delete(CONFIGMAPS, meta["namespace"], meta["name"], meta["uid"])
-        self.missing_definitions.clear()
-        self.missing_definitions.update(used - found)
+        self.definitions.observe(found)
 
-    def _used_definitions(self) -> set[tuple[str, str]]:
+    def _used_definitions(self) -> set[Reference]:
         used = {
             (run.namespace, run.definition)
             for run in self.store.runs.values()
             if run.definition and not run.finished
         }
         for body in self.store.cronjobs.values():
-            template = body["spec"]["jobTemplate"]["metadata"]["annotations"]
-            used.add((body["metadata"]["namespace"], template[names.ANNOTATION_DEFINITION]))
+            if definition := definition_of(body):
+                used.add((body["metadata"]["namespace"], definition))
         return used

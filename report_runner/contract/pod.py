@@ -16,6 +16,10 @@ TERMINATION_LOG_LIMIT = 4096  # bytes; the kubelet cuts what is beyond
 # Another place for it than the pod's, for tests and laptops.
 ENV_DEFINITION = "REPORT_DEFINITION"
 
+# SHA-256 of the definition's bytes, in hex. A value of the pod's own spec: whoever may replace the
+# ConfigMap cannot change it.
+ENV_DEFINITION_SHA256 = "REPORT_DEFINITION_SHA256"
+
 # Environment, filled by the downward API from annotations that are stamped at admission.
 ENV_SLOT = "REPORT_SLOT"  # RFC 3339, UTC
 ENV_REPORT_DATE = "REPORT_DATE"  # YYYY-MM-DD

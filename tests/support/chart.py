@@ -42,7 +42,10 @@ FULL: Values = {
         },
         "queueTimeoutSeconds": 10_000_000,
         "runner": {
-            "defaultResources": {"requests": {"cpu": 1, "memory": "1Gi"}},
+            "defaultResources": {
+                "requests": {"cpu": 1, "memory": "1Gi"},
+                "limits": {"memory": "2Gi"},
+            },
             "scratchSizeLimit": "1Gi",
         },
     },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -20,11 +21,24 @@ TEMPLATE = "<h1>{{ title }}</h1>{{ table(sources.positions) }}"
 SECONDS = 60  # for one run
 
 
+def _as(user: int | None) -> list[str]:
+    """Of the group root, writing only where that may; it reads what this checkout is made of."""
+    if user is None:
+        return []
+    read = "+dac_read_search"
+    command = ["setpriv", f"--reuid={user}", "--regid=0", "--clear-groups"]
+    return [*command, f"--inh-caps={read}", f"--ambient-caps={read}", "--"]
+
+
 @dataclass(frozen=True)
 class Pod:
     """The directories of a pod, below one directory."""
 
     root: Path
+
+    @property
+    def definition(self) -> Path:
+        return self.root / pod.DEFINITION_KEY
 
     @property
     def secrets(self) -> Path:
@@ -67,17 +81,23 @@ class Pod:
                 "templateText": TEMPLATE,
             }
         )
-        (self.root / pod.DEFINITION_KEY).write_text(json.dumps(definition.to_wire()))
+        self.definition.write_text(json.dumps(definition.to_wire()))
 
-    def start(self, **environment: str) -> subprocess.Popen[str]:
-        """Start the container with an empty termination log."""
+    def digest(self) -> str:
+        """SHA-256 of the definition as it is now, as the operator writes it into the pod."""
+        known = self.definition.read_bytes() if self.definition.exists() else b""
+        return hashlib.sha256(known).hexdigest()
+
+    def start(self, user: int | None = None, **environment: str) -> subprocess.Popen[str]:
+        """Start the container with an empty termination log; as `user`, in the group root."""
         self.volume.mkdir(exist_ok=True)
         self.termination_log.write_text("")
         return subprocess.Popen(
-            [sys.executable, "-m", "report_runner.cli", "run"],
+            [*_as(user), sys.executable, "-m", "report_runner.cli", "run"],
             env=os.environ
             | {
-                "REPORT_DEFINITION": str(self.root / pod.DEFINITION_KEY),
+                pod.ENV_DEFINITION: str(self.definition),
+                pod.ENV_DEFINITION_SHA256: self.digest(),
                 "REPORT_SECRETS_DIR": str(self.secrets),
                 "REPORT_OUTPUT_DIR": str(self.volume),
                 "REPORT_TERMINATION_LOG": str(self.termination_log),
@@ -91,9 +111,9 @@ class Pod:
             text=True,
         )
 
-    def run(self, **environment: str) -> tuple[int, RunResult, str]:
+    def run(self, user: int | None = None, **environment: str) -> tuple[int, RunResult, str]:
         """Run to the end; exit code, result and log."""
-        with self.start(**environment) as process:
+        with self.start(user, **environment) as process:
             _, log = process.communicate(timeout=SECONDS)
         return process.returncode, self.result(), log
 

@@ -1,24 +1,24 @@
 """The children of a ReportSchedule: names, definition, CronJob."""
 
+import hashlib
 import json
 import re
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from factories import PATIENT, SLOT, UID, at, job_body, make_schedule, merged
+from factories import PATIENT, SLOT, UID, at, make_schedule, merged
 from hypothesis import given
 from hypothesis import strategies as st
 
 from report_operator.domain import names
 from report_operator.domain.desired import (
-    PodSettings,
-    covers,
     desired_config_map,
     desired_cronjob,
     freeze_definition,
     job_for_slot,
     starting_deadline,
 )
+from report_operator.domain.pods import PodSettings
 from report_operator.domain.run import observe_job
 from report_runner.contract import pod as contract
 from report_runner.contract.definition import Definition
@@ -59,6 +59,8 @@ def pod_of(cronjob):
 
 def test_cronjob() -> None:
     definition, cronjob = build()
+    applied = cronjob["metadata"]["annotations"].pop("reports.adaf.io/applied-spec")
+    assert re.fullmatch("[0-9a-f]{16}", applied)
     assert {key: value for key, value in cronjob.items() if key != "spec"} == {
         "apiVersion": "batch/v1",
         "kind": "CronJob",
@@ -156,7 +158,8 @@ def test_volumes_and_mounts() -> None:
     assert {mount["name"] for mount in mounts.values()} == set(volumes)
     assert mounts[contract.DEFINITION_DIR]["readOnly"] is True
     assert volumes[mounts[contract.DEFINITION_DIR]["name"]]["configMap"] == {
-        "name": definition.name
+        "name": definition.name,
+        "defaultMode": 0o644,
     }
     assert volumes["output"]["persistentVolumeClaim"] == {"claimName": "adaf-reports"}
     assert volumes["tmp"]["emptyDir"] == {"sizeLimit": "256Mi"}
@@ -172,6 +175,7 @@ def test_environment_comes_from_what_admission_stamps() -> None:
     found = {
         entry["name"]: entry["valueFrom"]["fieldRef"]["fieldPath"]
         for entry in pod_of(cronjob)["containers"][0]["env"]
+        if "valueFrom" in entry
     }
     assert found == {
         "REPORT_SLOT": "metadata.annotations['reports.adaf.io/slot']",
@@ -262,6 +266,39 @@ def test_definition_has_another_name_only_where_its_content_is_another(spec, tex
     after = freeze_definition(make_schedule(spec), text)
     assert (after.name == before.name) is same
     assert (after.content == before.content) is same
+
+
+def test_the_pod_is_told_the_digest_of_its_definition_by_its_own_spec() -> None:
+    definition, cronjob = build()
+    digest = hashlib.sha256(definition.content.encode()).hexdigest()
+    assert definition.digest == digest
+    (entry,) = (e for e in pod_of(cronjob)["containers"][0]["env"] if "value" in e)
+    assert entry == {"name": contract.ENV_DEFINITION_SHA256, "value": digest}
+
+
+def test_another_definition_does_not_share_a_name() -> None:
+    """The name holds so much of the digest that nobody finds other content for it."""
+    content = freeze_definition(make_schedule(), None).content
+    name = names.definition_name("daily", content)
+    assert name == f"daily-{hashlib.sha256(content.encode()).hexdigest()[:32]}"
+    assert names.is_definition_name_of(name, content)
+    assert names.is_definition_name_of(name[:-22], content)  # as earlier versions had it
+    assert not names.is_definition_name_of(name, content + " ")
+    assert not names.is_definition_name_of("daily-", content)
+
+
+@pytest.mark.parametrize(
+    ("cronjob", "said", "schedule"),
+    [
+        ("daily", "daily", "daily"),
+        ("daily", "weekly", "daily"),  # somebody edited the annotation, or took it out
+        ("daily", "", "daily"),
+        (names.cronjob_name("a" * 60), "a" * 60, "a" * 60),
+        (names.cronjob_name("a" * 60), "b" * 60, names.cronjob_name("a" * 60)),
+    ],
+)
+def test_schedule_of_a_cronjob_is_told_by_its_name(cronjob, said, schedule) -> None:
+    assert names.schedule_of_cronjob(cronjob, said) == schedule
 
 
 def test_definition_does_not_depend_on_the_order_of_keys() -> None:
@@ -358,39 +395,3 @@ def test_job_for_slot_is_a_run_of_that_slot() -> None:
         names.ANNOTATION_CRONJOB_SLOT
         not in cronjob["spec"]["jobTemplate"]["metadata"]["annotations"]
     )
-
-
-@pytest.mark.parametrize(
-    ("live", "desired", "expected"),
-    [
-        ({"a": 1, "defaulted": 2}, {"a": 1}, True),
-        ({"a": 1}, {"a": 1, "b": 2}, False),
-        ({"a": {"b": [{"c": 1, "d": 2}]}}, {"a": {"b": [{"c": 1}]}}, True),
-        ({"a": [1, 2]}, {"a": [1]}, False),
-        ({"a": [1]}, {"a": [1, 2]}, False),
-        ({"a": [2, 1]}, {"a": [1, 2]}, False),
-        ({"a": "1"}, {"a": 1}, False),
-        ({"a": None}, {"a": {"b": 1}}, False),
-        ({"a": {"b": 1}}, {"a": {}}, True),
-        ({"a": "text"}, {"a": ["text"]}, False),
-        ({"a": False}, {"a": True}, False),
-    ],
-)
-def test_covers(live, desired, expected) -> None:
-    assert covers(live, desired) is expected
-
-
-def test_live_cronjob_with_the_servers_defaults_is_covered() -> None:
-    _, cronjob = build()
-    live = merged(
-        cronjob,
-        {
-            "metadata": {"uid": "cronjob-1", "generation": 1},
-            "spec": {"jobTemplate": {"spec": {"template": {"spec": {"dnsPolicy": "Default"}}}}},
-            "status": {},
-        },
-    )
-    assert covers(live, cronjob)
-    assert not covers(merged(live, {"spec": {"suspend": True}}), cronjob)
-    assert not covers(merged(live, {"spec": {"jobTemplate": {"spec": {"suspend": None}}}}), cronjob)
-    assert covers(job_body(), {"kind": "Job"})

@@ -16,7 +16,11 @@ def load(folder: Path, text: str | bytes):
 def test_defaults(tmp_path: Path) -> None:
     config = load(tmp_path, "runner: {image: 'runner:1'}")
     assert config.runner.image == "runner:1"
-    assert config.runner.default_resources["limits"] == {"memory": "768Mi"}
+    # Without a limit a run could fill its node's disk, or take all its memory.
+    assert config.runner.default_resources["limits"] == {
+        "memory": "768Mi",
+        "ephemeral-storage": "512Mi",
+    }
     assert config.admission.max_active == 20
     assert config.admission.max_active_per_tier == {}
     assert config.watch_namespaces == []
@@ -31,7 +35,17 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
     config = load(
         tmp_path,
         """
-        runner: {image: 'runner:1', imagePullPolicy: Never, outputClaim: out}
+        runner:
+          image: 'runner:1'
+          imagePullPolicy: Never
+          imagePullSecrets: [pull]
+          outputClaim: out
+          podLabels: {example.com/cost-centre: "7"}
+          podAnnotations: {cluster-autoscaler.kubernetes.io/safe-to-evict: "false"}
+          priorityClassName: reports
+          nodeSelector: {pool: reports}
+          tolerations: [{key: reports, operator: Exists}]
+          arbitraryUser: true
         admission: {maxActive: 3, maxActivePerTier: {bulk: 1}}
         history: {keepSucceededJobs: 0, keepFailedJobs: 1, keepOutcomes: 7}
         allowedSecrets: [mail, 'db-*']
@@ -39,6 +53,14 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         """,
     )
     assert config.runner.image_pull_policy == "Never"
+    settings = config.runner.pod_settings()
+    assert list(settings.image_pull_secrets) == ["pull"]
+    assert settings.labels == {"example.com/cost-centre": "7"}
+    assert settings.annotations == {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}
+    assert settings.priority_class_name == "reports"
+    assert settings.node_selector == {"pool": "reports"}
+    assert settings.tolerations == [{"key": "reports", "operator": "Exists"}]
+    assert settings.arbitrary_user is True
     assert config.admission.max_active_per_tier == {"bulk": 1}
     assert (config.history.keep_outcomes, config.startup_deadline_seconds) == (7, 30)
     assert config.secret_allowed("mail")
@@ -84,6 +106,29 @@ def test_what_a_namespace_may_have(tmp_path: Path, text: str, a: object, b: obje
         ("runner: {}", "runner.image"),
         ("runner: {image: ''}", "runner.image"),
         ("runner: {image: a, imagePulPolicy: Never}", "runner.imagePulPolicy"),
+        *(
+            (f"runner: {{image: a, {text}}}", f"runner.{field}")
+            for text, field in (
+                ("imagePullPolicy: Sometimes", "imagePullPolicy"),
+                ("imagePullSecrets: [A_B]", "imagePullSecrets.0"),
+                ("podLabels: {reports.adaf.io/schedule-uid: x}", "podLabels"),
+                ("podLabels: {batch.kubernetes.io/job-name: x}", "podLabels"),
+                ("podLabels: {app.kubernetes.io/managed-by: x}", "podLabels"),
+                ("podLabels: {a: 'no label'}", "podLabels.a"),
+                ("podAnnotations: {reports.adaf.io/slot: x}", "podAnnotations"),
+                ("podAnnotations: {'a b': x}", "podAnnotations"),
+                ("nodeSelector: {a: [b]}", "nodeSelector.a"),
+                ("tolerations: [{operator: Equal}]", "tolerations.0"),
+                ("arbitraryUser: maybe", "arbitraryUser"),
+                ("scratchSizeLimit: much", "scratchSizeLimit"),
+                ("defaultResources: {limits: {memory: lots}}", "defaultResources.limits.memory"),
+            )
+        ),
+        ("runner: {image: a, defaultResources: {limit: {}}}", "defaultResources.limit"),
+        (
+            "runner: {image: a, defaultResources: {requests: {cpu: 2}, limits: {cpu: 1}}}",
+            "defaultResources.requests.cpu",
+        ),
         ("runner: {image: a}\nadmission: {maxActive: 0}", "admission.maxActive"),
         ("runner: {image: a}\nadmission: {maxActive: many}", "admission.maxActive"),
         (

@@ -7,7 +7,7 @@ import contextlib
 import os
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, TypedDict, Unpack
@@ -22,7 +22,7 @@ from report_operator.domain.names import FIELD_MANAGER
 Body = dict[str, Any]
 
 MERGE_PATCH = "application/merge-patch+json"
-APPLY_PATCH = "application/apply-patch+yaml"  # JSON is YAML
+JSON_PATCH = "application/json-patch+json"
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 PAGE = 500  # objects in one page of a list
@@ -93,7 +93,7 @@ class KubeClient:
         path: str,
         *,
         query: Mapping[str, str] | None = None,
-        body: Body | None = None,
+        body: Body | Sequence[Body] | None = None,
         content_type: str = "application/json",
         accept: str = "application/json",
     ) -> Body:
@@ -107,7 +107,7 @@ class KubeClient:
         method: str,
         path: str,
         query: Mapping[str, str] | None,
-        body: Body | None = None,
+        body: Body | Sequence[Body] | None = None,
         content_type: str = "application/json",
         accept: str = "application/json",
     ) -> bytes:
@@ -233,15 +233,16 @@ class KubeClient:
                 return None
             raise
 
-    async def apply(self, kind: Kind, body: Body, *, force: bool) -> Body:
-        """Server-side apply; without `force` a field that somebody else holds is a conflict."""
-        meta = body["metadata"]
+    async def json_patch(
+        self, kind: Kind, namespace: str, name: str, operations: Sequence[Body]
+    ) -> Body:
+        """JSON patch. Name metadata.uid in it to refuse a successor of the same name."""
         return await self.request(
             "PATCH",
-            kind.path(meta["namespace"], meta["name"]),
-            body=body,
-            content_type=APPLY_PATCH,
-            query={"fieldManager": FIELD_MANAGER, "force": "true" if force else "false"},
+            kind.path(namespace, name),
+            body=operations,
+            content_type=JSON_PATCH,
+            query={"fieldManager": FIELD_MANAGER},
         )
 
     async def patch(

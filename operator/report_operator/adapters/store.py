@@ -43,10 +43,10 @@ class Store:
     def observe_cronjob(self, body: Body, *, deleted: bool = False) -> tuple[Key, bool] | None:
         """Take note of a CronJob; None for one that does not say whose it is."""
         meta = body["metadata"]
-        name = (meta.get("annotations") or {}).get(names.ANNOTATION_SCHEDULE)
-        if name is None:
+        said = (meta.get("annotations") or {}).get(names.ANNOTATION_SCHEDULE, "")
+        if not said and names.LABEL_UID not in (meta.get("labels") or {}):
             return None
-        key = Key(meta["namespace"], name)
+        key = Key(meta["namespace"], names.schedule_of_cronjob(meta["name"], said))
         return key, self.cronjobs.observe(key, body, deleted=deleted)
 
     def observe_backfill(self, body: Body, *, deleted: bool = False) -> tuple[Key, bool]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from report_operator.api.v1alpha1.resource import API_VERSION, KIND, ReportSchedule
 from report_operator.api.v1alpha1.spec import MissedRunsPolicy, ReportScheduleSpec
 from report_operator.domain import names
+from report_operator.domain.pods import CONTAINER, PodSettings, pod_template
 from report_operator.domain.times import format_time
 from report_runner.contract import pod as podcontract
 from report_runner.contract.definition import Definition
@@ -19,23 +21,10 @@ from report_runner.contract.reasons import PERMANENT_EXIT_CODES
 
 Body = dict[str, Any]
 
-CONTAINER = "report"
-RUNNER_USER = 65532
 HISTORY_OUT_OF_THE_WAY = 1_000_000  # the operator prunes, not the CronJob controller
 SKIP_DEADLINE_SECONDS = 60  # a slot that is not missed: its Job is a little late at most
-GRACE_SECONDS = 30
+APPLIED_DIGITS = 16
 DEFINITION_LIMIT = 900_000  # bytes; a ConfigMap holds a MiB
-
-
-@dataclass(frozen=True, slots=True)
-class PodSettings:
-    """What the platform engineer decides about the pods of runs."""
-
-    image: str
-    image_pull_policy: str
-    output_claim: str
-    default_resources: Mapping[str, Mapping[str, str]]
-    scratch_size_limit: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +34,11 @@ class FrozenDefinition:
     name: str
     content: str
     secrets: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the content, in hex."""
+        return names.definition_digest(self.content)
 
 
 def freeze_definition(schedule: ReportSchedule, template_text: str | None) -> FrozenDefinition:
@@ -88,7 +82,20 @@ def desired_cronjob(
     settings: PodSettings,
     since: datetime,
 ) -> Body:
-    """The CronJob, for server-side apply: the fields that we mean, and no others."""
+    """The CronJob, with every field of its spec: one that is not here is not ours."""
+    body = _cronjob(schedule, definition, settings, since)
+    spec = json.dumps(body["spec"], sort_keys=True)
+    digest = hashlib.sha256(spec.encode()).hexdigest()[:APPLIED_DIGITS]
+    body["metadata"]["annotations"][names.ANNOTATION_APPLIED] = digest
+    return body
+
+
+def _cronjob(
+    schedule: ReportSchedule,
+    definition: FrozenDefinition,
+    settings: PodSettings,
+    since: datetime,
+) -> Body:
     spec = schedule.spec
     meta = _metadata(schedule, names.cronjob_name(schedule.name))
     meta["annotations"] = {
@@ -185,122 +192,20 @@ def _job_template(
                     },
                 ]
             },
-            "template": {
-                "metadata": {"labels": _labels(schedule)},
-                "spec": _pod_spec(spec, definition, settings),
-            },
+            "template": pod_template(
+                spec,
+                _labels(schedule),
+                definition.name,
+                definition.digest,
+                definition.secrets,
+                settings,
+            ),
         },
     }
-
-
-def _pod_spec(
-    spec: ReportScheduleSpec, definition: FrozenDefinition, settings: PodSettings
-) -> Body:
-    pod: Body = {
-        "restartPolicy": "Never",
-        "activeDeadlineSeconds": _seconds(spec.timeout),
-        "terminationGracePeriodSeconds": GRACE_SECONDS,
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": RUNNER_USER,
-            "runAsGroup": RUNNER_USER,
-            "fsGroup": RUNNER_USER,
-            "fsGroupChangePolicy": "OnRootMismatch",
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "containers": [
-            {
-                "name": CONTAINER,
-                "image": settings.image,
-                "imagePullPolicy": settings.image_pull_policy,
-                "command": ["report-generator", "run"],
-                "env": _environment(),
-                "resources": spec.resources.to_wire()
-                if spec.resources
-                else {kind: dict(values) for kind, values in settings.default_resources.items()},
-                "terminationMessagePolicy": "FallbackToLogsOnError",
-                "securityContext": {
-                    "allowPrivilegeEscalation": False,
-                    "readOnlyRootFilesystem": True,
-                    "capabilities": {"drop": ["ALL"]},
-                },
-                "volumeMounts": _mounts(definition.secrets),
-            }
-        ],
-        "volumes": _volumes(definition, settings),
-    }
-    if spec.node_selector:
-        pod["nodeSelector"] = dict(spec.node_selector)
-    if spec.tolerations:
-        pod["tolerations"] = [toleration.to_wire() for toleration in spec.tolerations]
-    return pod
-
-
-def _environment() -> list[Body]:
-    stamped = {
-        podcontract.ENV_SLOT: names.ANNOTATION_SLOT,
-        podcontract.ENV_REPORT_DATE: names.ANNOTATION_REPORT_DATE,
-        podcontract.ENV_RUN_ID: names.ANNOTATION_RUN_ID,
-        podcontract.ENV_ATTEMPT: names.ANNOTATION_ATTEMPT,
-    }
-    paths = {
-        variable: f"metadata.annotations['{annotation}']"
-        for variable, annotation in stamped.items()
-    }
-    paths[podcontract.ENV_POD_NAME] = "metadata.name"
-    return [
-        {"name": variable, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}}
-        for variable, path in paths.items()
-    ]
-
-
-def _mounts(secrets: Sequence[str]) -> list[Body]:
-    return [
-        {"name": "definition", "mountPath": podcontract.DEFINITION_DIR, "readOnly": True},
-        {"name": "output", "mountPath": podcontract.OUTPUT_DIR},
-        {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  (an emptyDir of the pod's own)
-        *(
-            {
-                "name": f"secret-{number}",
-                "mountPath": f"{podcontract.SECRETS_DIR}/{secret}",
-                "readOnly": True,
-            }
-            for number, secret in enumerate(secrets)
-        ),
-    ]
-
-
-def _volumes(definition: FrozenDefinition, settings: PodSettings) -> list[Body]:
-    return [
-        {"name": "definition", "configMap": {"name": definition.name}},
-        {"name": "output", "persistentVolumeClaim": {"claimName": settings.output_claim}},
-        {"name": "tmp", "emptyDir": {"sizeLimit": settings.scratch_size_limit}},
-        *(
-            {"name": f"secret-{number}", "secret": {"secretName": secret, "defaultMode": 0o440}}
-            for number, secret in enumerate(definition.secrets)
-        ),
-    ]
 
 
 def _seconds(duration: str) -> int:
     return int(parse_duration(duration) / timedelta(seconds=1))
-
-
-def covers(live: Any, desired: Any) -> bool:
-    """Whether `live` says all that `desired` says (it may say more: defaults of the server)."""
-    if isinstance(desired, Mapping):
-        return isinstance(live, Mapping) and all(
-            key in live and covers(live[key], value) for key, value in desired.items()
-        )
-    if isinstance(desired, list):
-        return (
-            isinstance(live, list)
-            and len(live) == len(desired)
-            and all(covers(a, b) for a, b in zip(live, desired, strict=True))
-        )
-    return bool(live == desired)
 
 
 def job_for_slot(cronjob: Mapping[str, Any], slot: datetime) -> Body:

@@ -22,6 +22,8 @@ ANNOTATION_CONCURRENCY = f"{PREFIX}/concurrency-policy"
 ANNOTATION_DEFINITION = f"{PREFIX}/definition"
 ANNOTATION_LATE_AFTER = f"{PREFIX}/late-after"
 ANNOTATION_SINCE = f"{PREFIX}/schedule-since"
+# Digest of the spec that the CronJob was given: tells an edit by somebody else from one of ours.
+ANNOTATION_APPLIED = f"{PREFIX}/applied-spec"
 
 # Stamped at admission, on the Job and on its pod template.
 ANNOTATION_SLOT = f"{PREFIX}/slot"
@@ -47,6 +49,7 @@ LABEL_JOB_UID = "batch.kubernetes.io/controller-uid"
 
 JOB_NAME_LIMIT = 63  # it becomes a label's value
 CRONJOB_NAME_LIMIT = 52  # the controller appends 11 characters for the Job's name
+DEFINITION_DIGITS = 32  # 128 bits of the content's digest: nobody finds other content of that name
 
 
 def _shortened(name: str, limit: int) -> str:
@@ -59,6 +62,14 @@ def _shortened(name: str, limit: int) -> str:
 def cronjob_name(schedule: str) -> str:
     """The ReportSchedule's own name, shortened with a hash where it is over 52 characters."""
     return _shortened(schedule, CRONJOB_NAME_LIMIT)
+
+
+def schedule_of_cronjob(cronjob: str, said: str) -> str:
+    """The ReportSchedule whose CronJob has this name; `said` is what its annotation says.
+
+    An annotation can be edited, a name cannot: it is believed only where the name was shortened.
+    """
+    return said if cronjob_name(said) == cronjob else cronjob
 
 
 def job_name(cronjob: str, slot: datetime) -> str:
@@ -82,9 +93,23 @@ def attempt_job_name(cronjob: str, slot: datetime, attempt: int) -> str:
     return _shortened(f"{cronjob}-{stamp}-{attempt}", JOB_NAME_LIMIT)
 
 
+def definition_digest(content: str) -> str:
+    """SHA-256 of a definition's content, as the pod of a run is told."""
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
 def definition_name(cronjob: str, content: str) -> str:
     """Name of the ConfigMap with this content."""
-    return f"{cronjob}-{hashlib.sha256(content.encode()).hexdigest()[:10]}"
+    return f"{cronjob}-{definition_digest(content)[:DEFINITION_DIGITS]}"
+
+
+def is_definition_name_of(name: str, content: str) -> bool:
+    """Whether a ConfigMap of this name was made for this content.
+
+    Earlier versions wrote fewer digits.
+    """
+    digits = name.rpartition("-")[2]
+    return bool(digits) and definition_digest(content).startswith(digits)
 
 
 def run_id(schedule: str, slot: datetime, attempt: int) -> str:

@@ -19,7 +19,9 @@ def test_values_reach_the_operator(tmp_path: Path) -> None:
     assert config.runner.image == "registry.test/reports:1.10"
     assert config.runner.image_pull_policy == "Always"
     assert config.runner.output_claim == "1e3"
-    assert config.runner.default_resources["requests"] == {"cpu": "1", "memory": "1Gi"}
+    assert config.runner.default_resources["requests"] == {
+        "cpu": "1", "memory": "1Gi", "ephemeral-storage": "64Mi"
+    }  # fmt: skip
     assert config.runner.scratch_size_limit == "1Gi"
     assert config.admission.model_dump() == {
         "max_active": 7, "backfill_headroom": 2, "max_active_per_tier": {"bulk": 0},

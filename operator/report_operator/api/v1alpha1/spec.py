@@ -142,7 +142,8 @@ class ReportScheduleSpec(Model):
     output: Output = Field(default_factory=Output, description="Files on the report volume.")
     resources: ResourceRequirements | None = Field(
         default=None,
-        description="CPU, memory and scratch space of the run's pod; left out, the operator's.",
+        description="CPU, memory and scratch space of the run's pod; of what is left out, the "
+        "operator's.",
     )
     node_selector: Labels = Field(
         default_factory=dict,
