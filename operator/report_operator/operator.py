@@ -99,7 +99,7 @@ class ReportOperator:
             lambda: list(self._backfiller.views.values()),
             kube.writes,
         )
-        self._resync = Resync(kube, store, tuple(config.watch_namespaces) or (None,), utc_now)
+        self._resync = Resync(kube, store, config.watched, utc_now)
         children = Children(
             kube,
             store,
@@ -265,7 +265,7 @@ class ReportOperator:
             registry=registry,
             settings=settings,
             namespaces=self.config.watch_namespaces,
-            clusterwide=not self.config.watch_namespaces,
+            clusterwide=self.config.watch_all_namespaces,
             standalone=True,
         )
         # kopf has taken them. And its own `run_tasks` would, at the end, cancel all tasks that
