@@ -251,7 +251,7 @@ validations:
   - expression: >-
       {{ include "scheduler.isOurs" (dict "kind" "ReportSchedule" "group" "reports.adaf.io" "uid" true) | nindent 6 | trim }}
     message: "a CronJob has the labels of its schedule, and the schedule for an owner"
-  {{- include "scheduler.podValidations" (dict "root" . "unless" "request.subResource == 'status' ||") | nindent 2 }}
+  {{- include "scheduler.podValidations" (dict "root" . "unless" "(has(request.subResource) && request.subResource == 'status') ||") | nindent 2 }}
 {{- end }}
 
 {{- define "scheduler.policyOfConfigMaps" -}}
