@@ -14,12 +14,12 @@ def load(folder: Path, text: str | bytes):
 
 
 def test_defaults(tmp_path: Path) -> None:
-    config = load(tmp_path, "runner: {image: 'runner:1'}")
+    config = load(tmp_path, "runner: {image: 'runner:1'}\nwatchNamespaces: [reports]")
     assert config.runner.image == "runner:1"
     assert config.runner.default_resources["limits"] == {"memory": "768Mi"}
     assert config.admission.max_active == 20
     assert config.admission.max_active_per_tier == {}
-    assert config.watch_namespaces == []
+    assert config.watched == ("reports",)
     assert config.history.keep_outcomes >= config.history.keep_succeeded_jobs
 
 
@@ -32,6 +32,7 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         history: {keepSucceededJobs: 0, keepFailedJobs: 1, keepOutcomes: 7}
         allowedSecrets: [mail, 'db-*']
         startupDeadlineSeconds: 30
+        watchAllNamespaces: true
         """,
     )
     assert config.runner.image_pull_policy == "Never"
@@ -41,6 +42,7 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
     assert config.secret_allowed("db-reports")
     assert not config.secret_allowed("mailer")
     assert not config.secret_allowed("DB-reports")
+    assert config.watched == (None,)
 
 
 @pytest.mark.parametrize(
@@ -70,6 +72,14 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         ("runner: {image: a}\nqueueTimeoutSeconds: 1", "queueTimeoutSeconds"),
         ("runner: {image: a}\nallowedSecrets: x", "allowedSecrets"),
         ("runner: {image: a}\ncolour: red", "colour"),
+        ("runner: {image: a}\nmetricsUrl: here", "metricsUrl"),
+        # what would watch nothing, and what contradicts itself
+        ("runner: {image: a}", "watchNamespaces: name the namespaces"),
+        ("runner: {image: a}\nwatchNamespaces: []", "watchAllNamespaces: true"),
+        (
+            "runner: {image: a}\nwatchNamespaces: [a]\nwatchAllNamespaces: true",
+            "exactly one of the two",
+        ),
         ("runner: [", "line 1"),
         (b"runner: {image: '\xff\xfe'}", "config.yaml"),
     ],

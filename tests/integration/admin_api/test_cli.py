@@ -212,7 +212,7 @@ def test_the_way_through_kubectl(
     assert "healthy" in done.out
     assert (tmp_path / "arguments").read_text().split() == [
         "--context", "c", "--namespace", "ops", "port-forward", "--address", "127.0.0.1",
-        "deployment/r-adaf-report-scheduler", ":3000",
+        "deployment/r-adaf-report-scheduler-api", ":3000",
     ]  # fmt: skip
     wait_for("the port-forward is ended", (tmp_path / "ended").exists)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.chart import CHART, FULL, SMALL, Values, config_of, helm_template, render, the
+from tests.support.chart import CHART, FULL, SMALL, Values, config_of, helm_template, operators, render
 
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 
@@ -26,13 +26,15 @@ def test_values_reach_the_operator(tmp_path: Path) -> None:
     }  # fmt: skip
     assert config.queue_timeout_seconds == 10_000_000
     assert config.allowed_secrets == ["*-db", "2024"]
-    assert config.watch_namespaces == []
+    assert config.watch_namespaces == FULL["teamNamespaces"]
     assert config_of(render(SMALL), tmp_path).watch_namespaces == ["team-a", "2024"]
+    everywhere = config_of(render({"config": {"watchAllNamespaces": True}}), tmp_path)
+    assert everywhere.watched == (None,)
 
 
 def test_a_change_of_configuration_restarts_the_operator() -> None:
     first, again, changed = (
-        the(render(values), "Deployment")["spec"]["template"]
+        operators(render(values))["spec"]["template"]
         for values in ({}, {"replicas": 2}, {"config": {"resyncSeconds": 60}})
     )
     assert first == again
@@ -73,6 +75,8 @@ def test_the_schema_knows_every_value_and_is_closed() -> None:
         ({"replicas": "two"}, "/replicas': got string, want integer"),
         ({"config": {"resyncSeconds": 1}}, "/config/resyncSeconds': minimum"),
         ({"config": {"allowedSecrets": "report-*"}}, "/config/allowedSecrets': got string"),
+        ({"config": {"allowedSecrets": ["a)|(.*"]}}, "/config/allowedSecrets/0': 'a)|(.*' does"),
+        ({"config": {"watchAllNamespaces": "yes"}}, "/config/watchAllNamespaces': got string"),
         ({"crds": {"install": "no"}}, "/crds/install': got string, want boolean"),
         ({"image": {"pullPolicy": "Sometimes"}}, "/image/pullPolicy': value must be one of"),
         (
