@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.support.apiserver import Answer
-from tests.support.chart import CHART, NAME, RELEASE, Values, run
+from tests.support.chart import API, CHART, NAME, RELEASE, Values, run
 from tests.support.controlplane import ControlPlane
 from tests.support.operator import OperatorProcess
 from tests.support.waiting import wait_for
@@ -19,6 +19,7 @@ from tests.support.waiting import wait_for
 SCHEDULES = "/apis/reports.adaf.io/v1alpha1/namespaces/team/reportschedules"
 ROLES = "/apis/rbac.authorization.k8s.io/v1"
 POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
+BINDINGS = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings"
 DEPLOYMENTS = f"/apis/apps/v1/namespaces/{RELEASE}/deployments"
 
 
@@ -48,8 +49,10 @@ def helm(plane: ControlPlane) -> Callable[..., str]:
     return call
 
 
-def install(helm: Callable[..., str], values: Values) -> None:
-    helm("upgrade", "--install", RELEASE, str(CHART), "--take-ownership", values=values)
+def install(helm: Callable[..., str], values: Values) -> str:
+    """The notes that it prints."""
+    values = {"teamNamespaces": ["team"], **values}
+    return helm("upgrade", "--install", RELEASE, str(CHART), "--take-ownership", values=values)
 
 
 def allowed(plane: ControlPlane, verb: str, resource: str, namespace: str) -> bool:
@@ -103,7 +106,7 @@ SCHEDULE = {
 
 
 def test_install_upgrade_uninstall(plane: ControlPlane, helm: Callable[..., str]) -> None:
-    install(helm, {"teamNamespaces": ["team"]})
+    install(helm, {"config": {"watchAllNamespaces": True}, "teamNamespaces": ["team"]})
     selector = get(plane, f"{DEPLOYMENTS}/{NAME}").body["spec"]["selector"]
     made = plane.api.call("POST", SCHEDULES, SCHEDULE)
     assert made.code == 201, made.message
@@ -112,15 +115,23 @@ def test_install_upgrade_uninstall(plane: ControlPlane, helm: Callable[..., str]
 
     # An upgrade to one namespace: what was allowed in the whole cluster is not any more.
     narrow = {
+        "teamNamespaces": [],
         "config": {"watchNamespaces": ["team"]},
         "secretAccessPolicy": {"enabled": False},
         "replicas": 2,
     }
-    install(helm, narrow)
+    notes = install(helm, narrow)
     assert get(plane, f"{DEPLOYMENTS}/{NAME}").body["spec"]["selector"] == selector
     assert get(plane, f"{DEPLOYMENTS}/{NAME}").body["spec"]["replicas"] == 2
     assert get(plane, f"{ROLES}/clusterroles/{NAME}").code == 404
-    assert get(plane, f"{POLICIES}/{NAME}-secret-access").code == 404
+    # The policy on what schedules name is not lost by a slip: it takes a word of its own.
+    policy = get(plane, f"{POLICIES}/{NAME}-reference-access").body
+    assert get(plane, f"{BINDINGS}/{NAME}-reference-access").code == 200
+    assert "the policy of before is still there and in force" in notes
+    assert (
+        f"kubectl delete validatingadmissionpolicybindings,validatingadmissionpolicies {NAME}"
+        in notes
+    )
     for verb, resource in (
         ("list", "reports.adaf.io/reportschedules"),
         ("create", "batch/jobs"),
@@ -138,6 +149,10 @@ def test_install_upgrade_uninstall(plane: ControlPlane, helm: Callable[..., str]
     assert get(plane, f"{DEPLOYMENTS}/{NAME}").code == 404
     assert get(plane, f"{ROLES}/namespaces/team/roles/{NAME}").code == 404
     assert get(plane, claim).code == 200
+    # What is written while nothing is installed runs after the next installation: it is asked for.
+    assert get(plane, f"{BINDINGS}/{NAME}-reference-access").code == 200
+    assert get(plane, f"{POLICIES}/{NAME}-own-jobs").code == 404
+    assert get(plane, f"/api/v1/namespaces/{RELEASE}/serviceaccounts/{API}").code == 404
     kept = get(plane, f"{SCHEDULES}/any")
     assert kept.code == 200
     assert kept.body["metadata"]["uid"] == made.body["metadata"]["uid"]
@@ -146,6 +161,33 @@ def test_install_upgrade_uninstall(plane: ControlPlane, helm: Callable[..., str]
     # And back: the objects that stayed are taken over, also without the flag.
     helm("install", RELEASE, str(CHART), values={"teamNamespaces": ["team"]})
     assert get(plane, f"{SCHEDULES}/any").body["metadata"]["uid"] == made.body["metadata"]["uid"]
+    adopted = get(plane, f"{POLICIES}/{NAME}-reference-access").body
+    assert adopted["metadata"]["uid"] == policy["metadata"]["uid"]
+    assert adopted["metadata"]["annotations"]["meta.helm.sh/release-name"] == RELEASE
+
+
+def test_an_upgrade_that_would_leave_schedules_alone_is_refused(
+    plane: ControlPlane, helm: Callable[..., str]
+) -> None:
+    """Versions before watched the whole cluster: a schedule outside teamNamespaces did run."""
+    install(helm, {"config": {"watchAllNamespaces": True}, "teamNamespaces": ["team"]})
+    path = SCHEDULES.replace("/team/", "/other/")
+    body = {**SCHEDULE, "metadata": {"name": "left", "namespace": "other"}}
+    assert plane.api.call("POST", path, body).code == 201
+    try:
+        with pytest.raises(AssertionError) as refused:
+            install(helm, {"teamNamespaces": ["team"]})
+        assert "teamNamespaces does not have other, where there are ReportSchedules" in str(
+            refused.value
+        )
+        assert allowed(plane, "list", "reports.adaf.io/reportschedules", "other")
+        install(helm, {"teamNamespaces": ["team", "other"]})
+        assert allowed(plane, "list", "reports.adaf.io/reportschedules", "other")
+        # Said in so many words it is left alone.
+        install(helm, {"teamNamespaces": ["team"], "config": {"watchNamespaces": ["team"]}})
+        assert not allowed(plane, "list", "reports.adaf.io/reportschedules", "other")
+    finally:
+        plane.api.call("DELETE", f"{path}/left")
 
 
 def test_passwords_stay_as_long_as_the_data(plane: ControlPlane, helm: Callable[..., str]) -> None:
@@ -160,7 +202,7 @@ def test_passwords_stay_as_long_as_the_data(plane: ControlPlane, helm: Callable[
     assert passwords() == first
     helm("uninstall", RELEASE)
     assert passwords() == first  # as the volumes do
-    helm("install", RELEASE, str(CHART), values={})
+    helm("install", RELEASE, str(CHART), values={"teamNamespaces": ["team"]})
     assert passwords() == first
 
     # To a database of one's own and back: the data of the bundled one are still there.
@@ -191,7 +233,8 @@ def test_the_operator_gets_along_with_its_role(
     plane: ControlPlane, helm: Callable[..., str], tmp_path: Path, watched: list[str]
 ) -> None:
     """The operator itself, with the token and the configuration that the chart gives it."""
-    install(helm, {"config": {"watchNamespaces": watched}, "secretAccessPolicy": {"enabled": True}})
+    where = {"watchNamespaces": watched} if watched else {"watchAllNamespaces": True}
+    install(helm, {"config": where, "secretAccessPolicy": {"enabled": True}})
     config = get(plane, f"/api/v1/namespaces/{RELEASE}/configmaps/{NAME}").body["data"]
     settings = {**yaml.safe_load(config["config.yaml"]), "resyncSeconds": 5}
     operator = OperatorProcess(tmp_path, token_kubeconfig(plane, tmp_path), RELEASE, settings)

@@ -1,4 +1,4 @@
-"""What the tokens of operator and admin API can do once somebody else has them: on a real API server.
+"""What a thief of the operator's or the admin API's token can do, on a real API server.
 
 The operator itself works under its token first, so that what is refused afterwards is not refused
 for want of a working policy; each vector differs in one thing from what the operator may do.
@@ -241,11 +241,19 @@ def test_the_admin_api_may_do_its_work(stolen: Stolen) -> None:
     made(api.call("PATCH", f"{lease}?dryRun=All", asked, MERGE))
     requests = {"metadata": {"name": f"{NAME}-requests"}, "data": {}}
     made(api.call("POST", f"{space(RELEASE)}/configmaps", requests))
-    made(api.call("PATCH", f"{space(RELEASE)}/configmaps/{NAME}-requests", {"data": {"a": "b"}}, MERGE))
+    made(
+        api.call(
+            "PATCH", f"{space(RELEASE)}/configmaps/{NAME}-requests", {"data": {"a": "b"}}, MERGE
+        )
+    )
     made(api.call("GET", f"{space(RELEASE, '/apis/apps/v1')}/replicasets"))
     made(api.call("GET", f"{space(TEAM)}/pods"))
     made(api.call("GET", f"{space(TEAM, BATCH)}/cronjobs/{stolen.cronjob['metadata']['name']}"))
-    review = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": "x"}}
+    review = {
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "TokenReview",
+        "spec": {"token": "x"},
+    }
     made(api.call("POST", "/apis/authentication.k8s.io/v1/tokenreviews", review))
 
 
@@ -654,7 +662,7 @@ def test_what_nobody_gave_is_refused(stolen: Stolen, attempt: Try) -> None:
 
 
 def test_what_remains(stolen: Stolen) -> None:
-    """As docs/installing.md says it: what the operator must be able to do, in the team namespaces."""
+    """As docs/installing.md says: what the operator must be able to do, in team namespaces."""
     operator = stolen.operator
     made(operator.call("GET", f"{space(TEAM)}/configmaps/pages"))
     made(operator.call("GET", f"{space(TEAM)}/pods"))

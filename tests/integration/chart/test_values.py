@@ -9,7 +9,16 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.chart import CHART, FULL, SMALL, Values, config_of, helm_template, operators, render
+from tests.support.chart import (
+    CHART,
+    FULL,
+    SMALL,
+    Values,
+    config_of,
+    helm_template,
+    operators,
+    render,
+)
 
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 
