@@ -47,17 +47,18 @@ NOT_SMALL = Counter(
     }
 )  # fmt: skip
 CLUSTER = Counter({"ClusterRole": 2, "ClusterRoleBinding": 2})
+WARNING = Counter(["ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"])
 EACH_WATCHED = Counter({"Role": 2, "RoleBinding": 2})
 STORE = Counter(["StatefulSet", "Service", "ConfigMap", "Secret", "NetworkPolicy"])
 EACH_TEAM = EACH_WATCHED + Counter({"PersistentVolumeClaim": 1, "NetworkPolicy": 1})
 KINDS = {
     "cluster": EVERYWHERE + NOT_SMALL + CLUSTER + STORE + STORE,
-    "team": EVERYWHERE + NOT_SMALL + STORE + STORE + EACH_TEAM,
+    "team": EVERYWHERE + NOT_SMALL + WARNING + STORE + STORE + EACH_TEAM,
     "full": (
-        EVERYWHERE + NOT_SMALL + STORE + EACH_TEAM + EACH_TEAM
+        EVERYWHERE + NOT_SMALL + WARNING + STORE + EACH_TEAM + EACH_TEAM
         + Counter({"PodDisruptionBudget": 2})
     ),
-    "small": EVERYWHERE + EACH_WATCHED + EACH_WATCHED,
+    "small": EVERYWHERE + WARNING + EACH_WATCHED + EACH_WATCHED,
 }  # fmt: skip
 
 

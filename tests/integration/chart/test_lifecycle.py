@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support.admin_api import SCHEDULER, ApiProcess
 from tests.support.apiserver import Answer
 from tests.support.chart import API, CHART, NAME, RELEASE, Values, run
-from tests.support.controlplane import ControlPlane
+from tests.support.controlplane import ControlPlane, free_port
+from tests.support.namespace import Namespace
 from tests.support.operator import OperatorProcess
 from tests.support.waiting import wait_for
 
@@ -72,14 +74,14 @@ def allowed(plane: ControlPlane, verb: str, resource: str, namespace: str) -> bo
     return found
 
 
-def token_kubeconfig(plane: ControlPlane, directory: Path) -> Path:
-    """The credentials that the operator's pod has."""
-    path = f"/api/v1/namespaces/{RELEASE}/serviceaccounts/{NAME}/token"
+def token_kubeconfig(plane: ControlPlane, directory: Path, account: str = NAME) -> Path:
+    """The credentials that the account's pod has."""
+    path = f"/api/v1/namespaces/{RELEASE}/serviceaccounts/{account}/token"
     request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
     token = plane.api.call("POST", path, request).body["status"]["token"]
     config = json.loads(plane.kubeconfig.read_text())
     config["users"][0]["user"] = {"token": token}
-    written = directory / "kubeconfig"
+    written = directory / f"kubeconfig-{account}"
     written.write_text(json.dumps(config))
     return written
 
@@ -174,6 +176,13 @@ def test_an_upgrade_that_would_leave_schedules_alone_is_refused(
     path = SCHEDULES.replace("/team/", "/other/")
     body = {**SCHEDULE, "metadata": {"name": "left", "namespace": "other"}}
     assert plane.api.call("POST", path, body).code == 201
+
+    def warned() -> str:
+        command = ["--dry-run=server", "label", "reportschedule/left", "a=b", "--overwrite"]
+        done = run("kubectl", f"--kubeconfig={plane.kubeconfig}", "-n", "other", *command)
+        assert done.code == 0
+        return done.err
+
     try:
         with pytest.raises(AssertionError) as refused:
             install(helm, {"teamNamespaces": ["team"]})
@@ -185,6 +194,7 @@ def test_an_upgrade_that_would_leave_schedules_alone_is_refused(
         assert allowed(plane, "list", "reports.adaf.io/reportschedules", "other")
         # Said in so many words it is left alone.
         install(helm, {"teamNamespaces": ["team"], "config": {"watchNamespaces": ["team"]}})
+        wait_for("its author is warned", lambda: "does not watch the namespace other" in warned())
         assert not allowed(plane, "list", "reports.adaf.io/reportschedules", "other")
     finally:
         plane.api.call("DELETE", f"{path}/left")
@@ -271,4 +281,83 @@ def test_the_operator_gets_along_with_its_role(
         assert "orbidden" not in log
     finally:
         operator.end()
+        plane.api.call("DELETE", f"{SCHEDULES}/{name}")
+
+
+@pytest.mark.parametrize("watched", [["team"], []], ids=["one namespace", "the cluster"])
+def test_the_admin_api_gets_along_with_its_role(
+    plane: ControlPlane, helm: Callable[..., str], tmp_path: Path, watched: list[str]
+) -> None:
+    """Every verb of on-call, with the token that the chart gives the API and nothing else."""
+    install(
+        helm, {"config": {"watchNamespaces": watched} if watched else {"watchAllNamespaces": True}}
+    )
+    config = get(plane, f"/api/v1/namespaces/{RELEASE}/configmaps/{NAME}").body["data"]
+    port = free_port()
+    settings = {
+        **yaml.safe_load(config["config.yaml"]), "resyncSeconds": 5, "metricsPort": port,
+        "metricsUrl": f"http://127.0.0.1:{port}/metrics",
+    }  # fmt: skip
+    del settings["postgresSecret"], settings["redisSecret"]  # no stores run here
+    operator = OperatorProcess(tmp_path, token_kubeconfig(plane, tmp_path), RELEASE, settings)
+    operator.start()
+    log = tmp_path / "api.log"
+    kubeconfig = token_kubeconfig(plane, tmp_path, API)
+    process = ApiProcess(kubeconfig, RELEASE, operator.config_file, log)
+    name = f"a{len(watched)}"
+    try:
+        operator.wait_until_leading()
+        process.start()
+        api = process.api
+        body = {**SCHEDULE, "metadata": {"name": name, "namespace": "team"}}
+        body["spec"] = {**SCHEDULE["spec"], "reportType": name}
+        assert plane.api.call("POST", SCHEDULES, body).code == 201
+
+        def status() -> dict[str, Any]:
+            found: dict[str, Any] = get(plane, f"{SCHEDULES}/{name}").body.get("status", {})
+            return found
+
+        def tell() -> object:
+            return status(), operator.log(), log.read_text()
+
+        wait_for("a CronJob", lambda: status().get("cronJob"), 60, tell)
+        asked = {"type": name, "date": "2026-01-01"}
+        first = api.call("POST", "/api/admin/reports/generate", asked, Idempotency_Key=name)
+        assert first.status == 202, first.text
+        again = api.call("POST", "/api/admin/reports/generate", asked, Idempotency_Key=name)
+        assert again.body["id"] == first.body["id"]
+        job = first.body["id"]
+        wait_for("it is let in", lambda: status().get("active"), 60, tell)
+        assert api.get(f"{SCHEDULER}/jobs/{job}").status == 200
+
+        # A pod that has failed: its log, and a further attempt.
+        namespace = Namespace(plane, "team")
+        namespace.end_pod(namespace.pod_of(api.jobs()[0]["job"]), exit_code=78)
+        wait_for("its outcome", lambda: status().get("runCounts"), 60, tell)
+        assert api.get(f"{SCHEDULER}/jobs/{job}").status == 200
+        retried = api.call("POST", f"{SCHEDULER}/jobs/{job}/retry")
+        assert retried.status == 202, retried.text
+        days = {"start_date": "2026-01-02", "end_date": "2026-01-02", "report_types": [name]}
+        backfilled = api.call("POST", "/api/admin/reports/backfill", days)
+        assert backfilled.status == 202, backfilled.text
+        cleaned = api.call("POST", f"{SCHEDULER}/queue/cleanup", {"older_than_hours": 1})
+        assert cleaned.status == 200, cleaned.text
+        assert api.get("/api/admin/deployments/recent").status == 200
+        exposition = api.get(f"{SCHEDULER}/metrics", Accept="text/plain")
+        assert "report_scheduler_" in exposition.text
+        stopped = api.call("POST", f"{SCHEDULER}/shutdown?graceful=true")
+        assert stopped.status == 202, stopped.text
+        wait_for("the operator stops", lambda: operator.exit_code is not None, 60, tell)
+        assert operator.exit_code == 0
+        gone = api.get(f"{SCHEDULER}/metrics", Accept="text/plain")
+        assert gone.status == 503
+        assert "the operator's metrics cannot be read" in gone.body["detail"]
+        events = get(plane, "/api/v1/namespaces/team/events").body["items"]
+        reasons = " ".join(event["reason"] for event in events)
+        assert all(verb in reasons for verb in ("Generate", "Retry", "Backfill"))
+        process.end()
+        assert "orbidden" not in log.read_text()
+    finally:
+        operator.end()
+        process.kill()
         plane.api.call("DELETE", f"{SCHEDULES}/{name}")
