@@ -88,7 +88,6 @@ class OperatorConfig(_Section):
     lease_seconds: int = Field(default=15, ge=5)
     health_port: int = Field(default=8080, ge=0, le=65535)
     metrics_port: int = Field(default=9090, ge=0, le=65535)
-
     # Where the admin API reads the operator's metrics: its own pod's loopback without it.
     metrics_url: str | None = Field(default=None, pattern="^https?://")
 

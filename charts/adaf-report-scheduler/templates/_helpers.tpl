@@ -76,16 +76,17 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
 {{- $named | toYaml }}
 {{- else if $teams }}
-{{- include "scheduler.nobodyLeftOut" . }}
 {{- $teams | toYaml }}
 {{- else }}
 {{- fail "teamNamespaces is empty: name the namespaces in which teams keep ReportSchedules, such as --set 'teamNamespaces={reports}'; config.watchAllNamespaces=true watches the whole cluster, with rights on all of it" }}
 {{- end }}
 {{- end }}
 
-{{- /* Earlier versions watched the whole cluster by default: no schedule is to end without a word. */}}
+{{- /* Earlier versions watched the whole cluster by default: no schedule is to end without a word.
+       To be included once: it reads all schedules. */}}
 {{- define "scheduler.nobodyLeftOut" -}}
-{{- if and .Release.IsUpgrade (.Capabilities.APIVersions.Has "reports.adaf.io/v1alpha1/ReportSchedule") }}
+{{- $chosen := or .Values.config.watchAllNamespaces .Values.config.watchNamespaces }}
+{{- if and .Release.IsUpgrade (not $chosen) (.Capabilities.APIVersions.Has "reports.adaf.io/v1alpha1/ReportSchedule") }}
 {{- $left := dict }}
 {{- range (lookup "reports.adaf.io/v1alpha1" "ReportSchedule" "" "").items }}
 {{- if not (has .metadata.namespace $.Values.teamNamespaces) }}
