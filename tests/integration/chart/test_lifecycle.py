@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from report_operator.domain.desired import job_for_slot
 from tests.support.admin_api import SCHEDULER, ApiProcess
-from tests.support.apiserver import Answer
+from tests.support.apiserver import Answer, ApiServer
 from tests.support.chart import API, CHART, NAME, RELEASE, Values, run
 from tests.support.controlplane import ControlPlane, free_port
 from tests.support.namespace import Namespace
@@ -273,6 +275,18 @@ def test_the_operator_gets_along_with_its_role(
             60,
             tell,
         )
+        live = get(plane, f"/apis/batch/v1/namespaces/team/cronjobs/{cronjob}").body
+        body = job_for_slot(live, datetime(2026, 1, 1, tzinfo=UTC))
+        thief = ApiServer(token_kubeconfig(plane, tmp_path))
+
+        def made_in(where: str) -> Answer:
+            path = f"/apis/batch/v1/namespaces/{where}/jobs?dryRun=All"
+            moved = {**body, "metadata": {**body["metadata"], "namespace": where}}
+            return thief.call("POST", path, moved)
+
+        assert made_in("team").code == 201
+        assert made_in("other").code == (403 if watched else 201)
+        assert made_in("kube-system").code in (403, 422)
         operator.wait_for_resyncs()
         assert operator.terminate() == 0, operator.log()
         log = operator.log_file.read_text()
