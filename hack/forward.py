@@ -31,7 +31,7 @@ class Target:
 
 
 TARGETS = (
-    Target("admin API", 3000, "app.kubernetes.io/name=adaf-report-scheduler"),
+    Target("admin API", 3000, "app.kubernetes.io/name=adaf-report-scheduler-api"),
     Target("Redis", 6379, "app.kubernetes.io/name=redis"),
     Target("Postgres", 5432, "app.kubernetes.io/name=postgres"),
 )

@@ -155,12 +155,15 @@ def install(runner: str, services: str) -> None:
         "helm", "upgrade", "--install", RELEASE, "charts/adaf-report-scheduler",
         "--namespace", RELEASE, "--take-ownership", "--force-conflicts", *values,
         "--set", "teamNamespaces={reports}", "--set", "output.fileServer.enabled=true",
+        # Tests make namespaces as they go; a cluster that is shared does without.
+        "--set", "config.watchAllNamespaces=true",
     )  # fmt: skip
     rolled_out(
         RELEASE,
         "statefulset/postgres",
         "statefulset/redis",
         f"deployment/{RELEASE}-adaf-report-scheduler",
+        f"deployment/{RELEASE}-adaf-report-scheduler-api",
     )
 
 

@@ -92,6 +92,7 @@ class ControlPlane:
                 "--service-cluster-ip-range=10.97.0.0/24",
                 f"--etcd-servers=http://127.0.0.1:{etcd}",
                 "--authorization-mode=RBAC",
+                "--allow-privileged=true",  # as every node of a real cluster needs it
                 f"--client-ca-file={pki / 'ca.crt'}",
                 f"--tls-cert-file={pki / 'kube-apiserver.crt'}",
                 f"--tls-private-key-file={pki / 'kube-apiserver.key'}",

@@ -20,7 +20,7 @@ from admin_api.attempting import Attempts
 from admin_api.audit import Audit
 from admin_api.cluster import Cluster
 from admin_api.dependencies import Dependencies
-from admin_api.errors import UNREACHABLE
+from admin_api.errors import UNREACHABLE, RefusedError, reason_of
 from admin_api.files import FileServers
 from admin_api.idempotency import Requests
 from admin_api.past import Past
@@ -91,17 +91,22 @@ async def _serve(config: OperatorConfig, port: int, health_port: int, *, network
             history = HistoryReader(await stack.enter_async_context(database))
 
         async def exposition() -> str:
-            url = f"http://{LOOPBACK}:{config.metrics_port}/metrics"
+            url = config.metrics_url or f"http://{LOOPBACK}:{config.metrics_port}/metrics"
             timeout = aiohttp.ClientTimeout(total=METRICS_SECONDS)
-            async with session.get(url, timeout=timeout) as answer:
-                return await answer.text()
+            try:
+                async with session.get(url, timeout=timeout) as answer:
+                    answer.raise_for_status()
+                    return await answer.text()
+            except (aiohttp.ClientError, TimeoutError) as error:
+                raise RefusedError(
+                    503, f"the operator's metrics cannot be read: {reason_of(error)}"
+                ) from error
 
         namespace = os.environ.get("POD_NAMESPACE", "default")
-        watched = tuple(config.watch_namespaces) or (None,)
-        cluster = Cluster(kube, namespace, config.lease_name, watched)
+        cluster = Cluster(kube, namespace, config.lease_name, config.watched)
         requests = Requests(kube, namespace, f"{config.lease_name}-requests", _now)
         attempts = Attempts(cluster, requests, Audit(kube, _now), _now, Past(history))
-        servers = FileServers(session, config.file_server_url, watched)
+        servers = FileServers(session, config.file_server_url, config.watched)
         dependencies = Dependencies(config.redis_secret, history)
         tokens = Tokens(kube) if network else None
         app = make_app(

@@ -29,7 +29,7 @@ class Place:
 
     @property
     def deployment(self) -> str:
-        """As the chart names it."""
+        """The operator's, as the chart names it; the admin API's has `-api` after it."""
         whole = self.release if CHART in self.release else f"{self.release}-{CHART}"
         return whole[:55].removesuffix("-")
 
@@ -39,7 +39,7 @@ class Place:
         context = ["--context", self.context] if self.context else []
         return [
             "kubectl", *context, "--namespace", self.namespace, "port-forward",
-            "--address", "127.0.0.1", f"deployment/{self.deployment}", f":{API_PORT}",
+            "--address", "127.0.0.1", f"deployment/{self.deployment}-api", f":{API_PORT}",
         ]  # fmt: skip
 
 
@@ -80,7 +80,7 @@ def _port(lines: queue.Queue[str | None], place: Place) -> int:
     raise UnreachableError(
         f"{' '.join(said) or 'kubectl port-forward ended'}: check --context, --namespace "
         f"{place.namespace} and --release {place.release} "
-        f"(kubectl get deploy -A -l app.kubernetes.io/name={CHART}), or say --url"
+        f"(kubectl get deploy -A -l app.kubernetes.io/name={CHART}-api), or say --url"
     )
 
 

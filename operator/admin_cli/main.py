@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from admin_cli import commands
 from admin_cli.client import Client, RefusedError, UnreachableError
 from admin_cli.forward import Place, forwarded
+from admin_cli.sweep import sweep
 
 EXIT_REFUSED = 1
 EXIT_UNREACHABLE = 69  # EX_UNAVAILABLE
@@ -47,8 +48,10 @@ def main(argv: list[str] | None = None) -> int:
 
         return operate(argv)
     args = _parser().parse_args(argv)
-    verb: Verb = args.verb
     try:
+        if args.command == "policy-sweep":
+            return sweep(args)
+        verb: Verb = args.verb
         if args.url is not None:
             verb(Client(args.url, args.token), args)
             return 0
@@ -125,6 +128,8 @@ def _parser() -> argparse.ArgumentParser:
     _paging(dead)
     cleanup = add("cleanup", commands.cleanup, "give up runs that wait for longer")
     cleanup.add_argument("--older-than-hours", type=float, required=True, metavar="HOURS")
+    text = "schedules that were written before the policy on what they name; 1 where there are some"
+    _place(verbs.add_parser("policy-sweep", help=text, description=text))
     for name, text in OPERATOR_VERBS.items():
         verbs.add_parser(name, help=text, add_help=False)
     return parser
@@ -132,7 +137,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _common() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("-o", "--output", choices=("table", "json"), default="table")
+    _place(common)
     way = common.add_argument_group("the way to the API")
     way.add_argument("--url", type=_url, help="such as http://localhost:3000")
     way.add_argument(
@@ -140,10 +145,14 @@ def _common() -> argparse.ArgumentParser:
         default=os.environ.get(ENV_TOKEN),
         help=f"bearer token, with --url to the network; better in the environment: {ENV_TOKEN}",
     )
-    way.add_argument("--context", help="of kubectl")
-    way.add_argument("-n", "--namespace", default="report-scheduler", help="of the operator")
-    way.add_argument("--release", default="report-scheduler", help="Helm's name for it")
     return common
+
+
+def _place(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
+    parser.add_argument("--context", help="of kubectl")
+    parser.add_argument("-n", "--namespace", default="report-scheduler", help="of the operator")
+    parser.add_argument("--release", default="report-scheduler", help="Helm's name for it")
 
 
 def _paging(parser: argparse.ArgumentParser) -> None:

@@ -156,7 +156,9 @@ class OperatorConfig(_Section):
     history: History = Field(default_factory=History)
     # Names of Secrets that a run may mount, as shell patterns: an allowlist.
     allowed_secrets: list[str] = Field(default_factory=lambda: ["report-*"])
-    watch_namespaces: list[str] = Field(default_factory=list)  # none: the whole cluster
+    watch_namespaces: list[str] = Field(default_factory=list)
+    # The whole cluster instead, which has to be said: an empty list may be a slip.
+    watch_all_namespaces: bool = False
     startup_deadline_seconds: int = Field(default=600, ge=10)
     queue_timeout_seconds: int = Field(default=86_400, ge=60)
     resync_seconds: int = Field(default=120, ge=5)
@@ -174,6 +176,22 @@ class OperatorConfig(_Section):
     lease_seconds: int = Field(default=15, ge=5)
     health_port: int = Field(default=8080, ge=0, le=65535)
     metrics_port: int = Field(default=9090, ge=0, le=65535)
+    # Where the admin API reads the operator's metrics: its own pod's loopback without it.
+    metrics_url: str | None = Field(default=None, pattern="^https?://")
+
+    @property
+    def watched(self) -> tuple[str | None, ...]:
+        """The namespaces to list and watch; `(None,)` stands for the whole cluster."""
+        return (None,) if self.watch_all_namespaces else tuple(self.watch_namespaces)
+
+    @model_validator(mode="after")
+    def _watches_something(self) -> Self:
+        if self.watch_all_namespaces == bool(self.watch_namespaces):
+            raise ValueError(
+                "watchNamespaces: name the namespaces of the teams, or have the whole cluster "
+                "watched with watchAllNamespaces: true; exactly one of the two"
+            )
+        return self
 
     def secret_allowed(self, name: str) -> bool:
         """Whether a run may mount the Secret of this name."""

@@ -102,9 +102,7 @@ class ReportOperator:
             kube.writes,
         )
         definitions = Definitions(kube)
-        self._resync = Resync(
-            kube, store, tuple(config.watch_namespaces) or (None,), utc_now, definitions
-        )
+        self._resync = Resync(kube, store, config.watched, utc_now, definitions)
         children = Children(
             kube,
             store,
@@ -274,7 +272,7 @@ class ReportOperator:
             registry=registry,
             settings=settings,
             namespaces=self.config.watch_namespaces,
-            clusterwide=not self.config.watch_namespaces,
+            clusterwide=self.config.watch_all_namespaces,
             standalone=True,
         )
         # kopf has taken them. And its own `run_tasks` would, at the end, cancel all tasks that

@@ -31,6 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 API = "http://localhost:3000"
 RELEASE = "report-scheduler"
 DEPLOYMENT = "deploy/report-scheduler-adaf-report-scheduler"
+API_DEPLOYMENT = f"{DEPLOYMENT}-api"
 OUTPUT = Path("/var/adaf/reports")
 BLOCK_SECONDS = 300
 PORTS = (3000, 6379, 5432)
@@ -189,7 +190,8 @@ def shell(forwards: Forwards, host: Path, checkout: Path) -> Shell:
     for name in ("curl", "jq", "psql", "redis-cli", "iostat", "top", "git", "helm"):
         assert shutil.which(name), f"no `{name}` on PATH: run `make packages`"
     # A port leads to a pod that goes when a rollout is over.
-    kubectl("-n", RELEASE, "rollout", "status", DEPLOYMENT, "--timeout=180s")
+    for deployment in (DEPLOYMENT, API_DEPLOYMENT):
+        kubectl("-n", RELEASE, "rollout", "status", deployment, "--timeout=180s")
     forwards.ensure()
     return Shell(
         checkout,

@@ -18,6 +18,7 @@ CHART = ROOT / "charts" / "adaf-report-scheduler"
 CRDS = sorted((ROOT / "crds").glob("*.yaml"))
 RELEASE = "report-scheduler"
 NAME = f"{RELEASE}-{CHART.name}"  # of the operator's objects
+API = f"{NAME}-api"  # of the admin API's
 Object = dict[str, Any]
 Values = dict[str, Any]
 
@@ -74,7 +75,7 @@ SMALL: Values = {
     "redis": {"enabled": False},
 }
 VALUES: dict[str, Values] = {
-    "default": {},
+    "cluster": {"config": {"watchAllNamespaces": True}},
     "team": {"teamNamespaces": ["reports"]},
     "full": FULL,
     "small": SMALL,
@@ -97,6 +98,13 @@ def run(*command: str, text: str | None = None) -> Done:
     return Done(done.returncode, done.stdout, done.stderr)
 
 
+def with_namespace(values: Values) -> Values:
+    """The values, with a team namespace where they do not say what is to be watched."""
+    config = values.get("config")
+    says = isinstance(config, dict) and {"watchNamespaces", "watchAllNamespaces"} & set(config)
+    return values if says else {"teamNamespaces": ["reports"], **values}
+
+
 def helm_template(
     values: Values, release: str = RELEASE, namespace: str = RELEASE, chart: Path = CHART
 ) -> Done:
@@ -109,7 +117,7 @@ def helm_template(
 def render(
     values: Values, release: str = RELEASE, namespace: str = RELEASE, chart: Path = CHART
 ) -> list[Object]:
-    done = helm_template(values, release, namespace, chart)
+    done = helm_template(with_namespace(values), release, namespace, chart)
     assert done.code == 0, done.err
     return [found for found in yaml.safe_load_all(done.out) if found]
 
@@ -121,6 +129,10 @@ def of_kind(objects: list[Object], *kinds: str) -> list[Object]:
 def the(objects: list[Object], kind: str) -> Object:
     (found,) = of_kind(objects, kind)
     return found
+
+
+def operators(objects: list[Object], kind: str = "Deployment") -> Object:
+    return named(objects, kind, NAME)
 
 
 def named(objects: list[Object], kind: str, name: str) -> Object:

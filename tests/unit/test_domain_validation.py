@@ -83,11 +83,11 @@ def test_secret_that_is_not_allowed(refused: str, field: str) -> None:
     ("config_map", "reason", "words"),
     [
         (None, ReadyReason.TEMPLATE_NOT_FOUND, ("configMapRef.name", "pages does not exist")),
-        ({}, ReadyReason.TEMPLATE_NOT_FOUND, ("configMapRef.key", "keys: none")),
+        ({}, ReadyReason.TEMPLATE_NOT_FOUND, ("configMapRef.key", "no key daily.j2")),
         (
             {"data": {"b": "", "a": ""}, "binaryData": {"daily.j2": "AA=="}},
             ReadyReason.TEMPLATE_NOT_FOUND,
-            ("no key daily.j2", "keys: a, b"),
+            ("no key daily.j2", "correct the key"),
         ),
         (
             {"data": {"daily.j2": "x" * 300_000}},
@@ -124,6 +124,13 @@ def test_wrong_template(config_map, reason, words) -> None:
     assert problem.message.startswith("spec.report.template.configMapRef")
     for word in words:
         assert word in problem.message
+
+
+def test_what_else_a_config_map_holds_is_not_told() -> None:
+    """Its keys may be names of accounts: the status is for more readers than the ConfigMap is."""
+    _, problem = check_template(REFERENCE, {"data": {"canary-key": "canary-value"}})
+    assert problem is not None
+    assert "canary" not in problem.message
 
 
 @pytest.mark.parametrize("text", ["", "<h1>{{ title }}</h1>\n", "x" * 262_144])

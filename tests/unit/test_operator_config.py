@@ -14,7 +14,7 @@ def load(folder: Path, text: str | bytes):
 
 
 def test_defaults(tmp_path: Path) -> None:
-    config = load(tmp_path, "runner: {image: 'runner:1'}")
+    config = load(tmp_path, "runner: {image: 'runner:1'}\nwatchNamespaces: [reports]")
     assert config.runner.image == "runner:1"
     # Without a limit a run could fill its node's disk, or take all its memory.
     assert config.runner.default_resources["limits"] == {
@@ -23,10 +23,10 @@ def test_defaults(tmp_path: Path) -> None:
     }
     assert config.admission.max_active == 20
     assert config.admission.max_active_per_tier == {}
-    assert config.watch_namespaces == []
+    assert config.watched == ("reports",)
     limits = config.admission_limits()
     assert (limits.overall, limits.places_of("a"), limits.of("a").highest_tier) == (
-        20, 10, "critical",
+        20, 20, "critical",
     )  # fmt: skip
     assert config.history.keep_outcomes >= config.history.keep_succeeded_jobs
 
@@ -50,6 +50,7 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         history: {keepSucceededJobs: 0, keepFailedJobs: 1, keepOutcomes: 7}
         allowedSecrets: [mail, 'db-*']
         startupDeadlineSeconds: 30
+        watchAllNamespaces: true
         """,
     )
     assert config.runner.image_pull_policy == "Never"
@@ -67,6 +68,7 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
     assert config.secret_allowed("db-reports")
     assert not config.secret_allowed("mailer")
     assert not config.secret_allowed("DB-reports")
+    assert config.watched == (None,)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +91,8 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
     ],
 )
 def test_what_a_namespace_may_have(tmp_path: Path, text: str, a: object, b: object) -> None:
-    limits = load(tmp_path, "runner: {image: 'runner:1'}\n" + text).admission_limits()
+    watched = "" if "watchNamespaces" in text else "\nwatchAllNamespaces: true"
+    limits = load(tmp_path, f"runner: {{image: 'runner:1'}}\n{text}{watched}").admission_limits()
 
     def of(name: str) -> object:
         policy = limits.of(name)
@@ -156,6 +159,14 @@ def test_what_a_namespace_may_have(tmp_path: Path, text: str, a: object, b: obje
         ("runner: {image: a}\nqueueTimeoutSeconds: 1", "queueTimeoutSeconds"),
         ("runner: {image: a}\nallowedSecrets: x", "allowedSecrets"),
         ("runner: {image: a}\ncolour: red", "colour"),
+        ("runner: {image: a}\nmetricsUrl: here", "metricsUrl"),
+        # what would watch nothing, and what contradicts itself
+        ("runner: {image: a}", "watchNamespaces: name the namespaces"),
+        ("runner: {image: a}\nwatchNamespaces: []", "watchAllNamespaces: true"),
+        (
+            "runner: {image: a}\nwatchNamespaces: [a]\nwatchAllNamespaces: true",
+            "exactly one of the two",
+        ),
         ("runner: [", "line 1"),
         (b"runner: {image: '\xff\xfe'}", "config.yaml"),
     ],

@@ -40,3 +40,66 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
+
+{{- /* The admin API's objects: Deployment, ServiceAccount, Roles, Service. */}}
+{{- define "scheduler.api" -}}
+{{ include "scheduler.fullname" . }}-api
+{{- end }}
+
+{{- /* Another name than the operator's: its selectors are not to find these pods. */}}
+{{- define "scheduler.apiSelector" -}}
+app.kubernetes.io/name: {{ include "scheduler.name" . }}-api
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+{{- end }}
+
+{{- define "scheduler.apiLabels" -}}
+{{ include "scheduler.apiSelector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end }}
+
+{{- /* The namespaces that are watched, a YAML list; it is empty where all are. */}}
+{{- define "scheduler.watched" -}}
+{{- $named := .Values.config.watchNamespaces }}
+{{- $teams := .Values.teamNamespaces }}
+{{- if .Values.config.watchAllNamespaces }}
+{{- if $named }}
+{{- fail "config.watchAllNamespaces is true and config.watchNamespaces names some: one of them has to go" }}
+{{- end }}
+{{- list | toYaml }}
+{{- else if $named }}
+{{- range $teams }}
+{{- if not (has . $named) }}
+{{- fail (printf "teamNamespaces has %s, config.watchNamespaces has not: its schedules would never run; add it there too, or leave config.watchNamespaces empty, which takes teamNamespaces" .) }}
+{{- end }}
+{{- end }}
+{{- $named | toYaml }}
+{{- else if $teams }}
+{{- $teams | toYaml }}
+{{- else }}
+{{- fail "teamNamespaces is empty: name the namespaces in which teams keep ReportSchedules, such as --set 'teamNamespaces={reports}'; config.watchAllNamespaces=true watches the whole cluster, with rights on all of it" }}
+{{- end }}
+{{- end }}
+
+{{- /* Earlier versions watched the whole cluster by default: no schedule is to end without a word.
+       To be included once: it reads all schedules. */}}
+{{- define "scheduler.nobodyLeftOut" -}}
+{{- $chosen := or .Values.config.watchAllNamespaces .Values.config.watchNamespaces }}
+{{- if and .Release.IsUpgrade (not $chosen) (.Capabilities.APIVersions.Has "reports.adaf.io/v1alpha1/ReportSchedule") }}
+{{- $left := dict }}
+{{- range (lookup "reports.adaf.io/v1alpha1" "ReportSchedule" "" "").items }}
+{{- if not (has .metadata.namespace $.Values.teamNamespaces) }}
+{{- $_ := set $left .metadata.namespace true }}
+{{- end }}
+{{- end }}
+{{- if $left }}
+{{- fail (printf "teamNamespaces does not have %s, where there are ReportSchedules, which would never run again: add them to teamNamespaces, or say in config.watchNamespaces what is to be watched without them (config.watchAllNamespaces=true watches the whole cluster, as versions before did)" (keys $left | sortAlpha | join ", ")) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* The policy on what a ReportSchedule names, and its binding. */}}
+{{- define "scheduler.referencePolicy" -}}
+{{ include "scheduler.fullname" . }}-reference-access
+{{- end }}

@@ -113,7 +113,7 @@ data:
   password: {{ include "scheduler.storePassword" . | quote }}
 {{- if .root.Values.networkPolicy.enabled }}
 ---
-# The operator's pods call it, nobody else does, and it calls nobody.
+# The operator's and the admin API's pods call it, nobody else does, and it calls nobody.
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata:
@@ -128,6 +128,10 @@ spec:
     - from:
         - podSelector:
             matchLabels: {{- include "scheduler.selector" .root | nindent 14 }}
+        {{- if .root.Values.adminApi.enabled }}
+        - podSelector:
+            matchLabels: {{- include "scheduler.apiSelector" .root | nindent 14 }}
+        {{- end }}
       ports:
         - {port: {{ .store }}}
 {{- end }}

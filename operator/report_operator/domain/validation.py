@@ -92,11 +92,11 @@ def check_template(
         )
     data: Mapping[str, str] = config_map.get("data") or {}
     if reference.key not in data:
-        keys = ", ".join(sorted(data)[:10]) or "none"
+        # The keys that it has are not for everybody who reads the schedule's status.
         return "", Problem(
             ReadyReason.TEMPLATE_NOT_FOUND,
-            f"{TEMPLATE_FIELD}.key: ConfigMap {reference.name} has no key {reference.key}; "
-            f"its keys: {keys}",
+            f"{TEMPLATE_FIELD}.key: ConfigMap {reference.name} has no key {reference.key} under "
+            "data; add the template under that key, or correct the key",
         )
     text = data[reference.key]
     size = len(text.encode())

@@ -215,7 +215,7 @@ def test_api_is_reached_through_kubectl_port_forward(
     assert "healthy" in done.out
     assert (tmp_path / "arguments").read_text().split() == [
         "--context", "c", "--namespace", "ops", "port-forward", "--address", "127.0.0.1",
-        "deployment/r-adaf-report-scheduler", ":3000",
+        "deployment/r-adaf-report-scheduler-api", ":3000",
     ]  # fmt: skip
     wait_for("the port-forward is ended", (tmp_path / "ended").exists)
 

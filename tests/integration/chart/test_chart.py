@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from tests.support.chart import (
+    API,
     CHART,
     CRDS,
     FULL,
@@ -26,33 +27,39 @@ from tests.support.chart import (
     helm_template,
     named,
     of_kind,
+    operators,
     render,
     run,
-    the,
+    with_namespace,
 )  # fmt: skip
 
 EVERYWHERE = Counter(
     {
-        "ServiceAccount": 1, "ConfigMap": 1, "Deployment": 1, "Service": 1, "ClusterRole": 2,
-        "Role": 1, "RoleBinding": 1,
+        "ServiceAccount": 2, "ConfigMap": 1, "Deployment": 2, "Service": 1, "ClusterRole": 2,
+        "Role": 2, "RoleBinding": 2, "ValidatingAdmissionPolicy": 5,
+        "ValidatingAdmissionPolicyBinding": 5,
     }
 )  # fmt: skip
-CLUSTER = Counter(
+NOT_SMALL = Counter(
     {
-        "CustomResourceDefinition": 2, "ValidatingAdmissionPolicy": 1, "NetworkPolicy": 1,
-        "ValidatingAdmissionPolicyBinding": 1, "ClusterRole": 1, "ClusterRoleBinding": 1,
+        "CustomResourceDefinition": 2, "ValidatingAdmissionPolicy": 1, "NetworkPolicy": 2,
+        "ValidatingAdmissionPolicyBinding": 1,
     }
 )  # fmt: skip
+CLUSTER = Counter({"ClusterRole": 2, "ClusterRoleBinding": 2})
+WARNING = Counter(["ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"])
+EACH_WATCHED = Counter({"Role": 2, "RoleBinding": 2})
 STORE = Counter(["StatefulSet", "Service", "ConfigMap", "Secret", "NetworkPolicy"])
-EACH_TEAM = Counter({"PersistentVolumeClaim": 1, "NetworkPolicy": 1})
+EACH_TEAM = EACH_WATCHED + Counter({"PersistentVolumeClaim": 1, "NetworkPolicy": 1})
 KINDS = {
-    "default": EVERYWHERE + CLUSTER + STORE + STORE,
-    "team": EVERYWHERE + CLUSTER + STORE + STORE + EACH_TEAM,
+    "cluster": EVERYWHERE + NOT_SMALL + CLUSTER + STORE + STORE,
+    "team": EVERYWHERE + NOT_SMALL + WARNING + STORE + STORE + EACH_TEAM,
     "full": (
-        EVERYWHERE + CLUSTER + STORE + EACH_TEAM + EACH_TEAM + Counter(["PodDisruptionBudget"])
+        EVERYWHERE + NOT_SMALL + WARNING + STORE + EACH_TEAM + EACH_TEAM
+        + Counter({"PodDisruptionBudget": 2})
     ),
-    "small": EVERYWHERE + Counter({"Role": 2, "RoleBinding": 2}),
-}
+    "small": EVERYWHERE + WARNING + EACH_WATCHED + EACH_WATCHED,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=VALUES)
@@ -104,7 +111,7 @@ def test_text_values_are_quoted(objects: list[Object]) -> None:
 @pytest.mark.parametrize("values", VALUES.values(), ids=VALUES)
 def test_the_same_values_give_the_same_text(values: Values) -> None:
     """Except passwords, which are generated where no cluster has them."""
-    texts = [helm_template(values) for _ in range(2)]
+    texts = [helm_template(with_namespace(values)) for _ in range(2)]
     assert [text.code for text in texts] == [0, 0]
     first, second = (re.sub(r"(\n  password: ).*", r"\1", text.out) for text in texts)
     assert first == second
@@ -132,14 +139,14 @@ def test_containers_are_locked_down(objects: list[Object]) -> None:
         assert all({"configMap", "emptyDir", "secret"} & set(volume) for volume in pod["volumes"])
 
 
-def test_only_the_operator_gets_a_token(objects: list[Object]) -> None:
+def test_only_operator_and_admin_api_get_a_token_each_its_own(objects: list[Object]) -> None:
     for found in of_kind(objects, "StatefulSet"):
         assert found["spec"]["template"]["spec"]["automountServiceAccountToken"] is False
-    account = the(objects, "ServiceAccount")
-    assert account["automountServiceAccountToken"] is False
-    pod = the(objects, "Deployment")["spec"]["template"]["spec"]
-    assert pod["automountServiceAccountToken"] is True
-    assert pod["serviceAccountName"] == account["metadata"]["name"] != "default"
+    for name in (NAME, API):
+        assert named(objects, "ServiceAccount", name)["automountServiceAccountToken"] is False
+        pod = named(objects, "Deployment", name)["spec"]["template"]["spec"]
+        assert pod["automountServiceAccountToken"] is True
+        assert pod["serviceAccountName"] == name
 
 
 def test_no_role_grants_secrets_or_wildcards(objects: list[Object]) -> None:
@@ -153,6 +160,28 @@ def test_no_role_grants_secrets_or_wildcards(objects: list[Object]) -> None:
         assert "nonResourceURLs" not in rule
 
 
+def test_rights_are_given_in_the_cluster_only_where_that_was_said(
+    rendered: tuple[str, list[Object]],
+) -> None:
+    name, objects = rendered
+    assert bool(of_kind(objects, "ClusterRoleBinding")) is (name == "cluster")
+
+
+def test_an_install_that_would_watch_nothing_is_refused() -> None:
+    done = helm_template({})
+    assert done.code != 0
+    assert "teamNamespaces is empty: name the namespaces" in done.err
+    both = {"watchAllNamespaces": True, "watchNamespaces": ["a"]}
+    assert "one of them has to go" in helm_template({"config": both}).err
+    left = helm_template({"teamNamespaces": ["a", "b"], "config": {"watchNamespaces": ["a"]}})
+    assert "teamNamespaces has b, config.watchNamespaces has not" in left.err
+
+
+def test_without_the_admin_api_nothing_of_it_is_there() -> None:
+    objects = render({"adminApi": {"enabled": False}, "podDisruptionBudget": {"enabled": True}})
+    assert [o for o in objects if API in str(o) and "own-" not in o["metadata"]["name"]] == []
+
+
 def test_bindings_lead_from_the_operator_to_roles_that_are_there(objects: list[Object]) -> None:
     def key(kind: str, found: Object) -> tuple[str, str, str | None]:
         namespace = found["metadata"].get("namespace") if kind == "Role" else None
@@ -163,8 +192,9 @@ def test_bindings_lead_from_the_operator_to_roles_that_are_there(objects: list[O
     for binding in of_kind(objects, "RoleBinding", "ClusterRoleBinding"):
         ref = binding["roleRef"]
         bound.add(key(ref["kind"], {"metadata": {**binding["metadata"], "name": ref["name"]}}))
+        account = API if ref["name"] in (API, f"{API}-lease") else NAME
         assert binding["subjects"] == [
-            {"kind": "ServiceAccount", "name": NAME, "namespace": RELEASE}
+            {"kind": "ServiceAccount", "name": account, "namespace": RELEASE}
         ]
     aggregated = {("ClusterRole", f"{NAME}-{what}", None) for what in ("edit", "view")}
     assert bound == roles - aggregated
@@ -172,47 +202,69 @@ def test_bindings_lead_from_the_operator_to_roles_that_are_there(objects: list[O
 
 def test_an_upgrade_hands_over(objects: list[Object], tmp_path: Path) -> None:
     """One pod leads at a time; the next one exists before the old one ends, cleanly."""
-    spec = the(objects, "Deployment")["spec"]
+    spec = operators(objects)["spec"]
     config = config_of(objects, tmp_path)
-    (leases,) = (
+    leases = [
         rule
         for role in of_kind(objects, "Role")
         for rule in role["rules"]
         if rule["resources"] == ["leases"] and "resourceNames" in rule
-    )
-    assert leases["resourceNames"] == [config.lease_name]
-    assert set(leases["verbs"]) == {"get", "patch"}
+    ]
+    assert len(leases) == 2
+    for rule in leases:
+        assert rule["resourceNames"] == [config.lease_name]
+        assert set(rule["verbs"]) == {"get", "patch"}
     assert spec["strategy"]["type"] == "RollingUpdate"
     assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
     pod = spec["template"]["spec"]
     assert pod["terminationGracePeriodSeconds"] > config.lease_seconds
 
 
-def test_selectors_find_the_operator_and_nothing_else(objects: list[Object]) -> None:
-    deployment = the(objects, "Deployment")
+@pytest.mark.parametrize("name", [NAME, API])
+def test_selectors_find_their_own_pods_and_nothing_else(objects: list[Object], name: str) -> None:
+    deployment = named(objects, "Deployment", name)
     labels = deployment["spec"]["template"]["metadata"]["labels"]
     selector = deployment["spec"]["selector"]["matchLabels"]
     # It cannot be changed later: nothing of a version may be in it.
     assert set(selector) == {"app.kubernetes.io/name", "app.kubernetes.io/instance"}
-    others = [named(objects, "Service", f"{NAME}-metrics")["spec"]["selector"]]
+    services = (f"{NAME}-metrics",) if name == NAME else (API,)
+    others = [
+        o["spec"]["selector"]
+        for o in of_kind(objects, "Service")
+        if o["metadata"]["name"] in services
+    ]
     others += [
-        o["spec"]["selector"]["matchLabels"] for o in of_kind(objects, "PodDisruptionBudget")
+        o["spec"]["selector"]["matchLabels"]
+        for o in of_kind(objects, "PodDisruptionBudget")
+        if o["metadata"]["name"] == name
     ]
     others += [
         o["spec"]["podSelector"]["matchLabels"]
         for o in of_kind(objects, "NetworkPolicy")
-        if o["metadata"]["name"] == NAME
+        if o["metadata"]["name"] == name
     ]
     assert all(includes(labels, found) for found in [selector, *others])
-    stores = [o["spec"]["template"]["metadata"]["labels"] for o in of_kind(objects, "StatefulSet")]
-    assert not any(includes(store, found) for store in stores for found in [selector, *others])
-    second = the(render({}, release="second"), "Deployment")["spec"]["template"]["metadata"]
-    assert not any(includes(second["labels"], found) for found in [selector, *others])
+    foreign = [
+        o["spec"]["template"]["metadata"]["labels"]
+        for o in of_kind(objects, "StatefulSet", "Deployment")
+        if o["metadata"]["name"] != name
+    ]
+    assert foreign
+    assert not any(includes(pod, found) for pod in foreign for found in [selector, *others])
+    second = named(render({}, release="second"), "Deployment", name.replace(RELEASE, "second", 1))
+    pod = second["spec"]["template"]["metadata"]["labels"]
+    assert not any(includes(pod, found) for found in [selector, *others])
 
 
 def test_ports_agree(objects: list[Object], tmp_path: Path) -> None:
     config = config_of(objects, tmp_path)
-    containers = the(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+    containers = [
+        container
+        for name in (NAME, API)
+        for container in named(objects, "Deployment", name)["spec"]["template"]["spec"][
+            "containers"
+        ]
+    ]
     operator, api = (
         {port["name"]: port["containerPort"] for port in container["ports"]}
         for container in containers
@@ -221,18 +273,36 @@ def test_ports_agree(objects: list[Object], tmp_path: Path) -> None:
     assert api == {"api": 3000, "api-health": 8081}
     for container, port in zip(containers, ("health", "api-health"), strict=True):
         probes = [container[name]["httpGet"] for name in container if name.endswith("Probe")]
+        assert len(probes) == 3
         assert {(probe["path"], probe["port"]) for probe in probes} == {("/healthz", port)}
     metrics = named(objects, "Service", f"{NAME}-metrics")
-    assert [port["targetPort"] for port in metrics["spec"]["ports"]] == ["metrics"]
+    (port,) = metrics["spec"]["ports"]
+    assert port["targetPort"] == "metrics"
+    url = f"http://{NAME}-metrics.{RELEASE}.svc:{port['port']}/metrics"
+    assert config.metrics_url == url
     opened = {
         policy["metadata"]["name"]: [
             port["port"] for rule in policy["spec"].get("ingress", ()) for port in rule["ports"]
         ]
         for policy in of_kind(objects, "NetworkPolicy")
     }
-    assert opened.pop(NAME, ports := ["health", "metrics", "api-health"]) == ports
+    assert opened.pop(NAME, ports := ["health", "metrics"]) == ports
+    assert opened.pop(API, ports := ["api-health"]) == ports
     assert opened.pop(f"{NAME}-runs", []) == []
     assert all(ports == [store] for store, ports in opened.items())
+
+
+def test_callers_from_the_network_reach_the_admin_api_and_its_account_asks_for_them() -> None:
+    objects = render({"adminApi": {"network": True}})
+    service = named(objects, "Service", API)["spec"]
+    pod = named(objects, "Deployment", API)["spec"]["template"]
+    assert includes(pod["metadata"]["labels"], service["selector"])
+    assert "--network" in pod["spec"]["containers"][0]["command"]
+    (rule,) = named(objects, "NetworkPolicy", API)["spec"]["ingress"]
+    assert {"port": "api"} in rule["ports"]
+    (binding,) = of_kind(objects, "ClusterRoleBinding")
+    assert binding["roleRef"]["name"] == "system:auth-delegator"
+    assert [subject["name"] for subject in binding["subjects"]] == [API]
 
 
 def test_the_crds_are_those_of_crds_and_stay(tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ import pytest
 import yaml
 
 from hack.testbed.waiting import wait_for
-from tests.support.chart import CRDS, FULL, NAME, RELEASE, Values, helm_template, run
+from tests.support.chart import API, CRDS, FULL, NAME, RELEASE, Values, helm_template, run
 
 OPERATOR = f"system:serviceaccount:{RELEASE}:{NAME}"
+ADMIN_API = f"system:serviceaccount:{RELEASE}:{API}"
 Kubectl = Callable[..., str]
 
 
@@ -81,7 +82,7 @@ def may(kubectl: Kubectl, user: str, verb: str, resource: str, namespace: str) -
     [
         ("list watch", "reportschedules.reports.adaf.io", "*"),
         ("update patch", "reportschedules.reports.adaf.io:status", "*"),
-        ("get list watch create", "reportbackfills.reports.adaf.io", "*"),
+        ("get list watch", "reportbackfills.reports.adaf.io", "*"),
         ("update patch", "reportbackfills.reports.adaf.io:status", "*"),
         ("get list watch create patch", "cronjobs.batch", "*"),
         ("patch", "cronjobs.batch:status", "*"),
@@ -106,7 +107,7 @@ def test_the_operator_may(kubectl: Kubectl, verbs: str, resource: str, place: st
         ("create update patch delete", "pods", "TEAM"),
         ("create", "pods:exec", "TEAM"),
         ("create update patch delete", "reportschedules.reports.adaf.io", "TEAM"),
-        ("update patch delete", "reportbackfills.reports.adaf.io", "TEAM"),
+        ("create update patch delete", "reportbackfills.reports.adaf.io", "TEAM"),
         ("update patch", "configmaps", "TEAM"),
         ("delete", "cronjobs.batch", "TEAM"),
         ("create", "serviceaccounts:token", "TEAM"),
@@ -124,6 +125,45 @@ def test_the_operator_may_not(
     assert [v for v in verbs.split() if may(kubectl, OPERATOR, v, resource, place)] == []
 
 
+@pytest.mark.parametrize(
+    ("verbs", "resource", "place"),
+    [
+        ("get list watch", "reportschedules.reports.adaf.io", "*"),
+        ("get list create", "reportbackfills.reports.adaf.io", "*"),
+        ("get", "cronjobs.batch", "*"),
+        ("get list watch create patch", "jobs.batch", "*"),
+        ("list", "pods", "*"),
+        ("get", "pods:log", "*"),
+        ("create", "events", "*"),
+        ("get patch", f"leases.coordination.k8s.io/{NAME}", RELEASE),
+        ("get patch", f"configmaps/{NAME}-requests", RELEASE),
+        ("list", "replicasets.apps", RELEASE),
+    ],
+)
+def test_the_admin_api_may(kubectl: Kubectl, verbs: str, resource: str, place: str) -> None:
+    assert [v for v in verbs.split() if not may(kubectl, ADMIN_API, v, resource, place)] == []
+
+
+@pytest.mark.parametrize(
+    ("verbs", "resource", "place"),
+    [
+        ("get list watch create update patch delete", "secrets", "TEAM"),
+        ("get list create delete", "configmaps", "TEAM"),
+        ("create update patch delete", "pods", "TEAM"),
+        ("create", "pods:exec", "TEAM"),
+        ("create patch delete", "cronjobs.batch", "TEAM"),
+        ("delete", "jobs.batch", "TEAM"),
+        ("update patch", "reportschedules.reports.adaf.io:status", "TEAM"),
+        ("create", "leases.coordination.k8s.io", RELEASE),
+    ],
+)
+def test_the_admin_api_may_not(
+    kubectl: Kubectl, namespace: str, verbs: str, resource: str, place: str
+) -> None:
+    place = namespace if place == "TEAM" else place
+    assert [v for v in verbs.split() if may(kubectl, ADMIN_API, v, resource, place)] == []
+
+
 def test_the_crds_would_outlive_the_release(kubectl: Kubectl) -> None:
     for path in CRDS:
         name = yaml.safe_load(path.read_text())["metadata"]["name"]
@@ -137,7 +177,13 @@ def test_the_crds_would_outlive_the_release(kubectl: Kubectl) -> None:
         for found in yaml.safe_load_all(manifest.out)
         if found["metadata"].get("annotations", {}).get("helm.sh/resource-policy") == "keep"
     ]
-    assert sorted(set(kept)) == ["CustomResourceDefinition", "PersistentVolumeClaim", "Secret"]
+    assert sorted(set(kept)) == [
+        "CustomResourceDefinition",
+        "PersistentVolumeClaim",
+        "Secret",
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
+    ]
 
 
 # -- the policy on Secrets ----------------------------------------------------------------------

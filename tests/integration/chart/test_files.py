@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.chart import NAME, RELEASE, Object, config_of, of_kind, render, the
+from tests.support.chart import API, RELEASE, Object, config_of, of_kind, render, the
 
 FILES = "adaf-reports-files"
 LABEL = "app.kubernetes.io/name"
@@ -51,7 +51,7 @@ def test_it_reads_the_claim_and_may_do_nothing_else(objects: list[Object], names
     ]
 
 
-def test_only_the_operators_pods_reach_it(objects: list[Object], tmp_path: Path) -> None:
+def test_only_the_admin_api_reaches_it(objects: list[Object], tmp_path: Path) -> None:
     found = files_of("reports", objects)
     labels = the(found, "Deployment")["spec"]["template"]["metadata"]["labels"]
     selectors = [
@@ -64,8 +64,8 @@ def test_only_the_operators_pods_reach_it(objects: list[Object], tmp_path: Path)
     (rule,) = the(found, "NetworkPolicy")["spec"]["ingress"]
     (source,) = rule["from"]
     assert source["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": RELEASE}}
-    (operator,) = (o for o in of_kind(objects, "Deployment") if o["metadata"]["name"] == NAME)
-    own = operator["spec"]["template"]["metadata"]["labels"]
+    (api,) = (o for o in of_kind(objects, "Deployment") if o["metadata"]["name"] == API)
+    own = api["spec"]["template"]["metadata"]["labels"]
     assert source["podSelector"]["matchLabels"].items() <= own.items()
     (port,) = the(found, "Service")["spec"]["ports"]
     url = f"http://{FILES}.{{namespace}}.svc:{port['port']}"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.chart import (
+    API,
     NAME,
     RELEASE,
     Object,
@@ -17,7 +18,7 @@ from tests.support.chart import (
     named,
     of_kind,
     render,
-    the,
+    with_namespace,
 )  # fmt: skip
 
 STORES = ("postgres", "redis")
@@ -31,16 +32,16 @@ def pod(objects: list[Object], kind: str, name: str) -> Object:
 
 
 def mounted(objects: list[Object]) -> dict[str, str]:
-    """Secrets of both containers of the operator's pod, by mount directory."""
-    found = pod(objects, "Deployment", NAME)
-    assert found["securityContext"]["fsGroup"] == found["securityContext"]["runAsGroup"]
-    secrets = {v["name"]: v["secret"]["secretName"] for v in found["volumes"] if "secret" in v}
-    first, second = (
-        {m["mountPath"]: secrets[m["name"]] for m in c["volumeMounts"] if m["name"] in secrets}
-        for c in found["containers"]
-    )
-    assert first == second
-    return first
+    """Secrets of operator and admin API, by mount directory."""
+    places = []
+    for name in (NAME, API):
+        found = pod(objects, "Deployment", name)
+        assert found["securityContext"]["fsGroup"] == found["securityContext"]["runAsGroup"]
+        secrets = {v["name"]: v["secret"]["secretName"] for v in found["volumes"] if "secret" in v}
+        (mounts,) = (c["volumeMounts"] for c in found["containers"])
+        places.append({m["mountPath"]: secrets[m["name"]] for m in mounts if m["name"] in secrets})
+    assert places[0] == places[1]
+    return places[0]
 
 
 @pytest.mark.parametrize("store", STORES)
@@ -67,14 +68,16 @@ def test_bundled(store: str) -> None:
 
 
 @pytest.mark.parametrize("store", STORES)
-def test_only_the_operator_reaches_it(store: str) -> None:
+def test_only_operator_and_admin_api_reach_it(store: str) -> None:
     objects = render({})
     spec = named(objects, "NetworkPolicy", store)["spec"]
     assert set(spec["policyTypes"]) == {"Ingress", "Egress"}
     assert "egress" not in spec
     (rule,) = spec["ingress"]
-    (peer,) = rule["from"]
-    assert peer == {"podSelector": the(objects, "Deployment")["spec"]["selector"]}
+    assert rule["from"] == [
+        {"podSelector": named(objects, "Deployment", name)["spec"]["selector"]}
+        for name in (NAME, API)
+    ]
 
 
 @pytest.mark.parametrize("store", STORES)
@@ -166,6 +169,6 @@ def test_a_change_of_its_files_or_settings_restarts_it_and_one_of_the_operator_d
     ],
 )
 def test_wrong_values_are_refused_by_name(values: Values, words: str) -> None:
-    done = helm_template(values)
+    done = helm_template(with_namespace(values))
     assert done.code != 0
     assert words in done.err

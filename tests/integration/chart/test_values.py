@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.support.chart import CHART, FULL, SMALL, Values, config_of, helm_template, render, the
+from tests.support.chart import (
+    API,
+    CHART,
+    FULL,
+    NAME,
+    SMALL,
+    Values,
+    config_of,
+    helm_template,
+    named,
+    operators,
+    render,
+)
 
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 
@@ -34,17 +47,47 @@ def test_values_reach_the_operator(tmp_path: Path) -> None:
     assert config_of(render({}), tmp_path).admission.max_active_per_namespace is None
     assert config.queue_timeout_seconds == 10_000_000
     assert config.allowed_secrets == ["*-db", "2024"]
-    assert config.watch_namespaces == []
+    assert config.watch_namespaces == FULL["teamNamespaces"]
     assert config_of(render(SMALL), tmp_path).watch_namespaces == ["team-a", "2024"]
+    everywhere = config_of(render({"config": {"watchAllNamespaces": True}}), tmp_path)
+    assert everywhere.watched == (None,)
 
 
 def test_a_change_of_configuration_restarts_the_operator() -> None:
     first, again, changed = (
-        the(render(values), "Deployment")["spec"]["template"]
+        operators(render(values))["spec"]["template"]
         for values in ({}, {"replicas": 2}, {"config": {"resyncSeconds": 60}})
     )
     assert first == again
     assert first != changed
+
+
+def test_the_policy_knows_the_same_secrets_as_the_operator(tmp_path: Path) -> None:
+    """Shell patterns, and what becomes of them as a regular expression."""
+    patterns = ["report-*", "*.db", "a?c", "x[0-9]", "y[!a-c]z", "2024"]
+    objects = render({"config": {"allowedSecrets": patterns}})
+    config = config_of(objects, tmp_path)
+    policy = json.dumps(named(objects, "ValidatingAdmissionPolicy", f"{NAME}-own-jobs"))
+    (found,) = re.findall(r"secretName\.matches\(r'(.*?)'\)", policy)
+    pattern = re.compile(json.loads(f'"{found}"'))
+    names = [
+        "report-", "report-db", "my-report-db", "report", "a.db", "adb", "abc", "a.c", "abbc",
+        "x0", "x", "x10", "xa", "ydz", "yaz", "y-z", "2024", "20245", "12024", "",
+    ]  # fmt: skip
+    assert {n for n in names if pattern.search(n)} == {n for n in names if config.secret_allowed(n)}
+    assert {n for n in names if pattern.search(n)} != set(names)
+    nothing = json.dumps(
+        named(render({"config": {"allowedSecrets": []}}), "ValidatingAdmissionPolicy",
+              f"{NAME}-own-jobs")
+    )  # fmt: skip
+    (found,) = re.findall(r"secretName\.matches\(r'(.*?)'\)", nothing)
+    assert not any(re.search(json.loads(f'"{found}"'), name) for name in names)
+
+
+def test_the_admin_api_does_not_get_the_operators_identity_in_the_cloud() -> None:
+    objects = render({"serviceAccount": {"annotations": {"role": "operator"}}})
+    assert operators(objects, "ServiceAccount")["metadata"]["annotations"] == {"role": "operator"}
+    assert "annotations" not in named(objects, "ServiceAccount", API)["metadata"]
 
 
 def test_names_stay_within_their_limits() -> None:
@@ -85,6 +128,8 @@ def test_the_schema_knows_every_value_and_is_closed() -> None:
         ({"replicas": "two"}, "/replicas': got string, want integer"),
         ({"config": {"resyncSeconds": 1}}, "/config/resyncSeconds': minimum"),
         ({"config": {"allowedSecrets": "report-*"}}, "/config/allowedSecrets': got string"),
+        ({"config": {"allowedSecrets": ["a)|(.*"]}}, "/config/allowedSecrets/0': 'a)|(.*' does"),
+        ({"config": {"watchAllNamespaces": "yes"}}, "/config/watchAllNamespaces': got string"),
         ({"crds": {"install": "no"}}, "/crds/install': got string, want boolean"),
         ({"image": {"pullPolicy": "Sometimes"}}, "/image/pullPolicy': value must be one of"),
         (
