@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from report_runner.contract.freeform import (
     CHART_SCHEMA,
+    ELEMENTS_LIMIT,
     VALUES_SCHEMA,
     BoundedChart,
     BoundedValues,
@@ -198,8 +199,8 @@ class Report(Model):
         default_factory=dict,
         max_length=100,
         json_schema_extra=VALUES_SCHEMA,
-        description="Values for templates ({{ parameters.NAME }}) and queries (%(NAME)s), with lists "
-        "and objects of at most 4 levels.",
+        description="Values for templates ({{ parameters.NAME }}) and queries (%(NAME)s), with "
+        "lists and objects of at most 4 levels.",
     )
     sources: Annotated[list[Source], unique("name")] = Field(
         min_length=1,
