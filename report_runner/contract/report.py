@@ -98,12 +98,16 @@ class PostgresSource(Model):
 class InlineSource(Model):
     """Rows written in the manifest itself: small reference data, or a first try."""
 
-    rows: list[Annotated[dict[str, Any], BoundedValues, Field(json_schema_extra=VALUES_SCHEMA)]] = (
-        Field(
-            max_length=1000,
-            description="Each row an object; its keys are the columns, in the order of the first row. "
-            "A cell holds lists and objects of at most 4 levels.",
-        )
+    rows: list[
+        Annotated[
+            dict[str, Any],
+            BoundedValues,
+            Field(max_length=ELEMENTS_LIMIT, json_schema_extra=VALUES_SCHEMA),
+        ]
+    ] = Field(
+        max_length=1000,
+        description="Each row an object; its keys are the columns, in the order of the first "
+        "row. A cell holds lists and objects of at most 4 levels.",
     )
 
 
