@@ -101,8 +101,8 @@ class InlineSource(Model):
     rows: list[
         Annotated[
             dict[str, Any],
-            BoundedValues,
             Field(max_length=ELEMENTS_LIMIT, json_schema_extra=VALUES_SCHEMA),
+            BoundedValues,
         ]
     ] = Field(
         max_length=1000,
