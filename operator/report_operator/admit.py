@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from report_operator.adapters.kinds import JOBS
 from report_operator.adapters.kube import ApiError, KubeClient
-from report_operator.adapters.store import Store
+from report_operator.adapters.store import Store, job_reference
 from report_operator.domain import names
 from report_operator.domain.admission import Limits, admissible
 from report_operator.domain.cron import load_zone
@@ -18,6 +18,9 @@ from report_operator.domain.run import Run
 from report_operator.domain.times import format_time
 
 logger = logging.getLogger(__name__)
+
+
+REFUSED_SECONDS = 60.0  # until a run is tried again that the API server refused to start
 
 
 @dataclass(slots=True)
@@ -28,10 +31,20 @@ class Gate:
     store: Store
     limits: Limits
     clock: Callable[[], datetime]
+    _refused: dict[str, tuple[str, datetime]] = field(default_factory=dict)  # version, since when
 
     async def admit(self) -> None:
-        """One pass. Raises what the API server raises, save that a run changed meanwhile."""
-        for run in admissible(self.store.runs.values(), self.limits):
+        """One pass. Raises what the API server raises, save about one run alone.
+
+        A run that cannot be started takes no place: those behind it are looked at again.
+        """
+        while await self._admit():
+            pass
+
+    async def _admit(self) -> bool:
+        """Whether a place is left over that was given in vain."""
+        again = False
+        for run in admissible(self._candidates(), self.limits):
             try:
                 answer = await self.kube.patch(
                     JOBS, run.namespace, run.name, admission_patch(run, self.clock())
@@ -40,8 +53,32 @@ class Gate:
                 if error.status == 404 or error.is_conflict:
                     logger.debug("%s/%s changed before admission", run.namespace, run.name)
                     continue
-                raise
-            self.store.observe_job(answer)
+                if error.status not in (400, 403, 413, 422):
+                    raise
+                self._refuse(run, f"it cannot be started: {error}")
+                again = True
+            except (ValueError, OverflowError, TypeError) as error:
+                self._refuse(run, f"it cannot be started: {error}")
+                again = True
+            else:
+                self.store.observe_job(answer)
+        return again
+
+    def _candidates(self) -> list[Run]:
+        runs = list(self.store.owned_runs())
+        self._refused = {
+            run.uid: self._refused[run.uid] for run in runs if run.uid in self._refused
+        }
+        return [run for run in runs if not self._is_refused(run)]
+
+    def _is_refused(self, run: Run) -> bool:
+        version, since = self._refused.get(run.uid, ("", self.clock()))
+        waited = (self.clock() - since).total_seconds()
+        return run.suspended and version == run.resource_version and waited < REFUSED_SECONDS
+
+    def _refuse(self, run: Run, why: str) -> None:
+        self._refused[run.uid] = run.resource_version, self.clock()
+        self.store.skipped.note(JOBS.plural, job_reference(run), why)
 
 
 def admission_patch(run: Run, now: datetime) -> dict[str, Any]:

@@ -14,9 +14,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+import aiohttp
+
 from report_operator.adapters.kinds import BACKFILLS, JOBS
 from report_operator.adapters.kube import ApiError, KubeClient
 from report_operator.adapters.recorder import Recorder
+from report_operator.adapters.skipped import REASON_LIMIT, printable
 from report_operator.adapters.store import Store
 from report_operator.api.v1alpha1.backfill import KIND, parse_backfill_spec, parse_backfill_status
 from report_operator.api.v1alpha1.backfill_spec import ReportBackfillSpec
@@ -57,6 +60,9 @@ logger = logging.getLogger(__name__)
 
 BATCH = 500  # slots whose past is asked for at once
 LOOK_AGAIN = timedelta(seconds=15)  # where it is held up
+LOOK_AT_UNDECIDED = timedelta(minutes=1)
+# Of the API server and the way to it: the same may go well the next time.
+TRY_AGAIN = (ApiError, aiohttp.ClientError, OSError, TimeoutError)
 
 Body = dict[str, Any]
 
@@ -77,7 +83,7 @@ class BackfillReconciler:
 
     def known(self) -> set[Key]:
         """The backfills there are, and those of which only Jobs are left."""
-        runs = self.store.runs.values()
+        runs = self.store.owned_runs()
         return set(self.store.backfills) | {
             Key(run.namespace, run.backfill) for run in runs if run.backfill
         }
@@ -85,11 +91,53 @@ class BackfillReconciler:
     async def reconcile(self, key: Key) -> timedelta | None:
         """Bring one backfill on; when to look again, if ever.
 
-        Raises what the API server raises; the caller tries again.
+        Raises what the API server raises; the caller tries again. What else goes wrong is about
+        this backfill alone: it is told, and looked at again later.
         """
         body = self.store.backfills.get(key)
         if body is not None and "deletionTimestamp" in body["metadata"]:
             body = None
+        try:
+            again = await self._reconcile(key, body)
+        except TRY_AGAIN:
+            raise
+        except Exception as error:
+            if body is None:
+                raise
+            logger.exception("%s: cannot be decided on", key)
+            self.store.skipped.note(BACKFILLS.plural, body, error)
+            await self._tell_undecided(body, error)
+            return LOOK_AT_UNDECIDED
+        if body is not None:
+            self.store.skipped.clear(BACKFILLS.plural, body["metadata"]["uid"])
+        return again
+
+    async def _tell_undecided(self, body: Body, error: Exception) -> None:
+        """Ready=False in a status that otherwise stays as it is."""
+        previous = parse_backfill_status(body)
+        why = printable(f"{type(error).__name__}: {error}", REASON_LIMIT)
+        held_up = HeldUpError(
+            BackfillReason.INTERNAL_ERROR,
+            f"the operator cannot decide on this backfill ({why}): please report this with the "
+            "object",
+        )
+        progress = Progress(
+            generation=body["metadata"]["generation"],
+            suspended=False,
+            dry_run=False,
+            left=None,
+            held_up=held_up,
+        )
+        status = conclude(previous, progress, self.clock())
+        if status != previous:
+            written = await self.kube.replace_status(
+                BACKFILLS, {**body, "status": status.to_wire()}
+            )
+            self.store.observe_backfill(written)
+            for event in backfill_transitions(previous, status):
+                self.recorder.record(written, event)
+
+    async def _reconcile(self, key: Key, body: Body | None) -> timedelta | None:
         await self._cancel_others(key, body["metadata"]["uid"] if body else None)
         if body is None:
             self._forget(key)
@@ -188,10 +236,9 @@ class BackfillReconciler:
         return after(known[1], status.cursor)
 
     def _cronjob(self, schedule: Key, uid: str) -> Body | None:
-        cronjob = self.store.cronjobs.get(schedule)
-        return (
-            cronjob if cronjob and cronjob["metadata"]["labels"][names.LABEL_UID] == uid else None
-        )
+        if self.store.cronjobs.controller(schedule) != uid:
+            return None
+        return self.store.cronjobs.get(schedule)
 
     async def _advance(
         self,
@@ -278,15 +325,18 @@ class BackfillReconciler:
                 if error.status in (400, 403, 422):
                     return f"the Job {item.job} was refused: {error.message}"
                 raise
-            if answer is not None and self.store.observe_job(answer) is None:
-                return f"a Job {item.job} that is not ours exists: delete or rename it"
+            if answer is not None:
+                self.store.observe_job(answer)
+                run = self.store.runs.get(answer["metadata"]["uid"])
+                if run is None or not self.store.owns(run):
+                    return f"a Job {item.job} that is not ours exists: delete or rename it"
         return ""
 
     async def _cancel_others(self, key: Key, uid: str | None) -> None:
         """Remove waiting runs of a backfill of this name that was deleted."""
         left = [
             run
-            for run in self.store.runs.values()
+            for run in self.store.owned_runs()
             if (run.namespace, run.backfill) == key
             and run.backfill_uid != uid
             and run.suspended

@@ -29,7 +29,7 @@ from report_operator.domain.desired import (
     job_for_slot,
 )
 from report_operator.domain.lateness import slot_without_job
-from report_operator.domain.plan import observe_plan
+from report_operator.domain.plan import definition_of, observe_plan
 from report_operator.domain.status import Problem
 from report_operator.domain.times import format_time, parse_time
 from report_operator.domain.validation import (
@@ -125,7 +125,7 @@ class Children:
         )
         if (
             live is None
-            or _definition(live) != definition.name
+            or definition_of(live) != definition.name
             or self._is_missing(schedule.namespace, definition.name)
         ):
             await self.kube.create(
@@ -222,12 +222,6 @@ def _owner_kind(body: Mapping[str, Any]) -> str:
         (o["kind"] for o in body["metadata"].get("ownerReferences") or () if o.get("controller")),
         "",
     )
-
-
-def _definition(cronjob: Mapping[str, Any]) -> str | None:
-    template = cronjob["spec"]["jobTemplate"].get("metadata") or {}
-    found: str | None = (template.get("annotations") or {}).get(names.ANNOTATION_DEFINITION)
-    return found
 
 
 def _since(

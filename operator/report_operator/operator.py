@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
@@ -24,6 +24,7 @@ from report_operator.adapters.kube import ApiError, KubeClient
 from report_operator.adapters.past import ObservedPastRuns
 from report_operator.adapters.recorder import Recorder
 from report_operator.adapters.redis_lists import RedisLists
+from report_operator.adapters.skipped import SkippedObject
 from report_operator.adapters.store import Store
 from report_operator.adapters.workqueue import WorkQueue
 from report_operator.admit import Gate
@@ -37,11 +38,12 @@ from report_operator.domain.desired import PodSettings
 from report_operator.domain.history import PastRuns
 from report_operator.domain.names import FIELD_MANAGER
 from report_operator.domain.outcomes import Keep
+from report_operator.domain.transitions import WARNING, Transition
 from report_operator.historian import Historian, NoHistory
 from report_operator.lists import Lists
 from report_operator.metrics import Metrics
 from report_operator.reconcile import Limits, Reconciler
-from report_operator.resync import Resync
+from report_operator.resync import Resync, WatchBlindError
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +53,7 @@ HISTORY_STATEMENT_SECONDS = 30.0
 BACKFILL_WORKERS = 2
 FINISH_SECONDS = 5.0  # at a stop, for what is in hand
 UNWATCH_SECONDS = 5.0
+SKIPPED_EVENTS_WAITING = 500  # Events; the log names the objects in any case
 STALE_RESYNCS = 4  # resyncs that may fail before the process counts as hung
 
 
@@ -98,7 +101,9 @@ class ReportOperator:
             lambda: list(self._reconciler.views.values()),
             lambda: list(self._backfiller.views.values()),
             kube.writes,
+            store.skipped.counts,
         )
+        store.skipped.tell = self._tell_skipped
         self._resync = Resync(kube, store, tuple(config.watch_namespaces) or (None,), utc_now)
         children = Children(
             kube,
@@ -215,7 +220,19 @@ class ReportOperator:
         details["resyncs"] = self.resyncs
         details["schedules"] = len(self.store.schedules)
         details["queue"] = self._schedules.depth
+        details["skipped"] = dict(self.store.skipped.counts())
+        details["skippedNewest"] = self.store.skipped.summary()
         return age < STALE_RESYNCS * self.config.resync_seconds + 60, details
+
+    def _tell_skipped(self, skipped: SkippedObject, body: Mapping[str, Any]) -> None:
+        """An Event on the object, unless so many wait that those of others would be late."""
+        known = body.get("apiVersion"), body.get("kind")
+        if None in known or "?" in (skipped.namespace, skipped.name, skipped.uid):
+            return
+        if self._recorder.waiting >= SKIPPED_EVENTS_WAITING:
+            return
+        event = Transition(WARNING, "Skipped", skipped.reason, utc_now(), skipped.reason)
+        self._recorder.record(body, event)
 
     async def _once_all_is_known(self, work: Callable[[], Awaitable[None]]) -> None:
         """Nothing is decided on part of the truth: a gate that sees few Jobs admits too many."""
@@ -280,6 +297,10 @@ class ReportOperator:
                 task.cancel()
             await asyncio.wait(watching, timeout=UNWATCH_SECONDS)
 
+    async def _after_failed_resync(self) -> None:
+        self.metrics.resynced(utc_now(), up=False)
+        await asyncio.sleep(min(5.0, self.config.resync_seconds))
+
     async def _resync_for_ever(self) -> None:
         while True:
             try:
@@ -287,8 +308,14 @@ class ReportOperator:
                     self._schedules.add(key)
             except (ApiError, aiohttp.ClientError, OSError, TimeoutError) as error:
                 logger.warning("resync: %s", error or type(error).__name__)
-                self.metrics.resynced(utc_now(), up=False)
-                await asyncio.sleep(min(5.0, self.config.resync_seconds))
+                await self._after_failed_resync()
+                continue
+            except WatchBlindError:
+                raise
+            except Exception:
+                # The liveness probe sees that no resync succeeds: an end here would be no better.
+                logger.exception("resync")
+                await self._after_failed_resync()
                 continue
             self.last_resync = utc_now()
             self.resyncs += 1

@@ -36,5 +36,12 @@ def observe_plan(cronjob: Mapping[str, Any]) -> Plan | None:
             suspended=bool(spec.get("suspend")),
             late_after=late_after,
         )
-    except (ScheduleError, ValueError):
+    except (ScheduleError, ValueError, OverflowError):
         return None
+
+
+def definition_of(cronjob: Mapping[str, Any]) -> str | None:
+    """The ConfigMap with the definition that new runs use; None where somebody took it out."""
+    template = cronjob["spec"]["jobTemplate"].get("metadata") or {}
+    found: str | None = (template.get("annotations") or {}).get(names.ANNOTATION_DEFINITION)
+    return found

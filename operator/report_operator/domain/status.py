@@ -120,6 +120,24 @@ def judge(previous: ReportScheduleStatus, facts: Facts, now: datetime) -> Verdic
     return Verdict(status, due, due.slot if due else upcoming, _check_at(plan, due, upcoming, now))
 
 
+def undecided(
+    previous: ReportScheduleStatus, generation: int, why: str, now: datetime
+) -> ReportScheduleStatus:
+    """The status of a schedule that the operator cannot decide on: as it was, and not Ready."""
+    finding = _Finding(
+        ConditionType.READY,
+        False,
+        ReadyReason.INTERNAL_ERROR,
+        f"the operator cannot decide on this schedule ({why}): its CronJob stays as it is; "
+        "please report this with the object",
+    )
+    ready = _merge(previous, finding, generation, now)
+    others = [condition for condition in previous.conditions if condition.type != ready.type]
+    return previous.model_copy(
+        update={"observed_generation": generation, "conditions": [ready, *others]}
+    )
+
+
 def _stands_in(entry: RecentRun) -> bool:
     return not entry.manual or entry.outcome is Outcome.SUCCEEDED
 

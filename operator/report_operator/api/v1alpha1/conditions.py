@@ -28,6 +28,7 @@ class ReadyReason(StrEnum):
     SECRET_NOT_ALLOWED = "SecretNotAllowed"  # noqa: S105
     NAME_CONFLICT = "NameConflict"
     API_ERROR = "ApiError"
+    INTERNAL_ERROR = "InternalError"
 
 
 class BackfillConditionType(StrEnum):
@@ -47,6 +48,7 @@ class BackfillReason(StrEnum):
     TOO_MANY_SLOTS = "TooManySlots"
     HISTORY_UNAVAILABLE = "HistoryUnavailable"
     API_ERROR = "ApiError"
+    INTERNAL_ERROR = "InternalError"
     IN_PROGRESS = "InProgress"
     SUSPENDED = "Suspended"
     ALL_SUCCEEDED = "AllSucceeded"
