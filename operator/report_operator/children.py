@@ -15,6 +15,7 @@ from report_operator.adapters.cache import ShortCache
 from report_operator.adapters.kinds import CONFIGMAPS, CRONJOBS, JOBS
 from report_operator.adapters.kube import ApiError, Body, KubeClient
 from report_operator.adapters.store import Store
+from report_operator.adapters.template_checks import TemplateChecks
 from report_operator.api.v1alpha1.conditions import ReadyReason
 from report_operator.api.v1alpha1.resource import Key, ReportSchedule
 from report_operator.domain import names
@@ -37,6 +38,7 @@ from report_operator.domain.validation import (
     check_schedule,
     check_secrets,
     check_template,
+    template_problem,
 )
 
 logger = logging.getLogger(__name__)
@@ -54,6 +56,7 @@ class Children:
     settings: PodSettings
     secret_allowed: Callable[[str], bool]
     missing_definitions: set[tuple[str, str]]
+    templates: TemplateChecks = field(default_factory=TemplateChecks)
     # What the server made of our last apply: it may write a quantity in another way than we do.
     # A digest of the desired CronJob, and the generation that it became.
     _applied: dict[Key, tuple[bytes, int]] = field(default_factory=dict)
@@ -70,7 +73,10 @@ class Children:
     async def ensure(
         self, schedule: ReportSchedule, since_before: datetime | None, now: datetime
     ) -> Problem | None:
-        """Bring the children about, or say why the last good ones stay as they are."""
+        """Bring the children about, or say why the last good ones stay as they are.
+
+        Raises CheckPendingError while nobody can say whether the template compiles.
+        """
         spec = schedule.spec
         problem = (
             check_schedule(spec)
@@ -86,6 +92,9 @@ class Children:
             text, problem = check_template(reference, config_map)
             if problem is not None:
                 return problem
+            found = await self.templates.problem(schedule.namespace, text)
+            if found is not None:
+                return template_problem(reference, found)
         definition = freeze_definition(schedule, text)
         size = len(definition.content.encode())
         if size > DEFINITION_LIMIT:

@@ -26,6 +26,7 @@ from report_operator.adapters.recorder import Recorder
 from report_operator.adapters.redis_lists import RedisLists
 from report_operator.adapters.skipped import SkippedObject
 from report_operator.adapters.store import Store
+from report_operator.adapters.template_checks import TemplateChecks
 from report_operator.adapters.workqueue import WorkQueue
 from report_operator.admit import Gate
 from report_operator.api.v1alpha1.resource import Key
@@ -89,6 +90,7 @@ class ReportOperator:
     _reconciler: Reconciler = field(init=False)
     _backfiller: BackfillReconciler = field(init=False)
     _resync: Resync = field(init=False)
+    _templates: TemplateChecks = field(default_factory=TemplateChecks)
     _recorder: Recorder = field(init=False)
     _lists: Lists = field(init=False)
     _history_database: Database | None = field(init=False, default=None)
@@ -117,6 +119,7 @@ class ReportOperator:
             ),
             config.secret_allowed,
             self._resync.missing_definitions,
+            self._templates,
         )
         past: list[PastRuns] = [ObservedPastRuns(store)]
         if config.postgres_secret is not None:
@@ -200,6 +203,7 @@ class ReportOperator:
             for task in (*tasks, stopping):
                 task.cancel()
             await asyncio.gather(*tasks, stopping, return_exceptions=True)
+            await self._templates.close()
         for task in ended:
             task.result()
             raise RuntimeError(f"the task {task.get_name()} ended by itself")

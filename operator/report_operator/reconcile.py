@@ -15,6 +15,7 @@ from report_operator.adapters.kube import ApiError, KubeClient
 from report_operator.adapters.recorder import Recorder
 from report_operator.adapters.skipped import REASON_LIMIT, printable
 from report_operator.adapters.store import Store
+from report_operator.adapters.template_checks import CheckPendingError
 from report_operator.api.v1alpha1.conditions import ConditionType, ReadyReason
 from report_operator.api.v1alpha1.resource import (
     Key,
@@ -44,6 +45,7 @@ from report_runner.contract.model import parse_duration
 logger = logging.getLogger(__name__)
 
 LOOK_AT_PENDING = timedelta(seconds=10)  # a pod that starts needs less
+LOOK_AT_PENDING_CHECK = timedelta(seconds=1)  # whether its template compiles
 LOOK_AT_UNDECIDED = timedelta(minutes=1)
 # Of the API server and the way to it, or of two writers: the same may go well the next time.
 TRY_AGAIN = (ApiError, PredecessorPresentError, aiohttp.ClientError, OSError, TimeoutError)
@@ -85,6 +87,8 @@ class Reconciler:
             return None
         try:
             again = await self._reconcile(key, body)
+        except CheckPendingError:
+            return LOOK_AT_PENDING_CHECK
         except TRY_AGAIN as error:
             if isinstance(error, ApiError) and error.status in (400, 413, 422):
                 self.store.skipped.note(SCHEDULES.plural, body, error)
