@@ -26,9 +26,10 @@ from report_operator.api.v1alpha1.backfill_spec import ReportBackfillSpec
 from report_operator.api.v1alpha1.backfill_status import (
     WOULD_RUN_LIMIT,
     BackfillRun,
+    BackfillState,
     ReportBackfillStatus,
 )
-from report_operator.api.v1alpha1.conditions import BackfillReason
+from report_operator.api.v1alpha1.conditions import BackfillConditionType, BackfillReason
 from report_operator.api.v1alpha1.resource import Key, SpecError, parse_status
 from report_operator.api.v1alpha1.spec import Priority
 from report_operator.api.v1alpha1.status import RecentRun
@@ -55,9 +56,11 @@ from report_operator.domain.backfill_status import (
     view_of,
 )
 from report_operator.domain.history import PastRuns, PastRunsUnavailableError, SlotPast, by_slot
+from report_operator.domain.times import format_time
 
 logger = logging.getLogger(__name__)
 
+CANDIDATES_LIMIT = 20_000  # schedules
 BATCH = 500  # slots whose past is asked for at once
 LOOK_AGAIN = timedelta(seconds=15)  # where it is held up
 LOOK_AT_UNDECIDED = timedelta(minutes=1)
@@ -79,6 +82,10 @@ class BackfillReconciler:
     views: dict[Key, BackfillView] = field(default_factory=dict)
     # What the slots were computed from, and the slots.
     _slots: dict[Key, tuple[object, tuple[Slot, ...]]] = field(default_factory=dict)
+    # Versions of schedule and CronJob, and what was made of them.
+    _candidates: dict[Key, tuple[tuple[int | None, int | None], Candidate]] = field(
+        default_factory=dict
+    )
     _refused: dict[Key, str] = field(default_factory=dict)  # why no Job could be made last time
 
     def known(self) -> set[Key]:
@@ -106,36 +113,36 @@ class BackfillReconciler:
                 raise
             logger.exception("%s: cannot be decided on", key)
             self.store.skipped.note(BACKFILLS.plural, body, error)
-            await self._tell_undecided(body, error)
+            await self._tell_undecided(key, error)
             return LOOK_AT_UNDECIDED
         if body is not None:
             self.store.skipped.clear(BACKFILLS.plural, body["metadata"]["uid"])
         return again
 
-    async def _tell_undecided(self, body: Body, error: Exception) -> None:
-        """Ready=False in a status that otherwise stays as it is."""
-        previous = parse_backfill_status(body)
+    async def _tell_undecided(self, key: Key, error: Exception) -> None:
+        """Ready=False, and nothing else: what the status says may be what cannot be read."""
         why = printable(f"{type(error).__name__}: {error}", REASON_LIMIT)
-        held_up = HeldUpError(
-            BackfillReason.INTERNAL_ERROR,
-            f"the operator cannot decide on this backfill ({why}): please report this with the "
-            "object",
+        message = (
+            f"the operator cannot decide on this backfill ({why}): delete it and ask for another; "
+            "please report this with the object"
         )
-        progress = Progress(
-            generation=body["metadata"]["generation"],
-            suspended=False,
-            dry_run=False,
-            left=None,
-            held_up=held_up,
+        if self._refused.get(key) == message:
+            return
+        condition = {
+            "type": BackfillConditionType.READY.value,
+            "status": "False",
+            "reason": BackfillReason.INTERNAL_ERROR.value,
+            "message": message,
+            "lastTransitionTime": format_time(self.clock()),
+        }
+        await self.kube.patch(
+            BACKFILLS,
+            key.namespace,
+            key.name,
+            {"status": {"conditions": [condition], "state": BackfillState.WAITING.value}},
+            subresource="status",
         )
-        status = conclude(previous, progress, self.clock())
-        if status != previous:
-            written = await self.kube.replace_status(
-                BACKFILLS, {**body, "status": status.to_wire()}
-            )
-            self.store.observe_backfill(written)
-            for event in backfill_transitions(previous, status):
-                self.recorder.record(written, event)
+        self._refused[key] = message
 
     async def _reconcile(self, key: Key, body: Body | None) -> timedelta | None:
         await self._cancel_others(key, body["metadata"]["uid"] if body else None)
@@ -221,9 +228,10 @@ class BackfillReconciler:
         """The slots that are not decided on. Raises HeldUpError."""
         started = status.start_time or now.replace(microsecond=0)
         candidates = [
-            Candidate(schedule.name, found, self._cronjob(schedule, found["metadata"]["uid"]))
-            for schedule, found in self.store.schedules.items()
+            found
+            for schedule in list(self.store.schedules)
             if schedule.namespace == key.namespace
+            and (found := self._candidate(schedule)) is not None
         ]
         targets = targets_of(key.namespace, spec, candidates, started)
         basis = (body["metadata"]["uid"], started, targets)
@@ -234,6 +242,23 @@ class BackfillReconciler:
             known = (basis, slots)
             self._slots[key] = known
         return after(known[1], status.cursor)
+
+    def _candidate(self, schedule: Key) -> Candidate | None:
+        """What is asked of a schedule, kept: each backfill of a namespace looks at all of them."""
+        versions = self.store.schedules.version(schedule), self.store.cronjobs.version(schedule)
+        known = self._candidates.get(schedule)
+        if known is not None and known[0] == versions:
+            return known[1]
+        body = self.store.schedules.get(schedule)
+        if body is None:
+            self._candidates.pop(schedule, None)
+            return None
+        cronjob = self._cronjob(schedule, body["metadata"]["uid"])
+        found = Candidate(schedule.name, _of_interest(body), cronjob and _of_interest(cronjob))
+        if len(self._candidates) > CANDIDATES_LIMIT:
+            self._candidates.clear()
+        self._candidates[schedule] = versions, found
+        return found
 
     def _cronjob(self, schedule: Key, uid: str) -> Body | None:
         if self.store.cronjobs.controller(schedule) != uid:
@@ -354,6 +379,20 @@ class BackfillReconciler:
     def _forget(self, key: Key) -> None:
         self._slots.pop(key, None)
         self._refused.pop(key, None)
+
+
+def _of_interest(body: Body) -> Body:
+    """Of a ReportSchedule or CronJob what decides whether and when it has slots."""
+    meta, spec = body["metadata"], body["spec"]
+    kept = ("uid", "creationTimestamp", "labels", "annotations")
+    return {
+        "metadata": {name: meta[name] for name in kept if name in meta},
+        "spec": {
+            name: spec[name]
+            for name in ("reportType", "tier", "schedule", "timeZone", "suspend")
+            if name in spec
+        },
+    }
 
 
 def _spec(body: Body) -> ReportBackfillSpec:

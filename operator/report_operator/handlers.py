@@ -11,7 +11,7 @@ from typing import Any, Protocol, cast
 import kopf
 
 from report_operator.adapters.store import Store
-from report_operator.adapters.watching import LIST_CHUNK
+from report_operator.adapters.watching import LIST_CHUNK, watch_session
 from report_operator.api.v1alpha1 import backfill
 from report_operator.api.v1alpha1.resource import GROUP, PLURAL, VERSION, Key
 from report_operator.domain.names import LABEL_UID
@@ -34,8 +34,8 @@ def register(registry: kopf.OperatorRegistry, store: Store, queue: Queue) -> Non
     """Attach the handlers."""
 
     @kopf.on.login(registry=registry)
-    def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
-        return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+    async def login(**_: Any) -> kopf.AiohttpSession:
+        return watch_session()
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
     async def schedule_event(event: kopf.RawEvent, **_: Any) -> None:
