@@ -181,7 +181,7 @@ class Store:
         job_uid = (meta.get("labels") or {}).get(names.LABEL_JOB_UID)
         if job_uid is None:
             return None
-        if controller_of(meta, "Job") != job_uid:
+        if not job_uid or controller_of(meta, "Job") != job_uid:
             if not deleted:
                 self.skipped.note(
                     PODS, body, f"{names.LABEL_JOB_UID}: names a Job that is not its controller"

@@ -152,9 +152,7 @@ class _Compiler:
                 await made.compile("")
         except (TimeoutError, OSError, asyncio.IncompleteReadError, ValueError) as error:
             await made.end()
-            raise OSError(
-                f"no process that compiles templates can be started: {error!r}"
-            ) from error
+            raise OSError(f"no process that compiles templates starts: {error!r}") from error
         except BaseException:
             await made.end()
             raise
