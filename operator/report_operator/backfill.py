@@ -111,8 +111,8 @@ class BackfillReconciler:
         except Exception as error:
             if body is None:
                 raise
-            logger.exception("%s: cannot be decided on", key)
-            self.store.skipped.note(BACKFILLS.plural, body, error)
+            if self.store.skipped.note(BACKFILLS.plural, body, error):
+                logger.exception("%s: cannot be decided on", key)
             await self._tell_undecided(key, error)
             return LOOK_AT_UNDECIDED
         if body is not None:

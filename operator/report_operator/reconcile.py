@@ -94,8 +94,8 @@ class Reconciler:
                 self.store.skipped.note(SCHEDULES.plural, body, error)
             raise
         except Exception as error:
-            logger.exception("%s: cannot be decided on", key)
-            self.store.skipped.note(SCHEDULES.plural, body, error)
+            if self.store.skipped.note(SCHEDULES.plural, body, error):
+                logger.exception("%s: cannot be decided on", key)
             await self._tell_undecided(body, error)
             return LOOK_AT_UNDECIDED
         self.store.skipped.clear(SCHEDULES.plural, body["metadata"]["uid"])

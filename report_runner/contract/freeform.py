@@ -74,7 +74,7 @@ def _check_values(values: dict[str, Any]) -> dict[str, Any]:
     for name, value in values.items():
         problem = bounds_problem(value, VALUE_LEVELS, TEXT_LIMIT)
         if problem is not None:
-            raise _error(f"{name[:60]}{problem[0]}", problem[1])
+            raise _error(f"{str(name)[:60]}{problem[0]}", problem[1])
     return values
 
 

@@ -46,8 +46,8 @@ class Skipped:
         self._known: dict[tuple[str, str], SkippedObject] = {}
         self._counts: Counter[str] = Counter()
 
-    def note(self, plural: str, body: Any, why: Exception | str) -> None:
-        """The object is left out in this version."""
+    def note(self, plural: str, body: Any, why: Exception | str) -> bool:
+        """The object is left out in this version; whether that is news."""
         found = _describe(plural, body, why)
         key = (plural, found.uid)
         known = self._known.pop(key, None)
@@ -55,7 +55,7 @@ class Skipped:
             self._counts[plural] += 1
         self._known[key] = found  # the youngest now
         if known is not None and (known.version, known.reason) == (found.version, found.reason):
-            return
+            return False
         logger.warning("skipped: %s", found)
         if len(self._known) > LIMIT:
             oldest = next(iter(self._known))
@@ -63,6 +63,7 @@ class Skipped:
             self._counts[oldest[0]] -= 1
         if self.tell is not None and isinstance(body, Mapping):
             self.tell(found, body)
+        return True
 
     def clear(self, plural: str, uid: str) -> None:
         """The object can be used now, or is gone."""

@@ -27,10 +27,11 @@ from report_operator.domain.lateness import (
     oldest_due,
 )
 from report_operator.domain.outcomes import Ledger
-from report_operator.domain.run import Run
+from report_operator.domain.run import Run, cut
 from report_operator.domain.times import format_time
 from report_runner.contract.result import Outcome
 
+CONDITION_LIMIT = 4000  # characters of a message
 DELAY_STEP = timedelta(minutes=5)  # status.delay.seconds advances in steps: few writes
 
 
@@ -222,7 +223,7 @@ def _merge(
         type=finding.type,
         status=word,
         reason=finding.reason,
-        message=finding.message,
+        message=cut(finding.message, CONDITION_LIMIT),
         last_transition_time=(
             before.last_transition_time if before and before.status == word else now
         ),

@@ -78,7 +78,7 @@ def watching(
 
 def target_of(namespace: Namespace, name: str) -> Target:
     """A schedule with a CronJob and a run that waits."""
-    namespace.apply(name)
+    namespace.apply(name, concurrencyPolicy="Allow")
     namespace.wait_until_observed(name, 120)
     namespace.start(name, f"{name}-run")
     cronjob = namespace.cronjob(name)
