@@ -17,7 +17,7 @@ APT := postgresql postgresql-client redis-server redis-tools prometheus jq sysst
 
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help up up-cluster down forward test check crontable unit integration venv packages lock image logs demo env bench fmt
+.PHONY: help up up-cluster down forward test check crontable unit integration venv packages lock image logs demo env bench fmt fuzz
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -55,6 +55,9 @@ integration: venv ## against the real cluster (brought up if it is not), end to 
 	eval "$$($(LOCAL) env)"
 	pytest -q -n 2 --dist worksteal tests/integration tests/contract/test_corpus_api_server.py tests/e2e
 	pytest -q tests/runbook
+
+fuzz: venv ## 10,000 hostile objects at a running operator, on a control plane of its own
+	@FUZZ_OBJECTS=$${FUZZ_OBJECTS:-10000} pytest -q -s tests/integration/operator/test_hostile.py -k hostile_objects
 
 venv: $(STAMP) ## the development environment
 

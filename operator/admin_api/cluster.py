@@ -19,6 +19,7 @@ from report_operator.adapters.kinds import BACKFILLS, CRONJOBS, JOBS, PODS, SCHE
 from report_operator.adapters.kube import KubeClient
 from report_operator.adapters.lease import ANNOTATION_DRAIN, LEASES
 from report_operator.adapters.reflector import Observe, Reflector
+from report_operator.adapters.skipped import Skipped
 from report_operator.domain.attempts import Attempt, job_of_attempt
 from report_operator.domain.names import LABEL_JOB_UID, LABEL_UID
 from report_operator.domain.run import Pod, Run, observe_pod
@@ -72,9 +73,16 @@ class Cluster:
         keep: Callable[[str | None, set[str]], None],
     ) -> list[Reflector]:
         return [
-            Reflector(self.kube, kind, namespace, labels, observe, partial(keep, namespace))
+            Reflector(
+                self.kube, kind, namespace, labels, observe, partial(keep, namespace), self.skipped
+            )
             for namespace in self.watched
         ]
+
+    @property
+    def skipped(self) -> Skipped:
+        """Objects that cannot be read."""
+        return self._observed.skipped
 
     async def follow(self) -> None:
         """See what happens, until cancelled. Without it no snapshot comes."""
@@ -109,7 +117,10 @@ class Cluster:
         if body is not None:
             self._observed.observe_schedule(body)
         for job in jobs:
-            self._observed.observe_run(job)
+            try:
+                self._observed.observe_run(job)
+            except Exception as error:  # noqa: BLE001  (one Job hides no other)
+                self.skipped.note(JOBS.plural, job, error)
         self._observed.keep_of(uid, {job["metadata"]["uid"] for job in jobs})
         self._observed.keep_name(namespace, name, body["metadata"]["uid"] if body else "")
 

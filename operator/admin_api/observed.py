@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from admin_api.jobs import Schedule, dead_of, jobs_of, newest_first, read_schedule
 from admin_api.model import Job
 from report_operator.adapters.runs import Runs
+from report_operator.adapters.skipped import Skipped
 from report_operator.domain.run import Run
 
 Body = Mapping[str, Any]
@@ -24,6 +25,7 @@ class Snapshot:
     runs: Sequence[Run]
     jobs: Sequence[Job]
     dead: Sequence[Job]
+    skipped: Sequence[str] = ()  # objects that cannot be read, each in a line
 
     @cached_property
     def by_name(self) -> Mapping[tuple[str, str], Job]:
@@ -63,6 +65,7 @@ class Observed:
     _jobs: dict[str, Sequence[Job]] = field(default_factory=dict)
     _dead: dict[str, Sequence[Job]] = field(default_factory=dict)
     _snapshot: Snapshot | None = None
+    skipped: Skipped = field(default_factory=Skipped)
 
     def observe_schedule(self, body: Body, *, deleted: bool = False) -> None:
         """Take note of a ReportSchedule."""
@@ -107,7 +110,7 @@ class Observed:
         if self._snapshot is None:
             for uid, schedule in self._schedules.items():
                 if uid not in self._jobs:
-                    self._jobs[uid] = jobs_of(schedule, self._runs.of(uid).values())
+                    self._jobs[uid] = self._read_jobs(schedule)
                     self._dead[uid] = dead_of(self._jobs[uid])
             self._snapshot = Snapshot(
                 sorted(self._schedules.values(), key=lambda s: (s.namespace, s.name)),
@@ -115,7 +118,25 @@ class Observed:
                 newest_first(chain.from_iterable(self._jobs.values())),
                 newest_first(chain.from_iterable(self._dead.values())),
             )
+        told = self.skipped.summary()
+        if list(self._snapshot.skipped) != told:
+            self._snapshot = replace(self._snapshot, skipped=told)
         return self._snapshot
+
+    def _read_jobs(self, schedule: Schedule) -> Sequence[Job]:
+        """Its runs; a Job of another namespace, or of another CronJob, only says it is one."""
+        runs = [
+            run
+            for run in self._runs.of(schedule.uid).values()
+            if (run.namespace, run.schedule) == (schedule.namespace, schedule.name)
+            and run.owner_uid
+        ]
+        try:
+            return jobs_of(schedule, runs)
+        except Exception as error:  # noqa: BLE001  (one schedule hides no other)
+            meta = {"namespace": schedule.namespace, "name": schedule.name, "uid": schedule.uid}
+            self.skipped.note("reportschedules", {"metadata": meta}, error)
+            return ()
 
     def _drop_schedule(self, uid: str) -> None:
         if self._schedules.pop(uid, None) is not None:

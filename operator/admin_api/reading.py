@@ -215,6 +215,7 @@ def describe_status(
         degraded.append(f"not Ready: {not_ready} of {len(statuses)} ReportSchedules")
     if delayed:
         degraded.append(f"late: {delayed} of {len(statuses)} ReportSchedules")
+    degraded += [f"skipped: {told}" for told in snapshot.skipped]
     state = SchedulerState.DEGRADED if degraded else SchedulerState.HEALTHY
     if leader.draining:
         state = SchedulerState.DRAINING

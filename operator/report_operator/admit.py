@@ -10,7 +10,7 @@ from typing import Any
 
 from report_operator.adapters.kinds import JOBS
 from report_operator.adapters.kube import ApiError, KubeClient
-from report_operator.adapters.store import Store
+from report_operator.adapters.store import Store, job_reference
 from report_operator.domain import names
 from report_operator.domain.admission import (
     Limits,
@@ -74,13 +74,14 @@ class Gate:
     def queue(self) -> Queue:
         """The queue as it is now."""
         now = self.clock()
+        runs = list(self.store.owned_runs())
         stuck = {
             run.uid
-            for run in self.store.runs.values()
+            for run in runs
             if is_active(run) and does_not_start(run, self._newest(run), self.start_grace, now)
         }
         refused = {uid for uid, refusal in self._refused.items() if now < refusal.retry_at}
-        return make_queue(self.store.runs.values(), self.limits, stuck, refused)
+        return make_queue(runs, self.limits, stuck, refused)
 
     def waits_for(self, uid: str) -> str:
         """What held a waiting run back in the last pass, for a person; '' if nothing is known."""
@@ -90,7 +91,11 @@ class Gate:
     async def _admit(self, run: Run) -> None:
         try:
             patch = admission_patch(run, self.clock())
-        except (ValueError, OverflowError) as error:  # annotations say what no zone or date can be
+        except (
+            ValueError,
+            OverflowError,
+            TypeError,
+        ) as error:  # annotations say what no zone or date can be
             self._refuse(run, str(error))
             return
         try:
@@ -112,6 +117,7 @@ class Gate:
         pause = min(FIRST_RETRY * 2 ** min(times - 1, 10), LAST_RETRY)
         self._refused[run.uid] = _Refusal(times, self.clock() + pause)
         self.refusals += 1
+        self.store.skipped.note(JOBS.plural, job_reference(run), f"it cannot be started: {why}")
         logger.warning(
             "%s/%s could not be admitted (%d times), again in %.0f s; others go on: %s",
             run.namespace, run.name, times, pause.total_seconds(), why,
@@ -125,7 +131,7 @@ class Gate:
             return None
         now = self.clock()
         moments = [refusal.retry_at for refusal in self._refused.values()]
-        for run in self.store.runs.values():
+        for run in self.store.owned_runs():
             if is_active(run):
                 since = start_overdue_since(run, self._newest(run))
                 if since is not None:

@@ -14,18 +14,22 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+import aiohttp
+
 from report_operator.adapters.kinds import BACKFILLS, JOBS
 from report_operator.adapters.kube import ApiError, KubeClient
 from report_operator.adapters.recorder import Recorder
+from report_operator.adapters.skipped import REASON_LIMIT, printable
 from report_operator.adapters.store import Store
 from report_operator.api.v1alpha1.backfill import KIND, parse_backfill_spec, parse_backfill_status
 from report_operator.api.v1alpha1.backfill_spec import ReportBackfillSpec
 from report_operator.api.v1alpha1.backfill_status import (
     WOULD_RUN_LIMIT,
     BackfillRun,
+    BackfillState,
     ReportBackfillStatus,
 )
-from report_operator.api.v1alpha1.conditions import BackfillReason
+from report_operator.api.v1alpha1.conditions import BackfillConditionType, BackfillReason
 from report_operator.api.v1alpha1.resource import Key, SpecError, parse_status
 from report_operator.api.v1alpha1.spec import Priority
 from report_operator.api.v1alpha1.status import RecentRun
@@ -52,11 +56,16 @@ from report_operator.domain.backfill_status import (
     view_of,
 )
 from report_operator.domain.history import PastRuns, PastRunsUnavailableError, SlotPast, by_slot
+from report_operator.domain.times import format_time
 
 logger = logging.getLogger(__name__)
 
+CANDIDATES_LIMIT = 20_000  # schedules
 BATCH = 500  # slots whose past is asked for at once
 LOOK_AGAIN = timedelta(seconds=15)  # where it is held up
+LOOK_AT_UNDECIDED = timedelta(minutes=1)
+# Of the API server and the way to it: the same may go well the next time.
+TRY_AGAIN = (ApiError, aiohttp.ClientError, OSError, TimeoutError)
 
 Body = dict[str, Any]
 
@@ -73,11 +82,15 @@ class BackfillReconciler:
     views: dict[Key, BackfillView] = field(default_factory=dict)
     # What the slots were computed from, and the slots.
     _slots: dict[Key, tuple[object, tuple[Slot, ...]]] = field(default_factory=dict)
+    # Versions of schedule and CronJob, and what was made of them.
+    _candidates: dict[Key, tuple[tuple[int | None, int | None], Candidate]] = field(
+        default_factory=dict
+    )
     _refused: dict[Key, str] = field(default_factory=dict)  # why no Job could be made last time
 
     def known(self) -> set[Key]:
         """The backfills there are, and those of which only Jobs are left."""
-        runs = self.store.runs.values()
+        runs = self.store.owned_runs()
         return set(self.store.backfills) | {
             Key(run.namespace, run.backfill) for run in runs if run.backfill
         }
@@ -85,11 +98,53 @@ class BackfillReconciler:
     async def reconcile(self, key: Key) -> timedelta | None:
         """Bring one backfill on; when to look again, if ever.
 
-        Raises what the API server raises; the caller tries again.
+        Raises what the API server raises; the caller tries again. What else goes wrong is about
+        this backfill alone: it is told, and looked at again later.
         """
         body = self.store.backfills.get(key)
         if body is not None and "deletionTimestamp" in body["metadata"]:
             body = None
+        try:
+            again = await self._reconcile(key, body)
+        except TRY_AGAIN:
+            raise
+        except Exception as error:
+            if body is None:
+                raise
+            if self.store.skipped.note(BACKFILLS.plural, body, error):
+                logger.exception("%s: cannot be decided on", key)
+            await self._tell_undecided(key, error)
+            return LOOK_AT_UNDECIDED
+        if body is not None:
+            self.store.skipped.clear(BACKFILLS.plural, body["metadata"]["uid"])
+        return again
+
+    async def _tell_undecided(self, key: Key, error: Exception) -> None:
+        """Ready=False, and nothing else: what the status says may be what cannot be read."""
+        why = printable(f"{type(error).__name__}: {error}", REASON_LIMIT)
+        message = (
+            f"the operator cannot decide on this backfill ({why}): delete it and ask for another; "
+            "please report this with the object"
+        )
+        if self._refused.get(key) == message:
+            return
+        condition = {
+            "type": BackfillConditionType.READY.value,
+            "status": "False",
+            "reason": BackfillReason.INTERNAL_ERROR.value,
+            "message": message,
+            "lastTransitionTime": format_time(self.clock()),
+        }
+        await self.kube.patch(
+            BACKFILLS,
+            key.namespace,
+            key.name,
+            {"status": {"conditions": [condition], "state": BackfillState.WAITING.value}},
+            subresource="status",
+        )
+        self._refused[key] = message
+
+    async def _reconcile(self, key: Key, body: Body | None) -> timedelta | None:
         await self._cancel_others(key, body["metadata"]["uid"] if body else None)
         if body is None:
             self._forget(key)
@@ -173,9 +228,10 @@ class BackfillReconciler:
         """The slots that are not decided on. Raises HeldUpError."""
         started = status.start_time or now.replace(microsecond=0)
         candidates = [
-            Candidate(schedule.name, found, self._cronjob(schedule, found["metadata"]["uid"]))
-            for schedule, found in self.store.schedules.items()
+            found
+            for schedule in list(self.store.schedules)
             if schedule.namespace == key.namespace
+            and (found := self._candidate(schedule)) is not None
         ]
         targets = targets_of(key.namespace, spec, candidates, started)
         basis = (body["metadata"]["uid"], started, targets)
@@ -187,11 +243,27 @@ class BackfillReconciler:
             self._slots[key] = known
         return after(known[1], status.cursor)
 
+    def _candidate(self, schedule: Key) -> Candidate | None:
+        """What is asked of a schedule, kept: each backfill of a namespace looks at all of them."""
+        versions = self.store.schedules.version(schedule), self.store.cronjobs.version(schedule)
+        known = self._candidates.get(schedule)
+        if known is not None and known[0] == versions:
+            return known[1]
+        body = self.store.schedules.get(schedule)
+        if body is None:
+            self._candidates.pop(schedule, None)
+            return None
+        cronjob = self._cronjob(schedule, body["metadata"]["uid"])
+        found = Candidate(schedule.name, _of_interest(body), cronjob and _of_interest(cronjob))
+        if len(self._candidates) > CANDIDATES_LIMIT:
+            self._candidates.clear()
+        self._candidates[schedule] = versions, found
+        return found
+
     def _cronjob(self, schedule: Key, uid: str) -> Body | None:
-        cronjob = self.store.cronjobs.get(schedule)
-        return (
-            cronjob if cronjob and cronjob["metadata"]["labels"][names.LABEL_UID] == uid else None
-        )
+        if self.store.cronjobs.controller(schedule) != uid:
+            return None
+        return self.store.cronjobs.get(schedule)
 
     async def _advance(
         self,
@@ -278,15 +350,18 @@ class BackfillReconciler:
                 if error.status in (400, 403, 422):
                     return f"the Job {item.job} was refused: {error.message}"
                 raise
-            if answer is not None and self.store.observe_job(answer) is None:
-                return f"a Job {item.job} that is not ours exists: delete or rename it"
+            if answer is not None:
+                self.store.observe_job(answer)
+                run = self.store.runs.get(answer["metadata"]["uid"])
+                if run is None or not self.store.owns(run):
+                    return f"a Job {item.job} that is not ours exists: delete or rename it"
         return ""
 
     async def _cancel_others(self, key: Key, uid: str | None) -> None:
         """Remove waiting runs of a backfill of this name that was deleted."""
         left = [
             run
-            for run in self.store.runs.values()
+            for run in self.store.owned_runs()
             if (run.namespace, run.backfill) == key
             and run.backfill_uid != uid
             and run.suspended
@@ -304,6 +379,20 @@ class BackfillReconciler:
     def _forget(self, key: Key) -> None:
         self._slots.pop(key, None)
         self._refused.pop(key, None)
+
+
+def _of_interest(body: Body) -> Body:
+    """Of a ReportSchedule or CronJob what decides whether and when it has slots."""
+    meta, spec = body["metadata"], body["spec"]
+    kept = ("uid", "creationTimestamp", "labels", "annotations")
+    return {
+        "metadata": {name: meta[name] for name in kept if name in meta},
+        "spec": {
+            name: spec[name]
+            for name in ("reportType", "tier", "schedule", "timeZone", "suspend")
+            if name in spec
+        },
+    }
 
 
 def _spec(body: Body) -> ReportBackfillSpec:

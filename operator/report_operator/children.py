@@ -16,6 +16,7 @@ from report_operator.adapters.kinds import CONFIGMAPS, CRONJOBS, JOBS
 from report_operator.adapters.kube import ApiError, Body, KubeClient
 from report_operator.adapters.recorder import Recorder
 from report_operator.adapters.store import Store
+from report_operator.adapters.template_checks import TemplateChecks
 from report_operator.api.v1alpha1.conditions import ReadyReason
 from report_operator.api.v1alpha1.resource import API_VERSION, Key, ReportSchedule
 from report_operator.api.v1alpha1.status import ReportScheduleStatus
@@ -50,6 +51,7 @@ from report_operator.domain.validation import (
     check_schedule,
     check_secrets,
     check_template,
+    template_problem,
 )
 
 logger = logging.getLogger(__name__)
@@ -68,6 +70,7 @@ class Children:
     secret_allowed: Callable[[str], bool]
     definitions: Definitions
     recorder: Recorder
+    templates: TemplateChecks
     policy_of: Callable[[str], NamespacePolicy] = lambda _: NamespacePolicy()  # by namespace
     # What the server made of our last write: a webhook, or a newer API server, may add to it.
     # A digest of the desired CronJob, and the generation that it became.
@@ -85,7 +88,10 @@ class Children:
     async def ensure(
         self, schedule: ReportSchedule, previous: ReportScheduleStatus, now: datetime
     ) -> Problem | None:
-        """Bring the children about, or say why the last good ones stay as they are."""
+        """Bring the children about, or say why the last good ones stay as they are.
+
+        Raises CheckPendingError while nobody can say whether the template compiles.
+        """
         spec = schedule.spec
         problem = (
             check_schedule(spec)
@@ -102,6 +108,9 @@ class Children:
             text, problem = check_template(reference, config_map)
             if problem is not None:
                 return problem
+            found = await self.templates.problem(schedule.namespace, text)
+            if found is not None:
+                return template_problem(reference, found)
         definition = freeze_definition(schedule, text)
         size = len(definition.content.encode())
         if size > DEFINITION_LIMIT:

@@ -27,7 +27,7 @@ REFERENCE = Path("docs") / "reference.md"
 # Keywords of JSON schema that a structural schema has no place for, or that say nothing in it.
 DROPPED = ("title", "additionalProperties", "$defs", "properties", "propertyNames")
 KEPT = (
-    *("default", "description", "enum", "format", "items", "required", "type"),
+    *("default", "description", "enum", "format", "items", "nullable", "required", "type"),
     *("maxItems", "maxLength", "maxProperties", "maximum"),
     *("minItems", "minLength", "minProperties", "minimum"),
 )

@@ -11,6 +11,7 @@ from typing import Any, Protocol, cast
 import kopf
 
 from report_operator.adapters.store import Store
+from report_operator.adapters.watching import LIST_CHUNK, watch_session
 from report_operator.api.v1alpha1 import backfill
 from report_operator.api.v1alpha1.resource import GROUP, PLURAL, VERSION, Key
 from report_operator.domain.names import LABEL_UID
@@ -33,22 +34,22 @@ def register(registry: kopf.OperatorRegistry, store: Store, queue: Queue) -> Non
     """Attach the handlers."""
 
     @kopf.on.login(registry=registry)
-    def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
-        return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+    async def login(**_: Any) -> kopf.AiohttpSession:
+        return watch_session()
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
     async def schedule_event(event: kopf.RawEvent, **_: Any) -> None:
         store.heard.add(PLURAL)
-        key, news = store.observe_schedule(event["object"], deleted=_deleted(event))
-        if news:
-            queue.changed(key)
+        found = store.observe_schedule(event["object"], deleted=_deleted(event))
+        if found and found[1]:
+            queue.changed(found[0])
 
     @kopf.on.event(GROUP, VERSION, backfill.PLURAL, registry=registry)
     async def backfill_event(event: kopf.RawEvent, **_: Any) -> None:
         store.heard.add(backfill.PLURAL)
-        key, news = store.observe_backfill(event["object"], deleted=_deleted(event))
-        if news:
-            queue.backfill_changed(key)
+        found = store.observe_backfill(event["object"], deleted=_deleted(event))
+        if found and found[1]:
+            queue.backfill_changed(found[0])
 
     @kopf.on.event("batch", "v1", "cronjobs", registry=registry)
     async def cronjob_event(event: kopf.RawEvent, **_: Any) -> None:
@@ -79,7 +80,7 @@ def configure(settings: kopf.OperatorSettings) -> None:
     settings.watching.label_selectors["", "v1", "pods"] = LABEL_UID
     # What is watched is known; looking for new kinds would need rights on CRDs.
     settings.scanning.disabled = True
-    settings.watching.chunk_size = 500
+    settings.watching.chunk_size = LIST_CHUNK
     settings.watching.server_timeout = 10 * 60
     settings.watching.client_timeout = 11 * 60
     settings.watching.connect_timeout = 10

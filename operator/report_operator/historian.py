@@ -181,9 +181,15 @@ class Historian:
     async def _record_batch(self) -> None:
         """Of some schedules all that is not recorded yet."""
         batch = dict(islice(self._offers.items(), BATCH))
-        wanted = {uid: self._missing(uid, offer) for uid, offer in batch.items()}
+        wanted: dict[str, list[RecentRun]] = {}
+        for uid, offer in batch.items():
+            try:
+                wanted[uid] = self._missing(uid, offer)
+            except Exception as error:  # noqa: BLE001  (one schedule stops no other)
+                self._give_up(uid, offer, error)
         known = await self.writer.known([e.uid for entries in wanted.values() for e in entries])
         new: list[Entry] = []
+        broken: set[str] = set()
         logs: dict[str, _LogWanted] = {}
         for uid, entries in wanted.items():
             offer = batch[uid]
@@ -193,20 +199,36 @@ class Historian:
                     continue
                 run = offer.runs.get(entry.uid)
                 pods = await self._pods(run) if run else []
+                try:
+                    record = Entry(record_of(owner, entry, run, pods), deliveries_of(pods))
+                except Exception as error:  # noqa: BLE001  (one outcome stops no other)
+                    logger.error("history: %s is left out: %r", entry.job, error)  # noqa: TRY400
+                    broken.add(entry.uid)
+                    continue
                 if entry.uid not in known:
-                    new.append(Entry(record_of(owner, entry, run, pods), deliveries_of(pods)))
+                    new.append(record)
                 if entry.outcome is Outcome.FAILED and pods:
                     logs[entry.uid] = _LogWanted(owner, entry.uid, pods[-1].name)
-        refused = await self._add(new)
+        refused = await self._add(new) | broken
         for job_uid in logs.keys() - refused:
             if len(self._logs) < LOGS_WAITING:
                 self._logs[job_uid] = logs[job_uid]
         self._log_news.set()
         for uid, offer in batch.items():
+            if uid not in wanted:
+                continue
             if self._offers.get(uid) is offer:  # else there is news of it already
                 del self._offers[uid]
             done = {entry.uid for entry in wanted[uid]} - refused - self._logs.keys()
             self._note(offer.owner, done)
+
+    def _give_up(self, uid: str, offer: _Offer, error: Exception) -> None:
+        """Until there is news of the schedule; its Jobs stay until then."""
+        owner = offer.owner
+        logger.error(
+            "history: the outcomes of %s/%s cannot be read: %r", owner.namespace, owner.name, error
+        )
+        del self._offers[uid]
 
     def _missing(self, uid: str, offer: _Offer) -> list[RecentRun]:
         """Outcomes to record; not those that retention would delete at once."""

@@ -65,6 +65,7 @@ class Lists:
     queue: Callable[[], Queue]  # as it is now
     _cleared: datetime | None = None
     _known: dict[Key, _Known] = field(default_factory=dict)
+    _skipped: dict[Key, int | None] = field(default_factory=dict)  # by version
     _queue: Sequence[str] = ()
     _letters: Sequence[DeadLetter] = ()
     _up: bool | None = None  # Redis; None: not tried yet
@@ -111,13 +112,23 @@ class Lists:
         for number, key in enumerate(list(self.store.schedules)):
             if number % BREATH == 0:
                 await asyncio.sleep(0)
-            found = self._look_at(key)
+            try:
+                found = self._look_at(key)
+            except Exception as error:  # noqa: BLE001  (one schedule hides no other)
+                self._tell_skipped(key, error)
+                found = None
             if found is not None:
                 known[key] = found
                 report_types[found.uid] = found.report_type
         self._known = known
         self._queue = queue_elements(self.queue(), report_types)
         self._count()
+
+    def _tell_skipped(self, key: Key, error: Exception) -> None:
+        version = self.store.schedules.version(key)
+        if self._skipped.get(key) != version:
+            logger.warning("the lists leave out %s: %s: %s", key, type(error).__name__, error)
+        self._skipped[key] = version
 
     def _look_at(self, key: Key) -> _Known | None:
         """None for one that has gone meanwhile."""

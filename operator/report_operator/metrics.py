@@ -21,6 +21,8 @@ PREFIX = "report_scheduler"
 SCHEDULE_LABELS = ("namespace", "reportschedule", "tier")
 STAGE_BUCKETS = (1, 5, 15, 60, 300, 900, 1800, 3600, 10800)  # seconds
 
+WATCHED = ("cronjobs", "jobs", "pods", "reportbackfills", "reportschedules")
+
 Views = Callable[[], Iterable[ScheduleView]]
 BackfillViews = Callable[[], Iterable[BackfillView]]
 
@@ -165,15 +167,44 @@ class _WritesCollector(Collector):
         yield family
 
 
+class _SkippedCollector(Collector):
+    """Objects that are left out, by kind."""
+
+    def __init__(self, counts: Callable[[], Mapping[str, int]]) -> None:
+        self._counts = counts
+
+    def describe(self) -> Iterator[GaugeMetricFamily]:
+        """Nothing: what there is depends on the cluster."""
+        return iter(())
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        family = GaugeMetricFamily(
+            f"{PREFIX}_objects_skipped",
+            "Objects that are left out because they cannot be read or decided on.",
+            labels=("resource",),
+        )
+        counts = self._counts()
+        for resource in sorted({*WATCHED, *counts}):
+            family.add_metric((resource,), counts.get(resource, 0))
+        yield family
+
+
 class Metrics:
     """Everything that /metrics shows."""
 
-    def __init__(self, views: Views, backfills: BackfillViews, writes: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        views: Views,
+        backfills: BackfillViews,
+        writes: Mapping[str, int],
+        skipped: Callable[[], Mapping[str, int]] = dict,
+    ) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self.registry.register(ScheduleCollector(views))
         self.registry.register(_BackfillCollector(backfills))
         self.registry.register(_WritesCollector(writes))
+        self.registry.register(_SkippedCollector(skipped))
         self._stages = Histogram(
             f"{PREFIX}_run_stage_seconds",
             "How long finished runs were queued, pending and running.",

@@ -7,7 +7,7 @@ import logging
 import random
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
@@ -25,7 +25,9 @@ from report_operator.adapters.kube import ApiError, KubeClient
 from report_operator.adapters.past import ObservedPastRuns
 from report_operator.adapters.recorder import Recorder
 from report_operator.adapters.redis_lists import RedisLists
+from report_operator.adapters.skipped import SkippedObject
 from report_operator.adapters.store import Store
+from report_operator.adapters.template_checks import TemplateChecks
 from report_operator.adapters.workqueue import WorkQueue
 from report_operator.admit import Gate
 from report_operator.api.v1alpha1.resource import Key
@@ -37,11 +39,12 @@ from report_operator.domain.deployment import describe_deployment
 from report_operator.domain.history import PastRuns
 from report_operator.domain.names import FIELD_MANAGER
 from report_operator.domain.outcomes import Keep
+from report_operator.domain.transitions import WARNING, Transition
 from report_operator.historian import Historian, NoHistory
 from report_operator.lists import Lists
 from report_operator.metrics import Metrics
 from report_operator.reconcile import Limits, Reconciler
-from report_operator.resync import Resync
+from report_operator.resync import Resync, WatchBlindError
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +55,7 @@ BACKFILL_WORKERS = 2
 LONGEST_REST_SECONDS = 0.5  # between two passes of admission
 FINISH_SECONDS = 5.0  # at a stop, for what is in hand
 UNWATCH_SECONDS = 5.0
+SKIPPED_EVENTS_WAITING = 500  # Events; the log names the objects in any case
 STALE_RESYNCS = 4  # resyncs that may fail before the process counts as hung
 
 
@@ -88,6 +92,7 @@ class ReportOperator:
     _reconciler: Reconciler = field(init=False)
     _backfiller: BackfillReconciler = field(init=False)
     _resync: Resync = field(init=False)
+    _templates: TemplateChecks = field(default_factory=TemplateChecks)
     _recorder: Recorder = field(init=False)
     _lists: Lists = field(init=False)
     _history_database: Database | None = field(init=False, default=None)
@@ -100,7 +105,9 @@ class ReportOperator:
             lambda: list(self._reconciler.views.values()),
             lambda: list(self._backfiller.views.values()),
             kube.writes,
+            store.skipped.counts,
         )
+        store.skipped.tell = self._tell_skipped
         definitions = Definitions(kube)
         self._resync = Resync(kube, store, config.watched, utc_now, definitions)
         children = Children(
@@ -110,6 +117,7 @@ class ReportOperator:
             config.secret_allowed,
             definitions,
             self._recorder,
+            self._templates,
             config.admission_limits().of,
         )
         self._gate = Gate(
@@ -194,6 +202,7 @@ class ReportOperator:
             for task in (*tasks, stopping):
                 task.cancel()
             await asyncio.gather(*tasks, stopping, return_exceptions=True)
+            await self._templates.close()
         for task in ended:
             task.result()
             raise RuntimeError(f"the task {task.get_name()} ended by itself")
@@ -214,7 +223,19 @@ class ReportOperator:
         details["resyncs"] = self.resyncs
         details["schedules"] = len(self.store.schedules)
         details["queue"] = self._schedules.depth
+        details["skipped"] = dict(self.store.skipped.counts())
+        details["skippedNewest"] = self.store.skipped.summary()
         return age < STALE_RESYNCS * self.config.resync_seconds + 60, details
+
+    def _tell_skipped(self, skipped: SkippedObject, body: Mapping[str, Any]) -> None:
+        """An Event on the object, unless so many wait that those of others would be late."""
+        known = body.get("apiVersion"), body.get("kind")
+        if None in known or "?" in (skipped.namespace, skipped.name, skipped.uid):
+            return
+        if self._recorder.waiting >= SKIPPED_EVENTS_WAITING:
+            return
+        event = Transition(WARNING, "Skipped", skipped.reason, utc_now(), skipped.reason)
+        self._recorder.record(body, event)
 
     async def _once_all_is_known(self, work: Callable[[], Awaitable[None]]) -> None:
         """Nothing is decided on part of the truth: a gate that sees few Jobs admits too many."""
@@ -287,6 +308,10 @@ class ReportOperator:
                 task.cancel()
             await asyncio.wait(watching, timeout=UNWATCH_SECONDS)
 
+    async def _after_failed_resync(self) -> None:
+        self.metrics.resynced(utc_now(), up=False)
+        await asyncio.sleep(min(5.0, self.config.resync_seconds))
+
     async def _resync_for_ever(self) -> None:
         while True:
             try:
@@ -294,8 +319,14 @@ class ReportOperator:
                     self._schedules.add(key)
             except (ApiError, aiohttp.ClientError, OSError, TimeoutError) as error:
                 logger.warning("resync: %s", error or type(error).__name__)
-                self.metrics.resynced(utc_now(), up=False)
-                await asyncio.sleep(min(5.0, self.config.resync_seconds))
+                await self._after_failed_resync()
+                continue
+            except WatchBlindError:
+                raise
+            except Exception:
+                # The liveness probe sees that no resync succeeds: an end here would be no better.
+                logger.exception("resync")
+                await self._after_failed_resync()
                 continue
             self.last_resync = utc_now()
             self.resyncs += 1

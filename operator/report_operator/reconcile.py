@@ -8,10 +8,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+import aiohttp
+
 from report_operator.adapters.kinds import JOBS, PODS, SCHEDULES
-from report_operator.adapters.kube import KubeClient
+from report_operator.adapters.kube import ApiError, KubeClient
 from report_operator.adapters.recorder import Recorder
+from report_operator.adapters.skipped import REASON_LIMIT, printable
 from report_operator.adapters.store import Store
+from report_operator.adapters.template_checks import CheckPendingError
 from report_operator.api.v1alpha1.conditions import ConditionType, ReadyReason
 from report_operator.api.v1alpha1.resource import (
     Key,
@@ -22,7 +26,7 @@ from report_operator.api.v1alpha1.resource import (
 )
 from report_operator.api.v1alpha1.spec import MissedRunsPolicy
 from report_operator.api.v1alpha1.status import RecentRun, ReportScheduleStatus
-from report_operator.children import Children
+from report_operator.children import Children, PredecessorPresentError
 from report_operator.domain import names
 from report_operator.domain.cronjob import definition_of
 from report_operator.domain.desired import job_for_slot
@@ -31,7 +35,7 @@ from report_operator.domain.lateness import Plan, slots_to_catch_up
 from report_operator.domain.outcomes import Keep, Ledger, merge, prunable, record, record_finished
 from report_operator.domain.plan import observe_plan
 from report_operator.domain.run import Pod, Run, Stage
-from report_operator.domain.status import Facts, Problem, Verdict, judge
+from report_operator.domain.status import Facts, Problem, Verdict, judge, undecided
 from report_operator.domain.transitions import transitions
 from report_operator.domain.verdicts import Overdue, overdue
 from report_operator.domain.view import ScheduleView, storage_use
@@ -42,6 +46,10 @@ from report_runner.contract.model import parse_duration
 logger = logging.getLogger(__name__)
 
 LOOK_AT_PENDING = timedelta(seconds=10)  # a pod that starts needs less
+LOOK_AT_PENDING_CHECK = timedelta(seconds=1)  # whether its template compiles
+LOOK_AT_UNDECIDED = timedelta(minutes=1)
+# Of the API server and the way to it, or of two writers: the same may go well the next time.
+TRY_AGAIN = (ApiError, PredecessorPresentError, aiohttp.ClientError, OSError, TimeoutError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +80,46 @@ class Reconciler:
     async def reconcile(self, key: Key) -> timedelta | None:
         """Bring one schedule to where it should be; when to look again, if ever.
 
-        Raises what the API server raises; the caller tries again.
+        Raises what the API server raises; the caller tries again. What else goes wrong is about
+        this schedule alone: it is told, and looked at again later.
         """
         body = self.store.schedules.get(key)
         if body is None or "deletionTimestamp" in body["metadata"]:
             self._forget(key)
             return None
+        try:
+            again = await self._reconcile(key, body)
+        except CheckPendingError:
+            return LOOK_AT_PENDING_CHECK
+        except TRY_AGAIN as error:
+            if isinstance(error, ApiError) and error.status in (400, 413, 422):
+                self.store.skipped.note(SCHEDULES.plural, body, error)
+            raise
+        except Exception as error:
+            if self.store.skipped.note(SCHEDULES.plural, body, error):
+                logger.exception("%s: cannot be decided on", key)
+            await self._tell_undecided(body, error)
+            return LOOK_AT_UNDECIDED
+        self.store.skipped.clear(SCHEDULES.plural, body["metadata"]["uid"])
+        return again
+
+    async def _tell_undecided(self, body: dict[str, Any], error: Exception) -> None:
+        """Ready=False in a status that otherwise stays as it is."""
+        previous = parse_status(body)
+        why = printable(f"{type(error).__name__}: {error}", REASON_LIMIT)
+        status = undecided(previous, body["metadata"]["generation"], why, self.clock())
+        written = await self._write_status(body, previous, status)
+        for event in transitions(previous, status):
+            self.recorder.record(written, event)
+
+    async def _reconcile(self, key: Key, body: dict[str, Any]) -> timedelta | None:
         now = self.clock()
         uid = body["metadata"]["uid"]
         previous = parse_status(body)
         schedule, problem = await self._ensure_children(body, previous, now)
-        cronjob = self.store.cronjobs.get(key)
+        # One that is not ours is no plan of ours.
+        owned = self.store.cronjobs.controller(key) == uid
+        cronjob = self.store.cronjobs.get(key) if owned else None
         plan = observe_plan(cronjob) if cronjob else None
         runs = self.store.runs_of(uid)
         pods = {run.uid: self.store.pods_of(run) for run in runs}

@@ -44,6 +44,8 @@ def _object(path: str, schema: Schema) -> list[str]:
 def _kind(schema: Schema) -> str:
     if schema.get("x-kubernetes-int-or-string"):
         return "quantity"
+    if "type" not in schema:
+        return "any value"
     if schema["type"] == "array":
         return f"list of {_kind(schema['items'])}"
     if "additionalProperties" in schema:

@@ -9,12 +9,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Unpack
 
 from report_operator.adapters.kinds import BACKFILLS, CONFIGMAPS, CRONJOBS, JOBS, SCHEDULES, Kind
-from report_operator.adapters.kube import Chosen, KubeClient
+from report_operator.adapters.kube import ApiError, Chosen, KubeClient
 from report_operator.adapters.store import Store
-from report_operator.api.v1alpha1.resource import Key
+from report_operator.api.v1alpha1.resource import KIND, Key
 from report_operator.definitions import Definitions, Reference, Version, version_of
 from report_operator.domain import names
 from report_operator.domain.cronjob import definition_of
+from report_operator.domain.run import controller_of
 from report_operator.domain.times import parse_time
 
 logger = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class Resync:
                 found = observe(body)
                 if found and found[1]:
                     news.add(found[0])
+            self.store.skipped.keep(kind.plural, listed)
             if kind is not BACKFILLS:  # those are looked at after each resync
                 changed |= news
             if news and kind.plural not in self.store.heard:
@@ -69,6 +71,7 @@ class Resync:
         self._judge_watch(silent)
         self._forget(gone)
         self.store.forget_orphan_pods()
+        self.store.note_strangers()
         await self._definitions()
         return changed
 
@@ -98,10 +101,22 @@ class Resync:
             if (reference := (meta["namespace"], meta["name"])) in used:
                 found[reference] = version_of(body)
                 continue
+            # A label says nothing: whoever may write ConfigMaps may write it on any.
+            if not controller_of(meta, KIND):
+                continue
             created = parse_time(meta["creationTimestamp"]) or datetime.max.replace(tzinfo=UTC)
             if self.clock() - created > ORPHAN_AGE:
-                await self.kube.delete(CONFIGMAPS, meta["namespace"], meta["name"], meta["uid"])
+                await self._remove(body)
         self.definitions.observe(found)
+
+    async def _remove(self, config_map: dict[str, Any]) -> None:
+        meta = config_map["metadata"]
+        try:
+            await self.kube.delete(CONFIGMAPS, meta["namespace"], meta["name"], meta["uid"])
+        except ApiError as error:
+            if error.status not in (400, 403, 422):
+                raise
+            self.store.skipped.note(CONFIGMAPS.plural, config_map, f"not removed: {error}")
 
     def _used_definitions(self) -> set[Reference]:
         used = {

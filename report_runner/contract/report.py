@@ -8,6 +8,13 @@ from typing import Annotated, Any
 from pydantic import Field, StringConstraints, field_validator
 from pydantic_core import PydanticCustomError
 
+from report_runner.contract.freeform import (
+    CHART_SCHEMA,
+    ELEMENTS_LIMIT,
+    VALUES_SCHEMA,
+    BoundedChart,
+    BoundedValues,
+)
 from report_runner.contract.model import (
     ONE_LINE,
     Boolean,
@@ -18,7 +25,7 @@ from report_runner.contract.model import (
     QueryDuration,
 )
 from report_runner.contract.rules import Rule, matches
-from report_runner.contract.schema import FREE_FORM, LIST_SET, list_map, unique
+from report_runner.contract.schema import LIST_SET, list_map, unique
 
 # Bound in every query by the run itself.
 RESERVED_PARAMETERS = frozenset(("report_date", "slot"))
@@ -91,9 +98,16 @@ class PostgresSource(Model):
 class InlineSource(Model):
     """Rows written in the manifest itself: small reference data, or a first try."""
 
-    rows: list[Annotated[dict[str, Any], Field(json_schema_extra=FREE_FORM)]] = Field(
+    rows: list[
+        Annotated[
+            dict[str, Any],
+            Field(max_length=ELEMENTS_LIMIT, json_schema_extra=VALUES_SCHEMA),
+            BoundedValues,
+        ]
+    ] = Field(
         max_length=1000,
-        description="Each row an object; its keys are the columns, in the order of the first row.",
+        description="Each row an object; its keys are the columns, in the order of the first "
+        "row. A cell holds lists and objects of at most 4 levels.",
     )
 
 
@@ -121,9 +135,10 @@ class Chart(Model):
     title: Annotated[str, StringConstraints(max_length=200), ONE_LINE] | None = Field(
         default=None, description="Caption under which the builtin templates show it."
     )
-    spec: dict[str, Any] = Field(
-        json_schema_extra=FREE_FORM,
-        description="Vega-Lite specification without data: the rows of the source are its data.",
+    spec: Annotated[dict[str, Any], BoundedChart] = Field(
+        json_schema_extra=CHART_SCHEMA,
+        description="Vega-Lite specification without data: the rows of the source are its data. "
+        "At most 32 levels deep.",
     )
 
     @field_validator("spec")
@@ -184,11 +199,12 @@ class Report(Model):
     title: Annotated[str, StringConstraints(max_length=200), ONE_LINE] = Field(
         description="Title on the cover, in the mail's subject and in lists."
     )
-    parameters: dict[str, Any] = Field(
+    parameters: Annotated[dict[str, Any], BoundedValues] = Field(
         default_factory=dict,
         max_length=100,
-        json_schema_extra=FREE_FORM,
-        description="Values for templates ({{ parameters.NAME }}) and queries (%(NAME)s).",
+        json_schema_extra=VALUES_SCHEMA,
+        description="Values for templates ({{ parameters.NAME }}) and queries (%(NAME)s), with "
+        "lists and objects of at most 4 levels.",
     )
     sources: Annotated[list[SourceSpec], unique("name")] = Field(
         min_length=1,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from enum import StrEnum
+from typing import Annotated
 
 from pydantic import Field, ValidationError
 
@@ -20,12 +21,17 @@ class Outcome(StrEnum):
     FAILED = "Failed"
 
 
+# What a pod says goes to status and history: whoever writes a termination message may not
+# make numbers that neither can hold.
+Count = Annotated[int, Field(ge=0, le=2**53)]
+
+
 class OutputFile(Model):
     """A finished file; `path` is relative to the report volume."""
 
     path: str
     format: Format
-    bytes: int
+    bytes: Count
     sha256: str
 
 
@@ -55,13 +61,14 @@ class RunResult(Model):
     message: str = ""
     slot: datetime | None = None
     report_date: date | None = None
-    rows: dict[str, int] = Field(default_factory=dict)
-    pages: int | None = None
+    rows: dict[str, Count] = Field(default_factory=dict)
+    pages: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
     duration_seconds: float = 0.0
     outputs: list[OutputFile] = Field(default_factory=list)
     deliveries: list[DeliveryResult] = Field(default_factory=list)
     manifest: str | None = None  # path of the manifest, relative to the report volume
-    storage_used_percent: int | None = None  # of the report volume, when the run ended
+    # Of the report volume, when the run ended.
+    storage_used_percent: Annotated[int, Field(ge=0, le=100)] | None = None
     truncated: bool = False  # lists were cut to fit; the manifest has them whole
 
 

@@ -33,4 +33,3 @@ def list_map(key: str) -> dict[str, Any]:
 
 LIST_ATOMIC: dict[str, Any] = {"x-kubernetes-list-type": "atomic"}
 LIST_SET: dict[str, Any] = {"x-kubernetes-list-type": "set"}
-FREE_FORM: dict[str, Any] = {"x-kubernetes-preserve-unknown-fields": True}

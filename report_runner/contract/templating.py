@@ -26,6 +26,8 @@ from report_runner.contract.printf import format_text
 TEMPLATE_LIMIT = 256 * 1024  # bytes of one template
 TEXT_LIMIT = 16 * 1024 * 1024  # characters that one operation may make
 POWER_LIMIT = 4096  # bits that a power may have
+# Of one template: what Jinja2 makes of it takes some 8 kB of memory for each while it compiles.
+NODE_LIMIT = 20_000
 
 NO_FILES = "include, import and extends have no files to read from; put all into one template"
 
@@ -36,6 +38,7 @@ class TemplateProblem:
 
     line: int
     message: str
+    too_large: bool = False
 
     def __str__(self) -> str:
         return f"line {self.line}: {self.message}"
@@ -140,6 +143,9 @@ def compile_problem(source: str) -> TemplateProblem | None:
     """None where `source` compiles."""
     environment = template_environment()
     try:
+        problem = _too_large(environment, source)
+        if problem is not None:
+            return problem
         tree = environment.parse(source)
         problem = _forbidden(tree)
         if problem is None:
@@ -151,11 +157,29 @@ def compile_problem(source: str) -> TemplateProblem | None:
         return TemplateProblem(error.lineno, error.message or "syntax error")
     except RecursionError:
         return TemplateProblem(1, "nested too deeply")
-    except (SyntaxError, MemoryError, ValueError, OverflowError) as error:
+    except MemoryError:
+        return TemplateProblem(1, "needs too much memory to be compiled", too_large=True)
+    except (SyntaxError, ValueError, OverflowError) as error:
         # Python's own compiler refuses what Jinja2 made: more than 20 loops in each other,
         # a number of thousands of digits.
         return TemplateProblem(1, f"cannot be compiled: {str(error).split('(')[0].strip()}")
     return problem
+
+
+def _too_large(environment: TemplateEnvironment, source: str) -> TemplateProblem | None:
+    """Counted before it is parsed: parsing is what takes the memory."""
+    counted = 0
+    for line, kind, _ in environment.lex(source):
+        if kind != "whitespace":
+            counted += 1
+        if counted > NODE_LIMIT:
+            return TemplateProblem(
+                line,
+                f"more than {NODE_LIMIT} names, values, operators and tags of Jinja2 up to here: "
+                "take data from sources, and repeat with a loop",
+                too_large=True,
+            )
+    return None
 
 
 def _forbidden(tree: nodes.Template) -> TemplateProblem | None:

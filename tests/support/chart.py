@@ -67,6 +67,7 @@ FULL: Values = {
 SMALL: Values = {
     "crds": {"install": False},
     "secretAccessPolicy": {"enabled": False},
+    "boundsPolicy": {"enabled": False},
     "networkPolicy": {"enabled": False},
     "config": {"watchNamespaces": ["team-a", "2024"]},
     "teamNamespaces": ["team-a"],

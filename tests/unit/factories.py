@@ -301,6 +301,16 @@ _POD: Body = {
             "batch.kubernetes.io/controller-uid": "job-1",
             "batch.kubernetes.io/job-name": "daily-29924940",
         },
+        "ownerReferences": [
+            {
+                "apiVersion": "batch/v1",
+                "kind": "Job",
+                "name": "daily-29924940",
+                "uid": "job-1",
+                "controller": True,
+                "blockOwnerDeletion": True,
+            }
+        ],
     },
     "spec": {
         "containers": [
@@ -364,6 +374,16 @@ def cronjob_body(changes: Mapping[str, Any] | None = None) -> Body:
                     "reports.adaf.io/late-after": "45m",
                     "reports.adaf.io/schedule-since": "2026-11-20T08:00:00Z",
                 },
+                "ownerReferences": [
+                    {
+                        "apiVersion": "reports.adaf.io/v1alpha1",
+                        "kind": "ReportSchedule",
+                        "name": "daily",
+                        "uid": UID,
+                        "controller": True,
+                        "blockOwnerDeletion": False,
+                    }
+                ],
             },
             "spec": {"schedule": "0 6 * * *", "timeZone": "Europe/Madrid", "suspend": False},
         },

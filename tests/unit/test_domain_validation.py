@@ -11,8 +11,10 @@ from report_operator.domain.validation import (
     check_schedule,
     check_secrets,
     check_template,
+    template_problem,
 )
 from report_runner.contract.report import ConfigMapKeyReference
+from report_runner.contract.templating import compile_problem
 
 REFERENCE = ConfigMapKeyReference(name="pages", key="daily.j2")
 
@@ -99,21 +101,6 @@ def test_secret_that_is_not_allowed(refused: str, field: str) -> None:
             ReadyReason.TEMPLATE_TOO_LARGE,
             ("280000 bytes",),
         ),
-        (
-            {"data": {"daily.j2": "<p>\n{% if x %}\n{{ y }\n{% endif %}"}},
-            ReadyReason.TEMPLATE_INVALID,
-            ("pages/daily.j2 line 3: ",),
-        ),
-        (
-            {"data": {"daily.j2": "{% include 'other' %}"}},
-            ReadyReason.TEMPLATE_INVALID,
-            ("line 1", "include"),
-        ),
-        (
-            {"data": {"daily.j2": "\n{{ x | nosuch }}"}},
-            ReadyReason.TEMPLATE_INVALID,
-            ("line 2", "nosuch"),
-        ),
     ],
 )
 def test_wrong_template(config_map, reason, words) -> None:
@@ -158,3 +145,21 @@ def test_tier_and_priority_have_to_be_allowed_in_the_namespace(policy, reason, w
     problem = check_admission("finance", make_schedule().spec, policy)
     assert (problem.reason if problem else None) == reason
     assert all(word in (problem.message if problem else "") for word in words)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "words"),
+    [
+        ("<p>\n{% if x %}\n{{ y }\n{% endif %}", ReadyReason.TEMPLATE_INVALID, "line 3: "),
+        ("{% include 'other' %}", ReadyReason.TEMPLATE_INVALID, "line 1: include"),
+        ("\n{{ x | nosuch }}", ReadyReason.TEMPLATE_INVALID, "nosuch"),
+        ("\n{{ [" + "x," * 60_000 + "] }}", ReadyReason.TEMPLATE_TOO_LARGE, "line 2: more than"),
+    ],
+)
+def test_template_that_does_not_compile(text: str, reason: ReadyReason, words: str) -> None:
+    found = compile_problem(text)
+    assert found is not None
+    problem = template_problem(REFERENCE, found)
+    assert problem.reason is reason
+    assert problem.message.startswith("spec.report.template.configMapRef: pages/daily.j2 line ")
+    assert words in problem.message

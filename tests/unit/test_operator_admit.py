@@ -77,6 +77,12 @@ def test_run_by_hand_reports_on_the_day_of_its_start() -> None:
 # -- passes ---------------------------------------------------------------------------------------
 
 
+@pytest.fixture(autouse=True)
+def _owned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every Job here is its schedule's; test_operator_skipped.py shows what becomes of others."""
+    monkeypatch.setattr(Store, "owns", lambda _store, _run: True)
+
+
 @dataclass
 class Server:
     """In place of the API server: some Jobs it does not let anybody change."""

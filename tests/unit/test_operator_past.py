@@ -2,7 +2,16 @@
 
 from datetime import timedelta
 
-from factories import SLOT, UID, job_body, job_condition, make_entry, merged, schedule_body
+from factories import (
+    SLOT,
+    UID,
+    cronjob_body,
+    job_body,
+    job_condition,
+    make_entry,
+    merged,
+    schedule_body,
+)
 
 from report_operator.adapters.past import ObservedPastRuns
 from report_operator.adapters.store import Store
@@ -23,6 +32,7 @@ async def test_outcomes_in_status_and_jobs_count_alike() -> None:
     status = {"recentRuns": [entry.to_wire() for entry in entries]}
     body = schedule_body()
     store.observe_schedule(merged(body, {"status": status}))
+    store.observe_cronjob(cronjob_body())
     uid = body["metadata"]["uid"]
     waiting = job_body()
     store.observe_job(waiting)

@@ -9,7 +9,9 @@ from typing import Any
 
 import orjson
 
+from report_operator.adapters.decoding import encode
 from report_operator.api.v1alpha1.resource import Key
+from report_operator.domain.run import controller_of
 
 Body = dict[str, Any]
 
@@ -18,6 +20,7 @@ Body = dict[str, Any]
 class _Packed:
     uid: str
     version: int
+    controller: str  # uid of the owner that is its controller; '' where it has none
     body: bytes  # JSON, deflated: a twentieth of what the same takes as dicts
 
 
@@ -40,14 +43,28 @@ class Bodies(Mapping[Key, Body]):
         if known is not None and known.version >= version:
             return False
         kept = {name: value for name, value in meta.items() if name != "managedFields"}
-        packed = zlib.compress(orjson.dumps({**body, "metadata": kept}), level=1)
-        self._packed[key] = _Packed(meta["uid"], version, packed)
+        packed = zlib.compress(encode({**body, "metadata": kept}), level=1)
+        self._packed[key] = _Packed(meta["uid"], version, controller_of(meta), packed)
         return True
 
     def version(self, key: Key) -> int | None:
         """Which version is known; a successor of the same name has a higher one."""
         known = self._packed.get(key)
         return known.version if known is not None else None
+
+    def uid(self, key: Key) -> str | None:
+        """The uid of the object of this name."""
+        known = self._packed.get(key)
+        return known.uid if known is not None else None
+
+    def controller(self, key: Key) -> str | None:
+        """The uid of the owner that is its controller; None where there is no such object."""
+        known = self._packed.get(key)
+        return known.controller if known is not None else None
+
+    def drop(self, key: Key) -> None:
+        """Its newest version cannot be used: an older one says nothing any more."""
+        self._packed.pop(key, None)
 
     def uids(self) -> set[str]:
         """Of all."""

@@ -14,8 +14,8 @@ from typing import Any, Self, TypedDict, Unpack
 
 import aiohttp
 import kopf
-import orjson
 
+from report_operator.adapters.decoding import decode, encode
 from report_operator.adapters.kinds import PODS, Kind
 from report_operator.domain.names import FIELD_MANAGER
 
@@ -26,6 +26,11 @@ JSON_PATCH = "application/json-patch+json"
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 PAGE = 500  # objects in one page of a list
+# Of a page of several objects: a MiB of JSON may take thirty in memory, and somebody may have
+# objects of 1.5 MiB made by the hundred. A page that is larger is asked for again with fewer.
+PAGE_BYTES = 8 * 1024 * 1024
+DECODE_ASIDE_BYTES = 256 * 1024  # where decoding fails at first, others go on meanwhile
+LOG_BYTES = 1024 * 1024  # of the end of a log
 REQUEST_SECONDS = 30.0
 WATCH_SECONDS = 540  # how long the server is to keep a watch
 WATCH_SILENCE_SECONDS = 90.0  # it sends a bookmark every minute
@@ -56,6 +61,10 @@ class ApiError(Exception):
         return self.status == 409 and self.reason != "AlreadyExists"
 
 
+class _PageTooLargeError(Exception):
+    """A page of a list has more than PAGE_BYTES."""
+
+
 class KubeClient:
     """One connection pool. Every call raises ApiError, or aiohttp.ClientError / TimeoutError."""
 
@@ -73,7 +82,7 @@ class KubeClient:
     @classmethod
     async def connect(cls) -> Self:
         """In a pod by its service account, elsewhere by the kubeconfig; as kopf does."""
-        return cls(_login())
+        return cls(login())
 
     async def __aenter__(self) -> Self:
         return self
@@ -99,8 +108,7 @@ class KubeClient:
     ) -> Body:
         """One call; the decoded answer."""
         raw = await self._send(method, path, query, body, content_type, accept)
-        answer: Body = orjson.loads(raw) if raw else {}
-        return answer
+        return await _decoded(raw) if raw else {}
 
     async def _send(
         self,
@@ -110,6 +118,7 @@ class KubeClient:
         body: Body | Sequence[Body] | None = None,
         content_type: str = "application/json",
         accept: str = "application/json",
+        most: int | None = None,
     ) -> bytes:
         headers = {"Accept": accept, **self._authorization()}
         data = None
@@ -117,7 +126,7 @@ class KubeClient:
             self.writes[_plural(path)] += 1
         if body is not None:
             headers["Content-Type"] = content_type
-            data = orjson.dumps(body)
+            data = encode(body)
         async with self._session.request(
             method,
             self._info.server + path,
@@ -126,15 +135,22 @@ class KubeClient:
             headers=headers,
             timeout=aiohttp.ClientTimeout(total=REQUEST_SECONDS),
         ) as response:
-            raw = await response.read()
             if response.status >= 400:
-                raise _error(response.status, raw)
-            return raw
+                raise _error(response.status, await response.read())
+            if most is None:
+                return await response.read()
+            pieces = bytearray()
+            async for piece in response.content.iter_any():
+                pieces += piece
+                if len(pieces) > most:
+                    response.close()
+                    raise _PageTooLargeError
+            return bytes(pieces)
 
     def _authorization(self) -> dict[str, str]:
         """The kubelet renews a service account's token long before it expires."""
         if self._info.token and time.monotonic() - self._told_at > TOKEN_SECONDS:
-            self._info, self._told_at = _login(), time.monotonic()
+            self._info, self._told_at = login(), time.monotonic()
         return self._info.as_http_headers()
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Body | None:
@@ -150,7 +166,10 @@ class KubeClient:
         """The last lines that a pod wrote; none where it is gone or has not begun."""
         try:
             raw = await self._send(
-                "GET", PODS.path(namespace, pod, "log"), {"tailLines": str(lines)}, accept="*/*"
+                "GET",
+                PODS.path(namespace, pod, "log"),
+                {"tailLines": str(lines), "limitBytes": str(LOG_BYTES)},
+                accept="*/*",
             )
         except ApiError as error:
             if error.status in (400, 404):
@@ -176,14 +195,27 @@ class KubeClient:
         self, kind: Kind, namespace: str | None = None, **chosen: Unpack[Chosen]
     ) -> AsyncIterator[tuple[str, Iterator[Body]]]:
         """At least one page: the version of the whole list, and some objects."""
-        query = {"limit": str(PAGE)}
+        limit = PAGE
+        query: dict[str, str] = {}
         if labels := chosen.get("labels"):
             query["labelSelector"] = labels
         if fields := chosen.get("fields"):
             query["fieldSelector"] = fields
         accept = METADATA_ONLY if chosen.get("metadata_only") else "application/json"
         while True:
-            page = await self.request("GET", kind.path(namespace), query=query, accept=accept)
+            query["limit"] = str(limit)
+            try:
+                raw = await self._send(
+                    "GET",
+                    kind.path(namespace),
+                    query,
+                    accept=accept,
+                    most=PAGE_BYTES if limit > 1 else None,
+                )
+            except _PageTooLargeError:
+                limit = max(limit // 4, 1)
+                continue
+            page = await _decoded(raw)
             # The items of a list do not say what they are; events of a watch do.
             said = {"apiVersion": page["apiVersion"], "kind": page["kind"].removesuffix("List")}
             meta = page["metadata"]
@@ -191,6 +223,7 @@ class KubeClient:
             if not meta.get("continue"):
                 return
             query["continue"] = meta["continue"]
+            limit = min(2 * limit, PAGE)
 
     @contextlib.asynccontextmanager
     async def watch(
@@ -284,7 +317,7 @@ class KubeClient:
         return True
 
 
-def _login() -> kopf.ConnectionInfo:
+def login() -> kopf.ConnectionInfo:
     """Raises kopf.LoginError where there is neither a service account nor a kubeconfig."""
     settings = kopf.OperatorSettings()
     info = kopf.login_with_service_account(settings=settings)
@@ -305,7 +338,7 @@ async def _events(response: aiohttp.ClientResponse) -> AsyncGenerator[tuple[str,
     async for chunk in response.content.iter_any():
         *lines, rest = (rest + chunk).split(b"\n")
         for line in lines:
-            event = orjson.loads(line)
+            event = await _decoded(line)
             told, body = event["type"], event["object"]
             if told == "ERROR":
                 raise ApiError(
@@ -313,6 +346,18 @@ async def _events(response: aiohttp.ClientResponse) -> AsyncGenerator[tuple[str,
                 )
             if told != "BOOKMARK":
                 yield told, body
+
+
+async def _decoded(raw: bytes) -> Body:
+    """Raises aiohttp.ClientPayloadError for what is no JSON: it was cut off on its way."""
+    try:
+        if len(raw) < DECODE_ASIDE_BYTES:
+            body: Body = decode(raw)
+        else:
+            body = await asyncio.to_thread(decode, raw)
+    except ValueError as error:
+        raise aiohttp.ClientPayloadError(f"the API server sent no JSON: {error}") from error
+    return body
 
 
 def _plural(path: str) -> str:
@@ -323,7 +368,7 @@ def _plural(path: str) -> str:
 
 def _error(status: int, raw: bytes) -> ApiError:
     try:
-        answer = orjson.loads(raw)
+        answer = decode(raw)
         return ApiError(status, answer.get("reason", ""), answer.get("message", ""))
     except (ValueError, AttributeError):
         return ApiError(status, "", raw[:300].decode(errors="replace"))

@@ -76,13 +76,18 @@ class Recorder:
             logger.warning("too many events are waiting: the oldest is dropped")
         self._waiting.put_nowait(body)
 
+    @property
+    def waiting(self) -> int:
+        """Events that are still to be written."""
+        return self._waiting.qsize()
+
     async def run(self) -> None:
         """Write events until cancelled."""
         while True:
             body = await self._waiting.get()
             try:
                 await self.kube.create(EVENTS, body["metadata"]["namespace"], body)
-            except (ApiError, aiohttp.ClientError, OSError, TimeoutError) as error:
+            except (ApiError, aiohttp.ClientError, OSError, TimeoutError, TypeError) as error:
                 logger.warning("an event could not be written: %s", error)
             finally:
                 self._waiting.task_done()

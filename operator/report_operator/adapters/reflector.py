@@ -17,6 +17,7 @@ import aiohttp
 
 from report_operator.adapters.kinds import Kind
 from report_operator.adapters.kube import ApiError, Body, KubeClient
+from report_operator.adapters.skipped import Skipped
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ class Reflector:
     labels: str
     observe: Observe
     keep: Callable[[set[str]], None]
+    skipped: Skipped = field(default_factory=Skipped)
     _following: bool = False
     _asked: asyncio.Event = field(default_factory=asyncio.Event)
     _waiting: list[asyncio.Future[None]] = field(default_factory=list)
@@ -86,7 +88,8 @@ class Reflector:
         async for version, bodies in pages:  # noqa: B007  (a list is of one version)
             for body in bodies:
                 uids.add(body["metadata"]["uid"])
-                self.observe(body)
+                self._take(body)
+        self.skipped.keep(self.kind.plural, uids)
         self.keep(uids)
         return version
 
@@ -115,7 +118,16 @@ class Reflector:
 
     async def _tell(self, events: AsyncGenerator[tuple[str, Body]]) -> None:
         async for told, body in events:
-            self.observe(body, deleted=told == "DELETED")
+            self._take(body, deleted=told == "DELETED")
+
+    def _take(self, body: Body, *, deleted: bool = False) -> None:
+        """One object that cannot be read ends nothing: it is left out, with a word."""
+        try:
+            self.observe(body, deleted=deleted)
+        except Exception as error:  # noqa: BLE001  (whatever an object says stops no other)
+            self.skipped.note(self.kind.plural, body, error)
+        else:
+            self.skipped.clear(self.kind.plural, str(body["metadata"].get("uid")))
 
 
 def _answer(waiting: list[asyncio.Future[None]], error: Exception | None = None) -> None:

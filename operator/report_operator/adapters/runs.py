@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from report_operator.domain.run import Run, observe_job
-
-logger = logging.getLogger(__name__)
 
 
 class Runs(Mapping[str, Run]):
@@ -19,7 +16,10 @@ class Runs(Mapping[str, Run]):
         self._by_schedule: dict[str, dict[str, Run]] = {}  # by the schedule's uid
 
     def observe(self, body: Mapping[str, Any], *, deleted: bool) -> tuple[Run, bool] | None:
-        """Take note of a Job; the run, and whether this was news. None: it only looks like ours."""
+        """Take note of a Job; the run, and whether this was news. None: gone, and never known.
+
+        Raises what `observe_job` raises, having forgotten what an older version of the Job said.
+        """
         meta = body["metadata"]
         known = self._runs.get(meta["uid"])
         if known is not None:
@@ -28,15 +28,13 @@ class Runs(Mapping[str, Run]):
                 return known, True
             if int(known.resource_version) >= int(meta["resourceVersion"]):
                 return known, False
-        try:
-            run = observe_job(body)
-        except (KeyError, ValueError) as error:
-            logger.debug("not a run: %s: %r", meta.get("name"), error)
+        if deleted:
             return None
-        if not deleted:
-            self._runs[run.uid] = run
-            self._by_schedule.setdefault(run.schedule_uid, {})[run.uid] = run
-        return run, not deleted
+        self.forget(meta["uid"])
+        run = observe_job(body)
+        self._runs[run.uid] = run
+        self._by_schedule.setdefault(run.schedule_uid, {})[run.uid] = run
+        return run, True
 
     def forget(self, uid: str) -> Run | None:
         """Drop one that is gone; it, where it was known."""

@@ -6,11 +6,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from report_operator.domain.run import Pod, Run
+from report_operator.domain.run import MESSAGE_LIMIT, Pod, Run, cut
 from report_runner.contract.reasons import Reason, reason_of_exit_code
 from report_runner.contract.result import RunResult, parse_result
-
-MESSAGE_LIMIT = 1000
 
 SIGKILL_EXIT = 137
 SIGTERM_EXIT = 143
@@ -156,4 +154,4 @@ def _blocked(reason: Reason, message: str) -> Blockage:
 
 
 def _cause(reason: Reason, message: str) -> Cause:
-    return Cause(reason, " ".join(message.split())[:MESSAGE_LIMIT])
+    return Cause(reason, cut(" ".join(message.split()), MESSAGE_LIMIT))

@@ -10,7 +10,7 @@ from itertools import product
 
 from report_operator.api.v1alpha1.status import RecentRun
 from report_operator.domain.failure import Cause, explain_failure, newest_result
-from report_operator.domain.run import Pod, Run
+from report_operator.domain.run import MESSAGE_LIMIT, Pod, Run, cut
 from report_runner.contract.result import Outcome
 
 RECENT_LIMIT = 100  # maxItems of status.recentRuns
@@ -48,7 +48,7 @@ def record(run: Run, pods: Sequence[Pod], finished_at: datetime, cause: Cause | 
         attempt=run.attempt,
         outcome=Outcome.SUCCEEDED if cause is None else Outcome.FAILED,
         reason=cause.reason if cause else None,
-        message=cause.message if cause else (result.message if result else ""),
+        message=cut(cause.message if cause else (result.message if result else ""), MESSAGE_LIMIT),
         started_at=started,
         finished_at=finished_at,
         queued_seconds=_seconds(run.created_at, run.admitted_at or finished_at),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from report_operator.domain import names
@@ -12,6 +13,7 @@ from report_operator.domain.times import parse_time
 from report_runner.contract.model import parse_duration
 
 DEFAULT_LATE_AFTER = "30m"
+CARRIED_OVER = timedelta(days=366)
 
 
 def observe_plan(cronjob: Mapping[str, Any]) -> Plan | None:
@@ -22,9 +24,12 @@ def observe_plan(cronjob: Mapping[str, Any]) -> Plan | None:
         since = parse_time(annotations.get(names.ANNOTATION_SINCE))
     except ValueError:  # somebody edited it
         since = None
-    since = since or parse_time(meta["creationTimestamp"])
-    if since is None:
+    created = parse_time(meta["creationTimestamp"])
+    if created is None:
         return None
+    # It is carried over where somebody deleted the CronJob, but not from 1970: each change of the
+    # clocks since then would have to be looked at.
+    since = max(since, created - CARRIED_OVER) if since else created
     try:
         late_after = parse_duration(
             annotations.get(names.ANNOTATION_LATE_AFTER, DEFAULT_LATE_AFTER)
@@ -36,5 +41,5 @@ def observe_plan(cronjob: Mapping[str, Any]) -> Plan | None:
             suspended=bool(spec.get("suspend")),
             late_after=late_after,
         )
-    except (ScheduleError, ValueError):
+    except (ScheduleError, ValueError, OverflowError):
         return None

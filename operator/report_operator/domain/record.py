@@ -10,12 +10,13 @@ from report_operator.api.v1alpha1.status import RecentRun
 from report_operator.domain.failure import newest_result
 from report_operator.domain.figures import error_pattern
 from report_operator.domain.names import job_id
-from report_operator.domain.run import Pod, Run
+from report_operator.domain.run import MESSAGE_LIMIT, Pod, Run, cut
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import DeliveryResult, Outcome
 
 LOG_LINES = 50
 LOG_BYTES = 8 * 1024
+OUTPUTS_LIMIT = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,8 @@ def record_of(owner: Owner, entry: RecentRun, run: Run | None, pods: Sequence[Po
     """The record of an outcome. What its Job and pods add is left out where they are gone."""
     result = newest_result(pods)
     failed = entry.outcome is Outcome.FAILED
-    outputs = tuple(KeptOutput(path) for path in entry.outputs)
+    message = cut(entry.message, MESSAGE_LIMIT)
+    outputs = tuple(KeptOutput(path) for path in entry.outputs[:OUTPUTS_LIMIT])
     if result is not None and result.outputs:
         outputs = tuple(
             KeptOutput(file.path, file.format, file.bytes, file.sha256) for file in result.outputs
@@ -106,8 +108,8 @@ def record_of(owner: Owner, entry: RecentRun, run: Run | None, pods: Sequence[Po
         definition=(run.definition or None) if run else None,
         outcome=entry.outcome,
         reason=entry.reason,
-        message=entry.message,
-        error_pattern=error_pattern(entry.message) if failed else None,
+        message=message,
+        error_pattern=error_pattern(message) if failed else None,
         created_at=run.created_at if run else None,
         admitted_at=run.admitted_at if run else None,
         started_at=entry.started_at,

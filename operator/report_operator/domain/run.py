@@ -4,14 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from report_operator.api.v1alpha1.spec import Priority
 from report_operator.domain import names
+from report_operator.domain.cron import load_zone
 from report_operator.domain.times import parse_time
+from report_runner.contract.pod import TERMINATION_LOG_LIMIT
 
 Body = Mapping[str, Any]
+
+# Whoever may write Jobs and pods may write these texts: each has a bound before it is kept.
+MESSAGE_LIMIT = 1000
+NAME_LIMIT = 253
+ATTEMPT_LIMIT = 10_000
+CUT = " ... (cut)"
+CLOCK_TOLERANCE = timedelta(hours=1)  # between controller and API server
+
+
+class NotARunError(ValueError):
+    """A Job that says of itself what cannot be."""
 
 
 class Stage(StrEnum):
@@ -46,6 +60,7 @@ class Pod:
     memory_limit: str = ""
     image: str = ""
     resource_version: int = 0
+    namespace: str = ""
 
     @property
     def ended(self) -> bool:
@@ -88,6 +103,7 @@ class Run:
     asked_by: str = ""  # who asked for a further attempt
     backfill: str = ""  # name and uid of the ReportBackfill that asked for it
     backfill_uid: str = ""
+    owner_uid: str = ""  # of the CronJob that is its controller
 
     @property
     def finished(self) -> bool:
@@ -109,7 +125,8 @@ class Run:
 def observe_job(job: Body) -> Run:
     """A Job of ours → Run.
 
-    Raises KeyError or ValueError where the Job lacks what every Job of ours has.
+    Raises KeyError, TypeError or ValueError where the Job lacks what every Job of ours has, or
+    says what cannot be: a run that nobody can place must not start.
     """
     meta, spec, status = job["metadata"], job["spec"], job.get("status") or {}
     annotations, labels = meta.get("annotations") or {}, meta["labels"]
@@ -122,16 +139,16 @@ def observe_job(job: Body) -> Run:
     return Run(
         name=meta["name"],
         uid=meta["uid"],
-        resource_version=meta["resourceVersion"],
+        resource_version=str(int(meta["resourceVersion"])),
         namespace=meta["namespace"],
-        schedule=annotations[names.ANNOTATION_SCHEDULE],
+        schedule=_name(annotations[names.ANNOTATION_SCHEDULE], names.ANNOTATION_SCHEDULE),
         schedule_uid=labels[names.LABEL_UID],
-        slot=stamped or scheduled or created_at,
+        slot=_slot(stamped or scheduled or created_at, created_at),
         manual=scheduled is None,
         tier=labels.get(names.LABEL_TIER, "standard"),
-        priority=annotations.get(names.ANNOTATION_PRIORITY, "normal"),
-        concurrency=annotations.get(names.ANNOTATION_CONCURRENCY, "Forbid"),
-        time_zone=annotations.get(names.ANNOTATION_TIME_ZONE, "Etc/UTC"),
+        priority=_priority(annotations.get(names.ANNOTATION_PRIORITY, Priority.NORMAL.value)),
+        concurrency=cut(annotations.get(names.ANNOTATION_CONCURRENCY, "Forbid"), NAME_LIMIT),
+        time_zone=_zone(annotations.get(names.ANNOTATION_TIME_ZONE, "Etc/UTC")),
         created_at=created_at,
         suspended=bool(spec.get("suspend")),
         deleting="deletionTimestamp" in meta,
@@ -139,20 +156,79 @@ def observe_job(job: Body) -> Run:
         or parse_time(status.get("startTime")),
         finished_at=_instant(over["lastTransitionTime"]) if over else None,
         succeeded="Complete" in ended,
-        failed_condition=failed.get("reason", ""),
-        failed_message=failed.get("message", ""),
+        failed_condition=cut(failed.get("reason", ""), NAME_LIMIT),
+        failed_message=cut(failed.get("message", ""), MESSAGE_LIMIT),
         active_pods=status.get("active") or 0,
         ready_pods=status.get("ready") or 0,
         failed_pods=status.get("failed") or 0,
-        attempt=int(annotations.get(names.ANNOTATION_ATTEMPT, "1")),
-        report_date=annotations.get(names.ANNOTATION_REPORT_DATE, ""),
-        definition=annotations.get(names.ANNOTATION_DEFINITION, ""),
-        forced_reason=annotations.get(names.ANNOTATION_FAILURE_REASON, ""),
-        forced_message=annotations.get(names.ANNOTATION_FAILURE_MESSAGE, ""),
-        asked_by=annotations.get(names.ANNOTATION_ASKED_BY, ""),
-        backfill=annotations.get(names.ANNOTATION_BACKFILL, ""),
+        attempt=_attempt(annotations.get(names.ANNOTATION_ATTEMPT, "1")),
+        report_date=_day(annotations.get(names.ANNOTATION_REPORT_DATE, "")),
+        definition=_name(
+            annotations.get(names.ANNOTATION_DEFINITION, ""), names.ANNOTATION_DEFINITION
+        ),
+        forced_reason=cut(annotations.get(names.ANNOTATION_FAILURE_REASON, ""), NAME_LIMIT),
+        forced_message=cut(annotations.get(names.ANNOTATION_FAILURE_MESSAGE, ""), MESSAGE_LIMIT),
+        asked_by=cut(annotations.get(names.ANNOTATION_ASKED_BY, ""), NAME_LIMIT),
+        backfill=_name(annotations.get(names.ANNOTATION_BACKFILL, ""), names.ANNOTATION_BACKFILL),
         backfill_uid=labels.get(names.LABEL_BACKFILL_UID, ""),
+        owner_uid=controller_of(meta, "CronJob"),
     )
+
+
+def controller_of(meta: Body, kind: str = "") -> str:
+    """The uid of the owner that is the controller, and of this kind; '' where there is none.
+
+    Anybody may write any owner: it counts only together with an object that is there and has the
+    uid, in the same namespace.
+    """
+    for owner in meta.get("ownerReferences") or ():
+        if owner.get("controller") and kind in ("", owner.get("kind")):
+            return str(owner.get("uid", ""))
+    return ""
+
+
+def cut(text: str, limit: int) -> str:
+    """At most `limit` characters; one that was cut says so."""
+    return text if len(text) <= limit else text[: limit - len(CUT)] + CUT
+
+
+def _slot(slot: datetime, created_at: datetime) -> datetime:
+    # One to come would stand for all slots until then, and none of them would be missed.
+    if slot > created_at + CLOCK_TOLERANCE:
+        raise NotARunError(f"its slot {slot} lies after its creation")
+    return slot
+
+
+def _attempt(text: str) -> int:
+    number = int(text) if len(text) <= len(str(ATTEMPT_LIMIT)) else ATTEMPT_LIMIT + 1
+    if not 1 <= number <= ATTEMPT_LIMIT:
+        raise NotARunError(
+            f"{names.ANNOTATION_ATTEMPT}: not a number from 1 to {ATTEMPT_LIMIT}: {text[:40]}"
+        )
+    return number
+
+
+def _day(text: str) -> str:
+    if text:
+        date.fromisoformat(text)  # ValueError
+    return text
+
+
+def _zone(text: str) -> str:
+    load_zone(text)  # ScheduleError, a ValueError
+    return text
+
+
+def _priority(text: str) -> str:
+    if text not in {priority.value for priority in Priority}:
+        raise NotARunError(f"{names.ANNOTATION_PRIORITY}: no priority: {text[:40]}")
+    return text
+
+
+def _name(text: str, annotation: str) -> str:
+    if len(text) > NAME_LIMIT:
+        raise NotARunError(f"{annotation}: more than {NAME_LIMIT} characters")
+    return text
 
 
 def observe_pod(pod: Body) -> Pod:
@@ -172,19 +248,25 @@ def observe_pod(pod: Body) -> Pod:
         created_at=_instant(meta["creationTimestamp"]),
         phase=status.get("phase", "Pending"),
         reason=status.get("reason", ""),
-        message=status.get("message", ""),
+        message=cut(status.get("message", ""), MESSAGE_LIMIT),
         disruption=disruption.get("reason", "") if disruption.get("status") == "True" else "",
-        unschedulable=scheduled.get("message", "") if scheduled.get("status") == "False" else "",
+        unschedulable=(
+            cut(scheduled.get("message", ""), MESSAGE_LIMIT)
+            if scheduled.get("status") == "False"
+            else ""
+        ),
         waiting_reason=waiting.get("reason", ""),
-        waiting_message=waiting.get("message", ""),
+        waiting_message=cut(waiting.get("message", ""), MESSAGE_LIMIT),
         started_at=parse_time(running.get("startedAt") or terminated.get("startedAt")),
         finished_at=parse_time(terminated.get("finishedAt")),
         exit_code=terminated.get("exitCode"),
         exit_reason=terminated.get("reason", ""),
-        result_text=terminated.get("message", ""),
+        # The kubelet keeps this many bytes.
+        result_text=cut(terminated.get("message", ""), TERMINATION_LOG_LIMIT),
         memory_limit=(container.get("resources", {}).get("limits") or {}).get("memory", ""),
         image=container.get("image", ""),
         resource_version=int(meta.get("resourceVersion") or 0),
+        namespace=meta["namespace"],
     )
 
 

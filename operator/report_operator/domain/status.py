@@ -27,10 +27,11 @@ from report_operator.domain.lateness import (
     oldest_due,
 )
 from report_operator.domain.outcomes import Ledger
-from report_operator.domain.run import Run
+from report_operator.domain.run import Run, cut
 from report_operator.domain.times import format_time
 from report_runner.contract.result import Outcome
 
+CONDITION_LIMIT = 4000  # characters of a message
 DELAY_STEP = timedelta(minutes=5)  # status.delay.seconds advances in steps: few writes
 
 
@@ -121,6 +122,24 @@ def judge(previous: ReportScheduleStatus, facts: Facts, now: datetime) -> Verdic
     return Verdict(status, due, due.slot if due else upcoming, _check_at(plan, due, upcoming, now))
 
 
+def undecided(
+    previous: ReportScheduleStatus, generation: int, why: str, now: datetime
+) -> ReportScheduleStatus:
+    """The status of a schedule that the operator cannot decide on: as it was, and not Ready."""
+    finding = _Finding(
+        ConditionType.READY,
+        False,
+        ReadyReason.INTERNAL_ERROR,
+        f"the operator cannot decide on this schedule ({why}): its CronJob stays as it is; "
+        "please report this with the object",
+    )
+    ready = _merge(previous, finding, generation, now)
+    others = [condition for condition in previous.conditions if condition.type != ready.type]
+    return previous.model_copy(
+        update={"observed_generation": generation, "conditions": [ready, *others]}
+    )
+
+
 def _stands_in(entry: RecentRun) -> bool:
     return not entry.manual or entry.outcome is Outcome.SUCCEEDED
 
@@ -206,7 +225,7 @@ def _merge(
         type=finding.type,
         status=word,
         reason=finding.reason,
-        message=finding.message,
+        message=cut(finding.message, CONDITION_LIMIT),
         last_transition_time=(
             before.last_transition_time if before and before.status == word else now
         ),

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from report_operator.api.v1alpha1.status import FIRST_YEAR, LAST_YEAR
+
 
 def parse_time(text: str | None) -> datetime | None:
     """RFC 3339 → aware UTC; None for None or ''.
 
-    Raises ValueError for text that is not an instant with a zone.
+    Raises ValueError for text that is not an instant with a zone, from 1900 to 2199.
     """
     if not text:
         return None
+    if not isinstance(text, str):
+        raise ValueError(f"{str(text)[:60]!r} is not an instant")  # noqa: TRY004  (as any other)
     instant = datetime.fromisoformat(text)
     if instant.tzinfo is None:
-        raise ValueError(f"{text!r} has no zone")
+        raise ValueError(f"{text[:60]!r} has no zone")
+    if not FIRST_YEAR <= instant.year <= LAST_YEAR:
+        raise ValueError(f"{text[:60]!r} lies outside of the years {FIRST_YEAR} to {LAST_YEAR}")
     return instant.astimezone(UTC)
 
 

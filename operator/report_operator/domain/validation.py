@@ -12,7 +12,7 @@ from report_operator.domain.admission import NamespacePolicy
 from report_operator.domain.cron import ScheduleError, load_zone, parse
 from report_operator.domain.status import Problem
 from report_runner.contract.report import ConfigMapKeyReference
-from report_runner.contract.templating import TEMPLATE_LIMIT, compile_problem
+from report_runner.contract.templating import TEMPLATE_LIMIT, TemplateProblem
 
 TEMPLATE_FIELD = "spec.report.template.configMapRef"
 
@@ -83,7 +83,7 @@ def check_admission(
 def check_template(
     reference: ConfigMapKeyReference, config_map: Mapping[str, Any] | None
 ) -> tuple[str, Problem | None]:
-    """The template's text, and what is wrong with it."""
+    """The template's text, and what is wrong with it. Whether it compiles is not asked here."""
     if config_map is None:
         return "", Problem(
             ReadyReason.TEMPLATE_NOT_FOUND,
@@ -106,10 +106,12 @@ def check_template(
             f"{TEMPLATE_FIELD}: the template has {size} bytes, the limit is {TEMPLATE_LIMIT}; "
             "embed smaller images, and take data from sources instead",
         )
-    problem = compile_problem(text)
-    if problem is not None:
-        return "", Problem(
-            ReadyReason.TEMPLATE_INVALID,
-            f"{TEMPLATE_FIELD}: {reference.name}/{reference.key} {problem}",
-        )
     return text, None
+
+
+def template_problem(reference: ConfigMapKeyReference, found: TemplateProblem) -> Problem:
+    """Of a template that does not compile, or must not be compiled."""
+    return Problem(
+        ReadyReason.TEMPLATE_TOO_LARGE if found.too_large else ReadyReason.TEMPLATE_INVALID,
+        f"{TEMPLATE_FIELD}: {reference.name}/{reference.key} {found}",
+    )

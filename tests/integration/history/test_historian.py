@@ -64,7 +64,7 @@ class Scene:
         }
         runs = [make_run(entry) for entry in entries]
         for run in runs:
-            self.store.pods[run.uid] = {"pod": ended_pod()}
+            self.store.pods[run.namespace, run.uid] = {"pod": ended_pod()}
         self.historian.offer(body, entries, runs)
 
     def waits(self, *uids: str, schedule: str = "schedule-1") -> set[str]:

@@ -30,6 +30,7 @@ class ReadyReason(StrEnum):
     PRIORITY_NOT_ALLOWED = "PriorityNotAllowed"
     NAME_CONFLICT = "NameConflict"
     API_ERROR = "ApiError"
+    INTERNAL_ERROR = "InternalError"
 
 
 class BackfillConditionType(StrEnum):
@@ -49,6 +50,7 @@ class BackfillReason(StrEnum):
     TOO_MANY_SLOTS = "TooManySlots"
     HISTORY_UNAVAILABLE = "HistoryUnavailable"
     API_ERROR = "ApiError"
+    INTERNAL_ERROR = "InternalError"
     IN_PROGRESS = "InProgress"
     SUSPENDED = "Suspended"
     ALL_SUCCEEDED = "AllSucceeded"

@@ -39,7 +39,7 @@ def _problem(item: ErrorDetails, root: str, model: type[Model]) -> str:
     for part in item["loc"]:
         if part == "[key]":
             continue
-        path += f"[{part}]" if isinstance(part, int) else f".{part}"
+        path += f"[{part}]" if isinstance(part, int) else f".{str(part)[:_LONG]}"
         key = part
     context = item.get("ctx") or {}
     if context.get("path"):
@@ -52,7 +52,7 @@ def _words(item: ErrorDetails, context: dict[str, Any], key: Any, model: type[Mo
     if kind == "missing":
         return "is required"
     if kind == "extra_forbidden":
-        return f"no such field: {_suggestion(item, key, model)}"
+        return f"no such field: {_suggestion(item, str(key)[:_LONG], model)}"
     if kind in ("enum", "literal_error"):
         return f"{_shown(item['input'])} is not one of {context['expected']}"
     if kind in _KINDS:

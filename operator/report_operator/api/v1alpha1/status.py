@@ -14,10 +14,15 @@ from report_runner.contract.model import Model
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import Outcome
 
+# Outside of these years no instant is meant, and arithmetic would leave datetime's range.
+FIRST_YEAR, LAST_YEAR = 1900, 2199
+
 
 def _whole_seconds(instant: datetime) -> datetime:
     if instant.tzinfo is None:
         raise ValueError("an instant needs a zone")
+    if not FIRST_YEAR <= instant.year <= LAST_YEAR:
+        raise ValueError(f"an instant lies in the years {FIRST_YEAR} to {LAST_YEAR}")
     return instant.astimezone(UTC).replace(microsecond=0)
 
 
