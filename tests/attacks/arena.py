@@ -89,6 +89,11 @@ class Arena:
         }
         return str(found)
 
+    @property
+    def image(self) -> str:
+        """Of the pods of runs."""
+        return str(self._config()["runner"]["image"])
+
     def as_account(self, account: str) -> Impersonated:
         return Impersonated(self.plane.kubeconfig, f"system:serviceaccount:{RELEASE}:{account}")
 
@@ -116,8 +121,8 @@ class Arena:
         """As `helm install` does it."""
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
         done = run(
-            "kubectl", f"--kubeconfig={self.plane.kubeconfig}", f"--namespace={RELEASE}",
-            "apply", "--server-side", "-f", "-", text=text,
+            "kubectl", f"--kubeconfig={self.plane.kubeconfig}", "apply", "--server-side",
+            "-f", "-", text=text,
         )  # fmt: skip
         assert done.code == 0, done.err
 
@@ -135,8 +140,7 @@ class Arena:
 
     def start_operator(self, **settings: Any) -> None:
         """With the chart's configuration, as its ServiceAccount; its stores are not there."""
-        text = named(self.objects, "ConfigMap", NAME)["data"]["config.yaml"]
-        config: dict[str, Any] = yaml.safe_load(text)
+        config = self._config()
         for name in ("postgresSecret", "redisSecret", "fileServerUrl", "healthPort"):
             config.pop(name, None)
         config |= {
@@ -156,6 +160,11 @@ class Arena:
         self.operator.start()
         self.operator.wait_until_leading(120)
         return True
+
+    def _config(self) -> dict[str, Any]:
+        text = named(self.objects, "ConfigMap", NAME)["data"]["config.yaml"]
+        found: dict[str, Any] = yaml.safe_load(text)
+        return found
 
     def _kubeconfig_of(self, account: str) -> Path:
         path = f"{CORE}/namespaces/{RELEASE}/serviceaccounts/{account}/token"

@@ -14,15 +14,19 @@ from tests.attacks.listener import Listener, listening
 from tests.attacks.test_templates import DRIVER
 from tests.attacks.vectors import Attacks, Vector
 
-ACTIVE = re.compile(r"<script|href=\"(javascript|data):|<image[^>]*(http|file)|<foreignObject", re.I)
-INSIDE = re.compile(r"\[native code\]|\[object (Window|global)|/usr/bin|PATH=")
+# The drawing is shown as an image, in which no link can be followed; a script: link is none even so.
+ACTIVE = re.compile(r"<script|href=\"javascript:|<image[^>]*(http|file)|<foreignObject", re.I)
+INSIDE = re.compile(r"\[object (Window|global)|/usr/bin|PATH=")
 SECONDS = 90.0
 
 
-def _draw(vectors: Sequence[Vector], listener: Listener, file: Path) -> list[Done]:
+def _draw(
+    vectors: Sequence[Vector], listener: Listener, file: Path, driver: str = "draw_chart"
+) -> list[Done]:
     text = json.dumps([vector.data for vector in vectors])
-    cases: list[Any] = json.loads(text.replace("URL/", f"{listener.url}/").replace("FILE", str(file)))
-    return run_batch(DRIVER, "draw_chart", cases, 500)
+    text = text.replace("URL/", f"{listener.url}/").replace("FILE", str(file))
+    cases: list[Any] = json.loads(text)
+    return run_batch(DRIVER, driver, cases, 500)
 
 
 def _name_of(vector: Vector, heard: Sequence[str]) -> str | None:
@@ -36,7 +40,7 @@ def test_a_chart_reads_and_runs_nothing(attacks: Attacks, tmp_path: Path) -> Non
     file.write_text(json.dumps([{"x": 1, "y": vega.CANARY}]))
     vectors = [*vega.READS, *vega.RUNS]
     with listening() as listener:
-        done = _draw(vectors, listener, file)
+        done = _draw(vectors, listener, file, "draw_chart_here")
     for vector, found in zip(vectors, done, strict=True):
         svg = (found.said or {}).get("svg", "")
         how = _name_of(vector, listener.paths)
