@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import urllib.error
+import urllib.request
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -41,6 +43,22 @@ class Impersonated(ApiServer):
     def __init__(self, kubeconfig: Path, user: str) -> None:
         super().__init__(kubeconfig)
         self.headers = {**self.headers, "Impersonate-User": user}
+
+    def send(self, method: str, path: str, text: str) -> Answer:
+        """A body as it stands: Python's own encoder stops at a thousand levels."""
+        request = urllib.request.Request(
+            self.host + path,
+            method=method,
+            headers={**self.headers, "Content-Type": "application/json"},
+            data=text.encode(),
+        )
+        try:
+            with urllib.request.urlopen(request, context=self.tls, timeout=60) as answer:
+                answer.read()
+                return Answer(answer.status, {})
+        except urllib.error.HTTPError as error:
+            with error:
+                return Answer(error.code, {"message": error.read(2000).decode(errors="replace")})
 
 
 @dataclass
@@ -176,11 +194,6 @@ class Arena:
         found = self.directory / f"kubeconfig-{account}"
         found.write_text(json.dumps(admin))
         return found
-
-
-def refused(answer: Answer) -> bool:
-    """By authorisation or admission, not by chance."""
-    return answer.code in (401, 403) or (answer.code == 422 and "denied" in answer.message)
 
 
 def _rule(group: str, *resources: str) -> Mapping[str, Any]:
