@@ -21,6 +21,7 @@ import yaml
 from hack.localcluster.cluster import this_cluster
 from hack.localcluster.progress import Progress
 from hack.localcluster.tools import clients
+from report_operator.config import Admission
 from tests.support.apiserver import Answer, ApiServer
 from tests.support.chart import NAME, RELEASE, Object, named, of_kind, render, run
 from tests.support.controlplane import ControlPlane
@@ -198,3 +199,9 @@ class Arena:
 
 def _rule(group: str, *resources: str) -> Mapping[str, Any]:
     return {"apiGroups": [group], "resources": list(resources), "verbs": ["*"]}
+
+
+def wide_gate(most: int = 1000) -> dict[str, int]:
+    """`admission` of a configuration that lets so many runs in, from one namespace too."""
+    known = {field.alias for field in Admission.model_fields.values()}
+    return {name: most for name in ("maxActive", "maxActivePerNamespace") if name in known}
