@@ -92,4 +92,5 @@ def make_document(case: dict[str, Any]) -> dict[str, Any]:
         (made,) = render(data, [Format(case["format"])], directory)
     except RunError as error:
         return {"reason": error.reason.value, "message": error.message}
-    return {"path": str(made.path)}
+    # A browser goes by the name.
+    return {"path": str(made.path.rename(directory / f"report.{made.format.value}"))}
