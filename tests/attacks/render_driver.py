@@ -92,5 +92,7 @@ def make_document(case: dict[str, Any]) -> dict[str, Any]:
         (made,) = render(data, [Format(case["format"])], directory)
     except RunError as error:
         return {"reason": error.reason.value, "message": error.message}
+    if not made.path.exists():
+        return {"reason": "InternalError", "message": f"no file, and {made.pages} pages"}
     # A browser goes by the name.
     return {"path": str(made.path.rename(directory / f"report.{made.format.value}"))}

@@ -70,8 +70,12 @@ def test_html_neither_loads_nor_runs(
     vectors = [*pages.LOADS, *pages.RUNS, *pages.HEADS]
     with listening() as listener:
         cases = [
-            {"format": "html", "directory": str(tmp_path), "template": _raw(_document(v, listener, file))}
-            for v in vectors
+            {
+                "format": "html",
+                "directory": str(tmp_path),
+                "template": _raw(_document(vector, listener, file)),
+            }
+            for vector in vectors
         ]
         done = run_batch(DRIVER, "make_document", cases)
         titles = [
@@ -79,7 +83,7 @@ def test_html_neither_loads_nor_runs(
             for found in done
         ]
         for vector, title, found in zip(vectors, titles, done, strict=True):
-            how = "a script ran" if "JS-RAN" in title else _heard(vector, listener)
+            how = "a script ran" if title == "JS-RAN" else _heard(vector, listener)
             if found.said is None:
                 how = "it killed the run's own process"
             attacks.record(vector, how)
@@ -103,20 +107,43 @@ def test_pdf_holds_nothing_from_elsewhere(attacks: Attacks, tmp_path: Path) -> N
     for n, file in enumerate(files.values()):
         file.write_text(f"{pages.FILE_CANARY}-{n}-")
     with listening() as listener:
-        cases = [
-            {"format": "pdf", "directory": str(tmp_path), "template": _raw(_together(group, listener, files))}
-            for group in groups
-        ]
-        done = run_batch(DRIVER, "make_document", cases)
-        for group, found in zip(groups, done, strict=True):
-            assert found.said, "the run's own process was killed"
-            assert "path" in found.said, found.said
-            inside = _inside(Path(found.said["path"]))
+        outcomes = _print(groups, listener, files, tmp_path)
+        alone = [[v] for group, found in zip(groups, outcomes, strict=True) for v in group if not found]
+        outcomes = [found for found in outcomes if found]
+        outcomes += _print(alone, listener, files, tmp_path)
+        printed = [group for group in groups if group[0] not in [v for (v,) in alone]]
+        for group, found in zip([*printed, *alone], outcomes, strict=True):
             for vector in group:
                 own = files[vector.key].read_text()
-                how = "it holds the file" if own in inside else _heard(vector, listener)
+                how = _heard(vector, listener)
+                if found is None:
+                    how = "no file is made, and no reason is given that an author understands"
+                elif own in found:
+                    how = "it holds the file"
                 attacks.record(vector, how)
     attacks.judge(pages.PRINTED)
+
+
+def _print(
+    groups: Sequence[Sequence[Vector]], listener: Listener, files: dict[str, Path], root: Path
+) -> list[str | None]:
+    """What is in the document of each group; None where there is none and no word why."""
+    cases = [
+        {
+            "format": "pdf",
+            "directory": str(root),
+            "template": _raw(_together(group, listener, files)),
+        }
+        for group in groups
+    ]
+    found = []
+    for done in run_batch(DRIVER, "make_document", cases) if cases else []:
+        said = done.said or {"reason": "InternalError"}
+        if "path" in said:
+            found.append(_inside(Path(said["path"])) or " ")
+        else:
+            found.append(None if said["reason"] == "InternalError" else " ")
+    return found
 
 
 def _together(group: Sequence[Vector], listener: Listener, files: dict[str, Path]) -> str:
@@ -162,7 +189,7 @@ def test_data_stays_data(attacks: Attacks, browser: Browser, tmp_path: Path) -> 
             if "path" not in found.said:
                 continue
             text = Path(found.said["path"]).read_text()
-            if "JS-RAN" in _open(browser, found.said["path"]):
+            if _open(browser, found.said["path"]) == "JS-RAN":
                 how = "a script ran"
             elif re.search(r"<class |JSJSJS", text):
                 how = "data was read as a template"
