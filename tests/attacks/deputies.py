@@ -77,7 +77,8 @@ _ASKS: Mapping[str, Body] = {
                 {
                     "name": f"s{n}",
                     "postgres": {
-                        "connection": {"secretRef": {"name": ALLOWED_SECRET}}, "query": "SELECT 1"
+                        "connection": {"secretRef": {"name": ALLOWED_SECRET}},
+                        "query": "SELECT 1",
                     },
                 }
                 for n in range(12)

@@ -49,13 +49,34 @@ def _ended(kind: str, **more: Any) -> dict[str, Any]:
 _JOBS: Mapping[str, Forged] = {
     **_annotated(
         names.ANNOTATION_ATTEMPT,
-        "9" * 30, "9" * 5000, "-1", "0", "1e9", "one", "", " 2 ", "٣", "1_000", "2147483648", "+1",
+        "9" * 30,
+        "9" * 5000,
+        "-1",
+        "0",
+        "1e9",
+        "one",
+        "",
+        " 2 ",
+        "٣",
+        "1_000",
+        "2147483648",
+        "+1",
     ),
     **_annotated(
         names.ANNOTATION_SLOT,
-        *FAR, "9999-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "now", "", "2026-13-45T00:00:00Z",
-        "2026-01-01", "2026-01-01T00:00:00+99:99", "2026-01-01T00:00:00", "20260101T000000Z", "９",
-        "9" * 5000, LONG,
+        *FAR,
+        "9999-01-01T00:00:00Z",
+        "1970-01-01T00:00:00Z",
+        "now",
+        "",
+        "2026-13-45T00:00:00Z",
+        "2026-01-01",
+        "2026-01-01T00:00:00+99:99",
+        "2026-01-01T00:00:00",
+        "20260101T000000Z",
+        "９",
+        "9" * 5000,
+        LONG,
     ),
     **_annotated(names.ANNOTATION_CRONJOB_SLOT, *FAR, "soon", "", LONG),
     **_annotated(names.ANNOTATION_ADMITTED_AT, *FAR, "soon", ""),
@@ -74,10 +95,18 @@ _JOBS: Mapping[str, Forged] = {
     **_annotated(names.ANNOTATION_BACKFILL, "absent", "", LONG),
     **_annotated(names.ANNOTATION_SCHEDULE, "absent", "", VICTIM, "../" + VICTIM, LONG),
     "no-schedule-name": Forged("jobs", {names.ANNOTATION_SCHEDULE: None}),
-    "no-annotations": Forged("jobs", dict.fromkeys(
-        (names.ANNOTATION_SCHEDULE, names.ANNOTATION_PRIORITY, names.ANNOTATION_TIME_ZONE,
-         names.ANNOTATION_CONCURRENCY, names.ANNOTATION_DEFINITION)
-    )),
+    "no-annotations": Forged(
+        "jobs",
+        dict.fromkeys(
+            (
+                names.ANNOTATION_SCHEDULE,
+                names.ANNOTATION_PRIORITY,
+                names.ANNOTATION_TIME_ZONE,
+                names.ANNOTATION_CONCURRENCY,
+                names.ANNOTATION_DEFINITION,
+            )
+        ),
+    ),
     "no-uid": Forged("jobs", labels={names.LABEL_UID: None}),
     "victims-uid": Forged("jobs", labels={names.LABEL_UID: VICTIM_UID}),
     "victims-uid-and-name": Forged(
@@ -157,9 +186,7 @@ _PODS: Mapping[str, Forged] = {
     "message-rows": Forged("pods", status=_terminated('{"rows":{"a":1e999}}')),
     "exit-code": Forged("pods", status=_terminated("x", exitCode=2147483647)),
     "exit-negative": Forged("pods", status=_terminated("x", exitCode=-1)),
-    "finished-long-ago": Forged(
-        "pods", status=_terminated("x", finishedAt="0001-01-01T00:00:00Z")
-    ),
+    "finished-long-ago": Forged("pods", status=_terminated("x", finishedAt="0001-01-01T00:00:00Z")),
     "finished-to-come": Forged("pods", status=_terminated("x", finishedAt="9999-12-31T23:59:59Z")),
     "waiting": Forged("pods", status=_pod(waiting={"reason": LONG[:2000], "message": LONG[:9000]})),
     "phase-unknown": Forged("pods", status={"phase": "Unknown", "reason": "NodeLost"}),
@@ -191,9 +218,7 @@ _CRONJOBS: Mapping[str, Forged] = {
     "schedule-name": Forged("cronjobs", {names.ANNOTATION_SCHEDULE: VICTIM}, patch=True),
     "uid-victim": Forged("cronjobs", labels={names.LABEL_UID: VICTIM_UID}, patch=True),
     "uid-none": Forged("cronjobs", labels={names.LABEL_UID: None}, patch=True),
-    "template-bare": Forged(
-        "cronjobs", patch=True, spec={"jobTemplate": {"metadata": None}}
-    ),
+    "template-bare": Forged("cronjobs", patch=True, spec={"jobTemplate": {"metadata": None}}),
     "last-time-far": Forged(
         "cronjobs", patch=True, status={"lastScheduleTime": "9999-12-31T23:59:59Z"}
     ),

@@ -45,9 +45,7 @@ _BREAKS = {
 }
 _HEADER = f"Bcc: {THIEF}"
 _MAILS: Mapping[str, Mail] = {
-    **{
-        f"subject-{name}": Mail(subject=f"x{text}{_HEADER}") for name, text in _BREAKS.items()
-    },
+    **{f"subject-{name}": Mail(subject=f"x{text}{_HEADER}") for name, text in _BREAKS.items()},
     **{
         f"subject-from-parameter-{name}": Mail(
             subject="{{ parameters.p }}", parameter=f"x{text}{_HEADER}"

@@ -156,16 +156,16 @@ _HEADS: Mapping[str, str] = {
     "text-first": f"x<html><head>{SCRIPT}</head></html>",
     "entity-first": f"&nbsp;<html><head>{SCRIPT}</head></html>",
     "meta-charset": f'<meta charset="utf-7">+ADw-head+AD4-{SCRIPT}',
-    "handler-of-html": "<html onclick=\"1\" onload=\"document.title='JS-RAN'\"><head></head></html>",
+    "handler-of-html": '<html onclick="1" onload="document.title=\'JS-RAN\'"><head></head></html>',
     "handler-of-body": "<body onload=\"document.title='JS-RAN'\"><head></head>",
-    "own-policy": "<html><head><meta http-equiv=Content-Security-Policy content=\"script-src "
+    "own-policy": '<html><head><meta http-equiv=Content-Security-Policy content="script-src '
     f"'unsafe-inline'\">{SCRIPT}</head></html>",
     "empty-start": f"\n\n\t<html>\n<head>\n{SCRIPT}</head></html>",
 }
 _DATA: Mapping[str, str] = {
     "script": SCRIPT,
     "script-closed": f"</td></table>{SCRIPT}",
-    "attribute": "\" onmouseover=\"document.title='JS-RAN'\" autofocus onfocus=\"document.title="
+    "attribute": '" onmouseover="document.title=\'JS-RAN\'" autofocus onfocus="document.title='
     "'JS-RAN'",
     "img": "<img src=x onerror=\"document.title='JS-RAN'\">",
     "template": "{{ ''.__class__ }}",

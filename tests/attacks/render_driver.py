@@ -64,7 +64,9 @@ def draw_chart(spec: dict[str, Any]) -> dict[str, Any]:
     job = None
     charts._SECONDS = CHART_SECONDS
     try:
-        job = charts.ChartJob([Chart(name="c", source="a", spec=spec)], {"a": ROWS}, "Europe/Madrid")
+        job = charts.ChartJob(
+            [Chart(name="c", source="a", spec=spec)], {"a": ROWS}, "Europe/Madrid"
+        )
         return {"svg": job.result()["c"].svg}
     except RunError as error:
         return {"reason": error.reason.value, "message": error.message}

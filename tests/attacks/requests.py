@@ -149,15 +149,20 @@ def _callers() -> dict[str, Call]:
     }
     for site in ("cross-site", "same-site"):
         for mode, dest in (
-            ("no-cors", "image"), ("cors", "empty"), ("navigate", "iframe"), ("no-cors", "script"),
-            ("websocket", "websocket"), ("navigate", "object"), ("navigate", "embed"),
+            ("no-cors", "image"),
+            ("cors", "empty"),
+            ("navigate", "iframe"),
+            ("no-cors", "script"),
+            ("websocket", "websocket"),
+            ("navigate", "object"),
+            ("navigate", "embed"),
         ):
-            headers = (
-                ("Sec-Fetch-Site", site), ("Sec-Fetch-Mode", mode), ("Sec-Fetch-Dest", dest)
-            )
+            headers = (("Sec-Fetch-Site", site), ("Sec-Fetch-Mode", mode), ("Sec-Fetch-Dest", dest))
             found[f"fetch-{site}-{mode}-{dest}"] = Call(headers=headers)
         post = (
-            ("Sec-Fetch-Site", site), ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "document")
+            ("Sec-Fetch-Site", site),
+            ("Sec-Fetch-Mode", "navigate"),
+            ("Sec-Fetch-Dest", "document"),
         )
         found[f"fetch-post-{site}"] = Call("POST", SHUTDOWN, post)
     return found
@@ -245,9 +250,26 @@ _API_PATHS: Mapping[str, str] = {
     **{
         f"namespace-{name or 'empty'}": f"{_API_FILES}/{name}/x.pdf"
         for name in (
-            "kube-system", "169.254.169.254%2f", "a.b", "..", "%2e%2e", "%00", "UPPER", "localhost",
-            "127.0.0.1", "x@evil.example", "x%40evil.example", "x%23", "x%3f", "x:80", "-x",
-            "x" * 64, "%ef%bc%8e", "team-a%2f..%2fteam-b", "a%0d%0ab", "evil.example%2f",
+            "kube-system",
+            "169.254.169.254%2f",
+            "a.b",
+            "..",
+            "%2e%2e",
+            "%00",
+            "UPPER",
+            "localhost",
+            "127.0.0.1",
+            "x@evil.example",
+            "x%40evil.example",
+            "x%23",
+            "x%3f",
+            "x:80",
+            "-x",
+            "x" * 64,
+            "%ef%bc%8e",
+            "team-a%2f..%2fteam-b",
+            "a%0d%0ab",
+            "evil.example%2f",
         )
     },
     **{

@@ -51,27 +51,87 @@ def _nested(kind: str, depth: int) -> str:
 
 
 _LONG = "x" * 200_000
-_DURATIONS = ("0s", "-1s", "1e9s", "999999999999s", "1d" * 16, "٣m", "1ｍ", "P1D", "", " 30m", "1h1h")
+_DURATIONS = (
+    "0s",
+    "-1s",
+    "1e9s",
+    "999999999999s",
+    "1d" * 16,
+    "٣m",
+    "1ｍ",
+    "P1D",
+    "",
+    " 30m",
+    "1h1h",
+)
 
 _SPECS: Mapping[str, Body] = {
     **_cron(
-        "", "* * * *", "* * * * * *", "@every 1ns", "@every 0s", "@every -1h", "@every 1s",
-        "@every 876000h", "@every 99999999999999999999h", "@every 1h1h1h", "@every 0.001s",
-        "@reboot", "@midnight", "CRON_TZ=Mars/X 0 0 * * *", "TZ=UTC 0 0 * * *", "0-59/0 * * * *",
-        "*/0 * * * *", "0-99999999999 * * * *", "59-0 * * * *", "*/99999999 * * * *",
-        "0 0 30 2 *", "0 0 31 4,6,9,11 *", "0 0 29 2 MON", "0 0 * * 7", "0 0 * * 0-7",
-        "0 0 ? * ?", "0 0 L * *", "0 0 1W * *", "0 0 * * 5#3", "H H * * *", "٠ 0 * * *",
-        "0 0 * JAN-DEC SUN-SAT", "0 0 1-31/1 * *", "0\t0 * * *", "0 0\n* * *", "\x000 0 * * *",
-        ",".join(["0"] * 120) + " * * * *", "*,*,*,*,* *,* *,* *,* *,*",
-        "0" * 100 + " 0 * * *", "0-5-9 * * * *", "1/2/3 * * * *", "%s %s %s %s %s",
+        "",
+        "* * * *",
+        "* * * * * *",
+        "@every 1ns",
+        "@every 0s",
+        "@every -1h",
+        "@every 1s",
+        "@every 876000h",
+        "@every 99999999999999999999h",
+        "@every 1h1h1h",
+        "@every 0.001s",
+        "@reboot",
+        "@midnight",
+        "CRON_TZ=Mars/X 0 0 * * *",
+        "TZ=UTC 0 0 * * *",
+        "0-59/0 * * * *",
+        "*/0 * * * *",
+        "0-99999999999 * * * *",
+        "59-0 * * * *",
+        "*/99999999 * * * *",
+        "0 0 30 2 *",
+        "0 0 31 4,6,9,11 *",
+        "0 0 29 2 MON",
+        "0 0 * * 7",
+        "0 0 * * 0-7",
+        "0 0 ? * ?",
+        "0 0 L * *",
+        "0 0 1W * *",
+        "0 0 * * 5#3",
+        "H H * * *",
+        "٠ 0 * * *",
+        "0 0 * JAN-DEC SUN-SAT",
+        "0 0 1-31/1 * *",
+        "0\t0 * * *",
+        "0 0\n* * *",
+        "\x000 0 * * *",
+        ",".join(["0"] * 120) + " * * * *",
+        "*,*,*,*,* *,* *,* *,* *,*",
+        "0" * 100 + " 0 * * *",
+        "0-5-9 * * * *",
+        "1/2/3 * * * *",
+        "%s %s %s %s %s",
     ),
     **{
         f"zone-{zone[:40]!r}": {"timeZone": zone}
         for zone in (
-            "", "Local", "local", "../../../etc/passwd", "/etc/passwd", "Europe/../Europe/Madrid",
-            "posix/Europe/Madrid", "right/Europe/Madrid", "EST5EDT,M3.2.0,M11.1.0", "UTC+99",
-            "europe/madrid", "Europe/Madrid\x00", "Ｅurope/Madrid", "tzdata.zi", "zone.tab", ".",
-            "x" * 64, "posixrules", "leapseconds",
+            "",
+            "Local",
+            "local",
+            "../../../etc/passwd",
+            "/etc/passwd",
+            "Europe/../Europe/Madrid",
+            "posix/Europe/Madrid",
+            "right/Europe/Madrid",
+            "EST5EDT,M3.2.0,M11.1.0",
+            "UTC+99",
+            "europe/madrid",
+            "Europe/Madrid\x00",
+            "Ｅurope/Madrid",
+            "tzdata.zi",
+            "zone.tab",
+            ".",
+            "x" * 64,
+            "posixrules",
+            "leapseconds",
         )
     },
     **_duration("timeout", *_DURATIONS),
@@ -145,9 +205,7 @@ _SPECS: Mapping[str, Body] = {
         sources=[{"name": "facts", "inline": {"rows": [{"a": 1}, {"b": [1, {"c": 2}]}]}}]
     ),
     "rows-empty": _of_report(sources=[{"name": "facts", "inline": {"rows": []}}]),
-    "rows-column-long": _of_report(
-        sources=[{"name": "facts", "inline": {"rows": [{_LONG: 1}]}}]
-    ),
+    "rows-column-long": _of_report(sources=[{"name": "facts", "inline": {"rows": [{_LONG: 1}]}}]),
     "sources-many": _of_report(
         sources=[{"name": f"s{n}", "inline": {"rows": [{"a": 1}]}} for n in range(51)]
     ),
@@ -161,7 +219,8 @@ _SPECS: Mapping[str, Body] = {
             {
                 "name": "db",
                 "postgres": {
-                    "connection": {"secretRef": {"name": "report-db"}}, "query": "x" * 70_000
+                    "connection": {"secretRef": {"name": "report-db"}},
+                    "query": "x" * 70_000,
                 },
             }
         ]
@@ -239,9 +298,7 @@ _NAMES = {
     "name-unicode": "ｘ",
     "name-traversal": "..",
 }
-NAMES = [
-    Vector("schedule-spec", name, Who.AUTHOR, schedule(text)) for name, text in _NAMES.items()
-]
+NAMES = [Vector("schedule-spec", name, Who.AUTHOR, schedule(text)) for name, text in _NAMES.items()]
 
 _PLACES: Mapping[str, Body] = {
     "chart": _of_report(charts=[{**_CHART, "spec": {"mark": "point", "x": PLACE}}]),

@@ -20,9 +20,16 @@ from tests.support.waiting import wait_for
 SECONDS = 90.0  # for all of them to be seen to again
 QUIET_SECONDS = 8.0  # without another pod: all that are let in have been
 STEADY = "steady-forged"
-TOLD = ("runCounts", "recentRuns", "consecutiveFailures", "health", "active", "queued", "lastFailure")
+TOLD = (
+    "runCounts",
+    "recentRuns",
+    "consecutiveFailures",
+    "health",
+    "active",
+    "queued",
+    "lastFailure",
+)
 PREFIX = {"jobs": BATCH, "cronjobs": BATCH, "pods": CORE}
-
 
 
 def _filled(value: Any, places: Mapping[str, str]) -> Any:

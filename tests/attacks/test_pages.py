@@ -61,9 +61,7 @@ def _heard(vector: Vector, listener: Listener) -> str | None:
     return "it called a server" if any(h.startswith(path) for h in listener.paths) else None
 
 
-def test_html_neither_loads_nor_runs(
-    attacks: Attacks, browser: Browser, tmp_path: Path
-) -> None:
+def test_html_neither_loads_nor_runs(attacks: Attacks, browser: Browser, tmp_path: Path) -> None:
     """Whatever the document looks like, the policy in it is the first thing that a browser reads."""
     file = tmp_path / "canary"
     file.write_text(pages.FILE_CANARY)
@@ -108,7 +106,9 @@ def test_pdf_holds_nothing_from_elsewhere(attacks: Attacks, tmp_path: Path) -> N
         file.write_text(f"{pages.FILE_CANARY}-{n}-")
     with listening() as listener:
         outcomes = _print(groups, listener, files, tmp_path)
-        alone = [[v] for group, found in zip(groups, outcomes, strict=True) for v in group if not found]
+        alone = [
+            [v] for group, found in zip(groups, outcomes, strict=True) for v in group if not found
+        ]
         outcomes = [found for found in outcomes if found]
         outcomes += _print(alone, listener, files, tmp_path)
         printed = [group for group in groups if group[0] not in [v for (v,) in alone]]
@@ -159,14 +159,14 @@ def _inside(path: Path) -> str:
     for number in range(1, len(reader.xref[0]) + 1 if reader.xref else 0):
         try:
             found.append(reader.get_object(number).get_data().decode("latin-1"))  # type: ignore[union-attr]
-        except Exception:  # noqa: BLE001, PERF203, S112 - most objects are no streams
+        except Exception:  # noqa: BLE001, S112 - most objects are no streams
             continue
     return "\n".join(found)
 
 
 def test_data_stays_data(attacks: Attacks, browser: Browser, tmp_path: Path) -> None:
     """In cells, column names, titles of the builtin templates, and in a template's own output."""
-    own = "<html><head></head><body><p title=\"{{ sources.a.rows[0].x }}\">{{ sources.a.rows[0].x }}"
+    own = '<html><head></head><body><p title="{{ sources.a.rows[0].x }}">{{ sources.a.rows[0].x }}'
     own += "</p>{{ table(sources.a) }}</body></html>"
     templates = [builtin_template(BuiltinTemplate.EXECUTIVE_DASHBOARD), own]
     cases = [

@@ -16,15 +16,20 @@ from tests.support.postgres import PASSWORD, PostgresServer, postgres_server, wr
 PEAK = 700 * MIB  # a run has 768 MiB
 SECONDS = 30.0  # for a query whose own time-out is three, on a busy machine
 
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[PostgresServer]:
     with postgres_server() as made:
         with made.admin() as admin:
             admin.execute(f"CREATE ROLE reader LOGIN PASSWORD '{PASSWORD}'")
             admin.execute("CREATE TABLE positions (day date, isin text, amount numeric)")
-            admin.execute("INSERT INTO positions SELECT now(), 'I' || n, n FROM generate_series(1, 9) n")
+            admin.execute(
+                "INSERT INTO positions SELECT now(), 'I' || n, n FROM generate_series(1, 9) n"
+            )
             admin.execute("CREATE TABLE payroll (name text)")
-            admin.execute(f"INSERT INTO payroll SELECT '{queries.CANARY}' FROM generate_series(1, 9)")
+            admin.execute(
+                f"INSERT INTO payroll SELECT '{queries.CANARY}' FROM generate_series(1, 9)"
+            )
             admin.execute("ANALYZE")
             admin.execute("GRANT SELECT ON positions TO reader")
         yield made
@@ -34,9 +39,7 @@ def test_a_query_reads_what_its_role_may_read(
     server: PostgresServer, attacks: Attacks, tmp_path: Path
 ) -> None:
     """Nothing else is read, nothing is written, and nothing lasts."""
-    write_secret(
-        tmp_path / "report-db", {**server.keys(), "dbname": "postgres", "user": "reader"}
-    )
+    write_secret(tmp_path / "report-db", {**server.keys(), "dbname": "postgres", "user": "reader"})
     canary = server.directory / "canary"
     canary.write_text(queries.FILE_CANARY)
     canary.chmod(0o644)

@@ -161,9 +161,7 @@ SHAPES: Mapping[str, Body] = {
         "initContainers": [{"name": "i", "image": "evil.example/miner", "command": ["sh"]}]
     },
     "sidecar": {
-        "initContainers": [
-            {"name": "i", "image": "evil.example/miner", "restartPolicy": "Always"}
-        ]
+        "initContainers": [{"name": "i", "image": "evil.example/miner", "restartPolicy": "Always"}]
     },
     "lifecycle": {
         "container": {"lifecycle": {"preStop": {"exec": {"command": ["sh", "-c", "id"]}}}}
@@ -200,7 +198,9 @@ def requests(image: str) -> dict[str, Request]:
     binding = {
         "metadata": {"name": "stolen"},
         "roleRef": {
-            "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"
+            "apiGroup": "rbac.authorization.k8s.io",
+            "kind": "ClusterRole",
+            "name": "cluster-admin",
         },
         "subjects": [{"kind": "User", "name": "me", "apiGroup": "rbac.authorization.k8s.io"}],
     }
@@ -227,9 +227,7 @@ def requests(image: str) -> dict[str, Request]:
             {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}},
         ),
         "bind-cluster-admin": Request("POST", f"{rbac}/clusterrolebindings", binding),
-        "bind-in-a-team": Request(
-            "POST", f"{rbac}/namespaces/{ATTACKERS}/rolebindings", binding
-        ),
+        "bind-in-a-team": Request("POST", f"{rbac}/namespaces/{ATTACKERS}/rolebindings", binding),
         "role-read": Request("GET", f"{rbac}/clusterroles"),
         "impersonate": Request(
             "POST",
@@ -331,9 +329,7 @@ def requests(image: str) -> dict[str, Request]:
             "PATCH", _batch(OUTSIDE, "jobs", "other"), {"spec": {"suspend": True}}, MERGE
         ),
         # -- things of a team that are none of the operator's
-        "configmap-of-a-team-delete": Request(
-            "DELETE", _core(ATTACKERS, "configmaps", "settings")
-        ),
+        "configmap-of-a-team-delete": Request("DELETE", _core(ATTACKERS, "configmaps", "settings")),
         "configmap-of-a-team-change": Request(
             "PATCH", _core(ATTACKERS, "configmaps", "settings"), {"data": {"a": "b"}}, MERGE
         ),
@@ -377,7 +373,9 @@ def requests(image: str) -> dict[str, Request]:
 
 
 def _copy(change: Body) -> Body:
-    return {name: dict(value) if isinstance(value, dict) else value for name, value in change.items()}
+    return {
+        name: dict(value) if isinstance(value, dict) else value for name, value in change.items()
+    }
 
 
 def vectors(area: str, who: Who, image: str) -> list[Vector]:

@@ -50,7 +50,8 @@ _READS: Mapping[str, Any] = {
     "concat-data-url": {"hconcat": [_with(data={"url": "file://FILE"})]},
     "repeat-data-url": {"repeat": ["x"], "spec": _with(data={"url": "URL/repeat.json"})},
     "facet-data-url": {
-        "facet": {"field": "x", "type": "nominal"}, "spec": _with(data={"url": "URL/facet.json"})
+        "facet": {"field": "x", "type": "nominal"},
+        "spec": _with(data={"url": "URL/facet.json"}),
     },
     "lookup-url": _with(
         transform=[
@@ -61,14 +62,10 @@ _READS: Mapping[str, Any] = {
         ]
     ),
     "lookup-file": _with(
-        transform=[
-            {"lookup": "x", "from": {"data": {"url": "FILE"}, "key": "x", "fields": ["y"]}}
-        ]
+        transform=[{"lookup": "x", "from": {"data": {"url": "FILE"}, "key": "x", "fields": ["y"]}}]
     ),
     "image-mark": {"mark": "image", "encoding": {**_XY, "url": {"value": "URL/image.png"}}},
-    "image-mark-object": {
-        "mark": {"type": "image", "url": "URL/image2.png"}, "encoding": _XY
-    },
+    "image-mark-object": {"mark": {"type": "image", "url": "URL/image2.png"}, "encoding": _XY},
     "image-mark-file": {"mark": "image", "encoding": {**_XY, "url": {"value": "file://FILE"}}},
     "image-mark-layer": {
         "layer": [_POINT, {"mark": "image", "encoding": {"url": {"value": "URL/image3.png"}}}]
@@ -83,7 +80,8 @@ _READS: Mapping[str, Any] = {
     "fill-url": {"mark": {"type": "bar", "fill": "url(URL/fill.svg#a)"}, "encoding": _XY},
     "stroke-url": {"mark": {"type": "bar", "stroke": "url(file://FILE#a)"}, "encoding": _XY},
     "font-url": {
-        "mark": {"type": "text", "font": "url(URL/font.woff)", "text": "x"}, "encoding": _XY
+        "mark": {"type": "text", "font": "url(URL/font.woff)", "text": "x"},
+        "encoding": _XY,
     },
     "geoshape-url": {
         "mark": "geoshape",
@@ -127,7 +125,8 @@ _RUNS: Mapping[str, Any] = {
     "expr-warn": _computed("warn(datum)"),
     "expr-data": _computed("data('source_0')[0].constructor"),
     "href-javascript": {
-        "mark": "point", "encoding": {**_XY, "href": {"value": "javascript:alert(1)"}}
+        "mark": "point",
+        "encoding": {**_XY, "href": {"value": "javascript:alert(1)"}},
     },
     "href-data": {
         "mark": "point",
@@ -145,7 +144,8 @@ _RUNS: Mapping[str, Any] = {
     },
     "name-markup": _with(name='x"><script>alert(1)</script>'),
     "aria-markup": {
-        "mark": {"type": "point", "description": '"><script>alert(1)</script>'}, "encoding": _XY
+        "mark": {"type": "point", "description": '"><script>alert(1)</script>'},
+        "encoding": _XY,
     },
 }
 # What throws while it is drawn has to be an error: a chart without its figures is a wrong one.
@@ -160,16 +160,15 @@ _THROWS: Mapping[str, Any] = {
         "encoding": {**_XY, "x": {"field": "x", "axis": {"labelExpr": "datum.nothing.here"}}},
     },
     "throws-mark": {
-        "mark": {"type": "point", "size": {"expr": "datum.nothing.here"}}, "encoding": _XY
+        "mark": {"type": "point", "size": {"expr": "datum.nothing.here"}},
+        "encoding": _XY,
     },
     "throws-param": _with(params=[{"name": "p", "expr": "nothing.here"}]),
 }
 _BOMBS: Mapping[str, Any] = {
     "huge-width": _with(width=10**9, height=10**9),
     "huge-sequence": {
-        "transform": [
-            {"calculate": "sequence(0, 100000000)", "as": "s"}, {"flatten": ["s"]}
-        ],
+        "transform": [{"calculate": "sequence(0, 100000000)", "as": "s"}, {"flatten": ["s"]}],
         "mark": "point",
         "encoding": {"x": {"field": "s", "type": "quantitative"}},
     },
@@ -179,26 +178,19 @@ _BOMBS: Mapping[str, Any] = {
         transform=[
             step
             for n in range(8)
-            for step in (
-                {"calculate": "sequence(0, 30)", "as": f"s{n}"}, {"flatten": [f"s{n}"]}
-            )
+            for step in ({"calculate": "sequence(0, 30)", "as": f"s{n}"}, {"flatten": [f"s{n}"]})
         ]
     ),
-    "bin-maxbins": {
-        "mark": "bar", "encoding": {"x": {"field": "x", "bin": {"step": 1e-9}}}
-    },
+    "bin-maxbins": {"mark": "bar", "encoding": {"x": {"field": "x", "bin": {"step": 1e-9}}}},
     "ticks": {
-        "mark": "point", "encoding": {**_XY, "x": {"field": "x", "axis": {"tickCount": 10**8}}}
+        "mark": "point",
+        "encoding": {**_XY, "x": {"field": "x", "axis": {"tickCount": 10**8}}},
     },
-    "density": _with(
-        transform=[{"density": "y", "steps": 10**8}]
-    ),
+    "density": _with(transform=[{"density": "y", "steps": 10**8}]),
     "deep-layers": _nested(50),
     "deeper-layers": _nested(400),
     "regexp": _computed("test(/^(a+)+$/, 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!')"),
-    "wide-facet": {
-        "facet": {"field": "x", "type": "nominal"}, "columns": 10**9, "spec": _POINT
-    },
+    "wide-facet": {"facet": {"field": "x", "type": "nominal"}, "columns": 10**9, "spec": _POINT},
 }
 
 READS = [Vector("chart-read", name, Who.AUTHOR, spec) for name, spec in _READS.items()]
