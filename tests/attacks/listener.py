@@ -30,7 +30,7 @@ def listening() -> Iterator[Listener]:
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-        do_POST = do_HEAD = do_OPTIONS = do_GET
+        do_POST = do_HEAD = do_OPTIONS = do_GET  # noqa: N815
 
         def log_message(self, *_: object) -> None:
             pass

@@ -111,7 +111,7 @@ SHUTDOWN = "/api/admin/scheduler/shutdown"
 _FOREIGN = (
     "evil.example", "evil.example:3000", "localhost.evil.example", "127.0.0.1.nip.io",
     "localhost@evil.example", "localhost:3000@evil.example", "evil.example#localhost",
-    "[::ffff:7f00:1]", "0.0.0.0", "0", "2130706433", "0x7f000001", "017700000001", "127.1",
+    "[::ffff:7f00:1]", "0.0.0.0", "0", "2130706433", "0x7f000001", "017700000001", "127.1",  # noqa: S104
     "localhost.", "LOCALHOST.evil.example", "localhost%00.evil.example", "ⓛocalhost",
     "localhost, evil.example", "10.0.0.1", "169.254.169.254", "kubernetes.default.svc", "",
     "localhost:3000:80@x", "[::1]evil.example", "xn--localhost", "localhost\tevil",

@@ -14,7 +14,8 @@ from tests.attacks.listener import Listener, listening
 from tests.attacks.test_templates import DRIVER
 from tests.attacks.vectors import Attacks, Vector
 
-# The drawing is shown as an image, in which no link can be followed; a script: link is none even so.
+# The drawing is shown as an image: its links cannot be followed. A script in one is refused all the
+# same.
 ACTIVE = re.compile(r"<script|href=\"javascript:|<image[^>]*(http|file)|<foreignObject", re.I)
 INSIDE = re.compile(r"\[object (Window|global)|/usr/bin|PATH=")
 SECONDS = 40.0  # of the driver's eight, on a busy machine

@@ -28,8 +28,11 @@ def _attack(arena: Arena) -> None:
     """Everything at once; what is refused is refused."""
     path = specs.path_of("ReportSchedule", ATTACKERS)
     every_minute: dict[str, Any] = {
-        "schedule": "* * * * *", "priority": "high", "tier": "critical", "concurrencyPolicy": "Allow"
-    }  # fmt: skip
+        "schedule": "* * * * *",
+        "priority": "high",
+        "tier": "critical",
+        "concurrencyPolicy": "Allow",
+    }
 
     def make(number: int) -> None:
         body = specs.schedule(f"flood-{number}", **every_minute)

@@ -62,7 +62,7 @@ def _heard(vector: Vector, listener: Listener) -> str | None:
 
 
 def test_html_neither_loads_nor_runs(attacks: Attacks, browser: Browser, tmp_path: Path) -> None:
-    """Whatever the document looks like, the policy in it is the first thing that a browser reads."""
+    """Whatever the document looks like, a browser reads the policy first."""
     file = tmp_path / "canary"
     file.write_text(pages.FILE_CANARY)
     vectors = [*pages.LOADS, *pages.RUNS, *pages.HEADS]

@@ -34,7 +34,8 @@ SLOW = [
         "api-connections",
         "slow-body",
         Who.NETWORK,
-        b"POST /api/admin/scheduler/shutdown HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n",
+        b"POST /api/admin/scheduler/shutdown HTTP/1.1\r\nHost: localhost\r\n"
+        b"Content-Length: 9\r\n\r\n",
     ),
 ]
 
@@ -74,12 +75,14 @@ def api(arena: Arena, files: FileServer, tmp_path: Path) -> Iterator[ApiProcess]
 def _raw(port: int, request: bytes, seconds: float = 10) -> bytes:
     """All that is answered until the other side closes or falls silent."""
     received = b""
-    with contextlib.suppress(OSError):
-        with socket.create_connection(("127.0.0.1", port), seconds) as connection:
-            connection.sendall(request)
-            connection.shutdown(socket.SHUT_WR)
-            while chunk := connection.recv(65536):
-                received += chunk
+    with (
+        contextlib.suppress(OSError),
+        socket.create_connection(("127.0.0.1", port), seconds) as connection,
+    ):
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        while chunk := connection.recv(65536):
+            received += chunk
     return received
 
 
