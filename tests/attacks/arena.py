@@ -45,22 +45,6 @@ class Impersonated(ApiServer):
         super().__init__(kubeconfig)
         self.headers = {**self.headers, "Impersonate-User": user}
 
-    def send(self, method: str, path: str, text: str) -> Answer:
-        """A body as it stands: Python's own encoder stops at a thousand levels."""
-        request = urllib.request.Request(
-            self.host + path,
-            method=method,
-            headers={**self.headers, "Content-Type": "application/json"},
-            data=text.encode(),
-        )
-        try:
-            with urllib.request.urlopen(request, context=self.tls, timeout=60) as answer:
-                answer.read()
-                return Answer(answer.status, {})
-        except urllib.error.HTTPError as error:
-            with error:
-                return Answer(error.code, {"message": error.read(2000).decode(errors="replace")})
-
 
 @dataclass
 class Arena:
@@ -205,3 +189,20 @@ def wide_gate(most: int = 1000) -> dict[str, int]:
     """`admission` of a configuration that lets so many runs in, from one namespace too."""
     known = {field.alias for field in Admission.model_fields.values()}
     return {name: most for name in ("maxActive", "maxActivePerNamespace") if name in known}
+
+
+def send(api: ApiServer, method: str, path: str, text: str = "") -> Answer:
+    """Bodies as they stand, unread: Python's JSON stops at a thousand levels, either way."""
+    request = urllib.request.Request(
+        api.host + path,
+        method=method,
+        headers={**api.headers, "Content-Type": "application/json"},
+        data=text.encode() or None,
+    )
+    try:
+        with urllib.request.urlopen(request, context=api.tls, timeout=60) as answer:
+            answer.read()
+            return Answer(answer.status, {})
+    except urllib.error.HTTPError as error:
+        with error:
+            return Answer(error.code, {"message": error.read(2000).decode(errors="replace")})

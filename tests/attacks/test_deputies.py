@@ -21,7 +21,7 @@ from tests.support.postgres import write_secret
 from tests.support.runner import Pod
 from tests.support.waiting import UnexpectedError, wait_for
 
-MEMORY = 400 * MIB  # of the operator with all its children: its limit is 512 MiB
+MEMORY = 512 * MIB  # the limit of the operator's container, children included
 OTHERS_WAIT = 25.0  # seconds until the other team is seen to, on a busy machine
 WORD_SECONDS = 30.0
 

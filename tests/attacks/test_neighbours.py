@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.attacks import specs
-from tests.attacks.arena import ATTACKERS, Arena
+from tests.attacks.arena import ATTACKERS, Arena, send
 from tests.attacks.deputies import BOMBS
 from tests.attacks.vectors import Attacks, Vector, Who
 from tests.support.namespace import BATCH, CORE, SCHEDULES
@@ -41,7 +41,7 @@ def _attack(arena: Arena) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(make, range(SCHEDULES_AT_ONCE)))
     for vector in specs.DEEP:
-        arena.author.send("POST", path, vector.data[1])
+        send(arena.author, "POST", path, vector.data[1])
     for number, vector in enumerate(BOMBS):
         body = {"metadata": {"name": f"bomb-{number}"}, "data": {"t": vector.data}}
         arena.editor.call("POST", arena.attackers.path(CORE, "configmaps"), body)
@@ -97,5 +97,5 @@ def test_the_other_teams_slots_are_in_time(arena: Arena, attacks: Attacks) -> No
         for prefix, plural in ((SCHEDULES, "reportschedules"), (BATCH, "jobs"), (CORE, "pods")):
             for team in (arena.attackers, arena.victims):
                 options = "propagationPolicy=Background&gracePeriodSeconds=0"
-                arena.plane.api.call("DELETE", f"{team.path(prefix, plural)}?{options}")
+                send(arena.plane.api, "DELETE", f"{team.path(prefix, plural)}?{options}")
     attacks.judge([NEIGHBOUR, NO_DELAY, ALIVE])

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from tests.attacks import specs
-from tests.attacks.arena import ATTACKERS, Arena
+from tests.attacks.arena import ATTACKERS, Arena, send
 from tests.attacks.vectors import Attacks, Vector
 from tests.support.namespace import SCHEDULES, Body
 from tests.support.waiting import wait_for
@@ -80,10 +80,10 @@ def test_deep_schedules(running: Arena, attacks: Attacks) -> None:
     running.victims.wait_until_observed("steady", 120)
     for vector in specs.DEEP:
         name, text = vector.data
-        answer = running.author.send("POST", specs.path_of("ReportSchedule", ATTACKERS), text)
+        answer = send(running.author, "POST", specs.path_of("ReportSchedule", ATTACKERS), text)
         attacks.record(vector, _depth_effect(running, name) if answer.code == 201 else None)
         if answer.code == 201:
-            running.plane.api.call("DELETE", specs.path_of("ReportSchedule", ATTACKERS, name))
+            send(running.plane.api, "DELETE", specs.path_of("ReportSchedule", ATTACKERS, name))
         running.revive_operator()
     _still_serves(running)
     attacks.judge(specs.DEEP)
