@@ -99,6 +99,7 @@ class ControlPlane:
                 f"--cert-dir={pki}",
                 "--service-account-issuer=https://kubernetes.default.svc",
                 f"--service-account-key-file={pki / 'service-account.key'}",
+                "--allow-privileged=true",
                 f"--service-account-signing-key-file={pki / 'service-account.key'}",
             ],
             CONTROLLERS: [
