@@ -16,7 +16,8 @@ from report_operator.api.v1alpha1.resource import parse_status
 from report_operator.api.v1alpha1.status import RecentRun, ReportScheduleStatus
 from report_operator.domain.dead_letter import Order, Tried, attempt_order, dead
 from report_operator.domain.figures import Finished, Totals
-from report_operator.domain.names import job_id, schedule_of_job_id
+from report_operator.domain.identity import RunIdentity, identity_of_entry
+from report_operator.domain.names import schedule_of_job_id
 from report_operator.domain.record import RunRecord
 from report_operator.domain.run import Run
 from report_operator.domain.times import format_time, parse_time
@@ -102,82 +103,79 @@ def _lean(job: Job) -> Job:
     return job
 
 
-def _of_entry(schedule: Schedule, entry: RecentRun) -> Job:
-    failed = entry.outcome is Outcome.FAILED
+def _job(identity: RunIdentity, report_type: str, status: JobStatus, **more: Any) -> Job:
+    """A run as the API says it; `more` is how it went."""
     return Job(
-        id=job_id(schedule.namespace, schedule.name, entry.slot, entry.attempt),
-        report_type=schedule.report_type,
-        status=JobStatus.FAILED if failed else JobStatus.SUCCEEDED,
-        reason=entry.reason,
-        error_message=entry.message if failed else None,
-        failed_at=entry.finished_at if failed else None,
-        namespace=schedule.namespace,
-        schedule=schedule.name,
-        tier=schedule.tier,
-        job=entry.job,
-        manual=entry.manual,
-        backfill=entry.backfill,
-        slot=entry.slot,
-        report_date=entry.report_date,
-        attempt=entry.attempt,
-        started_at=entry.started_at,
-        finished_at=entry.finished_at,
-        queued_seconds=entry.queued_seconds,
-        pending_seconds=entry.pending_seconds,
-        run_seconds=entry.run_seconds,
-        rows=entry.rows,
-        outputs=entry.outputs,
+        id=identity.id,
+        report_type=report_type,
+        status=status,
+        namespace=identity.namespace,
+        schedule=identity.schedule,
+        tier=identity.tier,
+        priority=identity.priority,
+        job=identity.job,
+        manual=identity.manual,
+        asked_by=identity.asked_by,
+        backfill=identity.backfill,
+        slot=identity.slot,
+        report_date=identity.report_date,
+        attempt=identity.attempt,
+        created_at=identity.created_at,
+        admitted_at=identity.admitted_at,
+        definition=identity.definition,
+        **more,
     )
+
+
+def _of_entry(schedule: Schedule, entry: RecentRun) -> Job:
+    identity = identity_of_entry(
+        schedule.namespace, schedule.name, schedule.uid, schedule.tier, entry
+    )
+    return _job(
+        identity,
+        schedule.report_type,
+        JobStatus.SUCCEEDED if entry.outcome is Outcome.SUCCEEDED else JobStatus.FAILED,
+        outputs=entry.outputs,
+        **_how_it_went(entry),
+    )
+
+
+def _how_it_went(ended: RecentRun | RunRecord) -> dict[str, Any]:
+    failed = ended.outcome is Outcome.FAILED
+    return {
+        "reason": ended.reason,
+        "error_message": ended.message if failed else None,
+        "failed_at": ended.finished_at if failed else None,
+        "started_at": ended.started_at,
+        "finished_at": ended.finished_at,
+        "queued_seconds": ended.queued_seconds,
+        "pending_seconds": ended.pending_seconds,
+        "run_seconds": ended.run_seconds,
+        "rows": ended.rows,
+    }
 
 
 def _of_run(schedule: Schedule, run: Run) -> Job:
     status = JobStatus(run.stage.value.lower())
-    return Job(
-        id=job_id(run.namespace, run.schedule, run.slot, run.attempt),
-        report_type=schedule.report_type,
-        status=status,
-        error_message=run.failed_message if status is JobStatus.FAILED else None,
-        failed_at=run.finished_at if status is JobStatus.FAILED else None,
-        namespace=run.namespace,
-        schedule=run.schedule,
-        tier=run.tier,
-        priority=run.priority,
-        job=run.name,
-        manual=run.manual,
-        backfill=run.backfill or None,
-        slot=run.slot,
-        report_date=run.report_date or None,
-        attempt=run.attempt,
+    failed = status is JobStatus.FAILED
+    return _job(
+        run.identity,
+        schedule.report_type,
+        status,
+        error_message=run.failed_message if failed else None,
+        failed_at=run.finished_at if failed else None,
         finished_at=run.finished_at,
     )
 
 
 def job_of_record(record: RunRecord) -> Job:
     """A run as history has it."""
-    failed = record.outcome is Outcome.FAILED
-    return Job(
-        id=record.job_id,
-        report_type=record.report_type,
-        status=JobStatus.FAILED if failed else JobStatus.SUCCEEDED,
-        reason=record.reason,
-        error_message=record.message if failed else None,
-        failed_at=record.finished_at if failed else None,
-        namespace=record.namespace,
-        schedule=record.schedule,
-        tier=record.tier,
-        priority=record.priority,
-        job=record.job,
-        manual=record.manual,
-        slot=record.slot,
-        report_date=record.report_date,
-        attempt=record.attempt,
-        started_at=record.started_at,
-        finished_at=record.finished_at,
-        queued_seconds=record.queued_seconds,
-        pending_seconds=record.pending_seconds,
-        run_seconds=record.run_seconds,
-        rows=record.rows,
+    return _job(
+        record.identity,
+        record.report_type,
+        JobStatus.SUCCEEDED if record.outcome is Outcome.SUCCEEDED else JobStatus.FAILED,
         outputs=[output.path for output in record.outputs],
+        **_how_it_went(record),
     )
 
 

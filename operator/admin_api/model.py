@@ -95,6 +95,10 @@ class Job(BaseModel):
     slot: Instant = Field(description="The instant for which it was scheduled.")
     report_date: date | None = None
     attempt: int = Field(description="1, and more for an explicit retry of the slot.")
+    asked_by: str | None = Field(default=None, description="Who asked for a further attempt.")
+    definition: str | None = Field(default=None, description="The ConfigMap that it used.")
+    created_at: Instant | None = Field(default=None, description="When its Job was made.")
+    admitted_at: Instant | None = Field(default=None, description="When it was let start.")
     started_at: Instant | None = None
     finished_at: Instant | None = None
     queued_seconds: int | None = None
@@ -153,11 +157,6 @@ class SlotAttempt(BaseModel):
 class JobDetail(Job):
     """One run with all that is kept of it."""
 
-    created_at: Instant | None = None
-    admitted_at: Instant | None = None
-    asked_by: str | None = Field(default=None, description="Who asked for a further attempt.")
-    backfill: str | None = Field(default=None, description="The ReportBackfill it is part of.")
-    definition: str | None = Field(default=None, description="The ConfigMap that it used.")
     pages: int | None = None
     pods: int | None = Field(default=None, description="Pods that were started for it.")
     files: list[OutputFile] = Field(default_factory=list)

@@ -41,7 +41,6 @@ from admin_api.withheld import visible, visible_one
 from report_operator.adapters.history.reader import DatabaseState, KeptRun
 from report_operator.api.v1alpha1.status import Health as ScheduleHealth
 from report_operator.domain.figures import totals
-from report_operator.domain.run import Run
 
 SILENT_AFTER = 3  # lease durations without a renewal
 
@@ -140,10 +139,7 @@ async def one_job(cluster: Cluster, past: Past, identity: str) -> JobDetail:
             "degraded": degraded,
         }
     )
-    if kept is not None:
-        return with_record(detail, kept)
-    run = snapshot.run_of(found)
-    return with_run(detail, run) if run else detail
+    return detail if kept is None else with_record(detail, kept)
 
 
 def detail_of(job: Job, log: list[str]) -> JobDetail:
@@ -158,29 +154,11 @@ def with_record(detail: JobDetail, kept: KeptRun) -> JobDetail:
     record = kept.record
     return detail.model_copy(
         update={
-            "created_at": record.created_at,
-            "admitted_at": record.admitted_at,
-            "asked_by": record.asked_by,
-            "backfill": record.backfill,
-            "definition": record.definition,
             "pages": record.pages,
             "pods": record.pods,
             "files": [OutputFile(**asdict(output)) for output in record.outputs],
             "deliveries": [Delivery(**item.model_dump()) for item in kept.deliveries],
             "log": detail.log or (kept.log or "").splitlines(),
-        }
-    )
-
-
-def with_run(detail: JobDetail, run: Run) -> JobDetail:
-    """With what the Job of a run adds."""
-    return detail.model_copy(
-        update={
-            "created_at": run.created_at,
-            "admitted_at": run.admitted_at,
-            "asked_by": run.asked_by or None,
-            "backfill": run.backfill or None,
-            "definition": run.definition or None,
         }
     )
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import product
 
 from report_operator.api.v1alpha1.status import RecentRun
 from report_operator.domain.failure import Cause, explain_failure, newest_result
+from report_operator.domain.identity import entry_fields
 from report_operator.domain.run import MESSAGE_LIMIT, Pod, Run, cut
 from report_runner.contract.result import Outcome
 
@@ -37,15 +38,8 @@ def record(run: Run, pods: Sequence[Pod], finished_at: datetime, cause: Cause | 
     """The outcome of one run; `cause` is None for a success."""
     result = newest_result(pods)
     started = min((pod.started_at for pod in pods if pod.started_at), default=None)
-    report_date = date.fromisoformat(run.report_date) if run.report_date else None
     return RecentRun(
-        job=run.name,
-        uid=run.uid,
-        slot=run.slot,
-        manual=run.manual,
-        backfill=run.backfill or None,
-        report_date=report_date,
-        attempt=run.attempt,
+        **entry_fields(run.identity),
         outcome=Outcome.SUCCEEDED if cause is None else Outcome.FAILED,
         reason=cause.reason if cause else None,
         message=cut(cause.message if cause else (result.message if result else ""), MESSAGE_LIMIT),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import date, datetime
 
 from report_operator.api.v1alpha1.status import RecentRun
 from report_operator.domain.failure import newest_result
 from report_operator.domain.figures import error_pattern
-from report_operator.domain.names import job_id
+from report_operator.domain.identity import RunIdentity, identity_of_entry
 from report_operator.domain.run import MESSAGE_LIMIT, Pod, Run, cut
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import DeliveryResult, Outcome
@@ -77,9 +77,15 @@ class RunRecord:
     outputs: tuple[KeptOutput, ...]
     pods: int | None  # that were started for it
 
+    @property
+    def identity(self) -> RunIdentity:
+        """Which run it is."""
+        names = (field.name for field in fields(RunIdentity))
+        return RunIdentity(**{name: getattr(self, name) for name in names})
+
 
 def record_of(owner: Owner, entry: RecentRun, run: Run | None, pods: Sequence[Pod]) -> RunRecord:
-    """The record of an outcome. What its Job and pods add is left out where they are gone."""
+    """The record of an outcome. `run` and `pods` are None and empty where its Job is gone."""
     result = newest_result(pods)
     failed = entry.outcome is Outcome.FAILED
     message = cut(entry.message, MESSAGE_LIMIT)
@@ -88,30 +94,20 @@ def record_of(owner: Owner, entry: RecentRun, run: Run | None, pods: Sequence[Po
         outputs = tuple(
             KeptOutput(file.path, file.format, file.bytes, file.sha256) for file in result.outputs
         )
+    # The Job's own words where it is there: entries of an older version say less.
+    identity = (
+        run.identity
+        if run is not None
+        else identity_of_entry(owner.namespace, owner.name, owner.uid, owner.tier, entry)
+    )
     return RunRecord(
-        job_uid=entry.uid,
-        job_id=job_id(owner.namespace, owner.name, entry.slot, entry.attempt),
-        namespace=owner.namespace,
-        schedule=owner.name,
-        schedule_uid=owner.uid,
+        **asdict(identity),
+        job_id=identity.id,
         report_type=owner.report_type,
-        tier=run.tier if run else owner.tier,
-        priority=run.priority if run else None,
-        slot=entry.slot,
-        attempt=entry.attempt,
-        report_date=entry.report_date,
-        manual=entry.manual,
-        asked_by=(run.asked_by or None) if run else None,
-        backfill=(run.backfill or None) if run else None,
-        backfill_uid=(run.backfill_uid or None) if run else None,
-        job=entry.job,
-        definition=(run.definition or None) if run else None,
         outcome=entry.outcome,
         reason=entry.reason,
         message=message,
         error_pattern=error_pattern(message) if failed else None,
-        created_at=run.created_at if run else None,
-        admitted_at=run.admitted_at if run else None,
         started_at=entry.started_at,
         finished_at=entry.finished_at,
         queued_seconds=entry.queued_seconds,

@@ -11,6 +11,7 @@ from typing import Any
 from report_operator.api.v1alpha1.spec import Priority
 from report_operator.domain import names
 from report_operator.domain.cron import load_zone
+from report_operator.domain.identity import RunIdentity
 from report_operator.domain.times import parse_time
 from report_runner.contract.pod import TERMINATION_LOG_LIMIT
 
@@ -104,6 +105,29 @@ class Run:
     backfill: str = ""  # name and uid of the ReportBackfill that asked for it
     backfill_uid: str = ""
     owner_uid: str = ""  # of the CronJob that is its controller
+
+    @property
+    def identity(self) -> RunIdentity:
+        """Which run it is."""
+        return RunIdentity(
+            namespace=self.namespace,
+            schedule=self.schedule,
+            schedule_uid=self.schedule_uid,
+            job=self.name,
+            job_uid=self.uid,
+            slot=self.slot,
+            attempt=self.attempt,
+            report_date=date.fromisoformat(self.report_date) if self.report_date else None,
+            tier=self.tier,
+            priority=self.priority,
+            manual=self.manual,
+            asked_by=self.asked_by or None,
+            backfill=self.backfill or None,
+            backfill_uid=self.backfill_uid or None,
+            definition=self.definition or None,
+            created_at=self.created_at,
+            admitted_at=self.admitted_at,
+        )
 
     @property
     def finished(self) -> bool:

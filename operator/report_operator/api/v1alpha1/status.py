@@ -111,6 +111,13 @@ class RecentRun(StatusModel):
         default=None,
         description="The ReportBackfill that it was part of: it says nothing about health.",
     )
+    backfill_uid: str | None = Field(default=None, description="Uid of that ReportBackfill.")
+    tier: str | None = Field(default=None, description="The schedule's tier then.")
+    priority: str | None = Field(default=None, description="Its order in the queue.")
+    asked_by: str | None = Field(default=None, description="Who asked for it, if anybody did.")
+    definition: str | None = Field(default=None, description="The ConfigMap that it used.")
+    created_at: Instant | None = Field(default=None, description="When its Job was made.")
+    admitted_at: Instant | None = Field(default=None, description="When it was let start.")
     report_date: date | None = Field(default=None, description="The date that it reports on.")
     attempt: int = Field(default=1, description="Which explicit attempt of the slot this was.")
     outcome: Outcome = Field(description="Succeeded or Failed.")
