@@ -57,7 +57,7 @@ integration: venv ## against the real cluster (brought up if it is not), end to 
 	pytest -q tests/runbook
 
 fuzz: venv ## 10,000 hostile objects at a running operator, on a control plane of its own
-	@FUZZ_OBJECTS=$${FUZZ_OBJECTS:-10000} pytest -q -s tests/integration/operator/test_hostile.py -k hostile_objects
+	@FUZZ_OBJECTS=$${FUZZ_OBJECTS:-10000} pytest -q -s --timeout 3600 tests/integration/operator/test_hostile.py -k hostile_objects
 
 venv: $(STAMP) ## the development environment
 

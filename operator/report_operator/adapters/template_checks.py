@@ -31,6 +31,7 @@ WALL_SECONDS = 30.0  # for one template, on a node that has other work
 PATIENCE_SECONDS = 0.5  # that one caller waits; it asks again later
 PENDING_OF_NAMESPACE = 4  # templates that are held in memory until their turn
 KNOWN_LIMIT = 4096  # verdicts
+END_SECONDS = 5.0
 TEMPLATES_OF_PROCESS = 500  # then a new one takes over
 
 _ENVIRONMENT = ("PATH", "PYTHONPATH", "LANG", "LC_ALL")
@@ -174,7 +175,9 @@ class _Compiler:
         return TemplateProblem(**answer) if answer else None
 
     async def end(self) -> None:
-        """Kill it, and wait for that."""
+        """Kill it, and wait for that, but not for ever: a stop may wait for this."""
         with contextlib.suppress(ProcessLookupError):
             self.process.kill()
-        await self.process.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(END_SECONDS):
+                await self.process.wait()
