@@ -15,15 +15,21 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from urllib.parse import quote, quote_plus
 
+from report_runner.contract.delivery import Delivery
+from report_runner.contract.report import SourceSpec
+
 SHORTEST = 4  # characters; what is shorter occurs in any text by chance
 SHORTEST_LINE = 16  # characters of a line of a longer value, such as a certificate's
 LONGEST_ENCODED = 4096  # characters; of longer values only the plain form and its lines are known
 _ARMOUR = "-----"  # "-----BEGIN CERTIFICATE-----" is no secret
 # The runner's own words: a field's name has to survive a user that is called `postgres`.
-_FIELD = (
-    r"\bspec\.(?:report|delivery)(?:\.(?:sources|charts|postgres|connection|secretRef|email|smtp|"
-    r"query|template|spec|subject|to)\b|\[[a-z0-9_, ]*\])*"
+_WORDS = (
+    *("sources", "charts", "connection", "secretRef", "smtp", "query", "template", "spec"),
+    *("subject", "to"),
+    *(info.alias or name for name, info in SourceSpec.model_fields.items()),
+    *(info.alias or name for name, info in Delivery.model_fields.items()),
 )
+_FIELD = rf"\bspec\.(?:report|delivery)(?:\.(?:{'|'.join(_WORDS)})\b|\[[a-z0-9_, ]*\])*"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ from pathlib import PurePosixPath
 
 from pydantic import AwareDatetime, BaseModel, Field
 
+from report_runner.contract.report import Format
+
 FILES_PATH = "/files/"  # of the file server
 HEALTH_PATH = "/healthz"
 LIST_LIMIT = 500  # entries in one answer
@@ -22,16 +24,17 @@ OUTPUT_RUN_LIMIT = 200 * MIB  # bytes of all files of a run
 MANIFEST_LIMIT = MIB  # bytes; 50 sources and the recipients of some dozen definitions need less
 
 JSON = "application/json"
+# Beside those of the output formats: manifests, and what teams put there.
 _TYPES = {
-    ".pdf": "application/pdf",
-    ".html": "text/html; charset=utf-8",
-    ".csv": "text/csv; charset=utf-8",
     ".json": JSON,
     ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     ".parquet": "application/vnd.apache.parquet",
 }
 _OTHER = "application/octet-stream"
-MEDIA_TYPES = frozenset(kind.partition(";")[0] for kind in (*_TYPES.values(), _OTHER))
+MEDIA_TYPES = frozenset(
+    kind.partition(";")[0]
+    for kind in (*(known.media_type for known in Format), *_TYPES.values(), _OTHER)
+)
 # A report is a team's work, and a page of it must not act as the person who looks at it. It may
 # show what it brings along, and nothing else. (A browser's own PDF viewer does not run sandboxed.)
 SANDBOX = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:"
@@ -74,16 +77,22 @@ def is_public(name: str) -> bool:
     )
 
 
+def media_type(suffix: str) -> str:
+    """The media type of files whose names end so."""
+    types = {known.suffix: known.media_type for known in Format}
+    return types.get(suffix) or _TYPES.get(suffix, _OTHER)
+
+
 def headers_of(name: str) -> dict[str, str]:
     """What a browser is told about a file."""
     suffix = PurePosixPath(name).suffix
     ascii_name = "".join(c if c.isascii() and c not in '"\\' else "_" for c in name)
     headers = {
-        "Content-Type": _TYPES.get(suffix, _OTHER),
+        "Content-Type": media_type(suffix),
         "Content-Disposition": f'inline; filename="{ascii_name}"',
         "X-Content-Type-Options": "nosniff",
         "Cache-Control": "no-cache",  # a further attempt replaces it
     }
-    if suffix != ".pdf":
+    if suffix != Format.PDF.suffix:
         headers["Content-Security-Policy"] = SANDBOX
     return headers

@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from pydantic import GetCoreSchemaHandler
+from pydantic.alias_generators import to_camel
 from pydantic.annotated_handlers import GetJsonSchemaHandler
 from pydantic_core import PydanticCustomError, core_schema
 
@@ -102,6 +103,18 @@ def bounds(low: str, high: str) -> Rule:
         message=f"write a duration from {low} to {high}, with the units d, h, m, s in this order, "
         "such as 90s, 30m or 1h30m",
         holds=holds,
+    )
+
+
+def exactly_one_of(*fields: str) -> Rule:
+    """One of these fields of a model is set, and no other."""
+    names = [to_camel(field) for field in fields]
+    present = [f"has(self.{name})" for name in names]
+    pair = len(fields) == 2  # CEL has a plain form for two
+    return Rule(
+        cel=" != ".join(present) if pair else f"[{', '.join(present)}].exists_one(set, set)",
+        message=f"set exactly one of {', '.join(names[:-1])} and {names[-1]}",
+        holds=lambda model: sum(getattr(model, field) is not None for field in fields) == 1,
     )
 
 
