@@ -1,4 +1,4 @@
-"""`report-generator serve`: the finished files of a volume, to read and nothing else.
+"""`report-generator serve`: the finished files of a volume over HTTP, read-only.
 
 No name is resolved as a path: each part is opened in the directory opened before, and no symbolic
 link is followed, so that nothing outside of the volume can be reached.
@@ -34,7 +34,7 @@ from report_runner.contract.files import (
 from report_runner.contract.reasons import EXIT_OK
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-# What opening says of a name that is no finished file: nothing there, a symbolic link, a socket.
+# Errors of opening a name that is no finished file: missing, a symbolic link, a socket.
 _NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG)
 
 
@@ -88,7 +88,7 @@ class Handler(BaseHTTPRequestHandler):
 
     server_version = "report-generator"
     sys_version = ""
-    timeout = 30  # seconds for which a connection may say nothing
+    timeout = 30  # seconds without data after which a connection is closed
     root: Path
 
     def do_GET(self) -> None:
@@ -96,11 +96,11 @@ class Handler(BaseHTTPRequestHandler):
         self._answer()
 
     def do_HEAD(self) -> None:
-        """As GET, without the content."""
+        """The headers of GET."""
         self._answer()
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Not each one: the admin API in front of it knows who asked."""
+        """Requests are not logged here: the admin API in front logs them with the user."""
 
     def _answer(self) -> None:
         try:
@@ -145,7 +145,9 @@ class Handler(BaseHTTPRequestHandler):
         with os.fdopen(os.dup(descriptor), "rb") as stream:
             try:
                 self.connection.sendfile(stream, 0, size)
-            except OSError as error:  # whoever asked is gone, or notices by the length
+            except (
+                OSError
+            ) as error:  # the client is gone, or sees by the length that the content is cut
                 self.log_error("broken off: %s", error)
 
     def _head(self, status: HTTPStatus, headers: dict[str, str], length: int) -> None:
@@ -165,18 +167,18 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """Answers that have begun are finished before it ends."""
+    """On shutdown, requests that are being answered are finished."""
 
     daemon_threads = False
     request_queue_size = 64
 
 
 def serve(root: Path, host: str, port: int) -> int:
-    """Until TERM; the exit code."""
+    """Serve until SIGTERM; returns the exit code."""
     handler = type("RootedHandler", (Handler,), {"root": root})
     with Server((host, port), handler) as server:
         for number in (signal.SIGTERM, signal.SIGINT):
-            # It waits for the loop that the signal interrupts, so it needs a thread of its own.
+            # shutdown() waits for the loop that the signal interrupts: it needs its own thread.
             signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
         server.serve_forever()
     return EXIT_OK

@@ -1,4 +1,4 @@
-"""Finished files over HTTP: which may be asked for, and what they are told to be.
+"""Finished files over HTTP: the permitted paths and the headers.
 
 The file server in a team's namespace and the admin API in front of it keep to the same rules.
 """
@@ -57,7 +57,7 @@ class Listing(BaseModel):
 
 
 def parts_of(path: str) -> tuple[str, ...] | None:
-    """`2026/11/24/x.pdf` → its parts; None where no finished file can be meant.
+    """`2026/11/24/x.pdf` → its parts; None where it cannot be the path of a finished file.
 
     Names with a dot in front are the runner's own (locks, drafts).
     """
@@ -68,7 +68,7 @@ def parts_of(path: str) -> tuple[str, ...] | None:
 
 
 def is_public(name: str) -> bool:
-    """Whether a file or directory of this name may be seen."""
+    """Whether a file or directory of this name is served."""
     return (
         name != ""
         and name.isprintable()
@@ -78,13 +78,13 @@ def is_public(name: str) -> bool:
 
 
 def media_type(suffix: str) -> str:
-    """The media type of files whose names end so."""
+    """The media type of files with this suffix (`.pdf`)."""
     types = {known.suffix: known.media_type for known in Format}
     return types.get(suffix) or _TYPES.get(suffix, _OTHER)
 
 
 def headers_of(name: str) -> dict[str, str]:
-    """What a browser is told about a file."""
+    """The HTTP headers of a file."""
     suffix = PurePosixPath(name).suffix
     ascii_name = "".join(c if c.isascii() and c not in '"\\' else "_" for c in name)
     headers = {

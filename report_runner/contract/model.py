@@ -84,7 +84,7 @@ class Model(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _null_is_absent(cls, data: Any) -> Any:
-        """As the API server, which drops a null (and then sets the default)."""
+        """The API server drops a null and then sets the default; so does this."""
         if isinstance(data, dict) and None in data.values():
             return {name: value for name, value in data.items() if value is not None}
         return data
@@ -122,7 +122,7 @@ class Model(BaseModel):
                         yield from item.secret_refs(f"{part}[{number}]")
 
     def set_models(self) -> list[tuple[str, Model]]:
-        """The fields that hold a model, by name: of several alternatives those that are set."""
+        """The fields that hold a model, by name; alternatives that are not set are left out."""
         found = ((name, getattr(self, name)) for name in type(self).model_fields)
         return [(name, value) for name, value in found if isinstance(value, Model)]
 

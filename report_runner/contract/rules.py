@@ -25,10 +25,10 @@ _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", re.ASCII
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`cel` and `holds` say the same of one value; `message` is what a person is told.
+    """`cel` and `holds` check the same condition; `message` is for a person.
 
-    `cel` is None for what CEL cannot tell; such an object is accepted, and its status says what
-    is wrong. `path` leads from the value to the field that is to blame, such as
+    `cel` is None for what CEL cannot check; the API server accepts such an object, and its status
+    reports the problem. `path` leads from the value to the field that is to blame, such as
     `delivery.email.attach`.
     """
 

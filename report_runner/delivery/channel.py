@@ -38,7 +38,7 @@ class DeliveryContext:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class DeliveryTarget:
     """One recipient or place.
 
     `message_id` is the same for each attempt of a slot, so that the other side can recognise a
@@ -56,10 +56,10 @@ class AnswerKind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class DeliveryAnswer:
     """The other side's answer for one target; `text` is for a person."""
 
-    target: Target
+    target: DeliveryTarget
     kind: AnswerKind
     text: str = ""
 
@@ -67,12 +67,12 @@ class Answer:
 class Channel(Protocol):
     """One kind of delivery. It keeps no state over attempts: delivery.ledger does."""
 
-    def plan(self) -> Sequence[Target]:
+    def plan(self) -> Sequence[DeliveryTarget]:
         """Every target of this delivery, each once."""
 
     def deliver(
-        self, targets: Sequence[Target], begin: Callable[[Target], None]
-    ) -> Iterator[Answer]:
+        self, targets: Sequence[DeliveryTarget], begin: Callable[[DeliveryTarget], None]
+    ) -> Iterator[DeliveryAnswer]:
         """Deliver to these targets; one answer for each, as it comes.
 
         `begin(target)` makes the intent durable. Call it right before the step after which the
@@ -80,7 +80,7 @@ class Channel(Protocol):
         killed later asks `verify`. Raises RunError where no further target can be reached.
         """
 
-    def verify(self, target: Target) -> Answer:
+    def verify(self, target: DeliveryTarget) -> DeliveryAnswer:
         """Whether a delivery that was begun and not answered has arrived.
 
         REFUSED: it has not, so it may be sent again. UNKNOWN: the channel cannot tell; it is not

@@ -16,7 +16,7 @@ from enum import StrEnum
 
 from report_runner.contract.model import Model
 from report_runner.contract.result import DeliveryResult, DeliveryStatus
-from report_runner.delivery.channel import Answer, AnswerKind, Channel, Target
+from report_runner.delivery.channel import AnswerKind, Channel, DeliveryAnswer, DeliveryTarget
 
 logger = logging.getLogger(__name__)
 
@@ -59,14 +59,14 @@ class Ledger:
     save: Callable[[], None]  # makes the entries durable
     clock: Callable[[], datetime]
 
-    def entry(self, target: Target) -> LedgerEntry | None:
+    def entry(self, target: DeliveryTarget) -> LedgerEntry | None:
         return self.entries.get(target_key(self.channel, target.name))
 
-    def begin(self, target: Target) -> None:
+    def begin(self, target: DeliveryTarget) -> None:
         """From now on the target may have the report."""
         self.record(target, LedgerState.SENDING)
 
-    def record(self, target: Target, state: LedgerState, answer: str = "") -> None:
+    def record(self, target: DeliveryTarget, state: LedgerState, answer: str = "") -> None:
         self.entries[target_key(self.channel, target.name)] = LedgerEntry(
             message_id=target.message_id,
             state=state,
@@ -92,7 +92,7 @@ def deliver_once(channel: Channel, ledger: Ledger) -> list[DeliveryResult]:
     return [results[target.name] for target in targets]
 
 
-def _settled(channel: Channel, ledger: Ledger, target: Target) -> DeliveryResult | None:
+def _settled(channel: Channel, ledger: Ledger, target: DeliveryTarget) -> DeliveryResult | None:
     """The result of an earlier attempt; None where the report is to be sent."""
     entry = ledger.entry(target)
     if entry is not None and entry.state is LedgerState.SENT:
@@ -105,7 +105,7 @@ def _settled(channel: Channel, ledger: Ledger, target: Target) -> DeliveryResult
     return None
 
 
-def _settle(channel: Channel, ledger: Ledger, answer: Answer) -> DeliveryResult:
+def _settle(channel: Channel, ledger: Ledger, answer: DeliveryAnswer) -> DeliveryResult:
     target = answer.target
     if answer.kind is AnswerKind.ACCEPTED:
         return _verified(ledger, answer)
@@ -120,7 +120,7 @@ def _settle(channel: Channel, ledger: Ledger, answer: Answer) -> DeliveryResult:
     return _result(target, DeliveryStatus.FAILED, answer.text)
 
 
-def _verified(ledger: Ledger, answer: Answer) -> DeliveryResult:
+def _verified(ledger: Ledger, answer: DeliveryAnswer) -> DeliveryResult:
     """The result where the target has the report, or may have it."""
     if answer.kind is AnswerKind.ACCEPTED:
         ledger.record(answer.target, LedgerState.SENT, "accepted")
@@ -129,7 +129,7 @@ def _verified(ledger: Ledger, answer: Answer) -> DeliveryResult:
 
 
 def _result(
-    target: Target, status: DeliveryStatus, error: str | None = None, message_id: str = ""
+    target: DeliveryTarget, status: DeliveryStatus, error: str | None = None, message_id: str = ""
 ) -> DeliveryResult:
     return DeliveryResult(
         recipient=target.name,

@@ -17,7 +17,12 @@ from pathlib import Path
 
 from report_runner.contract.delivery import EmailDelivery
 from report_runner.contract.reasons import Reason
-from report_runner.delivery.channel import Answer, AnswerKind, DeliveryContext, Target
+from report_runner.delivery.channel import (
+    AnswerKind,
+    DeliveryAnswer,
+    DeliveryContext,
+    DeliveryTarget,
+)
 from report_runner.delivery.message import (
     EmailContent,
     check_headers,
@@ -144,12 +149,12 @@ class EmailSender:
     recipients: Sequence[str]
     clock: Callable[[], datetime]
 
-    def plan(self) -> list[Target]:
-        return [Target(name, message_id(self.content, name)) for name in self.recipients]
+    def plan(self) -> list[DeliveryTarget]:
+        return [DeliveryTarget(name, message_id(self.content, name)) for name in self.recipients]
 
     def deliver(
-        self, targets: Sequence[Target], begin: Callable[[Target], None]
-    ) -> Iterator[Answer]:
+        self, targets: Sequence[DeliveryTarget], begin: Callable[[DeliveryTarget], None]
+    ) -> Iterator[DeliveryAnswer]:
         """See Channel.
 
         Raises RunError(ConfigurationError) where a header cannot be written or the server refuses
@@ -166,24 +171,26 @@ class EmailSender:
             with suppress(OSError, smtplib.SMTPException):
                 client.quit()
 
-    def verify(self, target: Target) -> Answer:
+    def verify(self, target: DeliveryTarget) -> DeliveryAnswer:
         """Always UNKNOWN: SMTP has no way to ask for a message that was sent."""
-        return Answer(
+        return DeliveryAnswer(
             target,
             AnswerKind.UNKNOWN,
             "the mail server's answer was not received; it is not sent again in this run, "
             f"ask the mail server for Message-ID {target.message_id}",
         )
 
-    def _send(self, client: SmtpClient, target: Target, begin: Callable[[Target], None]) -> Answer:
+    def _send(
+        self, client: SmtpClient, target: DeliveryTarget, begin: Callable[[DeliveryTarget], None]
+    ) -> DeliveryAnswer:
         message = compose(self.content, target.name, self.clock())
         client.before_end = lambda: begin(target)
         try:
             client.send_message(message, from_addr=self.content.sender, to_addrs=[target.name])
         except (OSError, smtplib.SMTPException) as error:
             kind = AnswerKind.REFUSED if _refused(error) else AnswerKind.UNKNOWN
-            return Answer(target, kind, self._answer(error))
-        return Answer(target, AnswerKind.ACCEPTED)
+            return DeliveryAnswer(target, kind, self._answer(error))
+        return DeliveryAnswer(target, AnswerKind.ACCEPTED)
 
     def _connect_error(self, error: OSError | smtplib.SMTPException) -> RunError:
         self.secrets.show_known_host(self.server.secret)

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from report_runner.delivery.channel import Answer, AnswerKind, Target
+from report_runner.delivery.channel import AnswerKind, DeliveryAnswer, DeliveryTarget
 from report_runner.delivery.ledger import Ledger, LedgerEntry, LedgerState, deliver_once
 
 NOW = datetime(2026, 1, 5, 6, tzinfo=UTC)
-TARGET = Target("board", "id")
+TARGET = DeliveryTarget("board", "id")
 
 
 class Channel:
@@ -19,20 +19,20 @@ class Channel:
         self.answer, self.verified, self.begins = answer, verified, begins
         self.delivered = 0
 
-    def plan(self) -> list[Target]:
+    def plan(self) -> list[DeliveryTarget]:
         return [TARGET]
 
     def deliver(
-        self, targets: Sequence[Target], begin: Callable[[Target], None]
-    ) -> Iterator[Answer]:
+        self, targets: Sequence[DeliveryTarget], begin: Callable[[DeliveryTarget], None]
+    ) -> Iterator[DeliveryAnswer]:
         for target in targets:
             self.delivered += 1
             if self.begins:
                 begin(target)
-            yield Answer(target, self.answer, "an answer")
+            yield DeliveryAnswer(target, self.answer, "an answer")
 
-    def verify(self, target: Target) -> Answer:
-        return Answer(target, self.verified, "look there")
+    def verify(self, target: DeliveryTarget) -> DeliveryAnswer:
+        return DeliveryAnswer(target, self.verified, "look there")
 
 
 def ledger(state: LedgerState | None = None, run_id: str = "run.1", name: str = "s3") -> Ledger:

@@ -25,7 +25,7 @@ from report_runner.contract.report import Format, Report, SecretReference, Sourc
 from report_runner.contract.result import Outcome, RunResult
 from report_runner.contract.rules import exactly_one_of
 from report_runner.delivery import CHANNELS, DeliveryContext
-from report_runner.delivery.channel import Answer, AnswerKind, Target
+from report_runner.delivery.channel import AnswerKind, DeliveryAnswer, DeliveryTarget
 from report_runner.environment import Paths
 from report_runner.models import RunError, Table
 from report_runner.mounted import Secrets, password
@@ -170,26 +170,26 @@ class FolderChannel:
     def __init__(self, spec: FolderDelivery, context: DeliveryContext) -> None:
         self.spec, self.context = spec, context
 
-    def plan(self) -> list[Target]:
-        return [Target(path, self.context.definition.uid) for path in self.spec.targets()]
+    def plan(self) -> list[DeliveryTarget]:
+        return [DeliveryTarget(path, self.context.definition.uid) for path in self.spec.targets()]
 
     def deliver(
-        self, targets: Sequence[Target], begin: Callable[[Target], None]
-    ) -> Iterator[Answer]:
+        self, targets: Sequence[DeliveryTarget], begin: Callable[[DeliveryTarget], None]
+    ) -> Iterator[DeliveryAnswer]:
         for target in targets:
             begin(target)
             try:
                 for file in self.context.files:
                     (Path(target.name) / file.name).write_bytes(file.path.read_bytes())
             except FileNotFoundError as error:
-                yield Answer(target, AnswerKind.UNKNOWN, error.strerror or "")
+                yield DeliveryAnswer(target, AnswerKind.UNKNOWN, error.strerror or "")
             else:
-                yield Answer(target, AnswerKind.ACCEPTED)
+                yield DeliveryAnswer(target, AnswerKind.ACCEPTED)
 
-    def verify(self, target: Target) -> Answer:
+    def verify(self, target: DeliveryTarget) -> DeliveryAnswer:
         names = (Path(target.name) / file.name for file in self.context.files)
         arrived = all(path.exists() for path in names)
-        return Answer(target, AnswerKind.ACCEPTED if arrived else AnswerKind.REFUSED)
+        return DeliveryAnswer(target, AnswerKind.ACCEPTED if arrived else AnswerKind.REFUSED)
 
 
 def test_a_channel_is_a_spec_and_a_line_in_the_table(
