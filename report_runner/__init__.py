@@ -1,1 +1,1 @@
-"""The report runner: makes one report for one slot, delivers it, and says what happened."""
+"""The report runner: makes the report of one slot, delivers it, and writes a result."""

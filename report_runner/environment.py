@@ -15,7 +15,7 @@ from report_runner.contract.definition import Definition
 from report_runner.contract.reasons import Reason
 from report_runner.models import RunError
 
-# Other places than a pod's, for tests and laptops.
+# These variables replace a pod's paths, for tests and laptops.
 OVERRIDES = {
     pod.ENV_DEFINITION: pod.DEFINITION_PATH,
     "REPORT_SECRETS_DIR": pod.SECRETS_DIR,
@@ -26,8 +26,6 @@ OVERRIDES = {
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """Where things are."""
-
     definition: Path
     secrets: Path
     output: Path
@@ -36,7 +34,7 @@ class Paths:
 
 @dataclass(frozen=True, slots=True)
 class RunStamps:
-    """Which run this is. `slot` is aware, UTC."""
+    """The identity of the run. `slot` is aware, UTC."""
 
     slot: datetime
     report_date: date
@@ -46,13 +44,13 @@ class RunStamps:
 
 
 def find_paths(environment: Mapping[str, str]) -> Paths:
-    """The pod's paths, or those that the environment names instead."""
+    """The pod's paths, each replaced by its environment variable where that is set."""
     found = {name: Path(environment.get(name) or usual) for name, usual in OVERRIDES.items()}
     return Paths(*found.values())
 
 
 def read_stamps(environment: Mapping[str, str]) -> RunStamps:
-    """The stamps of admission. Raises RunError(ConfigurationError) where they are missing."""
+    """The values stamped at admission. Raises RunError(ConfigurationError) where one is missing."""
     texts = {
         name: environment.get(name, "")
         for name in (pod.ENV_SLOT, pod.ENV_REPORT_DATE, pod.ENV_RUN_ID)

@@ -1,4 +1,4 @@
-"""Data on its way through a run: tables in, rendered documents out."""
+"""The data types of a run: tables, the input of rendering, rendered documents."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from report_runner.contract.report import Chart, Format
 
 
 class RunError(Exception):
-    """A run that has to end, with its reason and a message for a person.
+    """Ends the run with a reason and a message for a person.
 
     The message names the field (for example `spec.report.sources[positions].postgres.query`)
     and the remedy, and holds neither a password nor report data.
@@ -33,13 +33,13 @@ class Table:
     rows: Sequence[tuple[Any, ...]]
 
     def records(self) -> list[dict[str, Any]]:
-        """Each row by column name."""
+        """The rows as dicts by column name."""
         return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
 
 
 @dataclass(frozen=True, slots=True)
 class RenderInput:
-    """All that a document is made of; two equal inputs give the same document."""
+    """The whole input of rendering: equal inputs give equal documents."""
 
     title: str
     report_type: str

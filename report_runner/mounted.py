@@ -1,4 +1,4 @@
-"""The Secrets that the pod has mounted: read, checked key by key, and hidden from every text."""
+"""The mounted Secrets: each key is checked when it is read, and redacted from all texts."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pathlib import Path
 from report_runner.contract.delivery import MAIL_ADDRESS
 from report_runner.contract.reasons import Reason
 from report_runner.models import RunError
-from report_runner.redaction import Entry, Redactor
+from report_runner.redaction import Redactor, SecretEntry
 
-Check = Callable[[str], str | None]  # what a value has to be, where it is not
+Check = Callable[[str], str | None]  # the problem of a value, or None
 
 CA = "ca.crt"
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
@@ -24,7 +24,7 @@ NAME_LIMIT = 63  # bytes: PostgreSQL cuts longer names, and would quote a part o
 
 _LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*\.?", re.ASCII)
-# Name resolution takes a number for an address, and a number may be a password.
+# Name resolution reads a number as an address, and a number may be a password.
 _NUMBER = re.compile(r"(.*\.)?([0-9]+|0x[0-9a-f]*)\.?", re.ASCII | re.IGNORECASE)
 _NAME = re.compile(r"""[^\s:/?#=&'"\\<>;,(){}]+""")
 _PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
@@ -43,7 +43,6 @@ def is_address(text: str) -> bool:
 
 
 def host(text: str) -> str | None:
-    """A host name or an IP address."""
     if is_address(text) or (_HOST.fullmatch(text) and not _NUMBER.fullmatch(text)):
         return None
     return (
@@ -53,14 +52,13 @@ def host(text: str) -> str | None:
 
 
 def port(text: str) -> str | None:
-    """A TCP port."""
     if _PORT.fullmatch(text) and 0 < int(text) < 1 << 16:
         return None
     return "has to be a number from 1 to 65535"
 
 
 def name(text: str) -> str | None:
-    """A name of a role or database, as it is and not as a part of a URL."""
+    """The name of a role or database, not escaped as in a URL."""
     if _NAME.fullmatch(text) and text.isprintable() and len(text.encode()) <= NAME_LIMIT:
         return None
     return (
@@ -70,29 +68,27 @@ def name(text: str) -> str | None:
 
 
 def password(text: str) -> str | None:
-    """Anything that is one line."""
+    """Any single line."""
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
         return "has to be one line without control characters"
     return None
 
 
 def ascii_line(text: str) -> str | None:
-    """What can be said to a mail server (smtplib knows ASCII alone)."""
+    """smtplib can send ASCII only."""
     if text.isascii() and text.isprintable():
         return None
     return "has to be one line of ASCII characters"
 
 
 def mail_address(text: str) -> str | None:
-    """A mail address alone."""
+    """An address without a display name."""
     if _MAIL_ADDRESS.fullmatch(text) and len(text) <= 254:
         return None
     return "has to be a mail address alone, such as reports@example.com"
 
 
 def one_of(choices: tuple[str, ...]) -> Check:
-    """One of these words."""
-
     def check(text: str) -> str | None:
         return None if text in choices else f"has to be one of {', '.join(choices)}"
 
@@ -100,7 +96,7 @@ def one_of(choices: tuple[str, ...]) -> Check:
 
 
 def certificates(text: str) -> str | None:
-    """Certificates in PEM."""
+    """One or more certificates in PEM."""
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
     except (ssl.SSLError, ValueError, TypeError):  # TypeError: not ASCII
@@ -108,12 +104,12 @@ def certificates(text: str) -> str | None:
     return None
 
 
-# After its check a value of these says nothing that has to be hidden.
+# Values of these keys that pass their check need not be redacted.
 _HARMLESS = ("port", "sslmode", "security")
 
 
 class Secrets:
-    """The directory where each mounted Secret has a directory, with one file per key."""
+    """The mounted Secrets below `root`: one directory per Secret, one file per key."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -123,7 +119,7 @@ class Secrets:
             if not path.name.startswith("..") and path.is_file():
                 value = _text(path)
                 if value is not None:
-                    self.redact.add(Entry(path.parent.name, path.name, value))
+                    self.redact.add(SecretEntry(path.parent.name, path.name, value))
 
     def read(
         self, secret: str, key: str, field: str, check: Check, default: str | None = None
@@ -147,7 +143,9 @@ class Secrets:
         except OSError as error:
             raise RunError(Reason.CONFIGURATION_ERROR, f"{where}: {error.strerror}") from error
         value = raw.strip()
-        self.redact.add(Entry(secret, key, value))  # it may have changed since the pod started
+        self.redact.add(
+            SecretEntry(secret, key, value)
+        )  # the kubelet may have updated it since the pod started
         problem = check(value)
         if problem is not None:
             raise RunError(Reason.CONFIGURATION_ERROR, f"{where}: {problem}")
@@ -162,7 +160,7 @@ class Secrets:
         return self.root / secret / CA
 
     def show_known_host(self, secret: str) -> None:
-        """Let the host be named in messages if name resolution knows it: then it is a host.
+        """Do not redact the host if name resolution knows it, for then it is a host.
 
         A password that was written into the key by mistake looks like a host name as well.
         """
@@ -185,4 +183,4 @@ def _text(path: Path) -> str | None:
     try:
         return path.read_bytes().decode(errors="replace").strip()
     except OSError:
-        return None  # reading it where it is needed says why
+        return None  # `read` reports the error, if the key is needed

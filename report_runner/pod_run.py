@@ -1,4 +1,4 @@
-"""`report-generator run`: a run in its pod, and the account that it leaves behind."""
+"""`report-generator run`: one run in its pod, its log and its termination message."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 class TerminatedError(BaseException):
-    """SIGTERM came: everything is undone on the way out."""
+    """SIGTERM was received; a BaseException, so that `finally` and `with` blocks clean up."""
 
 
 class _JsonFormatter(logging.Formatter):
@@ -50,7 +50,7 @@ class _JsonFormatter(logging.Formatter):
 
 
 def run_in_pod() -> int:
-    """Make the report that the pod is for; the exit code is of report_runner.contract.reasons."""
+    """Make the report of this pod; returns an exit code of report_runner.contract.reasons."""
     paths = find_paths(os.environ)
     secrets = Secrets(paths.secrets)
     handler = logging.StreamHandler()
@@ -79,7 +79,7 @@ def _now() -> datetime:
 
 
 def account(progress: RunProgress, work: Callable[[], RunResult]) -> tuple[RunResult, int]:
-    """The result and exit code of `work`, whatever it does."""
+    """The result and exit code of `work`; every exception but SystemExit becomes a failure."""
     try:
         return work(), EXIT_OK
     except RunError as error:
@@ -94,7 +94,7 @@ def account(progress: RunProgress, work: Callable[[], RunResult]) -> tuple[RunRe
     except Exception as error:
         reason = Reason.INTERNAL_ERROR
         place = traceback.extract_tb(error.__traceback__)[-1]
-        # Not the error's text: it may hold data of the report. The log has it.
+        # The error's text may hold data of the report, so only the log has it.
         message = (
             f"{type(error).__name__} in {Path(place.filename).name}:{place.lineno}, stage "
             f"{progress.stage}; the pod's log has more"
@@ -104,9 +104,9 @@ def account(progress: RunProgress, work: Callable[[], RunResult]) -> tuple[RunRe
 
 
 def redacted(result: RunResult, redact: Redactor) -> RunResult:
-    """The result with every text of it that others may have worded made safe to show.
+    """The result without values of Secrets and without characters that JSON cannot hold.
 
-    Drivers and servers send what is not UTF-8 as well, which no JSON could hold.
+    Its texts quote drivers and servers, which may send bytes that are not UTF-8.
     """
 
     def clean(text: str) -> str:

@@ -1,8 +1,7 @@
 """Replaces the values of Secrets in texts that leave the runner.
 
-Drivers, libpq, smtplib and servers quote what they were given, as it was or encoded; whatever they
-say goes into the termination message, the log and the manifest, and from there into status, events
-and history.
+Drivers, libpq, smtplib and servers quote their input, plain or encoded. Their messages go into the
+termination message, the log and the manifest, and from there into status, events and history.
 """
 
 from __future__ import annotations
@@ -15,19 +14,25 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from urllib.parse import quote, quote_plus
 
-SHORTEST = 4  # characters; what is shorter occurs in any text by chance
+from report_runner.contract.delivery import Delivery
+from report_runner.contract.report import SourceSpec
+
+SHORTEST = 4  # characters; shorter values occur in any text by chance
 SHORTEST_LINE = 16  # characters of a line of a longer value, such as a certificate's
 LONGEST_ENCODED = 4096  # characters; of longer values only the plain form and its lines are known
 _ARMOUR = "-----"  # "-----BEGIN CERTIFICATE-----" is no secret
-# The runner's own words: a field's name has to survive a user that is called `postgres`.
-_FIELD = (
-    r"\bspec\.(?:report|delivery)(?:\.(?:sources|charts|postgres|connection|secretRef|email|smtp|"
-    r"query|template|spec|subject|to)\b|\[[a-z0-9_, ]*\])*"
+# The names of fields: they are kept although a user may be called `postgres`.
+_WORDS = (
+    *("sources", "charts", "connection", "secretRef", "smtp", "query", "template", "spec"),
+    *("subject", "to"),
+    *(info.alias or name for name, info in SourceSpec.model_fields.items()),
+    *(info.alias or name for name, info in Delivery.model_fields.items()),
 )
+_FIELD = rf"\bspec\.(?:report|delivery)(?:\.(?:{'|'.join(_WORDS)})\b|\[[a-z0-9_, ]*\])*"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class SecretEntry:
     """One key of a mounted Secret with its value."""
 
     secret: str
@@ -36,7 +41,7 @@ class Entry:
 
     @property
     def replacement(self) -> str:
-        """What stands in place of the value: where a person finds it."""
+        """The text in place of the value: it names Secret and key."""
         return f"[Secret {self.secret} key {self.key}]"
 
 
@@ -83,29 +88,29 @@ class Redactor:
     """Knows values and replaces them, in any of their forms and in any case."""
 
     def __init__(self) -> None:
-        self._entries: dict[tuple[str, str], Entry] = {}
+        self._entries: dict[tuple[str, str], SecretEntry] = {}
         self._public: set[str] = set()
         self._pattern: re.Pattern[str] | None = None
         self._names: dict[str, str] = {}
 
-    def add(self, entry: Entry) -> None:
-        """Hide this value from now on."""
+    def add(self, entry: SecretEntry) -> None:
+        """Redact this value from now on."""
         if self._entries.get((entry.secret, entry.key)) != entry:
             self._entries[entry.secret, entry.key] = entry
             self._pattern = None
 
     def value(self, secret: str, key: str) -> str | None:
-        """The hidden value of a key; None where there is none, or it is shown already."""
+        """The redacted value of a key; None where there is none or it is not redacted."""
         entry = self._entries.get((secret, key))
         return entry.value if entry else None
 
     def show(self, secret: str, key: str) -> None:
-        """The value of this key was found to be harmless: it may be read by anybody."""
+        """Do not redact the value of this key: it was checked to be harmless."""
         if self._entries.pop((secret, key), None) is not None:
             self._pattern = None
 
     def keep(self, texts: Iterable[str]) -> None:
-        """These stand in the schedule itself: they stay, unless one is a password."""
+        """Do not redact these texts of the schedule itself, unless one is a password."""
         self._public.update(texts)
         self._pattern = None
 
@@ -118,7 +123,7 @@ class Redactor:
 
     def _compile(self) -> None:
         self._names = {}
-        # What hides most comes last and stays: a password that is a user's name as well.
+        # The password comes last and wins: it may be the user's name as well.
         entries = sorted(self._entries.values(), key=lambda one: one.key == "password")
         kept = self._public | {
             text

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -15,11 +15,9 @@ from zoneinfo import ZoneInfo
 from report_runner import manifest as manifests
 from report_runner import storage
 from report_runner.contract.definition import Definition
-from report_runner.contract.delivery import EmailDelivery
 from report_runner.contract.model import parse_duration
 from report_runner.contract.numbers import exact
 from report_runner.contract.reasons import Reason
-from report_runner.contract.report import Format
 from report_runner.contract.result import (
     DeliveryResult,
     DeliveryStatus,
@@ -27,12 +25,16 @@ from report_runner.contract.result import (
     OutputFile,
     RunResult,
 )
+from report_runner.delivery import CHANNELS, DeliveryContext
+from report_runner.delivery.channel import Attachment
+from report_runner.delivery.ledger import Ledger, deliver_once
 from report_runner.environment import Paths, RunStamps, read_definition, read_stamps
 from report_runner.manifest import Input, Manifest
 from report_runner.models import RenderInput, RunError
 from report_runner.mounted import Secrets
-from report_runner.render.documents import builtin_template, mail_body, render, render_text
+from report_runner.render.documents import builtin_template, render
 from report_runner.sources import Fetched, SourceContext, fetch_all
+from report_runner.storage import OutputPaths
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +46,7 @@ _UNDELIVERED = {
 
 @dataclass(slots=True)
 class RunProgress:
-    """What is known so far: a run that ends in any stage can still say how far it came."""
+    """The state of the run, for the result of a run that fails in any stage."""
 
     started: float = field(default_factory=time.monotonic)
     stage: str = "definition"
@@ -57,12 +59,11 @@ class RunProgress:
     manifest: str | None = None
 
     def enter(self, stage: str) -> None:
-        """The next stage begins."""
         self.stage = stage
         logger.info("stage %s", stage)
 
     def result(self, outcome: Outcome, reason: Reason | None, message: str) -> RunResult:
-        """The account of the run as it stands."""
+        """The result with the progress so far."""
         return RunResult(
             outcome=outcome,
             reason=reason,
@@ -90,40 +91,42 @@ def make_report(
     progress.volume = paths.output
     definition = read_definition(paths.definition, environment)
     run = progress.run = read_stamps(environment)
-    if definition.delivery.email is not None:
-        secrets.redact.keep(definition.delivery.email.to)
-    place = storage.output_paths(
+    channels = definition.delivery.channels()
+    for spec in channels.values():
+        secrets.redact.keep(spec.targets())
+    output_paths = storage.output_paths(
         paths.output, definition.namespace, definition.name, run.slot, run.report_date
     )
-    storage.prepare(place)
+    storage.prepare(output_paths)
     digest = hashlib.sha256(definition.model_dump_json().encode()).hexdigest()
-    with manifests.slot_lock(place):
-        storage.remove_stale(place)
-        known = manifests.load(place)
-        if known is None or not _usable(known, digest, place):
-            known = _make(definition, secrets, run, place, digest, known, progress, clock)
+    with manifests.slot_lock(output_paths):
+        storage.remove_stale(output_paths)
+        known = manifests.load(output_paths)
+        if known is None or not _usable(known, digest, output_paths):
+            known = _make(definition, secrets, run, output_paths, digest, known, progress, clock)
         else:
             logger.info("the files of an earlier attempt are used as they are")
             progress.rows = {name: entry.rows for name, entry in known.inputs.items()}
         progress.pages, progress.outputs = known.pages, known.outputs
-        progress.manifest = place.relative(place.file(storage.MANIFEST_SUFFIX))
-        if definition.delivery.email is not None:
-            _deliver(
-                definition, definition.delivery.email, secrets, run, place, known, progress, clock
-            )
+        progress.manifest = output_paths.relative(output_paths.file(storage.MANIFEST_SUFFIX))
+        if channels:
+            progress.enter("deliver")
+            _deliver(definition, secrets, run, output_paths, known, progress, clock)
     progress.enter("prune")
     kept_since = clock() - parse_duration(definition.output.retention)
     oldest = kept_since.astimezone(ZoneInfo(definition.time_zone)).date()
-    removed = storage.prune(paths.output, definition.namespace, definition.name, oldest, keep=place)
+    removed = storage.prune(
+        paths.output, definition.namespace, definition.name, oldest, keep=output_paths
+    )
     logger.info("removed %d files older than %s", removed, oldest)
     return progress.result(Outcome.SUCCEEDED, None, _summary(progress))
 
 
-def _usable(known: Manifest, digest: str, place: storage.OutputPaths) -> bool:
-    """Whether an earlier attempt's files are this definition's, whole and unchanged."""
+def _usable(known: Manifest, digest: str, output_paths: OutputPaths) -> bool:
+    """Whether an earlier attempt made its files from this definition and they are unchanged."""
     return known.definition == digest and all(
-        (place.root / output.path).is_file()
-        and storage.sha256(place.root / output.path) == output.sha256
+        (output_paths.root / output.path).is_file()
+        and storage.sha256(output_paths.root / output.path) == output.sha256
         for output in known.outputs
     )
 
@@ -132,7 +135,7 @@ def _make(
     definition: Definition,
     secrets: Secrets,
     run: RunStamps,
-    place: storage.OutputPaths,
+    output_paths: OutputPaths,
     digest: str,
     earlier: Manifest | None,
     progress: RunProgress,
@@ -157,10 +160,10 @@ def _make(
         progress.enter("store")
         outputs = []
         for document in documents:
-            target = storage.store_file(place, document.path, f".{document.format.value}")
+            target = storage.store_file(output_paths, document.path, document.format.suffix)
             outputs.append(
                 OutputFile(
-                    path=place.relative(target),
+                    path=output_paths.relative(target),
                     format=document.format,
                     bytes=target.stat().st_size,
                     sha256=storage.sha256(target),
@@ -179,17 +182,16 @@ def _make(
         pages=progress.pages,
         inputs=inputs,
         outputs=outputs,
-        # Who got an earlier version of this slot does not get another by itself.
+        # A recipient of an earlier version of this slot is not sent another one by itself.
         deliveries=dict(earlier.deliveries) if earlier else {},
     )
-    manifests.save(place, made)
+    manifests.save(output_paths, made)
     return made
 
 
 def render_input(
     definition: Definition, run: RunStamps, fetched: dict[str, Fetched], generated_at: datetime
 ) -> RenderInput:
-    """What the document is made of."""
     template = definition.report.template
     return RenderInput(
         title=definition.report.title,
@@ -220,61 +222,60 @@ def _input(found: Fetched, seconds: float) -> Input:
 
 def _deliver(
     definition: Definition,
-    email: EmailDelivery,
     secrets: Secrets,
     run: RunStamps,
-    place: storage.OutputPaths,
+    output_paths: OutputPaths,
     known: Manifest,
     progress: RunProgress,
     clock: Callable[[], datetime],
 ) -> None:
-    # Only where mail is sent: a fresh pod pays for every import.
-    from report_runner.delivery.mail import EmailSender, read_server
-    from report_runner.delivery.message import Attachment, EmailContent
-
-    progress.enter("deliver")
-    data = render_input(definition, run, {}, known.generated_at)
-    text, html = mail_body(data)
-    server = read_server(email, secrets)
-    letter = EmailContent(
-        sender=server.sender,
-        subject=render_text(email.subject, data),
-        text=text,
-        html=html,
-        schedule_uid=definition.uid,
-        schedule=f"{definition.namespace}/{definition.name}",
-        slot=run.slot,
-        run_id=run.run_id,
-        attachments=[
+    """Deliver on every channel; one that fails keeps none of the others back. Raises RunError."""
+    context = DeliveryContext(
+        definition=definition,
+        run=run,
+        secrets=secrets,
+        data=render_input(definition, run, {}, known.generated_at),
+        files=[
             Attachment(
-                place.root / output.path,
-                _attachment_name(definition, run, output.format),
+                output_paths.root / output.path,
+                f"{definition.name[:100]}-{run.report_date}{output.format.suffix}",
                 output.format,
             )
             for output in known.outputs
-            if output.format in email.attach
         ],
+        clock=clock,
     )
-    ledger = dict(known.deliveries)
+    entries = dict(known.deliveries)
 
     def save() -> None:
-        manifests.save(place, known.model_copy(update={"deliveries": ledger}))
+        manifests.save(output_paths, known.model_copy(update={"deliveries": entries}))
 
-    progress.deliveries = EmailSender(server, secrets, letter, ledger, save, clock).deliver(
-        email.to
-    )
-    problems = [
-        f"{len(items)} of {len(progress.deliveries)} recipients {what}: "
+    errors: list[RunError] = []
+    for name, spec in definition.delivery.channels().items():
+        try:
+            ledger = Ledger(name, run.run_id, entries, save, clock)
+            progress.deliveries += deliver_once(CHANNELS[name](spec, context), ledger)
+        except RunError as error:
+            errors.append(error)
+    problems = _undelivered(progress.deliveries)
+    if len(errors) == 1 and not problems:
+        raise errors[0]
+    if errors or problems:
+        # DeliveryFailed is retried, which is what the channels need that did not fail for good.
+        reasons = {error.reason for error in errors} | {Reason.DELIVERY_FAILED for _ in problems}
+        raise RunError(
+            reasons.pop() if len(reasons) == 1 else Reason.DELIVERY_FAILED,
+            ". ".join([*(error.message for error in errors), *problems]),
+        )
+
+
+def _undelivered(deliveries: Sequence[DeliveryResult]) -> list[str]:
+    return [
+        f"{len(items)} of {len(deliveries)} recipients {what}: "
         + "; ".join(f"{item.recipient}: {item.error}" for item in items[:5])
         for status, what in _UNDELIVERED.items()
-        if (items := [item for item in progress.deliveries if item.status is status])
+        if (items := [item for item in deliveries if item.status is status])
     ]
-    if problems:
-        raise RunError(Reason.DELIVERY_FAILED, ". ".join(problems))
-
-
-def _attachment_name(definition: Definition, run: RunStamps, format_: Format) -> str:
-    return f"{definition.name[:100]}-{run.report_date}.{format_.value}"
 
 
 def _summary(progress: RunProgress) -> str:

@@ -1,4 +1,4 @@
-"""The report volume: files appear whole or not at all, and go when their time is over."""
+"""The report volume: files appear whole or not at all, and are removed after their retention."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _REMEDIES = {
 
 @dataclass(frozen=True, slots=True)
 class OutputPaths:
-    """Where the files of one slot are."""
+    """The paths of one slot's files."""
 
     root: Path  # of the volume
     day: Path
@@ -52,7 +52,7 @@ class OutputPaths:
 def output_paths(
     root: Path, namespace: str, name: str, slot: datetime, report_date: date
 ) -> OutputPaths:
-    """The directory of the report date, and file names that tell schedule and slot."""
+    """The directory is the report date's; file names have schedule and slot in them."""
     return OutputPaths(
         root=root,
         day=root / f"{report_date:%Y/%m/%d}",
@@ -61,7 +61,7 @@ def output_paths(
 
 
 def schedule_prefix(namespace: str, name: str) -> str:
-    """What the names of all files of a schedule begin with; '_' occurs in neither part."""
+    """The beginning of the names of a schedule's files; neither part can contain '_'."""
     prefix = f"{namespace}_{name}"
     limit = STEM_LIMIT - len("_20260101T000000Z")
     if len(prefix) <= limit:
@@ -84,55 +84,54 @@ def storage_errors(what: str) -> Iterator[None]:
 
 
 def used_percent(root: Path) -> int | None:
-    """How full the volume is, rounded up as `df` does it; None where that cannot be told."""
+    """Percent of the volume in use, rounded up as `df` does; None where it is not known."""
     try:
         volume = os.statvfs(root)
     except OSError:
         return None
     used = volume.f_blocks - volume.f_bfree
-    usable = used + volume.f_bavail  # what is reserved for root is of no use to a run
+    usable = used + volume.f_bavail  # a run cannot use the blocks reserved for root
     return -(-100 * used // usable) if usable else None
 
 
-def prepare(place: OutputPaths) -> None:
-    """Make the day's directory."""
-    with storage_errors(f"report directory {place.day}"):
-        place.day.mkdir(parents=True, exist_ok=True)
+def prepare(paths: OutputPaths) -> None:
+    with storage_errors(f"report directory {paths.day}"):
+        paths.day.mkdir(parents=True, exist_ok=True)
 
 
-def remove_stale(place: OutputPaths) -> None:
-    """Remove what a killed attempt of this slot left half done; only under the slot's lock."""
-    with storage_errors(f"report directory {place.day}"):
-        for leftover in place.day.glob(f".{place.stem}*{TEMPORARY_SUFFIX}"):
+def remove_stale(paths: OutputPaths) -> None:
+    """Remove the temporary files of a killed attempt of this slot; needs the slot's lock."""
+    with storage_errors(f"report directory {paths.day}"):
+        for leftover in paths.day.glob(f".{paths.stem}*{TEMPORARY_SUFFIX}"):
             leftover.unlink(missing_ok=True)
 
 
-def temporary(place: OutputPaths, suffix: str) -> Path:
-    """A name beside the final one under which a file is written first."""
-    return place.day / f".{place.stem}{suffix}{TEMPORARY_SUFFIX}"
+def temporary(paths: OutputPaths, suffix: str) -> Path:
+    """The path under which a file is written before it is renamed."""
+    return paths.day / f".{paths.stem}{suffix}{TEMPORARY_SUFFIX}"
 
 
-def write_whole(place: OutputPaths, suffix: str, content: bytes) -> Path:
-    """Write a file so that no reader ever sees a part of it."""
-    return _write(place, suffix, lambda stream: stream.write(content))
+def write_whole(paths: OutputPaths, suffix: str, content: bytes) -> Path:
+    """Write a file atomically: no reader sees a part of it."""
+    return _write(paths, suffix, lambda stream: stream.write(content))
 
 
-def store_file(place: OutputPaths, source: Path, suffix: str) -> Path:
-    """Take a finished file from the scratch directory onto the volume."""
+def store_file(paths: OutputPaths, source: Path, suffix: str) -> Path:
+    """Copy a finished file from the scratch directory onto the volume, atomically."""
     with source.open("rb") as content:
-        return _write(place, suffix, lambda stream: shutil.copyfileobj(content, stream, 1 << 20))
+        return _write(paths, suffix, lambda stream: shutil.copyfileobj(content, stream, 1 << 20))
 
 
-def _write(place: OutputPaths, suffix: str, fill: Callable[[BinaryIO], object]) -> Path:
-    target, draft = place.file(suffix), temporary(place, suffix)
-    with storage_errors(f"report file {place.relative(target)}"):
+def _write(paths: OutputPaths, suffix: str, fill: Callable[[BinaryIO], object]) -> Path:
+    target, draft = paths.file(suffix), temporary(paths, suffix)
+    with storage_errors(f"report file {paths.relative(target)}"):
         try:
             with draft.open("wb") as stream:
                 fill(stream)
                 stream.flush()
                 os.fsync(stream.fileno())
             draft.replace(target)
-            _sync_directory(place.day)
+            _sync_directory(paths.day)
         except BaseException:
             draft.unlink(missing_ok=True)
             raise
@@ -148,7 +147,7 @@ def _sync_directory(directory: Path) -> None:
 
 
 def sha256(path: Path) -> str:
-    """Checksum of a file's content, hexadecimal."""
+    """Hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -156,10 +155,10 @@ def sha256(path: Path) -> str:
 def prune(
     root: Path, namespace: str, name: str, oldest: date, keep: OutputPaths | None = None
 ) -> int:
-    """Remove this schedule's files of report dates before `oldest`; how many files went.
+    """Remove this schedule's files of report dates before `oldest`; the number removed.
 
     Only names that begin with the schedule's prefix are touched, and not those of the slot
-    `keep`; what cannot be removed now is left for the next run.
+    `keep`; files that cannot be removed now are left for the next run.
     """
     prefix = schedule_prefix(namespace, name) + "_"
     removed = 0

@@ -207,7 +207,7 @@ def groupby_filter(
 def join_filter(
     context: EvalContext, rows: Iterable[Any], d: str = "", attribute: Attribute = None
 ) -> str:
-    """Jinja2's `join`; NULL is written as everywhere else in a report."""
+    """Jinja2's `join`; NULL is printed as elsewhere in a report."""
     values = (
         rows if attribute is None else map(make_attrgetter(context.environment, attribute), rows)
     )

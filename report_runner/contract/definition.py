@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import Field
 
 from report_runner.contract.delivery import Delivery
-from report_runner.contract.model import Model, RetentionDuration
+from report_runner.contract.model import Model, RetentionDuration, SecretUse
 from report_runner.contract.report import Report
 
 
@@ -43,12 +43,9 @@ class Definition(Model):
 
     def secret_names(self) -> list[str]:
         """The Secrets to mount, sorted, each once."""
-        return secret_names(self.report, self.delivery)
+        return sorted({use.name for use in secret_refs(self.report, self.delivery)})
 
 
-def secret_names(report: Report, delivery: Delivery) -> list[str]:
-    """Every Secret that a report or its delivery names, sorted, each once."""
-    names = {s.postgres.connection.secret_ref.name for s in report.sources if s.postgres}
-    if delivery.email:
-        names.add(delivery.email.smtp.secret_ref.name)
-    return sorted(names)
+def secret_refs(report: Report, delivery: Delivery) -> list[SecretUse]:
+    """Every Secret that a report or its delivery names, with its field."""
+    return [*report.secret_refs("spec.report"), *delivery.secret_refs("spec.delivery")]

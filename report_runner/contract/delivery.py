@@ -52,7 +52,18 @@ def _compiles(subject: str) -> str:
     return subject
 
 
-class EmailDelivery(Model):
+class ChannelSpec(Model):
+    """The base of what configures one delivery channel."""
+
+    def targets(self) -> list[str]:
+        """Where the report goes, each target once, such as mail addresses.
+
+        They stand in the manifest, so messages may name them.
+        """
+        raise NotImplementedError
+
+
+class EmailDelivery(ChannelSpec):
     """Each recipient gets a message of his own; nobody gets it twice for one slot."""
 
     to: Annotated[list[MailAddress], unique()] = Field(
@@ -68,14 +79,21 @@ class EmailDelivery(Model):
     )
     attach: Annotated[list[Format], unique()] = Field(
         default_factory=lambda: [Format.PDF],
-        max_length=3,
+        max_length=len(Format),
         json_schema_extra=LIST_SET,
         description="Formats to attach; each has to be one of report.formats.",
     )
     smtp: SmtpServer = Field(description="The mail server.")
+
+    def targets(self) -> list[str]:
+        return list(self.to)
 
 
 class Delivery(Model):
     """Where the finished report goes."""
 
     email: EmailDelivery | None = Field(default=None, description="Delivery by e-mail.")
+
+    def channels(self) -> dict[str, ChannelSpec]:
+        """The channels that are set, by the name of their field."""
+        return {name: spec for name, spec in self.set_models() if isinstance(spec, ChannelSpec)}

@@ -1,4 +1,4 @@
-"""Finished files over HTTP: which may be asked for, and what they are told to be.
+"""Finished files over HTTP: the permitted paths and the headers.
 
 The file server in a team's namespace and the admin API in front of it keep to the same rules.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 from pydantic import AwareDatetime, BaseModel, Field
+
+from report_runner.contract.report import Format
 
 FILES_PATH = "/files/"  # of the file server
 HEALTH_PATH = "/healthz"
@@ -22,16 +24,17 @@ OUTPUT_RUN_LIMIT = 200 * MIB  # bytes of all files of a run
 MANIFEST_LIMIT = MIB  # bytes; 50 sources and the recipients of some dozen definitions need less
 
 JSON = "application/json"
+# Beside those of the output formats: manifests, and what teams put there.
 _TYPES = {
-    ".pdf": "application/pdf",
-    ".html": "text/html; charset=utf-8",
-    ".csv": "text/csv; charset=utf-8",
     ".json": JSON,
     ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     ".parquet": "application/vnd.apache.parquet",
 }
 _OTHER = "application/octet-stream"
-MEDIA_TYPES = frozenset(kind.partition(";")[0] for kind in (*_TYPES.values(), _OTHER))
+MEDIA_TYPES = frozenset(
+    kind.partition(";")[0]
+    for kind in (*(known.media_type for known in Format), *_TYPES.values(), _OTHER)
+)
 # A report is a team's work, and a page of it must not act as the person who looks at it. It may
 # show what it brings along, and nothing else. (A browser's own PDF viewer does not run sandboxed.)
 SANDBOX = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:"
@@ -67,7 +70,7 @@ class Listing(BaseModel):
 
 
 def parts_of(path: str) -> tuple[str, ...] | None:
-    """`2026/11/24/x.pdf` → its parts; None where no finished file can be meant.
+    """`2026/11/24/x.pdf` → its parts; None where it cannot be the path of a finished file.
 
     Names with a dot in front are the runner's own (locks, drafts).
     """
@@ -78,7 +81,7 @@ def parts_of(path: str) -> tuple[str, ...] | None:
 
 
 def is_public(name: str) -> bool:
-    """Whether a file or directory of this name may be seen."""
+    """Whether a file or directory of this name is served."""
     return (
         name != ""
         and name.isprintable()
@@ -87,15 +90,21 @@ def is_public(name: str) -> bool:
     )
 
 
+def media_type(suffix: str) -> str:
+    """The media type of files with this suffix (`.pdf`)."""
+    types = {known.suffix: known.media_type for known in Format}
+    return types.get(suffix) or _TYPES.get(suffix, _OTHER)
+
+
 def headers_of(name: str) -> dict[str, str]:
-    """What a browser is told about a file."""
+    """The HTTP headers of a file."""
     suffix = PurePosixPath(name).suffix
     ascii_name = "".join(c if c.isascii() and c not in '"\\' else "_" for c in name)
     headers = {
-        "Content-Type": _TYPES.get(suffix, _OTHER),
+        "Content-Type": media_type(suffix),
         "Content-Disposition": f'inline; filename="{ascii_name}"',
         "X-Content-Type-Options": "nosniff",
         "Cache-Control": "no-cache",  # a further attempt replaces it
     }
-    headers["Content-Security-Policy"] = PDF_POLICY if suffix == ".pdf" else SANDBOX
+    headers["Content-Security-Policy"] = PDF_POLICY if suffix == Format.PDF.suffix else SANDBOX
     return STRICT_HEADERS | headers

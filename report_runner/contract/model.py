@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Self
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Strict, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
@@ -23,6 +24,7 @@ __all__ = [
     "ObjectName",
     "QueryDuration",
     "RetentionDuration",
+    "SecretUse",
     "parse_duration",
 ]
 
@@ -63,6 +65,13 @@ MissedDuration = Annotated[str, _DurationText, bounds("1m", "7d")]
 RetentionDuration = Annotated[str, _DurationText, bounds("1h", "3650d")]
 
 
+class SecretUse(NamedTuple):
+    """A Secret that a manifest names."""
+
+    field: str  # such as spec.delivery.email.smtp.secretRef.name
+    name: str
+
+
 class Model(BaseModel):
     """camelCase outside, snake_case inside; unknown fields are refused, never ignored."""
 
@@ -75,7 +84,7 @@ class Model(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _null_is_absent(cls, data: Any) -> Any:
-        """As the API server, which drops a null (and then sets the default)."""
+        """The API server drops a null and then sets the default; so does this."""
         if isinstance(data, dict) and None in data.values():
             return {name: value for name, value in data.items() if value is not None}
         return data
@@ -95,6 +104,27 @@ class Model(BaseModel):
         resolved = handler.resolve_ref_schema(schema)
         resolved.update(with_rules(resolved, cls.rules))
         return schema
+
+    def secret_refs(self, field: str) -> Iterator[SecretUse]:
+        """Every SecretReference in this model, which stands at `field` of the manifest.
+
+        A run mounts these Secrets, and the operator checks them against its allowlist: a model
+        that names a Secret in a field of that type cannot evade the check.
+        """
+        for name, info in type(self).model_fields.items():
+            value = getattr(self, name)
+            part = f"{field}.{info.alias or name}"
+            if isinstance(value, Model):
+                yield from value.secret_refs(part)
+            elif isinstance(value, list):
+                for number, item in enumerate(value):
+                    if isinstance(item, Model):
+                        yield from item.secret_refs(f"{part}[{number}]")
+
+    def set_models(self) -> list[tuple[str, Model]]:
+        """The fields that hold a model, by name; alternatives that are not set are left out."""
+        found = ((name, getattr(self, name)) for name in type(self).model_fields)
+        return [(name, value) for name, value in found if isinstance(value, Model)]
 
     def to_wire(self) -> dict[str, Any]:
         """Plain JSON data in the names that users write; fields that are not set are left out."""

@@ -1,4 +1,4 @@
-"""Where the runner finds things inside its pod. The operator builds the pod from these names."""
+"""Paths and environment variables inside a run's pod, which the operator builds from them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ OUTPUT_DIR = "/var/adaf/reports"
 TERMINATION_LOG = "/dev/termination-log"
 TERMINATION_LOG_LIMIT = 4096  # bytes; the kubelet cuts what is beyond
 
-# Another place for it than the pod's, for tests and laptops.
+# Replaces DEFINITION_PATH, for tests and laptops.
 ENV_DEFINITION = "REPORT_DEFINITION"
 
 # SHA-256 of the definition's bytes, in hex. A value of the pod's own spec: whoever may replace the

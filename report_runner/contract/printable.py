@@ -1,4 +1,4 @@
-"""What a template may print: values, not objects whose text is a detail of the program."""
+"""The values that a template may print; objects of the program are refused."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HINT = "_template_hint"  # attribute of an object: what to write instead of prin
 
 
 def printable(value: Any) -> Any:
-    """The value, if it has a text. Raises TemplateRuntimeError that says what to write instead."""
+    """The value itself. Raises TemplateRuntimeError with a remedy where it cannot be printed."""
     if value is None or isinstance(value, _VALUES) or hasattr(value, "__html__"):
         return value
     raise TemplateRuntimeError(f"cannot print {_instead(value)}")
@@ -54,7 +54,7 @@ def _instead(value: Any) -> str:
 
 
 def printable_all(values: Iterable[Any]) -> list[Any]:
-    """Each of them, if it has a text."""
+    """Checks each item as `printable` does."""
     return [printable(value) for value in values]
 
 
@@ -69,7 +69,7 @@ def _checked(function: Callable[..., Any]) -> Callable[..., Any]:
     return check
 
 
-# Jinja2's own filters that make a text of what they are given.
+# Jinja2's own filters that turn their input into text.
 TEXT_FILTERS: dict[str, Callable[..., Any]] = {
     **{name: _checked(FILTERS[name]) for name in _TO_TEXT},
 }

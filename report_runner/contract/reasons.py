@@ -40,7 +40,7 @@ EXIT_CODES: dict[Reason, int] = {
     Reason.CONFIGURATION_ERROR: 78,  # EX_CONFIG
 }
 
-# Trying again cannot mend these: the Job fails at the first attempt.
+# A retry cannot mend these: the Job fails at the first attempt.
 PERMANENT_EXIT_CODES: tuple[int, ...] = (EXIT_USAGE, EXIT_CODES[Reason.CONFIGURATION_ERROR])
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import Field, StringConstraints, field_validator
 from pydantic_core import PydanticCustomError
@@ -23,20 +24,37 @@ from report_runner.contract.model import (
     Model,
     ObjectName,
     QueryDuration,
+    SecretUse,
 )
-from report_runner.contract.rules import Rule, matches
+from report_runner.contract.rules import Rule, exactly_one_of, matches
 from report_runner.contract.schema import LIST_SET, list_map, unique
 
 # Bound in every query by the run itself.
 RESERVED_PARAMETERS = frozenset(("report_date", "slot"))
 
 
+# A new format is a line here (its name in spec.report.formats, its media type), and one with its
+# renderer in report_runner.formats.
 class Format(StrEnum):
-    """What a report can be written as."""
+    """An output format."""
 
-    PDF = "pdf"
-    HTML = "html"
-    CSV = "csv"
+    media_type: str
+
+    PDF = "pdf", "application/pdf"
+    HTML = "html", "text/html; charset=utf-8"
+    CSV = "csv", "text/csv; charset=utf-8"
+
+    def __new__(cls, value: str, media_type: str) -> Self:
+        """Enum's hook: the value alone goes into manifests and results."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.media_type = media_type
+        return member
+
+    @property
+    def suffix(self) -> str:
+        """The end of the names of its files, such as `.pdf`."""
+        return f".{self.value}"
 
 
 class BuiltinTemplate(StrEnum):
@@ -50,6 +68,9 @@ class SecretReference(Model):
     """A Secret in the namespace of the ReportSchedule, mounted into the run's pod."""
 
     name: ObjectName = Field(description="Name of the Secret.")
+
+    def secret_refs(self, field: str) -> Iterator[SecretUse]:
+        yield SecretUse(f"{field}.name", self.name)
 
 
 class ConfigMapKeyReference(Model):
@@ -114,17 +135,16 @@ class InlineSource(Model):
 class SourceSpec(Model):
     """A named result that templates and charts use."""
 
-    rules = (
-        Rule(
-            "has(self.postgres) != has(self.inline)",
-            "set exactly one of postgres and inline",
-            lambda source: (source.postgres is None) != (source.inline is None),
-        ),
-    )
+    rules = (exactly_one_of("postgres", "inline"),)
 
     name: Identifier = Field(description="Name in templates and charts: a letter, then a-z0-9_.")
     postgres: PostgresSource | None = Field(default=None, description="Rows from PostgreSQL.")
     inline: InlineSource | None = Field(default=None, description="Rows written here.")
+
+    def selected(self) -> tuple[str, Model]:
+        """The field that says where the rows come from, and its value."""
+        (found,) = self.set_models()
+        return found
 
 
 class Chart(Model):
@@ -162,13 +182,7 @@ class Chart(Model):
 class Template(Model):
     """The page."""
 
-    rules = (
-        Rule(
-            "has(self.builtin) != has(self.configMapRef)",
-            "set exactly one of builtin and configMapRef",
-            lambda template: (template.builtin is None) != (template.config_map_ref is None),
-        ),
-    )
+    rules = (exactly_one_of("builtin", "config_map_ref"),)
 
     builtin: BuiltinTemplate | None = Field(
         default=None, description="A template that comes with the runner."
@@ -222,7 +236,7 @@ class Report(Model):
     formats: Annotated[list[Format], unique()] = Field(
         default_factory=lambda: [Format.PDF],
         min_length=1,
-        max_length=3,
+        max_length=len(Format),
         json_schema_extra=LIST_SET,
         description="Files to write.",
     )

@@ -1,4 +1,4 @@
-"""What a run leaves in its termination message: JSON within the kubelet's 4,096 bytes."""
+"""The result of a run in its termination message: JSON within the kubelet's 4,096 bytes."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def dump_result(result: RunResult, limit: int = TERMINATION_LOG_LIMIT) -> str:
 
 
 def parse_result(text: str | None) -> RunResult | None:
-    """The result in a termination message, or None where there is none that can be read."""
+    """The result in a termination message; None where it is missing or not valid."""
     if not text:
         return None
     try:

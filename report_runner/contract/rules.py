@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from pydantic import GetCoreSchemaHandler
+from pydantic.alias_generators import to_camel
 from pydantic.annotated_handlers import GetJsonSchemaHandler
 from pydantic_core import PydanticCustomError, core_schema
 
@@ -24,10 +25,10 @@ _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", re.ASCII
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`cel` and `holds` say the same of one value; `message` is what a person is told.
+    """`cel` and `holds` check the same condition; `message` is for a person.
 
-    `cel` is None for what CEL cannot tell; such an object is accepted, and its status says what
-    is wrong. `path` leads from the value to the field that is to blame, such as
+    `cel` is None for what CEL cannot check; the API server accepts such an object, and its status
+    reports the problem. `path` leads from the value to the field that is to blame, such as
     `delivery.email.attach`.
     """
 
@@ -102,6 +103,18 @@ def bounds(low: str, high: str) -> Rule:
         message=f"write a duration from {low} to {high}, with the units d, h, m, s in this order, "
         "such as 90s, 30m or 1h30m",
         holds=holds,
+    )
+
+
+def exactly_one_of(*fields: str) -> Rule:
+    """One of these fields of a model is set, and no other."""
+    names = [to_camel(field) for field in fields]
+    present = [f"has(self.{name})" for name in names]
+    pair = len(fields) == 2  # CEL has a plain form for two
+    return Rule(
+        cel=" != ".join(present) if pair else f"[{', '.join(present)}].exists_one(set, set)",
+        message=f"set exactly one of {', '.join(names[:-1])} and {names[-1]}",
+        holds=lambda model: sum(getattr(model, field) is not None for field in fields) == 1,
     )
 
 

@@ -1,4 +1,4 @@
-"""What a field of a model says of itself in the CRD's schema, beyond its type."""
+"""Keywords of the CRD's schema that a field's type does not give."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Item = TypeVar("Item")
 
 
 def unique(key: str = "") -> AfterValidator:
-    """Every element once, as the list types `map` (with the field `key`) and `set` have it."""
+    """No element twice, as in the list types `map` (by the field `key`) and `set`."""
 
     def check(items: list[Item]) -> list[Item]:
         found: set[Hashable] = set()
@@ -27,7 +27,7 @@ def unique(key: str = "") -> AfterValidator:
 
 
 def list_map(key: str) -> dict[str, Any]:
-    """Schema of a list whose elements are told apart by a field."""
+    """Schema of a list whose elements are identified by a field."""
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
 
 

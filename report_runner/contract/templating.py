@@ -1,4 +1,4 @@
-"""The template language, as operator (does it compile?) and runner (what does it say?) see it."""
+"""The template language: the operator compiles templates, the runner renders them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NO_FILES = "include, import and extends have no files to read from; put all into
 
 @dataclass(frozen=True, slots=True)
 class TemplateProblem:
-    """What is wrong with a template, and in which line (from 1)."""
+    """Why a template does not compile, and the line (from 1)."""
 
     line: int
     message: str
@@ -45,7 +45,7 @@ class TemplateProblem:
 
 
 class TooLargeError(SecurityError):
-    """An operation of a template would make something far too large."""
+    """An operation of a template has a result above the size limit."""
 
 
 def _check_binop(operator: str, left: Any, right: Any) -> None:
@@ -65,7 +65,7 @@ def _check_binop(operator: str, left: Any, right: Any) -> None:
 
 class _CodeGenerator(CodeGenerator):
     def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:  # noqa: N802
-        # `a ~ b` joins texts of its own accord, without `finalize`.
+        # `a ~ b` joins texts without calling `finalize`.
         if frame.eval_ctx.volatile:
             self.write("(markup_join if context.eval_ctx.volatile else str_join)")
         else:
@@ -78,7 +78,7 @@ class _CodeGenerator(CodeGenerator):
 
 
 class TemplateEnvironment(ImmutableSandboxedEnvironment):
-    """A sandbox in which one operation cannot take all of the memory either.
+    """A sandbox that also bounds the memory of single operations.
 
     What many operations add up to is bounded by the process that renders.
     """
@@ -114,7 +114,7 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
 
 @pass_context
 def _finalize(_context: Context, value: Any) -> Any:
-    # Needing the context also keeps the compiler from working out constant expressions: the
+    # Needing the context also keeps the compiler from evaluating constant expressions: the
     # operator compiles templates of others, and `'a'|center(10**9)` is one.
     return NOTHING if value is None else printable(value)
 

@@ -1,17 +1,15 @@
-"""Sending by SMTP, with a ledger: nobody gets the report of a slot twice.
+"""Delivery by e-mail, over SMTP.
 
 A server takes a message only when the line that ends it has come (RFC 5321, 4.1.1.4). Right
-before that line the ledger is told. Whoever is stopped earlier has sent nothing; whoever is
-stopped between that line and the server's answer does not know, says so, and does not send again.
+before that line the ledger is told; a run that is stopped earlier has sent nothing.
 """
 
 from __future__ import annotations
 
-import logging
 import re
 import smtplib
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,9 +17,19 @@ from pathlib import Path
 
 from report_runner.contract.delivery import EmailDelivery
 from report_runner.contract.reasons import Reason
-from report_runner.contract.result import DeliveryResult, DeliveryStatus
-from report_runner.delivery.message import EmailContent, check_headers, compose, message_id
-from report_runner.manifest import LedgerEntry, LedgerState
+from report_runner.delivery.channel import (
+    AnswerKind,
+    DeliveryAnswer,
+    DeliveryContext,
+    DeliveryTarget,
+)
+from report_runner.delivery.message import (
+    EmailContent,
+    check_headers,
+    compose,
+    email_bodies,
+    message_id,
+)
 from report_runner.models import RunError
 from report_runner.mounted import (
     SECURITIES,
@@ -33,14 +41,13 @@ from report_runner.mounted import (
     one_of,
     port,
 )
-
-logger = logging.getLogger(__name__)
+from report_runner.render.documents import render_text
 
 SMTP_SECONDS = 30.0
 FIELD = "spec.delivery.email.smtp.secretRef"
 ANSWER_LIMIT = 200  # characters
 DATA_WANTED = 354
-REFUSAL = 400  # and above: the server has not taken it
+REFUSAL = 400  # and above: the server has refused the message
 
 
 class SmtpClient(smtplib.SMTP):
@@ -49,7 +56,7 @@ class SmtpClient(smtplib.SMTP):
     before_end: Callable[[], None]
 
     def data(self, msg: bytes | str) -> tuple[int, bytes]:  # type: ignore[override]
-        """As smtplib's own, with the end of the message apart."""
+        """As in smtplib, but the line that ends the message is sent apart."""
         code, answer = self.docmd("data")
         if code != DATA_WANTED:
             raise smtplib.SMTPDataError(code, answer)
@@ -62,7 +69,7 @@ class SmtpClient(smtplib.SMTP):
 
 
 class SmtpTlsClient(SmtpClient, smtplib.SMTP_SSL):
-    """The same, encrypted from the first byte."""
+    """A connection that is encrypted from its first byte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,102 +120,77 @@ def read_server(delivery: EmailDelivery, secrets: Secrets) -> SmtpSettings:
     )
 
 
+def email_channel(spec: EmailDelivery, context: DeliveryContext) -> EmailSender:
+    """The channel of spec.delivery.email. Raises RunError(ConfigurationError)."""
+    definition, run = context.definition, context.run
+    text, html = email_bodies(context.data)
+    server = read_server(spec, context.secrets)
+    content = EmailContent(
+        sender=server.sender,
+        subject=render_text(spec.subject, context.data),
+        text=text,
+        html=html,
+        schedule_uid=definition.uid,
+        schedule=f"{definition.namespace}/{definition.name}",
+        slot=run.slot,
+        run_id=run.run_id,
+        attachments=[file for file in context.files if file.format in spec.attach],
+    )
+    return EmailSender(server, context.secrets, content, spec.targets(), context.clock)
+
+
 @dataclass(slots=True)
 class EmailSender:
-    """Delivers one letter to its recipients, and writes each step into the ledger first."""
+    """The e-mail channel: a message of its own for each recipient, over one connection."""
 
     server: SmtpSettings
     secrets: Secrets
-    letter: EmailContent
-    ledger: dict[str, LedgerEntry]
-    save: Callable[[], None]  # makes the ledger durable
+    content: EmailContent
+    recipients: Sequence[str]
     clock: Callable[[], datetime]
 
-    def deliver(self, recipients: list[str]) -> list[DeliveryResult]:
-        """What became of each recipient.
+    def plan(self) -> list[DeliveryTarget]:
+        return [DeliveryTarget(name, message_id(self.content, name)) for name in self.recipients]
 
-        Raises RunError(ConfigurationError) where the server refuses the login or the sender,
-        RunError(DeliveryFailed) where it cannot be reached; who has the report stays in the
-        ledger either way.
+    def deliver(
+        self, targets: Sequence[DeliveryTarget], begin: Callable[[DeliveryTarget], None]
+    ) -> Iterator[DeliveryAnswer]:
+        """See Channel.
+
+        Raises RunError(ConfigurationError) where a header cannot be written or the server refuses
+        the login, RunError(DeliveryFailed) where it cannot be reached.
         """
-        known = {name: self._known(name) for name in recipients}
-        results = {name: result for name, result in known.items() if result is not None}
-        open_ones = [name for name in recipients if name not in results]
-        if open_ones:
-            check_headers(self.letter, open_ones)
-            try:
-                client = self.server.connect()
-            except (OSError, smtplib.SMTPException) as error:
-                raise self._connect_error(error) from error
-            with closing(client):  # and nothing more, where the run is stopped in a message
-                for name in open_ones:
-                    results[name] = self._send(client, name)
-                with suppress(OSError, smtplib.SMTPException):
-                    client.quit()
-        return [results[name] for name in recipients]
-
-    def _known(self, recipient: str) -> DeliveryResult | None:
-        """What an earlier attempt settled; None where the message is to be sent."""
-        entry = self.ledger.get(recipient)
-        if entry is not None and entry.state is LedgerState.SENT:
-            return DeliveryResult(
-                recipient=recipient,
-                status=DeliveryStatus.ALREADY_SENT,
-                message_id=entry.message_id,
-            )
-        # Another run id is a new attempt of the slot, which a person asked for.
-        if (
-            entry is not None
-            and entry.state is LedgerState.SENDING
-            and entry.run_id == self.letter.run_id
-        ):
-            return self._uncertain(recipient)
-        return None
-
-    def _uncertain(self, recipient: str) -> DeliveryResult:
-        identity = message_id(self.letter, recipient)
-        return DeliveryResult(
-            recipient=recipient,
-            status=DeliveryStatus.UNCERTAIN,
-            message_id=identity,
-            error="the mail server's answer was not received; it is not sent again in this run, "
-            f"ask the mail server for Message-ID {identity}",
-        )
-
-    def _send(self, client: SmtpClient, recipient: str) -> DeliveryResult:
-        identity = message_id(self.letter, recipient)
-        message = compose(self.letter, recipient, self.clock())
-        client.before_end = lambda: self._note(recipient, LedgerState.SENDING, "")
+        check_headers(self.content, [target.name for target in targets])
         try:
-            client.send_message(message, from_addr=self.letter.sender, to_addrs=[recipient])
+            client = self.server.connect()
         except (OSError, smtplib.SMTPException) as error:
-            answer = self._answer(error)
-            logger.warning("%s: %s", recipient, answer)
-            if self._may_have_it(recipient) and not _refused(error):
-                return self._uncertain(recipient)
-            self._note(recipient, LedgerState.FAILED, answer)
-            return DeliveryResult(
-                recipient=recipient,
-                status=DeliveryStatus.FAILED,
-                message_id=identity,
-                error=answer,
-            )
-        self._note(recipient, LedgerState.SENT, "accepted")
-        return DeliveryResult(recipient=recipient, status=DeliveryStatus.SENT, message_id=identity)
+            raise self._connect_error(error) from error
+        with closing(client):  # without QUIT, where the run is stopped in a message
+            for target in targets:
+                yield self._send(client, target, begin)
+            with suppress(OSError, smtplib.SMTPException):
+                client.quit()
 
-    def _may_have_it(self, recipient: str) -> bool:
-        entry = self.ledger.get(recipient)
-        return entry is not None and entry.state is LedgerState.SENDING
-
-    def _note(self, recipient: str, state: LedgerState, answer: str) -> None:
-        self.ledger[recipient] = LedgerEntry(
-            message_id=message_id(self.letter, recipient),
-            state=state,
-            at=self.clock(),
-            run_id=self.letter.run_id,
-            answer=answer,
+    def verify(self, target: DeliveryTarget) -> DeliveryAnswer:
+        """Always UNKNOWN: SMTP has no way to ask for a message that was sent."""
+        return DeliveryAnswer(
+            target,
+            AnswerKind.UNKNOWN,
+            "the mail server's answer was not received; it is not sent again in this run, "
+            f"ask the mail server for Message-ID {target.message_id}",
         )
-        self.save()
+
+    def _send(
+        self, client: SmtpClient, target: DeliveryTarget, begin: Callable[[DeliveryTarget], None]
+    ) -> DeliveryAnswer:
+        message = compose(self.content, target.name, self.clock())
+        client.before_end = lambda: begin(target)
+        try:
+            client.send_message(message, from_addr=self.content.sender, to_addrs=[target.name])
+        except (OSError, smtplib.SMTPException) as error:
+            kind = AnswerKind.REFUSED if _refused(error) else AnswerKind.UNKNOWN
+            return DeliveryAnswer(target, kind, self._answer(error))
+        return DeliveryAnswer(target, AnswerKind.ACCEPTED)
 
     def _connect_error(self, error: OSError | smtplib.SMTPException) -> RunError:
         self.secrets.show_known_host(self.server.secret)
@@ -235,12 +217,12 @@ class EmailSender:
 
     def _text(self, answer: bytes | str) -> str:
         text = answer.decode(errors="replace") if isinstance(answer, bytes) else answer
-        # Before it is cut: a half of a value would not be known again.
+        # Redacted before it is cut: half of a value would not be recognised.
         return " ".join(self.secrets.redact(text).split())[:ANSWER_LIMIT]
 
 
 def _refused(error: OSError | smtplib.SMTPException) -> bool:
-    """Whether the server said no, rather than nothing."""
+    """Whether the server answered that it does not take the message."""
     if isinstance(error, smtplib.SMTPResponseException):
         return error.smtp_code >= REFUSAL
     return isinstance(error, smtplib.SMTPRecipientsRefused)

@@ -1,4 +1,4 @@
-"""The mail: one message for each recipient, the same one however often it is made."""
+"""The e-mail message: one for each recipient, equal for every attempt except its date."""
 
 from __future__ import annotations
 
@@ -15,31 +15,25 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
-from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from report_runner.contract.reasons import Reason
-from report_runner.contract.report import Format
-from report_runner.models import RunError
+from report_runner.delivery.channel import Attachment
+from report_runner.models import RenderInput, RunError
 
-MEDIA_TYPES = {
-    Format.PDF: ("application", "pdf"),
-    Format.HTML: ("text", "html"),
-    Format.CSV: ("text", "csv"),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Attachment:
-    """A finished file, and the name that the recipient sees."""
-
-    path: Path
-    name: str
-    format: Format
+_TEMPLATES = Environment(
+    loader=PackageLoader("report_runner"),
+    autoescape=select_autoescape(["html.j2"]),
+    undefined=StrictUndefined,
+    keep_trailing_newline=True,
+    trim_blocks=True,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class EmailContent:
-    """What all recipients of a slot get."""
+    """The content that all recipients of a slot share."""
 
     sender: str
     subject: str
@@ -52,18 +46,27 @@ class EmailContent:
     attachments: Sequence[Attachment]
 
 
-def message_id(letter: EmailContent, recipient: str) -> str:
-    """Stable for slot and recipient: a mail server that gets it twice can tell."""
-    key = f"{letter.schedule_uid}\n{letter.slot.isoformat()}\n{recipient.lower()}"
-    digest = hashlib.sha256(key.encode()).hexdigest()[:32]
-    return f"<{digest}@{letter.sender.rpartition('@')[2]}>"
+def email_bodies(data: RenderInput) -> tuple[str, str]:
+    """Plain text and HTML, from the templates email.txt.j2 and email.html.j2."""
+    text, html = (
+        _TEMPLATES.get_template(name).render(report=data)
+        for name in ("email.txt.j2", "email.html.j2")
+    )
+    return text, html
+
+
+def message_id(content: EmailContent, recipient: str) -> str:
+    """Stable for slot and recipient, so that a mail server can recognise a repeated message."""
+    key = f"{content.schedule_uid}\n{content.slot.isoformat()}\n{recipient.lower()}"
+    digest = hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()[:32]
+    return f"<{digest}@{content.sender.rpartition('@')[2]}>"
 
 
 # RFC 2047: "=?charset?B?...?=". Python's own parser is laxer than the RFC, and so is this.
 _ENCODED_WORD = re.compile(r"=\?([^?]*)\?([bq])\?(.*?)\?=", re.IGNORECASE | re.DOTALL)
 _CONTROL_BYTE = re.compile(rb"[\x00-\x1f\x7f]")
 _DECODINGS = 5  # an encoded word may hold another one
-# Control characters, what Python or a mail program takes for a line's end, halves of characters.
+# Control characters, line ends as Python or a mail program reads them, lone surrogates.
 _FORBIDDEN = ("Cc", "Zl", "Zp", "Cs")
 
 
@@ -91,56 +94,56 @@ def header_value(text: str, field: str) -> str:
 
 
 def _decoded(word: re.Match[str]) -> str:
-    """The text of an encoded word; a line break where it cannot be told, so that it is refused."""
+    """The text of an encoded word; a line break, which is refused, where it cannot be decoded."""
     charset, encoding, content = word.groups()
     try:
         if encoding in "bB":
             raw = base64.b64decode(content + "=" * (-len(content) % 4))
         else:
             raw = quopri.decodestring(content.encode(), header=True)
-        if _CONTROL_BYTE.search(raw):  # whatever a reader takes for the charset
+        if _CONTROL_BYTE.search(raw):  # in any charset
             return "\n"
-        # Of a language tag (RFC 2231) nothing is wanted.
+        # The language tag (RFC 2231) is dropped.
         return raw.decode(charset.partition("*")[0])
     except (LookupError, ValueError):
         return "\n"
 
 
-def check_headers(letter: EmailContent, recipients: Sequence[str]) -> None:
+def check_headers(content: EmailContent, recipients: Sequence[str]) -> None:
     """Raises RunError(ConfigurationError), naming the field, where a header cannot be written.
 
     Called before anything is sent: no recipient gets a mail that another one cannot get.
     """
     for recipient in recipients:
-        _headers(letter, recipient)
-    for attachment in letter.attachments:
+        _headers(content, recipient)
+    for attachment in content.attachments:
         header_value(attachment.name, "attachment name")
 
 
-def _headers(letter: EmailContent, recipient: str) -> dict[str, str | Address]:
-    """What depends on the report and not on the hour."""
+def _headers(content: EmailContent, recipient: str) -> dict[str, str | Address]:
+    """The headers that depend on the report and not on the time of sending."""
     return {
-        "From": _address(letter.sender, "the smtp Secret's key from"),
+        "From": _address(content.sender, "the smtp Secret's key from"),
         "To": _address(recipient, "spec.delivery.email.to"),
-        "Subject": header_value(letter.subject, "spec.delivery.email.subject"),
-        "Message-ID": header_value(message_id(letter, recipient), "Message-ID"),
-        "X-Report-Schedule": header_value(letter.schedule, "name"),
-        "X-Report-Run": header_value(letter.run_id, "run id"),
+        "Subject": header_value(content.subject, "spec.delivery.email.subject"),
+        "Message-ID": header_value(message_id(content, recipient), "Message-ID"),
+        "X-Report-Schedule": header_value(content.schedule, "name"),
+        "X-Report-Run": header_value(content.run_id, "run id"),
     }
 
 
-def compose(letter: EmailContent, recipient: str, now: datetime) -> EmailMessage:
+def compose(content: EmailContent, recipient: str, now: datetime) -> EmailMessage:
     """The message for one recipient."""
     message = EmailMessage(policy=SMTP)
-    for name, value in _headers(letter, recipient).items():
+    for name, value in _headers(content, recipient).items():
         message[name] = value
     message["Date"] = format_datetime(now)
     message["Auto-Submitted"] = "auto-generated"
-    message["X-Report-Slot"] = f"{letter.slot:%Y-%m-%dT%H:%M:%SZ}"
-    message.set_content(letter.text)
-    message.add_alternative(letter.html, subtype="html")
-    for attachment in letter.attachments:
-        kind, subtype = MEDIA_TYPES[attachment.format]
+    message["X-Report-Slot"] = f"{content.slot:%Y-%m-%dT%H:%M:%SZ}"
+    message.set_content(content.text)
+    message.add_alternative(content.html, subtype="html")
+    for attachment in content.attachments:
+        kind, _, subtype = attachment.format.media_type.partition(";")[0].partition("/")
         message.add_attachment(
             attachment.path.read_bytes(),
             maintype=kind,
@@ -155,5 +158,5 @@ def _address(text: str, field: str) -> Address:
     try:
         return Address(username=local, domain=domain) if at else Address(addr_spec=text)
     except (ValueError, IndexError, HeaderParseError):
-        # Not the text: it may be a Secret's.
+        # The message does not quote the text: it may come from a Secret.
         raise RunError(Reason.CONFIGURATION_ERROR, f"{field}: not a mail address") from None

@@ -1,4 +1,4 @@
-"""Output files that end a run before they fill a disk that other teams use."""
+"""Size limits of output files: the volume is shared with other teams."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _REMEDY = (
 
 
 def too_large(format_: Format) -> RunError:
-    """The failure of a file that passes the cap."""
+    """The error for a file above the cap."""
     return RunError(
         Reason.RESOURCE_EXHAUSTED,
         f"the {format_.value.upper()} is larger than {files.OUTPUT_FILE_LIMIT // files.MIB} MiB, "
@@ -30,7 +30,7 @@ def too_large(format_: Format) -> RunError:
 
 
 class _Capped(io.FileIO):
-    """Refuses the first byte beyond the cap."""
+    """Raises RunError at the first byte beyond the cap."""
 
     def __init__(self, path: Path, format_: Format) -> None:
         super().__init__(path, "w")
@@ -65,12 +65,12 @@ def check_size(path: Path, format_: Format) -> int:
 
 
 def is_too_large(error: str) -> bool:
-    """Whether a process told that the kernel refused it a larger file (RLIMIT_FSIZE)."""
+    """Whether the error of a process is the kernel's refusal of a larger file (RLIMIT_FSIZE)."""
     return os.strerror(errno.EFBIG) in error
 
 
 def check_run(documents: Sequence[Document]) -> None:
-    """All files of a run, before one of them goes onto the volume. Raises RunError."""
+    """Checks the size of all files of a run together. Raises RunError(ResourceExhausted)."""
     total = sum(check_size(document.path, document.format) for document in documents)
     if total > files.OUTPUT_RUN_LIMIT:
         raise RunError(

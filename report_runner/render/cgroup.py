@@ -1,4 +1,4 @@
-"""How much of the machine this process may use: the limits of its cgroup, version 1 or 2."""
+"""The CPU and memory limits of this process's cgroup, version 1 or 2."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _read(path: Path) -> str | None:
 
 
 def _directories(controller: str, root: Path, membership: str) -> Iterator[Path]:
-    """The cgroup directories that may bound this process: its own and all above."""
+    """The cgroup directories that may limit this process: its own and its ancestors."""
     for line in membership.splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers == "":
@@ -41,7 +41,7 @@ def _limits(controller: str, root: Path, membership: str | None) -> Iterator[Pat
 
 
 def memory_limit(root: Path = _ROOT, membership: str | None = None) -> int | None:
-    """Bytes that this process's cgroup may use, None where there is no bound."""
+    """Bytes of memory that this process's cgroup may use; None where it is not limited."""
     found: list[int] = []
     for directory in _limits("memory", root, membership):
         for name in ("memory.max", "memory.limit_in_bytes"):
@@ -53,7 +53,7 @@ def memory_limit(root: Path = _ROOT, membership: str | None = None) -> int | Non
 
 
 def cpu_limit(root: Path = _ROOT, membership: str | None = None) -> float:
-    """CPUs that this process may use: affinity and the cgroup's quota."""
+    """CPUs that this process may use, by affinity and by the cgroup's quota."""
     found = [float(len(os.sched_getaffinity(0)))]
     for directory in _limits("cpu", root, membership):
         text = _read(directory / "cpu.max")

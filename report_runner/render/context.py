@@ -1,4 +1,4 @@
-"""What a template sees: the names in its context."""
+"""The context of a template: the names that it can use."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from report_runner.render.layout import PORTRAIT
 from report_runner.render.tables import HtmlTable, build_table, natural_width
 
 KPIS = "kpis"
-TABLE_STYLE_MARK = "/* table style */"  # where the style of tables goes in a builtin template
+TABLE_STYLE_MARK = "/* table style */"  # a builtin template's place for the style of tables
 TABLE_STYLE_FILE = "table.css"
 AS_OF = "as_of"
 
@@ -36,7 +36,7 @@ class TemplateSource:
         )
 
     def __str__(self) -> str:
-        # Whatever makes a text of it (a filter, str.format) fails as printing it does.
+        # Filters and str.format call this, so they fail as printing does.
         raise TemplateRuntimeError(f"cannot print {self._template_hint}")
 
     @cached_property
@@ -59,12 +59,12 @@ class TemplateSource:
 
 
 def source_table(source: TemplateSource) -> Table:
-    """The rows behind a source, as they came."""
+    """The table behind a source."""
     return source._table
 
 
 def data_date(data: RenderInput) -> date | None:
-    """The date that the data are of, where they say it: None where nobody knows.
+    """The date of the data; None where neither a parameter nor a column gives it.
 
     The parameter `data_date`, else the latest value in a column called `as_of` of any source (a
     date, an ISO text, or an instant, whose day is the schedule's). Raises TemplateRuntimeError for
@@ -101,7 +101,7 @@ def _day(value: Any, zone: ZoneInfo) -> date | None:
 
 
 def _select(rows: Any, columns: Sequence[str] | None) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """Names and rows out of a source or a list of records, in the columns that are wanted."""
+    """Column names and rows of a source or of records, restricted to the wanted columns."""
     if isinstance(rows, TemplateSource):
         names, found = list(rows.columns), source_table(rows).rows
         if columns is None:
@@ -119,7 +119,7 @@ def _select(rows: Any, columns: Sequence[str] | None) -> tuple[list[str], list[t
 
 
 class TableMaker:
-    """The `table(...)` of templates. Leaves a placeholder and keeps the table apart."""
+    """The `table(...)` of templates: returns a placeholder and collects the table."""
 
     def __init__(self, token: str, zone: ZoneInfo, available: float, style: str) -> None:
         self.tables: list[HtmlTable] = []
@@ -168,14 +168,14 @@ class TableMaker:
             left_out=len(found) - len(shown),
         )
         style, self._style = self._style, ""
-        return Markup(  # noqa: S704  (made of our own style, a token and numbers)
+        return Markup(  # noqa: S704  (only the runner's style, a token and numbers)
             style
             + "".join(placeholder(self._token, index) for index in range(first, len(self.tables)))
         )
 
 
 def placeholder(token: str, index: int) -> str:
-    """What stands in a template's output for its table number `index`."""
+    """The placeholder of table number `index` in a template's output."""
     return f'<table data-table="{token}-{index}"></table>'
 
 
@@ -209,7 +209,7 @@ def table_style(template: str) -> str:
 
 
 def template_context(data: RenderInput, charts: Mapping[str, ChartImage]) -> dict[str, Any]:
-    """All names but `table`."""
+    """All names except `table`."""
     zone = ZoneInfo(data.time_zone)
     return {
         "title": data.title,

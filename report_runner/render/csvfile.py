@@ -1,4 +1,4 @@
-"""The CSV of a report: one source, as a spreadsheet takes it without surprises."""
+"""The CSV of a report: one source, safe to open in a spreadsheet."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from report_runner.models import RenderInput, RunError, Table
 from report_runner.render.bounded import open_text
 from report_runner.render.context import KPIS
 
-# What a spreadsheet would run as a formula (OWASP, CSV injection).
+# A spreadsheet runs texts with these beginnings as formulas (OWASP, CSV injection).
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 
 
 def csv_table(data: RenderInput) -> Table:
-    """The source that the parameter `csv_source` names, else the first but the key figures.
+    """The source that the parameter `csv_source` names, else the first other than `kpis`.
 
     Raises RunError(ConfigurationError) for a name that is no source.
     """
@@ -39,7 +39,7 @@ def csv_table(data: RenderInput) -> Table:
 
 
 def write_csv(table: Table, path: Path) -> None:
-    """RFC 4180 in UTF-8, with the mark by which spreadsheets know it. Raises RunError."""
+    """RFC 4180 in UTF-8, with a byte order mark for spreadsheets. Raises RunError."""
     with open_text(path, Format.CSV, "utf-8-sig") as stream:
         writer = csv.writer(stream)
         writer.writerow([cell(column) for column in table.columns])

@@ -1,4 +1,4 @@
-"""A report's documents: PDF, HTML and CSV out of tables, charts and a template."""
+"""A report's documents: its formats, rendered from tables, charts and a template."""
 
 from __future__ import annotations
 
@@ -6,71 +6,68 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from importlib import resources
 from pathlib import Path
-
-from markupsafe import escape
+from typing import Any
 
 from report_runner.contract.report import BuiltinTemplate, Format
+from report_runner.formats import FORMATS, RenderJob
 from report_runner.models import Document, RenderInput
-from report_runner.render.bounded import check_run, open_text
+from report_runner.render.bounded import check_run
 from report_runner.render.charts import ChartJob
 from report_runner.render.context import TABLE_STYLE_FILE, TABLE_STYLE_MARK
-from report_runner.render.csvfile import csv_table, write_csv
-from report_runner.render.page import expand, with_policy
-from report_runner.render.template import render_line, render_page
+from report_runner.render.template import Page, render_line, render_page
 
-__all__ = ["builtin_template", "mail_body", "render", "render_text"]
+__all__ = ["builtin_template", "render", "render_text"]
 
-# What builtin templates share, and where it goes in.
+# The marks in builtin templates, and the shared file that replaces each.
 _SHARED = {
-    "{# house blocks #}\n": "blocks.html.j2",
-    "/* house style */": "base.css",
+    "{# base blocks #}\n": "blocks.html.j2",
+    "/* base style */": "base.css",
     TABLE_STYLE_MARK: TABLE_STYLE_FILE,
 }
 
 
 def render(data: RenderInput, formats: Sequence[Format], directory: Path) -> list[Document]:
-    """Write `directory/report.<format>.tmp` for each format.
+    """Write `directory/report.<format>.tmp` for each format; the documents in the given order.
 
     Raises RunError: ConfigurationError for what the author can mend (it names the template's line
     or the chart), ResourceExhausted for what needs too much time, memory or space.
     """
-    documents: list[Document] = []
-    for wanted in formats:
-        if wanted is Format.CSV:
-            path = directory / "report.csv.tmp"
-            write_csv(csv_table(data), path)
-            documents.append(Document(wanted, path))
-    pages = [wanted for wanted in formats if wanted is not Format.CSV]
+    pages = [wanted for wanted in formats if FORMATS[wanted].needs_page]
+    documents = [_write(wanted, data, directory) for wanted in formats if wanted not in pages]
     if pages:
         documents += _render_pages(data, pages, directory)
     check_run(documents)
     return sorted(documents, key=lambda document: list(formats).index(document.format))
 
 
-def _render_pages(data: RenderInput, formats: Sequence[Format], directory: Path) -> list[Document]:
-    from report_runner.render.pdf import Worker, write_pdf
+def _write(
+    wanted: Format,
+    data: RenderInput,
+    directory: Path,
+    page: Page | None = None,
+    worker: Any = None,
+) -> Document:
+    path = directory / f"report{wanted.suffix}.tmp"
+    count = FORMATS[wanted].write(RenderJob(data, path, page, worker))
+    return Document(wanted, path, count)
 
-    documents: list[Document] = []
+
+def _render_pages(data: RenderInput, formats: Sequence[Format], directory: Path) -> list[Document]:
     with ExitStack() as stack:
-        # Charts are drawn and the printer's libraries load while the template is worked on.
+        # Charts are drawn and the workers' libraries load while the template is rendered.
         job = ChartJob(data.charts, data.tables, data.time_zone)
         stack.callback(job.cancel)
-        worker = stack.enter_context(Worker()) if Format.PDF in formats else None
+        workers = {
+            wanted: stack.enter_context(start())
+            for wanted in formats
+            if (start := FORMATS[wanted].start_worker) is not None
+        }
         page = render_page(data, job.result())
-        for wanted in formats:
-            path = directory / f"report.{wanted.value}.tmp"
-            if wanted is Format.HTML:
-                with open_text(path, wanted, "utf-8") as stream:
-                    stream.write(with_policy(expand(page)))
-                documents.append(Document(wanted, path))
-            elif worker is not None:
-                count = write_pdf(page, path, data.generated_at, worker)
-                documents.append(Document(wanted, path, count))
-    return documents
+        return [_write(wanted, data, directory, page, workers.get(wanted)) for wanted in formats]
 
 
 def builtin_template(name: BuiltinTemplate) -> str:
-    """The source of a template that comes with the runner."""
+    """The Jinja2 source, with the shared blocks and styles in place."""
     folder = resources.files("report_runner") / "templates"
     source = (folder / f"{name.value}.html.j2").read_text(encoding="utf-8")
     for mark, file in _SHARED.items():
@@ -79,28 +76,5 @@ def builtin_template(name: BuiltinTemplate) -> str:
 
 
 def render_text(source: str, data: RenderInput) -> str:
-    """One line of plain text from a template, for a mail's subject."""
+    """One line of plain text from a template, for an e-mail's subject."""
     return render_line(source, data)
-
-
-def mail_body(data: RenderInput) -> tuple[str, str]:
-    """Plain text and HTML of the mail that brings the report."""
-    facts = [
-        ("Report", data.title),
-        ("Report date", f"{data.report_date}"),
-        ("Scheduled for", f"{data.slot:%Y-%m-%d %H:%M} UTC"),
-        ("Schedule", f"{data.namespace}/{data.name}"),
-        ("Run", data.run_id),
-    ]
-    text = "\n".join(f"{label}: {value}" for label, value in facts)
-    rows = "".join(
-        f'<tr><td style="color:#5c6b7e;padding:2px 16px 2px 0">{escape(label)}</td>'
-        f"<td>{escape(value)}</td></tr>"
-        for label, value in facts
-    )
-    html = (
-        '<html><body style="font-family:Arial,sans-serif;color:#1b2a3d">'
-        f'<h2 style="font-weight:600">{escape(data.title)}</h2><table>{rows}</table>'
-        "</body></html>"
-    )
-    return f"{text}\n", html

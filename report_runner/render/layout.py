@@ -1,4 +1,4 @@
-"""How wide the columns of a table are, and into how many parts a wide table goes.
+"""The widths of a table's columns, and the parts of a table that is too wide.
 
 A number is never cut or wrapped. A table that is too wide is first set smaller, then its texts
 wrap, then it continues in further parts, each of which begins with the key columns.
@@ -45,7 +45,7 @@ _KEYS = 2
 
 @dataclass(frozen=True, slots=True)
 class ColumnNeeds:
-    """What a column asks for: `natural` and `least` are multiples of the font size."""
+    """The width that a column needs: `natural` and `least` are multiples of the font size."""
 
     name: str
     wraps: bool  # a text
@@ -92,7 +92,7 @@ def widest(texts: Sequence[str]) -> float:
 def column_needs(
     name: str, label: str, texts: Sequence[str], *, wraps: bool, key: bool
 ) -> ColumnNeeds:
-    """What a column asks for, by its label and the texts of its cells."""
+    """The needs of a column, from its label and the texts of its cells."""
     cells = widest(texts)
     words = max((text_width(word, bold=True) for word in label.split()), default=0.0)
     heading = max(min(words, _WIDE_TEXT), 1.5)
@@ -108,7 +108,7 @@ def arrange(
 
     `available` is the width of the page in points, `keys` the columns with which each part begins
     (by default the first ones that identify a row). Raises TemplateRuntimeError where a column
-    does not fit whatever is done.
+    does not fit on the page.
     """
     everything = tuple(range(len(columns)))
     for size in range(len(SIZES)):
@@ -172,7 +172,7 @@ def _key_columns(
 def _part(
     columns: Sequence[ColumnNeeds], chosen: tuple[int, ...], size: int, available: float
 ) -> Part:
-    """What is left over goes to all columns; what lacks is taken from those that wrap."""
+    """Spare width goes to all columns; missing width is taken from those that wrap."""
     some = [columns[index] for index in chosen]
     natural = [_points([column.natural], size) for column in some]
     least = [_points([column.least], size) for column in some]

@@ -1,4 +1,4 @@
-"""What a laid-out page cuts or lets run into something else.
+"""Finds content that a laid-out page cuts or overlaps.
 
 A number that leaves its page or its cell looks like another number, so the run fails instead.
 Positions and sizes are CSS pixels.
@@ -29,7 +29,7 @@ class _Cell:
 
 
 def overflow_of(page: Any, number: int) -> str | None:
-    """What does not fit on a page, in words for the author; None where everything does."""
+    """A message about the first content that does not fit on a page; None where all does."""
     return _check(page_box(page), _Area(0, page.width, page.height), None, number)
 
 
@@ -81,7 +81,7 @@ def _problem(box: Any, kind: str, page: _Area, cell: _Cell | None, number: int) 
 
 
 def _name(box: Any, kind: str) -> str:
-    """The element, without any of its text: that may be data of the report."""
+    """The element without its text, which may be data of the report."""
     tag = getattr(box, "element_tag", None) or "text"
     label = attribute_of(box, "alt") or attribute_of(box, "id") or attribute_of(box, "class")
     shown = f"<{tag}>" if kind != "TextBox" else f"a text in <{tag}>"

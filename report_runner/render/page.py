@@ -1,4 +1,4 @@
-"""HTML as one file of its own: tables put in place, nothing outside it ever loaded."""
+"""The HTML document: one self-contained file that loads nothing."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; "
     "base-uri 'none'; form-action 'none'"
 )
-# A browser reads this before any byte of the author's, so it is in the real head whatever follows:
+# A browser parses this before the author's markup, so it is always in the real head:
 # a second doctype, html or head is a parse error that changes nothing (HTML, 13.2.6.4.4).
 _BEGINNING = (
     '<!doctype html><html><head><meta charset="utf-8">'
     f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-    # Else the names of all links are looked up while the page is shown.
+    # Otherwise a browser resolves the host names of all links while it shows the page.
     '<meta http-equiv="x-dns-prefetch-control" content="off">'
 )
-# What no policy holds back: a meta element that navigates, a link that connects or looks up names,
-# and the connection that a browser opens ahead of a form or frame before it asks the policy.
+# A policy does not prevent these: a meta element that navigates, a link that connects or looks up
+# names, and the connection that a browser opens for a form or frame before it asks the policy.
 # No element of these names can arise without its name written out after a "<", wherever a parser
-# finds it, so no parser has to be agreed with.
+# finds it, so this does not depend on how a browser parses.
 _BEYOND_POLICY = re.compile(
     r"<(?=(?:meta|link|base|form|iframe|frame|frameset|object|embed|fencedframe|portal)"
     r"(?:[\s/>]|$))",
     re.IGNORECASE,
 )
-# As most of those, this one is taken where it stands without ending the head; it does nothing.
+# Like most of those, this element is parsed in place without ending the head; it does nothing.
 _IGNORED = "<basefont data-was-"
 _PREAMBLE = re.compile(r"[\ufeff\s]*(?:<!doctype[^>]*>\s*)?", re.IGNORECASE)
 
@@ -57,7 +57,7 @@ def fold(page: Page, left_out: Container[str]) -> str:
 
 
 def with_policy(html: str) -> str:
-    """The document behind a head of ours that holds a content security policy.
+    """The document behind a head of the runner's own with a content security policy.
 
     Its own meta, link and base elements, forms and frames are put out of use.
     """

@@ -1,7 +1,6 @@
-"""How much room a template's own page leaves for a table, read from its `@page` rule.
+"""The width that a template's `@page` rule leaves for a table.
 
-An estimate for choosing column widths: what does not fit in the end is found when the pages are
-laid out.
+An estimate for choosing column widths: overflow is detected when the pages are laid out.
 """
 
 from __future__ import annotations

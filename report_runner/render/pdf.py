@@ -1,4 +1,4 @@
-"""HTML becomes PDF in processes of its own; long tables in pieces, side by side.
+"""Prints HTML to PDF in worker processes; long tables in pieces, in parallel.
 
 WeasyPrint needs 0.6 ms and 19 kB for each cell, so a document with thousands of rows is cut into
 pieces of some 470 rows. The pieces are made without anything in the pages' margins; then one
@@ -55,7 +55,7 @@ _ANSWER_LIMIT = MIB
 
 
 class Worker:
-    """A process that prints."""
+    """A process that prints; see render.pdf_worker."""
 
     def __init__(self) -> None:
         self._process = workers.take(workers.WorkerKind.PAGES)
@@ -76,16 +76,16 @@ class Worker:
                 stream.close()
 
     def send(self, request: Request) -> None:
-        """Ask; `receive` gives the answer."""
+        """Send a request; `receive` returns its answer."""
         assert self._process.stdin is not None  # noqa: S101 - it is a pipe
         try:
             pickle.dump(request, self._process.stdin)
             self._process.stdin.flush()
         except BrokenPipeError:
-            pass  # it is gone: receive() says so
+            pass  # the process has ended: receive() reports it
 
     def receive(self) -> Answer:
-        """The answer to the oldest question. Raises RunError."""
+        """The answer to the oldest request. Raises RunError."""
         assert self._process.stdout is not None  # noqa: S101 - it is a pipe
         limits = SandboxLimits(SECONDS, share_of_memory(MEMORY_LIMIT, 0.85), _ANSWER_LIMIT)
         line = read_bounded(
@@ -116,7 +116,6 @@ class Worker:
         return answer
 
     def ask(self, request: Request) -> Answer:
-        """`send` and `receive`."""
         self.send(request)
         return self.receive()
 
@@ -161,7 +160,7 @@ def _room_for_two() -> bool:
 
 
 def _long_document(page: Page) -> LongDocument | None:
-    """The document to cut, None where it is short or has to stay whole."""
+    """The document to cut; None where it is short or has to stay whole."""
     given = {
         str(index): table.rows
         for index, table in enumerate(page.tables)
@@ -180,8 +179,8 @@ def _print_pieces(document: LongDocument, workers: Sequence[Worker], path: Path)
     """All pieces in their order.
 
     The first says how many rows a page takes. While pages are uniform, pieces that end with a
-    page are made side by side; one that turns out otherwise is the end of that plan, and the
-    next begins where it really ended.
+    page are printed in parallel; where a piece ends elsewhere, the later ones are discarded and
+    the next begins at its real end.
     """
     done: list[_Printed] = []
     size = 0  # bytes of the pieces: the merged file has about as many
@@ -221,7 +220,7 @@ def _print_pieces(document: LongDocument, workers: Sequence[Worker], path: Path)
             start = Cut(*answer.next_row)
             rows_per_page = answer.rows_per_page
             if start != end:
-                for other, _, _ in waiting:  # made for a start that did not come true
+                for other, _, _ in waiting:  # printed from a start that turned out wrong
                     other.receive()
                 break
     return done
@@ -230,7 +229,7 @@ def _print_pieces(document: LongDocument, workers: Sequence[Worker], path: Path)
 def _plan(
     document: LongDocument, start: Cut | None, rows_per_page: int
 ) -> Iterator[tuple[Cut | None, Cut | None]]:
-    """The pieces to make now: one, or several where the height of pages is known."""
+    """The pieces to print next: one, or several where the rows per page are known."""
     table = start.table if start else 0
     row = start.row if start else 0
     total = len(document.rows[table])

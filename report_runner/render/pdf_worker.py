@@ -1,7 +1,7 @@
 """The process that makes PDF pages: requests pickled on standard input, one JSON line each out.
 
-WeasyPrint is imported here only. It runs on one document after the other, so that the memory of
-the largest piece is all that it ever needs.
+WeasyPrint is imported here only. It runs on one document after the other, so that it
+never needs more memory than the largest piece.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from report_runner.render.weasyprint_shim import (
 
 @dataclass(frozen=True, slots=True)
 class WholeRequest:
-    """A document at once."""
+    """A whole document."""
 
     html: str
     path: str
@@ -43,7 +43,7 @@ class WholeRequest:
 
 @dataclass(frozen=True, slots=True)
 class SkeletonRequest:
-    """What the pieces that follow are cut from."""
+    """The document that the following pieces are cut from."""
 
     skeleton: Element
 
@@ -93,7 +93,7 @@ def _import_weasyprint() -> Any:
 
 
 class DoesNotFitError(Exception):
-    """Something would be cut, or run into something else."""
+    """Content would be cut or overlap."""
 
 
 class _Printer:
@@ -216,10 +216,10 @@ def _rows_per_page(pages: list[Any]) -> int:
 
 
 def main() -> None:
-    """Answers until standard input ends."""
+    """Answer requests until standard input ends."""
     end_with_parent()
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what a library prints is no answer
+    os.dup2(2, 1)  # output of libraries must not mix with the answers
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (files.OUTPUT_FILE_LIMIT, hard))
     os.environ.setdefault("SOURCE_DATE_EPOCH", "0")
@@ -233,7 +233,7 @@ def main() -> None:
             return
         try:
             answer = printer.answer(request)
-        except Exception as error:  # noqa: BLE001 - told to the parent, which decides
+        except Exception as error:  # noqa: BLE001 - reported to the parent
             answer = Answer(error=str(error)[:300], kind=type(error).__name__)
         del request
         gc.collect()

@@ -1,7 +1,7 @@
-"""Work of others (templates, charts, pages) in processes of its own, bounded in every way.
+"""Runs untrusted work (templates, charts, pages) in processes with limits.
 
-A template can ask for all memory or loop for ever, a chart can bring down its JavaScript engine:
-what does that is ended, and the run fails with a reason instead of disappearing.
+A template can use all memory or loop without end, a chart can crash its JavaScript engine: such a
+process is killed, and the run fails with a reason.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass(frozen=True, slots=True)
 class SandboxLimits:
-    """Bounds of one piece of work: wall seconds, bytes of memory, bytes of output."""
+    """Limits of one process: wall seconds, bytes of memory, bytes of output."""
 
     seconds: float
     memory: int
@@ -40,7 +40,7 @@ def share_of_memory(wanted: int, share: float) -> int:
 
 
 def resident(pid: int) -> int:
-    """Bytes of memory that a process has in use, 0 once it is gone."""
+    """Bytes of memory that a process uses; 0 once it has ended."""
     try:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
     except (OSError, IndexError):
@@ -48,7 +48,7 @@ def resident(pid: int) -> int:
 
 
 def exhausted(what: str, problem: str) -> RunError:
-    """The failure of work that asked for too much."""
+    """The error for work that exceeds a limit."""
     return RunError(Reason.RESOURCE_EXHAUSTED, f"{what}: {problem}")
 
 
@@ -60,10 +60,10 @@ def read_bounded(
     *,
     until: Callable[[bytearray], bool] | None = None,
 ) -> bytes:
-    """What the process `pid` writes to `descriptor`, until it closes it or `until` says so.
+    """The output of the process `pid` on `descriptor`, up to its end or until `until` is true.
 
-    Raises RunError(ResourceExhausted), naming `what`, when a limit is passed. The process is
-    the caller's to end.
+    Raises RunError(ResourceExhausted), naming `what`, when a limit is passed. The caller
+    has to end the process.
     """
     deadline = time.monotonic() + limits.seconds
     received = bytearray()
@@ -86,7 +86,7 @@ def read_bounded(
 
 
 def end(pid: int) -> int:
-    """Kills a child of this process and waits for it; its exit status as of waitpid."""
+    """Kills a child process and waits for it; returns the status of waitpid."""
     try:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
@@ -99,12 +99,12 @@ def end(pid: int) -> int:
 
 def _limit_address_space(extra: int) -> None:
     size = int(Path("/proc/self/statm").read_text().split()[0]) * _PAGE
-    # The soft limit only, so that what went wrong can still be told.
+    # Only the soft limit, so that the process can lift it to report the error.
     resource.setrlimit(resource.RLIMIT_AS, (size + extra, resource.RLIM_INFINITY))
 
 
 def lift_memory_limit() -> None:
-    """In a fork of `in_fork`, when its work is over: room for saying what went wrong."""
+    """Called in a fork after its work failed, so that it has memory to report the error."""
     resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
 
@@ -113,9 +113,9 @@ def in_fork(
 ) -> bytes:
     """Runs `work(write)` in a fork and returns what it wrote.
 
-    `limits.memory` is what it may use beyond what this process has already; the fork itself gets
-    a MemoryError there. Data needs no copying, which is why it is a fork: keep this process free
-    of threads of other languages.
+    `limits.memory` is what the fork may use beyond the memory of this process; past it the fork
+    gets a MemoryError. A fork needs no copy of the data, but it must not be made while libraries
+    in other languages run threads in this process.
     """
     before = resident(os.getpid())
     reader, writer = os.pipe()

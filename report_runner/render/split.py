@@ -1,4 +1,4 @@
-"""A long document in pieces: where it may be cut, and what each piece holds.
+"""Splits a long document into pieces.
 
 Only rows of long tables are cut points. A piece is the whole document without what lies before
 its first row and after its last one: the elements around the table stay, so that styles apply as
@@ -18,7 +18,7 @@ ROW = "data-row"  # on each row of a piece: "TABLE-ROW"
 SLOT = "data-slot"  # on the body of a long table in the skeleton: its number
 CONTINUED, CONTINUES = "data-continued", "data-continues"
 
-# What has a meaning over the whole document only.
+# CSS that has a meaning over the whole document only.
 _WHOLE_ONLY = re.compile(
     r"string-set|string\(|running\(|element\(|target-counter|target-text|counter-increment"
     r"|counter-reset|counter-set|:left\b|:right\b|:blank\b|:nth\(|@page\s+[\w-]|footnote"
@@ -212,7 +212,7 @@ def piece_tree(skeleton: Element, piece: Piece) -> Element:
         body = slots[table]
         found = _parsed(f"<tbody>{''.join(rows)}</tbody>")
         if first % 2:
-            # Striped rows by :nth-child(even) go on as they began.
+            # Stripes by :nth-child(even) continue from the piece before.
             body.append(Element("tr", {"style": "display:none"}))
         for number, row in enumerate(found, first):
             row.set(ROW, f"{table}-{number}")

@@ -64,7 +64,7 @@ _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]
 
 
 class ColumnKind(StrEnum):
-    """How a column is shown."""
+    """The display kind of a column."""
 
     TEXT = "text"
     INTEGER = "integer"
@@ -83,7 +83,7 @@ class ColumnKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column as it is shown."""
+    """A column and how it is displayed."""
 
     name: str
     label: str
@@ -119,7 +119,7 @@ def is_code(name: str) -> bool:
 
 
 def infer(name: str, values: Sequence[Any], label: str, form: str, signed: bool | None) -> Column:
-    """How to show a column, from its name and values (NULLs left out) and an explicit format.
+    """The display of a column, from its name and values (NULLs left out) and an explicit format.
 
     `form` is empty, a kind, or `decimals:N` or `percent:N`. Raises TemplateRuntimeError.
     """

@@ -1,4 +1,4 @@
-"""A template becomes text, in a process of its own that may use only so much."""
+"""Renders a template to text, in a process of its own with limits."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ EXCERPT_LIMIT = 100  # characters of a template's line in a message
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a template wrote: markup with a placeholder for each table, and the tables."""
+    """The output of a template: markup with a placeholder for each table, and the tables."""
 
     markup: str
     token: str
@@ -108,7 +108,7 @@ def _no_table(*_: Any, **__: Any) -> str:
 
 
 def _guarded(work: Callable[[Callable[[bytes], None]], None], field: str, source: str) -> bytes:
-    """Runs `work` in a fork; a failure there is raised here as RunError."""
+    """The output of `work`, run in a fork. Raises RunError for its failures."""
 
     def attempt(write: Callable[[bytes], None]) -> None:
         pieces: list[bytes] = []
@@ -159,7 +159,7 @@ def _line(error: BaseException) -> int | None:
 
 
 def _excerpt(source: str, line: int) -> str:
-    """The template's own line, so that a message shows which names were used there."""
+    """The template's own line, so that a message shows the names in it."""
     text = " ".join(source.splitlines()[line - 1 : line]).strip()
     return text if len(text) <= EXCERPT_LIMIT else f"{text[: EXCERPT_LIMIT - 1]}…"
 
@@ -177,7 +177,7 @@ def _operation_problem(error: Exception) -> str:
 
 
 def explain(error: BaseException, field: str, source: str = "") -> tuple[Reason, str]:
-    """Reason and message for what went wrong inside the template `source`."""
+    """Reason and message of an error inside the template `source`."""
     line = _line(error)
     where = field if line is None else f"{field}: line {line}"
     match error:

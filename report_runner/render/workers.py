@@ -1,4 +1,4 @@
-"""Processes that draw and print, started ahead of need: their imports take most of a second.
+"""Worker processes for charts and PDF, started ahead: their imports take most of a second.
 
 Nothing heavy is imported here, so that starting them can be the first thing that a command does.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 class WorkerKind(Enum):
-    """What a worker does; the value is its module."""
+    """The value is the worker's module."""
 
     CHARTS = "report_runner.render.chart_worker"
     PAGES = "report_runner.render.pdf_worker"
@@ -23,18 +23,21 @@ _spare: dict[WorkerKind, subprocess.Popen[bytes]] = {}
 
 
 def warm_up(*kinds: WorkerKind) -> None:
-    """Start those that the first document will use. They end with this process, used or not."""
+    """Start the workers of the first document. They end with this process, used or not."""
     for kind in kinds:
         _spare[kind] = _start(kind)
 
 
 def take(kind: WorkerKind) -> subprocess.Popen[bytes]:
-    """The one that was started ahead, or a new one."""
+    """A worker that was started ahead, or a new one."""
     return _spare.pop(kind, None) or _start(kind)
 
 
 def likely_needed(definition: Path) -> list[WorkerKind]:
-    """The workers that a run with this definition takes: a guess, made without reading it well."""
+    """The workers that this definition probably needs, guessed without parsing it.
+
+    A wrong guess costs time only: formats.FORMATS decides what a format really starts.
+    """
     try:
         text = definition.read_text()
     except (OSError, UnicodeDecodeError):

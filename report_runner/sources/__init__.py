@@ -1,54 +1,37 @@
-"""Where a report's rows come from."""
+"""The table of sources: where a report's rows come from.
+
+A new source is a field of `SourceSpec` in the contract, and a module with its line here.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 
-from report_runner.contract.definition import Definition
-from report_runner.contract.numbers import exact
-from report_runner.contract.report import InlineSource
-from report_runner.environment import RunStamps
-from report_runner.models import Table
-from report_runner.mounted import Secrets
+from report_runner.sources import inline
+from report_runner.sources.inline import inline_table
+from report_runner.sources.protocol import Fetched, Source, SourceContext
 
-
-@dataclass(frozen=True, slots=True)
-class SourceContext:
-    """What every kind of source may need."""
-
-    definition: Definition
-    run: RunStamps
-    secrets: Secrets
+__all__ = ["SOURCES", "Fetched", "Source", "SourceContext", "fetch_all", "inline_table"]
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """Rows, and what a person should know about how they came."""
+def _postgres() -> Source:
+    # Imported only where it is needed: a fresh pod pays for every import.
+    from report_runner.sources import postgres
 
-    table: Table
-    warnings: tuple[str, ...] = ()
+    return postgres
 
 
-def inline_table(source: InlineSource) -> Table:
-    """The rows as written; columns in the order in which they first occur."""
-    columns: dict[str, None] = {}
-    for row in source.rows:
-        columns.update(dict.fromkeys(row))
-    return Table(
-        columns=tuple(columns),
-        rows=[tuple(exact(row.get(column)) for column in columns) for row in source.rows],
-    )
+# By the field of SourceSpec.
+SOURCES: dict[str, Callable[[], Source]] = {
+    "postgres": _postgres,
+    "inline": lambda: inline,
+}
 
 
 def fetch_all(context: SourceContext) -> dict[str, Fetched]:
     """Every source of the report, by name. Raises RunError."""
     fetched: dict[str, Fetched] = {}
     for source in context.definition.report.sources:
-        if source.postgres is not None:
-            # Only where it is needed: a fresh pod pays for every import.
-            from report_runner.sources.postgres import fetch
-
-            fetched[source.name] = fetch(source.name, source.postgres, context)
-        elif source.inline is not None:
-            fetched[source.name] = Fetched(inline_table(source.inline))
+        field, spec = source.selected()
+        fetched[source.name] = SOURCES[field]().fetch(source.name, spec, context)
     return fetched

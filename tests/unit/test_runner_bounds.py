@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from test_render_documents import given
-from test_runner_storage import place_in
+from test_runner_storage import paths_in
 
 from report_runner import manifest
 from report_runner.contract import files
@@ -85,30 +85,31 @@ def test_all_files_of_a_run_have_a_cap(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_manifest_that_is_far_too_large_is_not_read(tmp_path: Path) -> None:
-    place = place_in(tmp_path)
-    with place.file(".manifest.json").open("wb") as stream:
+    paths = paths_in(tmp_path)
+    with paths.file(".manifest.json").open("wb") as stream:
         stream.truncate(1 << 40)
     with pytest.raises(RunError, match="has more than 1 MiB"):
-        manifest.load(place)
+        manifest.load(paths)
 
 
-@pytest.mark.parametrize("letter", ["x", '"', "é", "\x00", "\u2028", "😀"])
-def test_a_result_is_valid_json_within_the_kubelets_bytes(letter: str) -> None:
+@pytest.mark.parametrize("character", ["x", '"', "é", "\x00", "\u2028", "😀"])
+def test_a_result_is_valid_json_within_the_kubelets_bytes(character: str) -> None:
     result = RunResult(
         outcome=Outcome.FAILED,
         reason=Reason.DELIVERY_FAILED,
-        message=letter * 100_000,
+        message=character * 100_000,
         slot=datetime(2026, 1, 5, 6, tzinfo=UTC),
         report_date=date(2026, 1, 5),
         rows={f"source_{n}": n for n in range(50)},
         outputs=[
-            OutputFile(path=letter * 300, format=form, bytes=1, sha256="0" * 64) for form in Format
+            OutputFile(path=character * 300, format=form, bytes=1, sha256="0" * 64)
+            for form in Format
         ],
         deliveries=[
-            DeliveryResult(recipient=f"{n}@b", status=DeliveryStatus.FAILED, error=letter * 300)
+            DeliveryResult(recipient=f"{n}@b", status=DeliveryStatus.FAILED, error=character * 300)
             for n in range(50)
         ],
-        manifest=letter * 5000,
+        manifest=character * 5000,
     )
     text = dump_result(result)
     assert len(text.encode()) <= TERMINATION_LOG_LIMIT

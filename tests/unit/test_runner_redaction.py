@@ -14,7 +14,7 @@ from report_runner.contract.result import DeliveryResult, DeliveryStatus, Outcom
 from report_runner.models import RunError
 from report_runner.mounted import Secrets
 from report_runner.pod_run import redacted
-from report_runner.redaction import Entry, Redactor
+from report_runner.redaction import Redactor, SecretEntry
 
 VALUES = [
     "CANARYpw",
@@ -48,7 +48,7 @@ WRITTEN = {
 
 def redactor(value: str, key: str = "password") -> Redactor:
     made = Redactor()
-    made.add(Entry("report-db", key, value))
+    made.add(SecretEntry("report-db", key, value))
     return made
 
 
@@ -68,7 +68,7 @@ def test_no_form_of_a_value_is_left(value: str, form: str) -> None:
 def test_what_the_runner_says_itself_stays() -> None:
     said = "spec.report.sources[positions].postgres.query: Secret postgres-db, key user"
     made = redactor("postgres", "user")
-    made.add(Entry("postgres-db", "user", "postgres"))
+    made.add(SecretEntry("postgres-db", "user", "postgres"))
     assert made(said) == said
     assert made('role "postgres" does not exist').startswith('role "[Secret ')
 
@@ -87,7 +87,7 @@ def test_a_recipient_stays_but_not_as_a_password() -> None:
     made = redactor("a@example.com", "from")
     made.keep(["a@example.com"])
     assert made("a@example.com: refused") == "a@example.com: refused"
-    made.add(Entry("report-smtp", "password", "a@example.com"))
+    made.add(SecretEntry("report-smtp", "password", "a@example.com"))
     assert made("a@example.com: refused") == "[Secret report-smtp key password]: refused"
 
 

@@ -21,12 +21,12 @@ DAY = date(2026, 1, 5)
 LONGEST_SUFFIX = storage.MANIFEST_SUFFIX
 
 
-def place_in(
+def paths_in(
     root: Path, name: str = "daily", day: date = DAY, namespace: str = "reports"
 ) -> OutputPaths:
-    place = storage.output_paths(root, namespace, name, SLOT, day)
-    storage.prepare(place)
-    return place
+    paths = storage.output_paths(root, namespace, name, SLOT, day)
+    storage.prepare(paths)
+    return paths
 
 
 def files(root: Path) -> list[str]:
@@ -34,7 +34,7 @@ def files(root: Path) -> list[str]:
 
 
 def test_a_file_is_found_by_date_schedule_and_slot(tmp_path: Path) -> None:
-    written = storage.write_whole(place_in(tmp_path), ".pdf", b"x")
+    written = storage.write_whole(paths_in(tmp_path), ".pdf", b"x")
     assert files(tmp_path) == ["2026/01/05/reports_daily_20260105T060000Z.pdf"]
     assert written.read_bytes() == b"x"
 
@@ -52,13 +52,13 @@ def test_how_full_the_volume_is(tmp_path: Path) -> None:
 def test_the_longest_names_fit_and_remain_distinct(tmp_path: Path) -> None:
     namespace, long = "n" * 63, "s" * 252
     names = [long + "a", long + "b", "s" * 100 + "." + "s" * 152]
-    places = [place_in(tmp_path, name, namespace=namespace) for name in names]
-    for place, name in zip(places, names, strict=True):
-        storage.write_whole(place, LONGEST_SUFFIX, name.encode())
-        draft = storage.temporary(place, LONGEST_SUFFIX)
+    found_paths = [paths_in(tmp_path, name, namespace=namespace) for name in names]
+    for paths, name in zip(found_paths, names, strict=True):
+        storage.write_whole(paths, LONGEST_SUFFIX, name.encode())
+        draft = storage.temporary(paths, LONGEST_SUFFIX)
         assert len(os.fsencode(draft.name)) <= 255
     assert len(files(tmp_path)) == 3
-    found = [place.file(LONGEST_SUFFIX).read_text() for place in places]
+    found = [paths.file(LONGEST_SUFFIX).read_text() for paths in found_paths]
     assert found == names
 
 
@@ -78,47 +78,47 @@ def test_no_two_schedules_share_a_prefix(one: tuple[str, str], other: tuple[str,
 
 
 def test_a_file_replaces_the_earlier_one_whole(tmp_path: Path) -> None:
-    place = place_in(tmp_path)
-    storage.write_whole(place, ".pdf", b"earlier, and longer")
-    with place.file(".pdf").open("rb") as reader:
-        storage.write_whole(place, ".pdf", b"later")
+    paths = paths_in(tmp_path)
+    storage.write_whole(paths, ".pdf", b"earlier, and longer")
+    with paths.file(".pdf").open("rb") as reader:
+        storage.write_whole(paths, ".pdf", b"later")
         assert reader.read() == b"earlier, and longer"  # who reads it keeps what was there
-    assert place.file(".pdf").read_bytes() == b"later"
-    assert not list(place.day.glob(".*"))
+    assert paths.file(".pdf").read_bytes() == b"later"
+    assert not list(paths.day.glob(".*"))
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])
 def test_after_an_error_the_earlier_file_is_there_and_no_draft(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    place = place_in(tmp_path)
-    storage.write_whole(place, ".pdf", b"earlier")
+    paths = paths_in(tmp_path)
+    storage.write_whole(paths, ".pdf", b"earlier")
     seen: list[list[str]] = []
 
     def full(*_arguments: Any) -> None:
-        seen.append([path.name for path in place.day.glob(".*")])
+        seen.append([path.name for path in paths.day.glob(".*")])
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(*((os, "fsync") if step == "fsync" else (Path, "replace")), full)
     with pytest.raises(RunError) as caught:
-        storage.write_whole(place, ".pdf", b"later")
+        storage.write_whole(paths, ".pdf", b"later")
     assert seen == [[".reports_daily_20260105T060000Z.pdf.tmp"]]  # written beside, not over
     assert caught.value.reason is Reason.STORAGE_UNAVAILABLE
     assert "2026/01/05/reports_daily_20260105T060000Z.pdf" in caught.value.message
     assert "the volume is full" in caught.value.message
-    assert [path.name for path in place.day.iterdir()] == [place.file(".pdf").name]
-    assert place.file(".pdf").read_bytes() == b"earlier"
+    assert [path.name for path in paths.day.iterdir()] == [paths.file(".pdf").name]
+    assert paths.file(".pdf").read_bytes() == b"earlier"
 
 
 def test_sweeping_removes_the_drafts_of_this_slot_only(tmp_path: Path) -> None:
-    place, other = place_in(tmp_path), place_in(tmp_path, "daily-2")
-    for each in (place, other):
+    paths, other = paths_in(tmp_path), paths_in(tmp_path, "daily-2")
+    for each in (paths, other):
         storage.temporary(each, ".pdf").write_bytes(b"half")
         storage.write_whole(each, ".csv", b"whole")
-    storage.remove_stale(place)
-    assert not storage.temporary(place, ".pdf").exists()
+    storage.remove_stale(paths)
+    assert not storage.temporary(paths, ".pdf").exists()
     assert storage.temporary(other, ".pdf").exists()
-    assert place.file(".csv").exists()
+    assert paths.file(".csv").exists()
 
 
 @pytest.mark.parametrize(
@@ -143,25 +143,25 @@ def test_a_disk_error_is_storage_unavailable_with_a_remedy(code: int, said: str)
 def test_a_volume_that_is_no_directory(tmp_path: Path) -> None:
     (tmp_path / "volume").write_text("")
     with pytest.raises(RunError) as caught:
-        place_in(tmp_path / "volume")
+        paths_in(tmp_path / "volume")
     assert caught.value.reason is Reason.STORAGE_UNAVAILABLE
 
 
 def test_a_manifest_that_cannot_be_read_is_not_one_that_is_missing(tmp_path: Path) -> None:
     """Else the ledger would be taken as empty, and everybody would get the mail again."""
-    place = place_in(tmp_path)
-    assert manifest.load(place) is None
-    place.file(storage.MANIFEST_SUFFIX).mkdir()
+    paths = paths_in(tmp_path)
+    assert manifest.load(paths) is None
+    paths.file(storage.MANIFEST_SUFFIX).mkdir()
     with pytest.raises(RunError) as caught:
-        manifest.load(place)
+        manifest.load(paths)
     assert caught.value.reason is Reason.STORAGE_UNAVAILABLE
 
 
 def test_a_damaged_manifest_says_what_to_do(tmp_path: Path) -> None:
-    place = place_in(tmp_path)
-    storage.write_whole(place, storage.MANIFEST_SUFFIX, b'{"namespace": "rep')
+    paths = paths_in(tmp_path)
+    storage.write_whole(paths, storage.MANIFEST_SUFFIX, b'{"namespace": "rep')
     with pytest.raises(RunError, match="remove it to have the report made") as caught:
-        manifest.load(place)
+        manifest.load(paths)
     assert caught.value.reason is Reason.STORAGE_UNAVAILABLE
 
 
@@ -169,9 +169,9 @@ def test_pruning_takes_this_schedules_old_files_and_nothing_else(tmp_path: Path)
     old, new = date(2026, 1, 4), date(2026, 1, 5)
     for name in ("daily", "daily-2", "daily.2", "dail"):
         for day in (old, new):
-            storage.write_whole(place_in(tmp_path, name, day), ".pdf", b"x")
-    storage.write_whole(place_in(tmp_path, "daily", old, "reports-2"), ".pdf", b"x")
-    draft = storage.temporary(place_in(tmp_path, "daily", old), ".csv")
+            storage.write_whole(paths_in(tmp_path, name, day), ".pdf", b"x")
+    storage.write_whole(paths_in(tmp_path, "daily", old, "reports-2"), ".pdf", b"x")
+    draft = storage.temporary(paths_in(tmp_path, "daily", old), ".csv")
     draft.write_bytes(b"half")
     (tmp_path / "2026/01/04/notes.txt").write_text("a person's")
     before = files(tmp_path)
@@ -187,22 +187,22 @@ def test_pruning_takes_this_schedules_old_files_and_nothing_else(tmp_path: Path)
 def test_a_long_names_pruning_leaves_its_neighbour_alone(tmp_path: Path) -> None:
     one, other = "s" * 252 + "a", "s" * 252 + "b"
     for name in (one, other):
-        storage.write_whole(place_in(tmp_path, name), ".pdf", b"x")
+        storage.write_whole(paths_in(tmp_path, name), ".pdf", b"x")
     assert storage.prune(tmp_path, "reports", one, date(2026, 2, 1)) == 1
-    assert place_in(tmp_path, other).file(".pdf").exists()
+    assert paths_in(tmp_path, other).file(".pdf").exists()
 
 
 def test_a_slot_of_long_ago_keeps_its_own_files(tmp_path: Path) -> None:
-    mine = place_in(tmp_path)
+    mine = paths_in(tmp_path)
     later = storage.output_paths(tmp_path, "reports", "daily", SLOT.replace(hour=7), DAY)
-    for place in (mine, later):
-        storage.write_whole(place, ".pdf", b"x")
+    for paths in (mine, later):
+        storage.write_whole(paths, ".pdf", b"x")
     assert storage.prune(tmp_path, "reports", "daily", date(2026, 2, 1), keep=mine) == 1
     assert files(tmp_path) == ["2026/01/05/reports_daily_20260105T060000Z.pdf"]
 
 
 def test_an_empty_day_goes_and_what_is_no_day_stays(tmp_path: Path) -> None:
-    storage.write_whole(place_in(tmp_path, day=date(2025, 12, 31)), ".pdf", b"x")
+    storage.write_whole(paths_in(tmp_path, day=date(2025, 12, 31)), ".pdf", b"x")
     (tmp_path / "2025/13/45").mkdir(parents=True)
     (tmp_path / "lost+found").mkdir()
     assert storage.prune(tmp_path, "reports", "daily", DAY) == 1

@@ -11,6 +11,7 @@ from report_operator.api.v1alpha1.spec import ReportScheduleSpec
 from report_operator.domain.admission import NamespacePolicy
 from report_operator.domain.cron import ScheduleError, load_zone, parse
 from report_operator.domain.status import Problem
+from report_runner.contract.definition import secret_refs
 from report_runner.contract.report import ConfigMapKeyReference
 from report_runner.contract.templating import TEMPLATE_LIMIT, TemplateProblem
 
@@ -43,14 +44,7 @@ def check_fires(spec: ReportScheduleSpec, now: datetime) -> Problem | None:
 
 def check_secrets(spec: ReportScheduleSpec, allowed: Callable[[str], bool]) -> Problem | None:
     """Every Secret has to be on the operator's allowlist."""
-    fields: dict[str, str] = {}
-    for number, source in enumerate(spec.report.sources):
-        if source.postgres:
-            field = f"spec.report.sources[{number}].postgres.connection.secretRef.name"
-            fields[field] = source.postgres.connection.secret_ref.name
-    if spec.delivery.email:
-        fields["spec.delivery.email.smtp.secretRef.name"] = spec.delivery.email.smtp.secret_ref.name
-    for field, name in fields.items():
+    for field, name in secret_refs(spec.report, spec.delivery):
         if not allowed(name):
             return Problem(
                 ReadyReason.SECRET_NOT_ALLOWED,

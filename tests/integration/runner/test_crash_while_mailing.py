@@ -18,7 +18,7 @@ from hack.testbed.waiting import wait_for
 from report_runner.contract import pod
 from report_runner.contract.reasons import EXIT_CODES, Reason
 from report_runner.contract.result import Outcome
-from report_runner.manifest import LedgerState
+from report_runner.delivery.ledger import LedgerState
 from tests.support.runner import Pod
 
 BOARD = ["a@example.com", "b@example.com", "c@example.com"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import email
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,10 +18,11 @@ from conftest import free_port
 
 from report_runner.contract.reasons import Reason
 from report_runner.contract.report import Format
-from report_runner.contract.result import DeliveryStatus
+from report_runner.contract.result import DeliveryResult, DeliveryStatus
+from report_runner.delivery.channel import Attachment
+from report_runner.delivery.ledger import Ledger, LedgerEntry, LedgerState, deliver_once
 from report_runner.delivery.mail import EmailSender, SmtpSettings
-from report_runner.delivery.message import Attachment, EmailContent, compose, message_id
-from report_runner.manifest import LedgerEntry, LedgerState
+from report_runner.delivery.message import EmailContent, compose, message_id
 from report_runner.models import RunError
 from report_runner.mounted import Secrets
 
@@ -63,7 +64,7 @@ def port() -> int:
 
 
 @pytest.fixture
-def letter(tmp_path: Path) -> EmailContent:
+def content(tmp_path: Path) -> EmailContent:
     file = tmp_path / "report.pdf"
     file.write_bytes(b"%PDF-1.7 test")
     return EmailContent(
@@ -79,59 +80,71 @@ def letter(tmp_path: Path) -> EmailContent:
     )
 
 
-def postman(letter: EmailContent, port: int, ledger: dict[str, LedgerEntry]) -> EmailSender:
-    server = SmtpSettings("127.0.0.1", port, letter.sender, "", "", "none", None, "report-smtp")
-    return EmailSender(
-        server, Secrets(Path("none")), letter, ledger, lambda: None, lambda: datetime.now(UTC)
-    )
+def send(
+    content: EmailContent,
+    port: int,
+    entries: dict[str, LedgerEntry],
+    recipients: list[str] = EVERYBODY,
+    save: Callable[[], None] = lambda: None,
+) -> list[DeliveryResult]:
+    def now() -> datetime:
+        return datetime.now(UTC)
+
+    server = SmtpSettings("127.0.0.1", port, content.sender, "", "", "none", None, "report-smtp")
+    sender = EmailSender(server, Secrets(Path("none")), content, recipients, now)
+    return deliver_once(sender, Ledger("email", content.run_id, entries, save, now))
 
 
-def test_each_recipient_gets_one_mail(letter: EmailContent, port: int) -> None:
+def test_each_recipient_gets_one_mail(content: EmailContent, port: int) -> None:
     inbox, ledger = Inbox(), dict[str, LedgerEntry]()
     with serving(inbox, port):
-        first = postman(letter, port, ledger).deliver(EVERYBODY)
-        second = postman(letter, port, ledger).deliver(EVERYBODY)
+        first = send(content, port, ledger)
+        second = send(content, port, ledger)
     assert [item.status for item in first] == [DeliveryStatus.SENT] * 3
     assert [item.status for item in second] == [DeliveryStatus.ALREADY_SENT] * 3
     assert [recipient for recipient, _ in inbox.mails] == EVERYBODY
     mail = inbox.mails[0][1]
-    assert mail["Message-ID"] == message_id(letter, "a@example.com")
+    assert mail["Message-ID"] == message_id(content, "a@example.com")
     attached = [part for part in mail.walk() if part.get_filename()]
     assert [part.get_filename() for part in attached] == ["positions-2026-01-05.pdf"]
     assert attached[0].get_payload(decode=True) == b"%PDF-1.7 test"
 
 
-def test_refused_recipient_does_not_affect_others(letter: EmailContent, port: int) -> None:
+def test_refused_recipient_does_not_affect_others(content: EmailContent, port: int) -> None:
     inbox, ledger = Inbox(refused="b@example.com"), dict[str, LedgerEntry]()
     with serving(inbox, port):
-        results = postman(letter, port, ledger).deliver(EVERYBODY)
+        results = send(content, port, ledger)
         assert [item.status.value for item in results] == ["sent", "failed", "sent"]
         assert "550 no such user" in (results[1].error or "")
         inbox.refused = ""
-        again = postman(letter, port, ledger).deliver(EVERYBODY)
+        again = send(content, port, ledger)
     assert [item.status.value for item in again] == ["alreadySent", "sent", "alreadySent"]
     assert sorted(recipient for recipient, _ in inbox.mails) == EVERYBODY
 
 
-def test_delivery_resumes_after_an_outage(letter: EmailContent, port: int) -> None:
+def test_delivery_resumes_after_an_outage(content: EmailContent, port: int) -> None:
     inbox, ledger = Inbox(), dict[str, LedgerEntry]()
     with pytest.raises(RunError) as caught:
-        postman(letter, port, ledger).deliver(EVERYBODY)
+        send(content, port, ledger)
     assert caught.value.reason is Reason.DELIVERY_FAILED
     assert "report-smtp" in caught.value.message
     with serving(inbox, port):
-        postman(letter, port, ledger).deliver(EVERYBODY)
+        send(content, port, ledger)
     assert len(inbox.mails) == 3
 
 
-def test_intent_is_written_before_sending(letter: EmailContent, port: int) -> None:
+def test_intent_is_written_before_sending(content: EmailContent, port: int) -> None:
     seen: list[LedgerState] = []
     ledger: dict[str, LedgerEntry] = {}
     inbox = Inbox()
     with serving(inbox, port):
-        man = postman(letter, port, ledger)
-        man.save = lambda: seen.append(ledger["a@example.com"].state)
-        man.deliver(["a@example.com"])
+        send(
+            content,
+            port,
+            ledger,
+            ["a@example.com"],
+            save=lambda: seen.append(ledger["a@example.com"].state),
+        )
     assert seen == [LedgerState.SENDING, LedgerState.SENT]
 
 
@@ -166,34 +179,34 @@ FIELDS = {
 
 @pytest.mark.parametrize("text", INJECTIONS)
 @pytest.mark.parametrize("part", list(FIELDS))
-def test_no_header_is_smuggled_in(letter: EmailContent, port: int, part: str, text: str) -> None:
+def test_no_header_is_smuggled_in(content: EmailContent, port: int, part: str, text: str) -> None:
     inbox = Inbox()
     value = f"{text}@example.com" if part == "sender" else text
-    changed = replace(letter, **{part: value})
+    changed = replace(content, **{part: value})
     if text.startswith("=?") and not text.endswith("?="):
         return assert_written_whole(changed)
     with serving(inbox, port), pytest.raises(RunError, match=FIELDS[part]) as caught:
-        postman(changed, port, {}).deliver(EVERYBODY)
+        send(changed, port, {})
     assert caught.value.reason is Reason.CONFIGURATION_ERROR
     assert inbox.mails == []
     return None
 
 
-def assert_written_whole(letter: EmailContent) -> None:
+def assert_written_whole(content: EmailContent) -> None:
     """What is no encoded word is a text like others: it adds no header."""
-    written = email.message_from_bytes(bytes(compose(letter, "a@example.com", SLOT)))
+    written = email.message_from_bytes(bytes(compose(content, "a@example.com", SLOT)))
     assert written["Bcc"] is None
 
 
 @pytest.mark.parametrize("text", INJECTIONS[:8])
-def test_no_header_is_smuggled_in_by_names(letter: EmailContent, port: int, text: str) -> None:
-    inbox, attachment = Inbox(), replace(letter.attachments[0], name=text)
+def test_no_header_is_smuggled_in_by_names(content: EmailContent, port: int, text: str) -> None:
+    inbox, attachment = Inbox(), replace(content.attachments[0], name=text)
     with serving(inbox, port):
         with pytest.raises(RunError, match="attachment name"):
-            postman(replace(letter, attachments=[attachment]), port, {}).deliver(EVERYBODY)
+            send(replace(content, attachments=[attachment]), port, {})
         # A recipient that is wrong costs the others nothing that was half done.
         with pytest.raises(RunError, match=r"spec\.delivery\.email\.to"):
-            postman(letter, port, {}).deliver([*EVERYBODY, f"{text}@example.com"])
+            send(content, port, {}, [*EVERYBODY, f"{text}@example.com"])
     assert inbox.mails == []
 
 
@@ -201,10 +214,10 @@ def test_no_header_is_smuggled_in_by_names(letter: EmailContent, port: int, text
     "subject",
     ["Überblick – 5 %", "a =? b ?= c", "=?utf-8?q?caf=C3=A9?=", "100% = 1?", "日本語" * 60],
 )
-def test_other_subjects_arrive(letter: EmailContent, port: int, subject: str) -> None:
+def test_other_subjects_arrive(content: EmailContent, port: int, subject: str) -> None:
     inbox = Inbox()
     with serving(inbox, port):
-        postman(replace(letter, subject=subject), port, {}).deliver(["a@example.com"])
+        send(replace(content, subject=subject), port, {}, ["a@example.com"])
     ((_, mail),) = inbox.mails
     assert mail["To"] == "a@example.com"
     read = str(make_header(decode_header(mail["Subject"])))

@@ -1,0 +1,88 @@
+"""What a delivery channel has to offer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from pathlib import Path
+from typing import Protocol
+
+from report_runner.contract.definition import Definition
+from report_runner.contract.report import Format
+from report_runner.environment import RunStamps
+from report_runner.models import RenderInput
+from report_runner.mounted import Secrets
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A finished file, and the name that the recipient sees."""
+
+    path: Path
+    name: str
+    format: Format
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryContext:
+    """The finished report, and the run that delivers it."""
+
+    definition: Definition
+    run: RunStamps
+    secrets: Secrets
+    data: RenderInput  # without tables
+    files: Sequence[Attachment]
+    clock: Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryTarget:
+    """One recipient or place.
+
+    `message_id` is the same for each attempt of a slot, so that the other side can recognise a
+    repeated delivery.
+    """
+
+    name: str
+    message_id: str
+
+
+class AnswerKind(Enum):
+    ACCEPTED = "accepted"
+    REFUSED = "refused"  # the target does not have the report
+    UNKNOWN = "unknown"  # no answer, or none that tells
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryAnswer:
+    """The other side's answer for one target; `text` is for a person."""
+
+    target: DeliveryTarget
+    kind: AnswerKind
+    text: str = ""
+
+
+class Channel(Protocol):
+    """One kind of delivery. It keeps no state over attempts: delivery.ledger does."""
+
+    def plan(self) -> Sequence[DeliveryTarget]:
+        """Every target of this delivery, each once."""
+
+    def deliver(
+        self, targets: Sequence[DeliveryTarget], begin: Callable[[DeliveryTarget], None]
+    ) -> Iterator[DeliveryAnswer]:
+        """Deliver to these targets; one answer for each, as it comes.
+
+        `begin(target)` makes the intent durable. Call it right before the step after which the
+        target may have the report: a run that is killed earlier delivers again, a run that is
+        killed later asks `verify`. Raises RunError where no further target can be reached.
+        """
+
+    def verify(self, target: DeliveryTarget) -> DeliveryAnswer:
+        """Whether a delivery that was begun and not answered has arrived.
+
+        REFUSED: it has not, so it may be sent again. UNKNOWN: the channel cannot tell; it is not
+        sent again in this run, and `text` tells a person where to look.
+        """

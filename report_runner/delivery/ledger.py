@@ -1,0 +1,139 @@
+"""The delivery ledger: nobody gets the report of a slot twice, on any channel.
+
+A channel tells the ledger right before the step after which a target may have the report. A run
+that is stopped before that step has sent nothing and sends again. A run that is stopped between
+that step and the answer does not know: the channel verifies, and what it cannot verify is reported
+and not sent again in this run.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from report_runner.contract.model import Model
+from report_runner.contract.result import DeliveryResult, DeliveryStatus
+from report_runner.delivery.channel import AnswerKind, Channel, DeliveryAnswer, DeliveryTarget
+
+logger = logging.getLogger(__name__)
+
+
+class LedgerState(StrEnum):
+    """What is known of a target's delivery."""
+
+    # Written before the step that completes it; where it stays, the target may or may not have it.
+    SENDING = "sending"
+    SENT = "sent"
+    FAILED = "failed"
+
+
+class LedgerEntry(Model, extra="ignore"):
+    """One target of this slot, over all attempts."""
+
+    message_id: str
+    state: LedgerState
+    at: datetime
+    run_id: str
+    answer: str = ""
+
+
+def target_key(channel: str, target: str) -> str:
+    """The name of a target among those of all channels.
+
+    A recipient of an e-mail is its address alone, as in manifests of earlier versions; no address
+    has a colon.
+    """
+    return target if channel == "email" else f"{channel}:{target}"
+
+
+@dataclass(slots=True)
+class Ledger:
+    """The entries of one channel."""
+
+    channel: str  # the field of spec.delivery
+    run_id: str
+    entries: dict[str, LedgerEntry]  # of all channels, by target_key
+    save: Callable[[], None]  # makes the entries durable
+    clock: Callable[[], datetime]
+
+    def entry(self, target: DeliveryTarget) -> LedgerEntry | None:
+        return self.entries.get(target_key(self.channel, target.name))
+
+    def begin(self, target: DeliveryTarget) -> None:
+        """From now on the target may have the report."""
+        self.record(target, LedgerState.SENDING)
+
+    def record(self, target: DeliveryTarget, state: LedgerState, answer: str = "") -> None:
+        self.entries[target_key(self.channel, target.name)] = LedgerEntry(
+            message_id=target.message_id,
+            state=state,
+            at=self.clock(),
+            run_id=self.run_id,
+            answer=answer,
+        )
+        self.save()
+
+
+def deliver_once(channel: Channel, ledger: Ledger) -> list[DeliveryResult]:
+    """Deliver to every target that does not have the report yet; one result for each target.
+
+    Raises RunError where the channel cannot be used; the ledger still holds who has the report.
+    """
+    targets = channel.plan()
+    known = {target.name: _settled(channel, ledger, target) for target in targets}
+    results = {name: result for name, result in known.items() if result is not None}
+    open_targets = [target for target in targets if target.name not in results]
+    if open_targets:
+        for answer in channel.deliver(open_targets, ledger.begin):
+            results[answer.target.name] = _settle(channel, ledger, answer)
+    return [results[target.name] for target in targets]
+
+
+def _settled(channel: Channel, ledger: Ledger, target: DeliveryTarget) -> DeliveryResult | None:
+    """The result of an earlier attempt; None where the report is to be sent."""
+    entry = ledger.entry(target)
+    if entry is not None and entry.state is LedgerState.SENT:
+        return _result(target, DeliveryStatus.ALREADY_SENT, message_id=entry.message_id)
+    # Another run id is a new attempt of the slot, which a person asked for.
+    if entry is not None and entry.state is LedgerState.SENDING and entry.run_id == ledger.run_id:
+        answer = channel.verify(target)
+        if answer.kind is not AnswerKind.REFUSED:
+            return _verified(ledger, answer)
+    return None
+
+
+def _settle(channel: Channel, ledger: Ledger, answer: DeliveryAnswer) -> DeliveryResult:
+    target = answer.target
+    if answer.kind is AnswerKind.ACCEPTED:
+        return _verified(ledger, answer)
+    logger.warning("%s: %s", target.name, answer.text)
+    entry = ledger.entry(target)
+    begun = entry is not None and entry.state is LedgerState.SENDING
+    if begun and answer.kind is AnswerKind.UNKNOWN:
+        verified = channel.verify(target)
+        if verified.kind is not AnswerKind.REFUSED:
+            return _verified(ledger, verified)
+    ledger.record(target, LedgerState.FAILED, answer.text)
+    return _result(target, DeliveryStatus.FAILED, answer.text)
+
+
+def _verified(ledger: Ledger, answer: DeliveryAnswer) -> DeliveryResult:
+    """The result where the target has the report, or may have it."""
+    if answer.kind is AnswerKind.ACCEPTED:
+        ledger.record(answer.target, LedgerState.SENT, "accepted")
+        return _result(answer.target, DeliveryStatus.SENT)
+    return _result(answer.target, DeliveryStatus.UNCERTAIN, answer.text)
+
+
+def _result(
+    target: DeliveryTarget, status: DeliveryStatus, error: str | None = None, message_id: str = ""
+) -> DeliveryResult:
+    return DeliveryResult(
+        recipient=target.name,
+        status=status,
+        message_id=message_id or target.message_id,
+        error=error,
+    )

@@ -1,0 +1,23 @@
+"""Rows written in the manifest itself."""
+
+from __future__ import annotations
+
+from report_runner.contract.numbers import exact
+from report_runner.contract.report import InlineSource
+from report_runner.models import Table
+from report_runner.sources.protocol import Fetched, SourceContext
+
+
+def fetch(_name: str, spec: InlineSource, _context: SourceContext) -> Fetched:
+    return Fetched(inline_table(spec))
+
+
+def inline_table(source: InlineSource) -> Table:
+    """The rows as written; columns in the order in which they first occur."""
+    columns: dict[str, None] = {}
+    for row in source.rows:
+        columns.update(dict.fromkeys(row))
+    return Table(
+        columns=tuple(columns),
+        rows=[tuple(exact(row.get(column)) for column in columns) for row in source.rows],
+    )

@@ -1,0 +1,42 @@
+"""What a source of rows has to offer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from report_runner.contract.definition import Definition
+from report_runner.environment import RunStamps
+from report_runner.models import Table
+from report_runner.mounted import Secrets
+
+
+@dataclass(frozen=True, slots=True)
+class SourceContext:
+    """The run that a source is fetched for."""
+
+    definition: Definition
+    run: RunStamps
+    secrets: Secrets
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """Rows, and warnings for the log and the manifest."""
+
+    table: Table
+    warnings: tuple[str, ...] = ()
+
+
+class Source(Protocol):
+    """One kind of source; a module with this function is one.
+
+    The Secrets that it reads are the fields of type SecretReference in its spec
+    (`spec.secret_refs`): these are mounted, and checked by the operator.
+    """
+
+    def fetch(self, name: str, spec: Any, context: SourceContext, /) -> Fetched:
+        """The rows of the source `name`; `spec` is the value of its field in SourceSpec.
+
+        Raises RunError; no message holds the value of a Secret.
+        """
