@@ -6,6 +6,7 @@ and a field of the CRD cannot be added at run time, so the tests extend the mode
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -59,6 +60,7 @@ def run_report(root: Path, model: type[Definition], parts: dict[str, Any]) -> Ru
         pod.ENV_SLOT: "2026-01-05T06:00:00Z",
         pod.ENV_REPORT_DATE: "2026-01-05",
         pod.ENV_RUN_ID: "positions.20260105T060000Z.1",
+        pod.ENV_DEFINITION_SHA256: hashlib.sha256(paths.definition.read_bytes()).hexdigest(),
     }
     paths.output.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
