@@ -19,9 +19,7 @@ from report_runner.contract.model import (
 )
 from report_runner.contract.rules import Rule, matches
 from report_runner.contract.schema import FREE_FORM, LIST_SET, list_map, unique
-
-# Bound in every query by the run itself.
-RESERVED_PARAMETERS = frozenset(("report_date", "slot"))
+from report_runner.contract.sql import RESERVED_PARAMETERS
 
 
 class Format(StrEnum):

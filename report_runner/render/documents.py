@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from importlib import resources
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from markupsafe import escape
 
+from report_runner.contract.moments import style_of
 from report_runner.contract.report import BuiltinTemplate, Format
 from report_runner.models import Document, RenderInput
 from report_runner.render.bounded import check_run, open_text
@@ -38,7 +40,7 @@ def render(data: RenderInput, formats: Sequence[Format], directory: Path) -> lis
     for wanted in formats:
         if wanted is Format.CSV:
             path = directory / "report.csv.tmp"
-            write_csv(csv_table(data), path)
+            write_csv(csv_table(data), path, ZoneInfo(data.time_zone))
             documents.append(Document(wanted, path))
     pages = [wanted for wanted in formats if wanted is not Format.CSV]
     if pages:
@@ -85,10 +87,11 @@ def render_text(source: str, data: RenderInput) -> str:
 
 def mail_body(data: RenderInput) -> tuple[str, str]:
     """Plain text and HTML of the mail that brings the report."""
+    slot = data.slot.astimezone(ZoneInfo(data.time_zone))
     facts = [
         ("Report", data.title),
         ("Report date", f"{data.report_date}"),
-        ("Scheduled for", f"{data.slot:%Y-%m-%d %H:%M} UTC"),
+        ("Scheduled for", f"{style_of([slot]).text(slot)} {data.time_zone}"),
         ("Schedule", f"{data.namespace}/{data.name}"),
         ("Run", data.run_id),
     ]
