@@ -36,6 +36,7 @@ from report_operator.domain.times import format_time, parse_time
 from report_operator.domain.validation import (
     check_admission,
     check_fires,
+    check_queries,
     check_schedule,
     check_secrets,
     check_template,
@@ -79,6 +80,7 @@ class Children:
             check_schedule(spec)
             or check_fires(spec, now)
             or check_secrets(spec, self.secret_allowed)
+            or check_queries(spec)
             or check_admission(schedule.namespace, spec, self.policy_of(schedule.namespace))
         )
         if problem is not None:

@@ -29,16 +29,16 @@ _TOKEN = re.compile(
   | (?P<word>[^\W\d][\w$]*)
   | (?P<number>\d[\w.]*)
   | (?P<percent>%%)
-  | (?P<placeholder>%\((?P<name>[^)]*)\)(?P<format>[sbt])?)
+  | (?P<placeholder>%\((?P<name>[^)]{0,200})\)(?P<format>[sbt])?)
   | (?P<other>.)
     """,
     re.VERBOSE | re.DOTALL,
 )
-_PLACEHOLDER = re.compile(r"%%|%\(([^)]*)\)([sbt])?")
+_PLACEHOLDER = re.compile(r"%%|%\(([^)]{0,200})\)([sbt])?")
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
 _TYPED_LITERALS = ("interval", "date", "time", "timestamp", "timestamptz", "timetz")
 _UNITS = "year|month|mon|week|day|hour|minute|min|second|sec"
-_INTERVAL_TEXT = re.compile(rf"\s*%\([^)]*\)s\s*({_UNITS})s?\s*", re.IGNORECASE)
+_INTERVAL_TEXT = re.compile(rf"\s*%\([^)]{0, 200}\)s\s*({_UNITS})s?\s*", re.IGNORECASE)
 
 
 class _Kind(Enum):
@@ -107,31 +107,49 @@ def query_problem(query: str, parameters: Mapping[str, Any]) -> str | None:
 
     `parameters` are those of the report; report_date and slot are known as well.
     """
-    before: list[_Token] = []  # what matters to PostgreSQL, without comments
+    code = _Code()
     for token in _tokens(query):
-        problem = _token_problem(token, before, parameters)
+        problem = _token_problem(token, code, parameters)
         if problem is not None:
             index, text = problem
             return f"{place(query, index)}: {text}"
         if token.kind is not _Kind.COMMENT:
-            before.append(token)
+            code.add(token)
     return None
 
 
+@dataclass(slots=True)
+class _Code:
+    """What stands before a token: as much as tells whether a parameter may stand there."""
+
+    words: tuple[str, str] = ("", "")  # the last two, '' for what is no code
+    opened: str = ""  # IN or NOT IN while its list of values is open
+
+    def add(self, token: _Token) -> None:
+        """The next token that is not a comment."""
+        word = token.text.lower() if token.kind is _Kind.CODE else ""
+        if word == "in":
+            self.opened = "NOT IN" if self.words[1] == "not" else "IN"
+        elif word not in ("", ",") and not (word == "(" and self.words[1] == "in"):
+            self.opened = ""
+        self.words = (self.words[1], word)
+
+
 def _token_problem(
-    token: _Token, before: list[_Token], parameters: Mapping[str, Any]
+    token: _Token, code: _Code, parameters: Mapping[str, Any]
 ) -> tuple[int, str] | None:
     if token.kind in (_Kind.TEXT, _Kind.IDENTIFIER, _Kind.COMMENT):
         for found in _PLACEHOLDER.finditer(token.text):
             if found[1] is not None:
-                return token.start + found.start(), _inside(token, found, before)
+                return token.start + found.start(), _inside(token, found, code.words[1])
     if token.kind is not _Kind.PLACEHOLDER:
         return None
     if token.name not in parameters and token.name not in RESERVED_PARAMETERS:
         return token.start, unknown(token.name, {*parameters, *RESERVED_PARAMETERS})
     if not token.text.endswith(("s", "b", "t")):
         return token.start, f"write %({token.name})s: the s belongs to the placeholder"
-    return _misplaced(token, before, parameters.get(token.name))
+    problem = _misplaced(token, code, parameters.get(token.name))
+    return None if problem is None else (token.start, problem)
 
 
 def unknown(name: str, known: Collection[str]) -> str:
@@ -146,7 +164,7 @@ def placeholders(names: Collection[str]) -> str:
     return ", ".join(f"%({name})s" for name in sorted(names))
 
 
-def _inside(token: _Token, found: re.Match[str], before: list[_Token]) -> str:
+def _inside(token: _Token, found: re.Match[str], word: str) -> str:
     written = f"%({found[1]})s"
     said = f"{written} stands inside {token.kind.value}"
     if token.kind is _Kind.COMMENT:
@@ -156,7 +174,6 @@ def _inside(token: _Token, found: re.Match[str], before: list[_Token]) -> str:
     unit = _INTERVAL_TEXT.fullmatch(token.text.strip("'"))
     if unit:
         return f"{said}, where it is no parameter; write {written} * interval '1 {unit[1]}'"
-    word = _word(before[-1:])
     if token.text == f"'{written}'":
         cast = f"::{word}" if word in _TYPED_LITERALS else ""
         remove = f" and {word} before it" if cast else ""
@@ -169,45 +186,24 @@ def _inside(token: _Token, found: re.Match[str], before: list[_Token]) -> str:
     )
 
 
-def _word(tokens: list[_Token]) -> str:
-    return tokens[-1].text.lower() if tokens and tokens[-1].kind is _Kind.CODE else ""
-
-
-def _misplaced(token: _Token, before: list[_Token], value: Any) -> tuple[int, str] | None:
+def _misplaced(token: _Token, code: _Code, value: Any) -> str | None:
     """`IN %(x)s` and `interval %(x)s`, of which PostgreSQL says no more than a syntax error."""
     written = f"%({token.name})s"
-    last = _word(before[-1:])
-    opened = _in_list(before)
-    if opened is not None:
-        old = "NOT IN" if _word(before[:opened]) == "not" else "IN"
-        remedy = f"<> ALL({written})" if old == "NOT IN" else f"= ANY({written})"
+    second, last = code.words
+    if code.opened:
+        remedy = f"{'= ANY' if code.opened == 'IN' else '<> ALL'}({written})"
         if isinstance(value, list):
-            return token.start, f"{old} takes no list parameter; write {remedy}"
+            return f"{code.opened} takes no list parameter; write {remedy}"
         if last == "in":
             return (
-                token.start,
-                f"{old} takes its values in parentheses: {old} ({written}); for a list {remedy}",
+                f"{code.opened} takes its values in parentheses: {code.opened} ({written}); "
+                f"for a list write {remedy}"
             )
-    if last in _TYPED_LITERALS and not _after_dot_or_as(before):
+    if last in _TYPED_LITERALS and second not in (".", "as", ":"):
         number = last == "interval" and isinstance(value, int | float)
         remedy = f"{written} * interval '1 day'" if number else f"{written}::{last}"
-        return token.start, f"{last} {written} is no expression; write {remedy}"
+        return f"{last} {written} is no expression; write {remedy}"
     return None
-
-
-def _in_list(before: list[_Token]) -> int | None:
-    """The position of the IN whose list of values is open at the end."""
-    for index in range(len(before) - 1, -1, -1):
-        if before[index].kind is not _Kind.CODE or before[index].text == ",":
-            continue
-        if before[index].text == "(" and index and before[index - 1].text.lower() == "in":
-            return index - 1
-        return index if index == len(before) - 1 and before[index].text.lower() == "in" else None
-    return None
-
-
-def _after_dot_or_as(before: list[_Token]) -> bool:
-    return _word(before[:-1]) in (".", "as", "::")
 
 
 def original_index(query: str, position: int) -> int:

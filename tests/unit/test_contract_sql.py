@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -80,3 +81,12 @@ def test_positions_of_the_sent_text_are_found_in_the_authors() -> None:
         expected = {"$1": "%(name)s", "$2": "%(days)s"}.get(word, word)
         assert original_index(query, sent.index(word) + 1) == query.index(expected)
     assert placeholder_names(query) == ["name", "days"]
+
+
+@pytest.mark.parametrize("part", ["%(", "%(name)s,", "(", "'", "$a$", "/*", "E'\\", "in (", "-"])
+def test_the_longest_query_is_read_at_once(part: str) -> None:
+    query = "SELECT " + (part * 65536)[:65000]
+    process_time = time.process_time()
+    query_problem(query, PARAMETERS)
+    original_index(query, len(query))
+    assert time.process_time() - process_time < 5  # quadratic it would take minutes

@@ -8,6 +8,7 @@ from report_operator.domain.admission import NamespacePolicy
 from report_operator.domain.validation import (
     check_admission,
     check_fires,
+    check_queries,
     check_schedule,
     check_secrets,
     check_template,
@@ -151,3 +152,21 @@ def test_tier_and_priority_have_to_be_allowed_in_the_namespace(policy, reason, w
     problem = check_admission("finance", make_schedule().spec, policy)
     assert (problem.reason if problem else None) == reason
     assert all(word in (problem.message if problem else "") for word in words)
+
+
+def test_placeholder_inside_quotes() -> None:
+    spec = make_schedule().spec
+    assert check_queries(spec) is None
+    source = spec.report.sources[0]
+    assert source.postgres is not None
+    query = "SELECT 1\nWHERE now() > date '%(report_date)s'"
+    wrong = source.model_copy(
+        update={"postgres": source.postgres.model_copy(update={"query": query})}
+    )
+    report = spec.report.model_copy(update={"sources": [wrong]})
+    problem = check_queries(spec.model_copy(update={"report": report}))
+    assert problem is not None
+    assert problem.reason is ReadyReason.INVALID_SPEC
+    assert "spec.report.sources[0].postgres.query: line 2, column 21: %(report_date)s stands" in (
+        problem.message
+    )
