@@ -35,7 +35,7 @@ from report_runner.sources import SourceContext, fetch_all
 
 ZONES = ("Europe/Madrid", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe")
 ROWS = 12  # values of each type in one example
-EXAMPLES = 25
+EXAMPLES = 5
 
 whole = st.integers(-(10**9), 10**9)
 # A text as a query's author writes one: any character that a line of XML can hold.
@@ -44,7 +44,7 @@ text = st.text(
     min_size=1, max_size=12,
 ).filter(lambda t: not t.startswith(("=", "+", "-", "@")))  # fmt: skip
 numeric = st.one_of(
-    st.decimals(allow_nan=True, allow_infinity=True).map(str).filter(lambda t: "sNaN" not in t),
+    st.decimals(allow_nan=False, allow_infinity=True).map(str) | st.just("NaN"),
     st.tuples(whole, st.integers(0, 60)).map(lambda p: format(Decimal(p[0]).scaleb(-p[1]), "f")),
     st.integers(-(10**200), 10**200).map(str),
 )
@@ -144,8 +144,8 @@ WRITTEN = {
     "inet": "CASE WHEN {0} IS NOT NULL THEN format('%%s', {0}) END",
     "char(14)": "CASE WHEN {0} IS NOT NULL THEN format('%%s', {0}) END",
     # In full, without an exponent.
-    "real": "{}::text::numeric::text",
-    "double precision": "{}::text::numeric::text",
+    "real": "CASE {0}::text WHEN '-0' THEN '-0' ELSE {0}::text::numeric::text END",
+    "double precision": "CASE {0}::text WHEN '-0' THEN '-0' ELSE {0}::text::numeric::text END",
     "timestamptz": "CASE WHEN isfinite({0}) AND extract(year FROM {0}) BETWEEN 1 AND 9999 "
     "THEN regexp_replace({0}::text, '([+-]\\d\\d)$', '\\1:00') ELSE {0}::text END",
 }
@@ -230,7 +230,7 @@ def check_csv(table: Table, names: list[str], zone: str, directory: Path) -> Non
         found = list(csv.reader(stream))[1:]
     for row, right in zip(found, texts.rows, strict=True):
         for name, cell, expected in zip(names, row, right, strict=True):
-            assert cell.removeprefix("'") == ("" if expected is None else expected), name
+            assert cell == ("" if expected is None else expected), name
             compared["csv"] += 1
 
 
