@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from report_runner.contract.report import Format
 from report_runner.models import RenderInput
@@ -50,7 +51,7 @@ class OutputFormat:
 
 
 def _write_csv(job: RenderJob) -> None:
-    write_csv(csv_table(job.data), job.path)
+    write_csv(csv_table(job.data), job.path, ZoneInfo(job.data.time_zone))
 
 
 def _write_html(job: RenderJob) -> None:

@@ -27,7 +27,12 @@ class RunError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of one source. Values: None, bool, int, float, Decimal, str, date, datetime, ..."""
+    """Rows of one source.
+
+    Values: None, bool, int, float, Decimal, str, date, time, datetime (aware ones of a database
+    have a `SessionOffset`), FarMoment for what Python cannot hold, and of inline rows dict and
+    list. `contract.values.plain_text` writes any of them.
+    """
 
     columns: tuple[str, ...]
     rows: Sequence[tuple[Any, ...]]

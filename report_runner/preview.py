@@ -21,6 +21,7 @@ from report_runner.contract.definition import Definition, Output
 from report_runner.contract.delivery import Delivery
 from report_runner.contract.reasons import EXIT_CODES, EXIT_OK, Reason
 from report_runner.contract.report import Report, SourceSpec
+from report_runner.contract.sql import query_problem
 from report_runner.contract.templating import compile_problem
 from report_runner.environment import RunStamps
 from report_runner.models import RunError, Table
@@ -121,6 +122,13 @@ def _definition(found: _Manifest, directory: Path) -> Definition:
             parts[name] = model.model_validate(spec.get(name) or {})
         except ValidationError as error:
             raise _wrong(_told(error, f"spec.{name}", found.path)) from error
+    for number, source in enumerate(parts["report"].sources):
+        query = source.postgres.query if source.postgres else ""
+        problem = query_problem(query, parts["report"].parameters)
+        if problem is not None:
+            field = f"spec.report.sources[{number}].postgres.query"
+            line = _line_of(found.path, field)
+            raise _wrong(f"{found.path}:{line} {field}: {problem}")
     try:
         return Definition(
             namespace=str(meta.get("namespace", "default")),

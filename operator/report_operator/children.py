@@ -48,6 +48,7 @@ from report_operator.domain.transitions import WARNING, Transition
 from report_operator.domain.validation import (
     check_admission,
     check_fires,
+    check_queries,
     check_schedule,
     check_secrets,
     check_template,
@@ -97,6 +98,7 @@ class Children:
             check_schedule(spec)
             or check_fires(spec, now)
             or check_secrets(spec, self.secret_allowed)
+            or check_queries(spec)
             or check_admission(schedule.namespace, spec, self.policy_of(schedule.namespace))
         )
         if problem is not None:

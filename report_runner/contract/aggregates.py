@@ -7,7 +7,6 @@ it, so that no row disappears. A value that cannot take part is named with its c
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import date, datetime
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -17,8 +16,9 @@ from jinja2.filters import do_join, make_attrgetter
 from jinja2.nodes import EvalContext
 from jinja2.runtime import Undefined
 
+from report_runner.contract.moments import kind_of, order_of
 from report_runner.contract.numbers import NOTHING, as_decimal, average, is_number, total
-from report_runner.contract.printable import printable
+from report_runner.contract.printable import printed
 
 Attribute = str | int | None
 
@@ -90,12 +90,10 @@ def _comparable(filter_name: str, attribute: Attribute, case_sensitive: bool) ->
             number = as_decimal(value)
             # NaN is greater than every number and equal to itself, as in PostgreSQL.
             kind, comparable = "number", (number.is_nan(), 0 if number.is_nan() else number)
+        elif (moment := kind_of(value)) is not None:
+            kind, comparable = moment.value, order_of(value)
         elif isinstance(value, str):
             kind, comparable = "text", value if case_sensitive else value.lower()
-        elif isinstance(value, datetime):
-            kind = "time with zone" if value.tzinfo else "time"
-        elif isinstance(value, date):
-            kind = "date"
         else:
             kind = type(value).__name__
         kinds.add(kind)
@@ -211,7 +209,7 @@ def join_filter(
     values = (
         rows if attribute is None else map(make_attrgetter(context.environment, attribute), rows)
     )
-    shown = [NOTHING if value is None else printable(value) for value in values]
+    shown = [NOTHING if value is None else printed(value) for value in values]
     joined: str = do_join(context, shown, d)
     return joined
 

@@ -18,6 +18,7 @@ from jinja2.nodes import EvalContext
 from markupsafe import Markup, escape
 
 from report_runner.contract.aggregates import AGGREGATES
+from report_runner.contract.moments import FarMoment, style_of
 from report_runner.contract.numbers import (
     NOTHING,
     Number,
@@ -30,6 +31,7 @@ from report_runner.contract.numbers import (
     short_places,
 )
 from report_runner.contract.printf import format_text
+from report_runner.contract.values import parse_json, plain_text
 
 _UNSET: Any = object()
 # A key figure often stands in a column of texts; "00417" and "2026" stay as they are.
@@ -72,7 +74,7 @@ def tile_value(value: Any) -> str:
     """A key figure as tiles show it: a number, or a text that is a decimal number, is rounded."""
     if is_number(value) or (isinstance(value, str) and _DECIMAL_TEXT.fullmatch(value)):
         return figure(value)
-    return NOTHING if value is None else str(value)
+    return NOTHING if value is None else plain_text(value)
 
 
 def percent(value: Any, places: int = 1, ratio: Any = True) -> str:
@@ -173,20 +175,40 @@ def _as_date(value: Any, name: str) -> date:
 
 def date_filter(value: Any, form: str = "%-d %B %Y") -> str:
     """A date or an ISO text by strftime: `2026-11-24` → "24 November 2026"."""
-    return NOTHING if value is None else _as_date(value, "date").strftime(form[:100])
+    if value is None or isinstance(value, FarMoment):
+        return NOTHING if value is None else str(value)
+    return _as_date(value, "date").strftime(form[:100])
 
 
-def datetime_filter(value: Any, form: str = "%Y-%m-%d %H:%M", zone: str | None = None) -> str:
-    """A time by strftime, in `zone` (for example Europe/Madrid) where that is given."""
-    if value is None:
-        return NOTHING
+def datetime_filter(value: Any, form: str | None = None, zone: str | None = None) -> str:
+    """A time by strftime, in `zone` (for example Europe/Madrid) where that is given.
+
+    Without a form it is `2026-11-24 07:00`, with seconds where it has some, and with the offset
+    in the hour that a clock repeats.
+    """
+    if value is None or isinstance(value, FarMoment):
+        return NOTHING if value is None else str(value)
     moment = _as_date(value, "datetime")
     if zone is not None and isinstance(moment, datetime) and moment.tzinfo is not None:
         try:
             moment = moment.astimezone(ZoneInfo(zone))
         except (ValueError, OSError):
             raise TemplateRuntimeError(f"filter datetime: unknown zone {zone!r}") from None
-    return moment.strftime(form[:100])
+    if form is not None:
+        return moment.strftime(form[:100])
+    if not isinstance(moment, datetime):
+        moment = datetime(moment.year, moment.month, moment.day)  # noqa: DTZ001 - a date has none
+    return style_of([moment]).text(moment)
+
+
+def from_json(value: Any) -> Any:
+    """The values inside a text of json or jsonb: `(row.detail | fromjson).a`; NULL stays NULL."""
+    if value is None:
+        return None
+    try:
+        return parse_json(str(value))
+    except ValueError:
+        raise TemplateRuntimeError("filter fromjson: a text that is not JSON") from None
 
 
 def css_string(value: Any) -> Markup:
@@ -206,6 +228,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "sign_class": sign_class,
     "date": date_filter,
     "datetime": datetime_filter,
+    "fromjson": from_json,
     "css_string": css_string,
     "round": round_filter,
     "float": float_filter,

@@ -149,8 +149,13 @@ def format_number(value: Number, places: int | None = None, plus: bool = False) 
     if number.is_infinite():
         return f"{MINUS}Infinity" if number < 0 else "Infinity"
     if places is not None:
-        number = round_half_up(number, max(0, min(int(places), MAX_PLACES)))
-    text = format(number, ",f")
+        digits = scale(number)
+        places = max(0, min(int(places), max(MAX_PLACES, digits)))
+        if places < digits:
+            number = round_half_up(number, places)
+        text = format(number, f",.{places}f")
+    else:
+        text = format(number, ",f")
     if text.startswith("-"):
         # −0.00 says nothing that 0.00 does not say
         return MINUS + text[1:] if text.strip("-0.,") else text[1:]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date, time, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any
@@ -15,6 +15,10 @@ from jinja2.filters import FILTERS
 from jinja2.runtime import LoopContext
 from jinja2.utils import Namespace
 
+from report_runner.contract.values import plain_text
+
+# Python's own text of these is another than PostgreSQL's: 1E-7, 02:30:00.500000.
+_WRITTEN_AS_POSTGRES = (Decimal, datetime, time)
 _VALUES = (
     str, int, float, Decimal, date, time, timedelta, UUID, Undefined,
     IPv4Address, IPv4Network, IPv6Address, IPv6Network,
@@ -32,6 +36,11 @@ def printable(value: Any) -> Any:
     if value is None or isinstance(value, _VALUES) or hasattr(value, "__html__"):
         return value
     raise TemplateRuntimeError(f"cannot print {_instead(value)}")
+
+
+def printed(value: Any) -> Any:
+    """What stands for the value in a text. Raises TemplateRuntimeError as `printable` does."""
+    return plain_text(value) if isinstance(value, _WRITTEN_AS_POSTGRES) else printable(value)
 
 
 def _instead(value: Any) -> str:
@@ -63,8 +72,8 @@ def _checked(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def check(*args: Any, **options: Any) -> Any:
-        printable(args[position])
-        return function(*args, **options)
+        value = printed(args[position])
+        return function(*args[:position], value, *args[position + 1 :], **options)
 
     return check
 

@@ -15,7 +15,7 @@ from jinja2 import TemplateRuntimeError
 from markupsafe import Markup
 
 from report_runner.contract.numbers import EXACT, NOTHING, as_decimal, is_number, round_half_up
-from report_runner.contract.printable import printable
+from report_runner.contract.printable import printed
 
 _DIRECTIVE = re.compile(
     r"%(?:\((?P<name>[^)]*)\))?(?P<flags>[#0\- +]*)(?P<width>\*|\d+)?(?:\.(?P<places>\d+))?"
@@ -62,7 +62,7 @@ def _format(match: re.Match[str], value: Any) -> str:
                 f"{'NULL' if value is None else f'a {type(value).__name__}'}"
             )
         return _format_number(match, value)
-    value = NOTHING if value is None else printable(value)
+    value = NOTHING if value is None else printed(value)
     try:
         formatted: str = (
             f"%{flags}{match['width'] or ''}"

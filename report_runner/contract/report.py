@@ -28,9 +28,7 @@ from report_runner.contract.model import (
 )
 from report_runner.contract.rules import Rule, exactly_one_of, matches
 from report_runner.contract.schema import LIST_SET, list_map, unique
-
-# Bound in every query by the run itself.
-RESERVED_PARAMETERS = frozenset(("report_date", "slot"))
+from report_runner.contract.sql import RESERVED_PARAMETERS
 
 
 # A new format is a line here (its name in spec.report.formats, its media type), and one with its

@@ -20,8 +20,9 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from report_runner.contract.filters import FILTERS
 from report_runner.contract.numbers import NOTHING, OPERATORS, compute, is_number
-from report_runner.contract.printable import TEXT_FILTERS, printable, printable_all
+from report_runner.contract.printable import TEXT_FILTERS, printable_all, printed
 from report_runner.contract.printf import format_text
+from report_runner.contract.values import json_text
 
 TEMPLATE_LIMIT = 256 * 1024  # bytes of one template
 TEXT_LIMIT = 16 * 1024 * 1024  # characters that one operation may make
@@ -103,7 +104,7 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
 
     def joinable(self, values: Sequence[Any]) -> list[Any]:
         """The operands of `~`."""
-        return [NOTHING if value is None else printable(value) for value in values]
+        return [NOTHING if value is None else printed(value) for value in values]
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         # A column may be called `items` or `values`: the row's value goes before dict's methods.
@@ -116,7 +117,7 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
 def _finalize(_context: Context, value: Any) -> Any:
     # Needing the context also keeps the compiler from evaluating constant expressions: the
     # operator compiles templates of others, and `'a'|center(10**9)` is one.
-    return NOTHING if value is None else printable(value)
+    return NOTHING if value is None else printed(value)
 
 
 def template_environment(autoescape: bool = True) -> TemplateEnvironment:
@@ -134,6 +135,7 @@ def template_environment(autoescape: bool = True) -> TemplateEnvironment:
         finalize=_finalize,
         extensions=["jinja2.ext.do", "jinja2.ext.loopcontrols"],
     )
+    environment.policies["json.dumps_function"] = lambda value, **_: json_text(value)
     environment.filters.update(TEXT_FILTERS | FILTERS)
     del environment.globals["lipsum"]
     return environment

@@ -15,9 +15,11 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
+from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from report_runner.contract.moments import style_of
 from report_runner.contract.reasons import Reason
 from report_runner.delivery.channel import Attachment
 from report_runner.models import RenderInput, RunError
@@ -48,8 +50,10 @@ class EmailContent:
 
 def email_bodies(data: RenderInput) -> tuple[str, str]:
     """Plain text and HTML, from the templates email.txt.j2 and email.html.j2."""
+    slot = data.slot.astimezone(ZoneInfo(data.time_zone))
+    scheduled_for = f"{style_of([slot]).text(slot)} {data.time_zone}"
     text, html = (
-        _TEMPLATES.get_template(name).render(report=data)
+        _TEMPLATES.get_template(name).render(report=data, scheduled_for=scheduled_for)
         for name in ("email.txt.j2", "email.html.j2")
     )
     return text, html

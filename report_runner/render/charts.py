@@ -8,12 +8,9 @@ from __future__ import annotations
 import base64
 import json
 import logging
-import math
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time
-from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -23,6 +20,7 @@ from report_runner.contract.reasons import Reason
 from report_runner.contract.report import Chart
 from report_runner.models import RunError, Table
 from report_runner.render import workers
+from report_runner.render.chart_data import chart_values
 from report_runner.render.sandbox import MIB, SandboxLimits, read_bounded, share_of_memory
 
 logger = logging.getLogger(__name__)
@@ -149,35 +147,15 @@ def check_spec(chart: Chart) -> None:
         raise _wrong(chart, str(error)) from None
 
 
-def _json_value(value: Any, zone: ZoneInfo) -> Any:
-    if value is None or isinstance(value, bool | str):
-        return value
-    if isinstance(value, int):
-        return value if abs(value) < 1 << 53 else float(value)
-    if isinstance(value, float | Decimal):
-        number = float(value)
-        return number if math.isfinite(number) else None
-    if isinstance(value, datetime):
-        local = value.astimezone(zone) if value.tzinfo else value
-        return local.replace(tzinfo=None).isoformat()
-    if isinstance(value, date):
-        # A time of day makes JavaScript read it as local time, as it does the others.
-        return f"{value.isoformat()}T00:00:00"
-    if isinstance(value, time):
-        return value.isoformat()
-    return str(value)
-
-
 def _specification(chart: Chart, table: Table, zone: ZoneInfo, wide: bool) -> dict[str, Any]:
     check_spec(chart)
     if "data" in chart.spec:
         raise _wrong(chart, "remove data; the rows of the chart's source are its data")
     spec = dict(chart.spec)
-    values = [
-        {name: _json_value(value, zone) for name, value in zip(table.columns, row, strict=True)}
-        for row in table.rows
-    ]
-    spec["data"] = {"values": values}
+    try:
+        spec["data"] = {"values": chart_values(table, chart.spec, zone)}
+    except ValueError as error:
+        raise _wrong(chart, str(error)) from None
     if not any(word in spec for word in _COMPOSED):
         width, height = WIDE if wide else HALF
         spec.setdefault("width", width)

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from jinja2 import TemplateRuntimeError
 from markupsafe import Markup
 
+from report_runner.contract.moments import in_zone
 from report_runner.models import RenderInput, Table
 from report_runner.render.charts import ChartImage
 from report_runner.render.layout import PORTRAIT
@@ -96,7 +97,7 @@ def _day(value: Any, zone: ZoneInfo) -> date | None:
         except ValueError:
             return None
     if isinstance(value, datetime):
-        return (value.astimezone(zone) if value.tzinfo else value).date()
+        return in_zone(value, zone).date()
     return value if isinstance(value, date) else None
 
 

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-import csv
 import re
-from datetime import date, datetime
-from decimal import Decimal
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from report_runner.contract.moments import in_zone
 from report_runner.contract.reasons import Reason
 from report_runner.contract.report import Format
+from report_runner.contract.values import plain_text
 from report_runner.models import RenderInput, RunError, Table
 from report_runner.render.bounded import open_text
 from report_runner.render.context import KPIS
 
 # A spreadsheet runs texts with these beginnings as formulas (OWASP, CSV injection).
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+_HARMLESS = re.compile(
+    r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?"
+    r"|-infinity"
+    # An interval: `-1 years -2 mons +3 days -04:05:06.7`.
+    r"|(?=\S)([+-]?\d+ (year|mon|day)s?( |\Z))*([+-]?\d+:\d\d:\d\d(\.\d+)?)?"
+    # Money: `-$1,234.50`, `-1.234,50 €`.
+    r"|-[$€£¥]?\d[\d.,]*( ?[$€£¥])?",
+    re.ASCII,
+)
+_QUOTED = re.compile('[",\r\n]|^ | $')
 
 
 def csv_table(data: RenderInput) -> Table:
@@ -38,22 +49,33 @@ def csv_table(data: RenderInput) -> Table:
     return data.tables[wanted]
 
 
-def write_csv(table: Table, path: Path) -> None:
+def write_csv(table: Table, path: Path, zone: ZoneInfo) -> None:
     """RFC 4180 in UTF-8, with a byte order mark for spreadsheets. Raises RunError."""
     with open_text(path, Format.CSV, "utf-8-sig") as stream:
-        writer = csv.writer(stream)
-        writer.writerow([cell(column) for column in table.columns])
-        writer.writerows([cell(value) for value in row] for row in table.rows)
+        stream.write(_line(table.columns, zone))
+        for row in table.rows:
+            stream.write(_line(row, zone))
 
 
-def cell(value: Any) -> Any:
-    """NULL is empty; a text that would be a formula gets an apostrophe; numbers stay numbers."""
+def _line(values: Sequence[Any], zone: ZoneInfo) -> str:
+    # Readers skip an empty line: a row of one NULL would be lost.
+    return (",".join(cell(value, zone) for value in values) or '""') + "\r\n"
+
+
+def cell(value: Any, zone: ZoneInfo) -> str:
+    """One cell: NULL is empty, and an empty text is a pair of quotes.
+
+    A text that would be a formula gets an apostrophe; what PostgreSQL writes for a number, a
+    duration or an amount of money stays as it is. A time with a zone has its offset.
+    """
     if value is None:
         return ""
-    if isinstance(value, date | datetime):
-        return value.isoformat()
-    if isinstance(value, Decimal):
-        return format(value, "f") if value.is_finite() else str(value)
-    if isinstance(value, str) and value.startswith(_FORMULA) and not _NUMBER.fullmatch(value):
-        return f"'{value}"
-    return value
+    if not isinstance(value, str):
+        text = plain_text(in_zone(value, zone) if isinstance(value, datetime) else value)
+    elif value.startswith(_FORMULA) and not _HARMLESS.fullmatch(value):
+        text = f"'{value}"
+    else:
+        text = value
+    if not text or _QUOTED.search(text):
+        return '"' + text.replace('"', '""') + '"'
+    return text

@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from jinja2 import TemplateRuntimeError
 from markupsafe import escape
 
+from report_runner.contract.moments import MomentKind, MomentStyle, in_zone, kind_of, style_of
 from report_runner.contract.numbers import (
     MAX_PLACES,
     NOTHING,
@@ -27,6 +28,7 @@ from report_runner.contract.numbers import (
     is_number,
     places_of,
 )
+from report_runner.contract.values import plain_text
 from report_runner.render.layout import (
     PADDING,
     PORTRAIT,
@@ -155,15 +157,16 @@ def _kind(name: str, values: Sequence[Any]) -> ColumnKind:
         return ColumnKind.PLAIN if is_code(name) else ColumnKind.INTEGER
     if types <= {int, float, Decimal}:
         return ColumnKind.DECIMAL
-    if types == {date}:
+    moments = {kind_of(value) for value in values}
+    if moments == {MomentKind.DATE}:
         return ColumnKind.DATE
-    if types <= {date, datetime}:
+    if None not in moments:
         return ColumnKind.DATETIME
     return ColumnKind.TEXT
 
 
-def formatter(column: Column, zone: ZoneInfo) -> Callable[[Any], str]:
-    """Plain text of a value that is not NULL."""
+def formatter(column: Column, values: Sequence[Any], zone: ZoneInfo) -> Callable[[Any], str]:
+    """Plain text of a value that is not NULL. `values` are all of the column."""
     places, plus = column.decimals, column.signed
     match column.kind:
         case ColumnKind.INTEGER:
@@ -175,17 +178,24 @@ def formatter(column: Column, zone: ZoneInfo) -> Callable[[Any], str]:
         case ColumnKind.BOOLEAN:
             return lambda value: "Yes" if value else "No"
         case ColumnKind.DATETIME:
-            return lambda value: _moment(value, zone)
+            style = style_of(_local(value, zone) for value in values)
+            return lambda value: _moment(_local(value, zone), style)
+        case ColumnKind.DATE:
+            return lambda value: _day(_local(value, zone))
         case _:
-            return str
+            return lambda value: plain_text(_local(value, zone))
 
 
-def _moment(value: Any, zone: ZoneInfo) -> str:
-    if not isinstance(value, datetime):
-        return str(value)
-    if value.tzinfo is not None:
-        value = value.astimezone(zone)
-    return f"{value:%Y-%m-%d %H:%M}"
+def _local(value: Any, zone: ZoneInfo) -> Any:
+    return in_zone(value, zone) if isinstance(value, datetime) else value
+
+
+def _moment(value: Any, style: MomentStyle) -> str:
+    return style.text(value) if isinstance(value, date) else plain_text(value)
+
+
+def _day(value: Any) -> str:
+    return plain_text(value.date() if isinstance(value, datetime) else value)
 
 
 def natural_width(names: Sequence[str], rows: Sequence[Row]) -> float:
@@ -222,7 +232,7 @@ def _columns(
         mark = None if signed is None else name in signed
         present = [value for value in values if value is not None]
         column = infer(name, present, labels.get(name, humanise(name)), formats.get(name, ""), mark)
-        show = formatter(column, zone)
+        show = formatter(column, present, zone)
         columns.append(column)
         texts.append([NOTHING if value is None else show(value) for value in values])
     return columns, texts

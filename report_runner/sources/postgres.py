@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import psycopg
 from psycopg import conninfo, errors, sql
@@ -16,59 +16,57 @@ from report_runner.contract.model import parse_duration
 from report_runner.contract.numbers import exact
 from report_runner.contract.reasons import Reason
 from report_runner.contract.report import PostgresSource
+from report_runner.contract.sql import placeholders, query_problem
 from report_runner.models import RunError, Table
-from report_runner.redaction import Redactor
 from report_runner.sources import Fetched, SourceContext
+from report_runner.sources.postgres_errors import SourceNames, connect_error, query_error
+from report_runner.sources.postgres_types import bound_value, register_loaders, undecodable_columns
 
 CONNECT_SECONDS = 15
 APPLICATION_NAME_LIMIT = 63  # PostgreSQL cuts what is longer (NAMEDATALEN - 1)
 APPLICATION_PREFIX = "report-scheduler/"
 FETCH_ROWS = 1000
-SEARCH_PATH = "public, pg_catalog"
-MESSAGE_LIMIT = 600
 
 _UNSAFE_IN_COMMENT = re.compile(r"[^A-Za-z0-9._/:-]")
-_UNAVAILABLE_CLASSES = ("08", "53", "57", "58", "XX")
-_PERMANENT_CLASSES = ("0A", "22", "25", "26", "28", "34", "3D", "3F", "42", "44")
-
-
-@dataclass(frozen=True, slots=True)
-class _Names:
-    """How this source is called in messages."""
-
-    field: str
-    secret: str
 
 
 def fetch(name: str, source: PostgresSource, context: SourceContext) -> Fetched:
     """Run the query and read its rows. Raises RunError; no message holds a password."""
     secret = source.connection.secret_ref.name
-    where = _Names(f"spec.report.sources[{name}].postgres", secret)
+    where = SourceNames(f"spec.report.sources[{name}].postgres", secret)
+    problem = query_problem(source.query, context.definition.report.parameters)
+    if problem is not None:
+        raise RunError(Reason.CONFIGURATION_ERROR, f"{where.field}.query {problem}")
     parameters = bound_parameters(context)
-    options = _connection(source, context, where)
+    options = _connection(context, where)
     try:
         connection = psycopg.connect(
-            conninfo.make_conninfo(**options), connect_timeout=CONNECT_SECONDS
+            conninfo.make_conninfo(**options),
+            connect_timeout=CONNECT_SECONDS,
+            # A pooler may give each transaction another connection to the server.
+            prepare_threshold=None,
         )
     except psycopg.Error as error:
         context.secrets.show_known_host(secret)
         server = context.secrets.redact(f"{options['host']}:{options['port']}")
-        raise _connect_error(error, where, server, context.secrets.redact) from error
+        raise connect_error(error, where, server, context.secrets.redact) from error
     with connection:
         connection.read_only = True
+        search_path = ""
         try:
-            return _read(connection, source, context, parameters, where)
+            search_path, warnings = _prepare_session(connection, source, context, where)
+            return Fetched(_read(connection, source, context, parameters, where), warnings)
         except psycopg.Error as error:
-            raise query_error(error, source, where.field, context.secrets.redact) from error
+            redact = context.secrets.redact
+            raise query_error(error, source, where.field, redact, search_path) from error
 
 
-def _connection(source: PostgresSource, context: SourceContext, where: _Names) -> dict[str, str]:
+def _connection(context: SourceContext, where: SourceNames) -> dict[str, str]:
     field = f"{where.field}.connection.secretRef"
 
     def key(name: str, check: mounted.Check, default: str | None = None) -> str:
         return context.secrets.read(where.secret, name, field, check, default)
 
-    milliseconds = int(parse_duration(source.timeout) / timedelta(milliseconds=1))
     options = {
         "host": key("host", mounted.host),
         "port": key("port", mounted.port, "5432"),
@@ -77,8 +75,8 @@ def _connection(source: PostgresSource, context: SourceContext, where: _Names) -
         "password": key("password", mounted.password),
         "sslmode": key("sslmode", mounted.one_of(mounted.SSL_MODES), "prefer"),
         "application_name": application_name(context.run.run_id),
-        "options": f"-c statement_timeout={milliseconds} -c default_transaction_read_only=on "
-        "-c lock_timeout=30s -c idle_in_transaction_session_timeout=10min",
+        # No other setting: a pooler (PgBouncer) refuses what it does not know.
+        "client_encoding": "UTF8",
     }
     ca = context.secrets.certificates(where.secret, field)
     if ca is not None:
@@ -92,9 +90,17 @@ def application_name(run_id: str) -> str:
 
 
 def bound_parameters(context: SourceContext) -> dict[str, Any]:
-    """Every value that a query may name."""
+    """Every value that a query may name. Raises RunError."""
+    given: dict[str, Any] = {}
+    for name, value in exact(context.definition.report.parameters).items():
+        try:
+            given[name] = bound_value(value)
+        except ValueError as error:
+            raise RunError(
+                Reason.CONFIGURATION_ERROR, f"spec.report.parameters.{name} {error}"
+            ) from None
     return {
-        **exact(context.definition.report.parameters),
+        **given,
         "report_date": context.run.report_date,
         "slot": context.run.slot,
     }
@@ -106,15 +112,71 @@ def _comment(context: SourceContext) -> str:
     return "/* " + _UNSAFE_IN_COMMENT.sub(" ", text).replace("*/", "") + " */"
 
 
+def _prepare_session(
+    connection: psycopg.Connection[tuple[Any, ...]],
+    source: PostgresSource,
+    context: SourceContext,
+    where: SourceNames,
+) -> tuple[str, tuple[str, ...]]:
+    """The search_path in effect, and warnings. Everything is set for this transaction alone.
+
+    Behind a pooler a connection may have settings of another client: search_path is set to what
+    the role, the database or the server says, and temporary tables come last, since another
+    client's may still be there.
+    """
+    zone = context.definition.time_zone
+    register_loaders(connection, ZoneInfo(zone))
+    row = connection.execute(
+        "SELECT (SELECT rolsuper FROM pg_catalog.pg_roles "
+        "WHERE rolname OPERATOR(pg_catalog.=) current_user), "
+        "(SELECT reset_val FROM pg_catalog.pg_settings "
+        "WHERE name OPERATOR(pg_catalog.=) 'search_path')"
+    ).fetchone()
+    superuser, search_path = row or (False, "")
+    path = search_path or '""'
+    milliseconds = int(parse_duration(source.timeout) / timedelta(milliseconds=1))
+    settings = {
+        "search_path": path if "pg_temp" in path else f"{path}, pg_temp",
+        "statement_timeout": str(milliseconds),
+        "lock_timeout": "30s",
+        "idle_in_transaction_session_timeout": "10min",
+        "DateStyle": "ISO",  # the order of day and month in a literal stays the role's
+        "IntervalStyle": "postgres",
+        "bytea_output": "hex",
+        "extra_float_digits": "1",
+        "standard_conforming_strings": "on",
+    }
+    try:
+        connection.execute(_set_local({"TimeZone": zone}))
+    except errors.InvalidParameterValue as error:
+        raise RunError(
+            Reason.CONFIGURATION_ERROR,
+            f"spec.timeZone: the database of Secret {where.secret} does not know the zone {zone}; "
+            "update the time zone data of its server, or write another name of the zone",
+        ) from error
+    connection.execute(_set_local(settings))
+    if superuser:
+        return path, (
+            f"the role of Secret {where.secret} is a superuser: log in as one that may only read",
+        )
+    return path, ()
+
+
+def _set_local(settings: Mapping[str, str]) -> sql.Composed:
+    calls = [
+        sql.SQL("pg_catalog.set_config({}, {}, true)").format(name, value)
+        for name, value in settings.items()
+    ]
+    return sql.SQL("SELECT {}").format(sql.SQL(", ").join(calls))
+
+
 def _read(
     connection: psycopg.Connection[tuple[Any, ...]],
     source: PostgresSource,
     context: SourceContext,
     parameters: Mapping[str, Any],
-    where: _Names,
-) -> Fetched:
-    connection.execute(sql.SQL("SET LOCAL search_path = " + SEARCH_PATH))
-    warnings = _role_warnings(connection, where.secret)
+    where: SourceNames,
+) -> Table:
     with connection.cursor() as cursor:
         # Parameters are always passed, so the extended protocol is used: one statement only.
         # The comment stands at the end: a position in an error is one of the author's text.
@@ -128,15 +190,23 @@ def _read(
                 if len(rows) > source.max_rows:
                     break
             if not rows:
-                # A stream without rows does not tell its columns.
+                # A stream without rows does not tell its columns. (There may be rows by now.)
                 cursor.execute(statement, parameters)
+                rows = cursor.fetchmany(source.max_rows + 1)
+        except UnicodeDecodeError as error:
+            found = undecodable_columns(cursor.pgresult) if cursor.pgresult else []
+            raise RunError(
+                Reason.CONFIGURATION_ERROR,
+                f"{where.field}.query: column {', '.join(found)}: has a value that is not UTF-8; "
+                "give it an encoding in the query: convert_from(convert_to(...))",
+            ) from error
         except (psycopg.ProgrammingError, TypeError) as error:
             if isinstance(error, psycopg.Error) and error.sqlstate:
                 raise
             raise RunError(
                 Reason.CONFIGURATION_ERROR,
                 f"{where.field}.query: {context.secrets.redact(str(error))}; write one SELECT, a "
-                f"percent sign as %%, and as placeholders any of {_placeholders(parameters)}",
+                f"percent sign as %%, and as placeholders any of {placeholders(parameters)}",
             ) from error
         columns = tuple(column.name for column in cursor.description or ())
         _check_columns(columns, where)
@@ -146,14 +216,10 @@ def _read(
             f"{where.field}: the result has more than maxRows ({source.max_rows}) rows; narrow "
             "the query or raise maxRows",
         )
-    return Fetched(Table(columns, rows), warnings)
+    return Table(columns, rows)
 
 
-def _placeholders(parameters: Mapping[str, Any]) -> str:
-    return ", ".join(f"%({name})s" for name in sorted(parameters))
-
-
-def _check_columns(columns: tuple[str, ...], where: _Names) -> None:
+def _check_columns(columns: tuple[str, ...], where: SourceNames) -> None:
     twice = sorted({column for column in columns if columns.count(column) > 1})
     if twice:
         raise RunError(
@@ -161,72 +227,3 @@ def _check_columns(columns: tuple[str, ...], where: _Names) -> None:
             f"{where.field}.query: the result has several columns {', '.join(twice)}; "
             "give each a name of its own with AS",
         )
-
-
-def _role_warnings(connection: psycopg.Connection[tuple[Any, ...]], secret: str) -> tuple[str, ...]:
-    row = connection.execute(
-        "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user"
-    ).fetchone()
-    if row is not None and row[0]:
-        return (f"the role of Secret {secret} is a superuser: log in as one that may only read",)
-    return ()
-
-
-def _connect_error(error: psycopg.Error, where: _Names, server: str, redact: Redactor) -> RunError:
-    """Why logging in failed, in libpq's words (which name an address, and not the host)."""
-    text = _one_line(redact(str(error)))
-    permanent = any(
-        word in text
-        for word in (
-            "password authentication failed",
-            "no password supplied",
-            "does not exist",
-            "no pg_hba.conf entry",
-            "invalid sslmode",
-            "invalid port",
-            "certificate verify failed",
-            "root certificate file",
-        )
-    )
-    if permanent:
-        return RunError(
-            Reason.CONFIGURATION_ERROR,
-            f"{where.field}: login at {server} with Secret {where.secret} failed: {text}",
-        )
-    return RunError(
-        Reason.DATABASE_UNAVAILABLE,
-        f"{where.field}: no connection to {server} with Secret {where.secret}: {text}",
-    )
-
-
-def query_error(
-    error: psycopg.Error, source: PostgresSource, field: str, redact: Redactor
-) -> RunError:
-    """The reason for an SQLSTATE (PostgreSQL, appendix A), with the place in the query."""
-    state = error.sqlstate or ""
-    text = _one_line(redact(error.diag.message_primary or str(error)))
-    if error.diag.message_hint:
-        text += f" ({_one_line(redact(error.diag.message_hint))})"
-    place = _place(error.diag.statement_position, source.query)
-    message = f"{field}.query{place}: {text}" + (f" [SQLSTATE {state}]" if state else "")
-    if isinstance(error, errors.QueryCanceled):
-        return RunError(Reason.TIMEOUT, f"{field}.query took longer than timeout {source.timeout}")
-    if isinstance(error, errors.ReadOnlySqlTransaction):
-        return RunError(Reason.CONFIGURATION_ERROR, f"{message}; a report may only read")
-    if state.startswith(_PERMANENT_CLASSES):
-        return RunError(Reason.CONFIGURATION_ERROR, message)
-    if not state or state.startswith(_UNAVAILABLE_CLASSES):
-        return RunError(Reason.DATABASE_UNAVAILABLE, message)
-    return RunError(Reason.INTERNAL_ERROR, message)
-
-
-def _place(position: str | None, query: str) -> str:
-    """` line 2, column 8` for a position (characters, from 1) in the query."""
-    if not position or not position.isdigit():
-        return ""
-    before = query[: int(position) - 1]
-    return f" line {before.count(chr(10)) + 1}, column {len(before) - before.rfind(chr(10))}"
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())[:MESSAGE_LIMIT]

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from report_runner.contract import pod
 from report_runner.contract.definition import Definition
 from report_runner.contract.result import RunResult
@@ -87,6 +89,30 @@ class Pod:
         """SHA-256 of the definition as it is now, as the operator writes it into the pod."""
         known = self.definition.read_bytes() if self.definition.exists() else b""
         return hashlib.sha256(known).hexdigest()
+
+    def define_as(self, manifest: Path, **parameters: Any) -> None:
+        """Write the definition of a manifest's ReportSchedule."""
+        body = yaml.safe_load(manifest.read_text())
+        spec = body["spec"]
+        report = spec["report"]
+        report["parameters"] = report.get("parameters", {}) | parameters
+        definition = Definition.model_validate(
+            {
+                "namespace": body["metadata"]["namespace"],
+                "name": body["metadata"]["name"],
+                "uid": "u1",
+                "reportType": spec["reportType"],
+                "timeZone": spec["timeZone"],
+                "report": report,
+                "output": {"retention": "3650d"},
+            }
+        )
+        self.definition.write_text(json.dumps(definition.to_wire()))
+
+    def output(self, suffix: str) -> Path:
+        """The finished file of a format."""
+        (path,) = self.volume.rglob(f"*.{suffix}")
+        return path
 
     def start(self, user: int | None = None, **environment: str) -> subprocess.Popen[str]:
         """Start the container with an empty termination log; as `user`, in the group root."""

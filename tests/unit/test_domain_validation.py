@@ -8,6 +8,7 @@ from report_operator.domain.admission import NamespacePolicy
 from report_operator.domain.validation import (
     check_admission,
     check_fires,
+    check_queries,
     check_schedule,
     check_secrets,
     check_template,
@@ -163,3 +164,21 @@ def test_template_that_does_not_compile(text: str, reason: ReadyReason, words: s
     assert problem.reason is reason
     assert problem.message.startswith("spec.report.template.configMapRef: pages/daily.j2 line ")
     assert words in problem.message
+
+
+def test_placeholder_inside_quotes() -> None:
+    spec = make_schedule().spec
+    assert check_queries(spec) is None
+    source = spec.report.sources[0]
+    assert source.postgres is not None
+    query = "SELECT 1\nWHERE now() > date '%(report_date)s'"
+    wrong = source.model_copy(
+        update={"postgres": source.postgres.model_copy(update={"query": query})}
+    )
+    report = spec.report.model_copy(update={"sources": [wrong]})
+    problem = check_queries(spec.model_copy(update={"report": report}))
+    assert problem is not None
+    assert problem.reason is ReadyReason.INVALID_SPEC
+    assert "spec.report.sources[0].postgres.query: line 2, column 21: %(report_date)s stands" in (
+        problem.message
+    )

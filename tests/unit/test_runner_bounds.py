@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, date, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from test_render_documents import given
@@ -60,7 +61,11 @@ def test_the_cap_applies_while_writing(tmp_path: Path, monkeypatch: pytest.Monke
                 yield ("x" * 100,)
 
     with pytest.raises(RunError, match="larger than"):
-        write_csv(Table(("a",), Endless()), tmp_path / "report.csv")  # type: ignore[arg-type]
+        write_csv(
+            Table(("a",), Endless()),  # type: ignore[arg-type]
+            tmp_path / "report.csv",
+            ZoneInfo("UTC"),
+        )
     assert read < 1000
     assert (tmp_path / "report.csv").stat().st_size <= CAP
 

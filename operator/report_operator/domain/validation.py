@@ -13,6 +13,7 @@ from report_operator.domain.cron import ScheduleError, load_zone, parse
 from report_operator.domain.status import Problem
 from report_runner.contract.definition import secret_refs
 from report_runner.contract.report import ConfigMapKeyReference
+from report_runner.contract.sql import query_problem
 from report_runner.contract.templating import TEMPLATE_LIMIT, TemplateProblem
 
 TEMPLATE_FIELD = "spec.report.template.configMapRef"
@@ -51,6 +52,19 @@ def check_secrets(spec: ReportScheduleSpec, allowed: Callable[[str], bool]) -> P
                 f"{field}: runs may not mount the Secret {name}: the operator's configuration "
                 "allows other names (allowedSecrets); rename the Secret or have it allowed",
             )
+    return None
+
+
+def check_queries(spec: ReportScheduleSpec) -> Problem | None:
+    """Placeholders of queries: known, and nowhere where PostgreSQL would read them as text."""
+    for number, source in enumerate(spec.report.sources):
+        if source.postgres:
+            problem = query_problem(source.postgres.query, spec.report.parameters)
+            if problem is not None:
+                return Problem(
+                    ReadyReason.INVALID_SPEC,
+                    f"spec.report.sources[{number}].postgres.query: {problem}",
+                )
     return None
 
 

@@ -98,7 +98,7 @@ def test_query_is_identifiable_in_pg_stat_activity(database: Any, tmp_path: Path
         ("SELEKT 1", Reason.CONFIGURATION_ERROR, "line 1, column 1: syntax error"),
         ("SELECT nope FROM positions", Reason.CONFIGURATION_ERROR, "nope"),
         ("SELECT * FROM payroll", Reason.CONFIGURATION_ERROR, "permission denied"),
-        ("SELECT %(nope)s", Reason.CONFIGURATION_ERROR, "query parameter missing: nope"),
+        ("SELECT %(nope)s", Reason.CONFIGURATION_ERROR, "there is no parameter nope"),
         ("SELECT 10 % 3", Reason.CONFIGURATION_ERROR, "%%"),
         ("SELECT 1; SELECT 2", Reason.CONFIGURATION_ERROR, "multiple commands"),
         ("DELETE FROM positions", Reason.CONFIGURATION_ERROR, "may only read"),
