@@ -16,7 +16,8 @@ from report_runner.render.charts import ChartJob
 from report_runner.render.context import TABLE_STYLE_FILE, TABLE_STYLE_MARK
 from report_runner.render.csvfile import csv_table, write_csv
 from report_runner.render.page import expand, with_policy
-from report_runner.render.template import render_line, render_page
+from report_runner.render.references import check_references
+from report_runner.render.template import FIELD, render_line, render_page
 
 __all__ = ["builtin_template", "mail_body", "render", "render_text"]
 
@@ -57,6 +58,7 @@ def _render_pages(data: RenderInput, formats: Sequence[Format], directory: Path)
         stack.callback(job.cancel)
         worker = stack.enter_context(Worker()) if Format.PDF in formats else None
         page = render_page(data, job.result())
+        check_references(page.markup, data.template, FIELD)
         for wanted in formats:
             path = directory / f"report.{wanted.value}.tmp"
             if wanted is Format.HTML:

@@ -132,7 +132,7 @@ class _Resolver:
             return [self._fields(item, columns, (*path, i)) for i, item in enumerate(value)]
         if not isinstance(value, Mapping):
             return value
-        return {
+        out = {
             key: self._one(inner, columns, (*path, key))
             if key in ("field", "argmax", "argmin") and isinstance(inner, str)
             else inner
@@ -140,6 +140,10 @@ class _Resolver:
             else self._fields(inner, columns, (*path, key))
             for key, inner in value.items()
         }
+        field = out.get("field")
+        if isinstance(field, str) and "\\" in field and "title" not in out and _is_channel(path):
+            out["title"] = _title(out, _ESCAPED.sub(r"\1", field))
+        return out
 
     def _transform(self, given: Any, columns: Columns, path: Path) -> tuple[Any, Columns]:
         if not isinstance(given, Mapping):
@@ -180,6 +184,21 @@ class _Resolver:
                 if columns.reference(_PART.sub(lambda part: "\\" + part[0], name)) is None:
                     self._one(name, columns, where)
         return out, _after(given, columns)
+
+
+def _is_channel(path: Path) -> bool:
+    """Whether a definition at this place may have a title of its own."""
+    above = [step for step in path if not isinstance(step, int)]
+    return "encoding" in above[-2:-1] or "facet" in above[-2:]
+
+
+def _title(channel: Mapping[str, Any], name: str) -> str:
+    """As Vega-Lite words it, which would show the escapes."""
+    for word in ("aggregate", "timeUnit"):
+        if isinstance(channel.get(word), str):
+            how = str(channel[word])
+            return f"{how.capitalize()} of {name}" if word == "aggregate" else f"{name} ({how})"
+    return f"{name} (binned)" if channel.get("bin") else name
 
 
 def _own_data(data: Mapping[str, Any]) -> Columns:
