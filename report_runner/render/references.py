@@ -73,7 +73,7 @@ def _css_references(text: str) -> Iterator[str]:
 
 def _is_elsewhere(reference: str) -> bool:
     bare = reference.strip()
-    return bool(bare) and not bare.startswith("#") and not bare[:5].lower() == "data:"
+    return bool(bare) and not bare.startswith("#") and bare[:5].lower() != "data:"
 
 
 def check_references(markup: str, template: str, field: str) -> None:
