@@ -18,11 +18,13 @@ from pydantic_core import core_schema
 
 from report_operator.api.v1alpha1 import resource
 from report_operator.reference import render_reference
-from report_operator.resources import RESOURCES, Resource
+from report_operator.resources import RESOURCES, SCHEDULE, Resource
 from report_runner.contract.model import Model
 from report_runner.contract.rules import VALIDATIONS, quoted
 
 REFERENCE = Path("docs") / "reference.md"
+# With it the runner's preview refuses what the API server refuses.
+PREVIEW_SCHEMA = Path("report_runner") / "preview" / "reportschedule.json"
 
 # Keywords of JSON schema that a structural schema has no place for, or that say nothing in it.
 DROPPED = ("title", "additionalProperties", "$defs", "properties", "propertyNames")
@@ -174,6 +176,7 @@ def main(argv: list[str] | None = None) -> int:
     texts[REFERENCE] = "\n".join(
         render_reference(of.kind, of.plural, schema_of(of)) for of in RESOURCES
     )
+    texts[PREVIEW_SCHEMA] = json.dumps(_undescribed(schema_of(SCHEDULE)), indent=1) + "\n"
     if args.write:
         for path, text in texts.items():
             path.write_text(text)
@@ -186,6 +189,19 @@ def main(argv: list[str] | None = None) -> int:
 
 def _content(path: Path) -> str | None:
     return path.read_text() if path.exists() else None
+
+
+def _undescribed(node: Any) -> Any:
+    """A schema without its descriptions, and without the status."""
+    if isinstance(node, list):
+        return [_undescribed(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        key: _undescribed(value)
+        for key, value in node.items()
+        if not (key == "description" and isinstance(value, str)) and key != "status"
+    }
 
 
 def schema_of(of: Resource) -> dict[str, Any]:

@@ -117,6 +117,17 @@ class PostgresSource(Model):
 class InlineSource(Model):
     """Rows written in the manifest itself: small reference data, or a first try."""
 
+    rules = (
+        Rule(
+            None,
+            "every key of a row has to be one of columns",
+            lambda source: (
+                not source.columns or all(set(row) <= set(source.columns) for row in source.rows)
+            ),
+            path="rows",
+        ),
+    )
+
     rows: list[
         Annotated[
             dict[str, Any],
@@ -125,8 +136,15 @@ class InlineSource(Model):
         ]
     ] = Field(
         max_length=1000,
-        description="Each row an object; its keys are the columns, in the order of the first "
-        "row. A cell holds lists and objects of at most 4 levels.",
+        description="Each row an object; its keys are the columns. A cell holds lists and objects "
+        "of at most 4 levels.",
+    )
+    columns: Annotated[list[str], unique()] = Field(
+        default_factory=list,
+        max_length=200,
+        json_schema_extra=LIST_SET,
+        description="The columns in their order; left out, they are in alphabetical order, "
+        "because the API server does not keep the order of a row's keys.",
     )
 
 

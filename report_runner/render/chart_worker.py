@@ -12,6 +12,7 @@ from typing import Any
 
 _PR_SET_PDEATHSIG = 1
 _ERROR, _WARN = "ERROR ", "WARN "
+VERSION = "6.4"  # of Vega-Lite: that of the schema in render.vegalite
 _PRINTED_LIMIT = 64 * 1024  # bytes
 
 
@@ -54,7 +55,7 @@ def draw(spec: dict[str, Any], theme: dict[str, Any]) -> dict[str, Any]:
     try:
         with _Printed() as printed:
             svg = vl_convert.vegalite_to_svg(
-                spec, config=theme, allowed_base_urls=[], show_warnings=True
+                spec, vl_version=VERSION, config=theme, allowed_base_urls=[], show_warnings=True
             )
     except ValueError as error:
         # The engine's own words without its stack.

@@ -8,10 +8,12 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from unicodedata import bidirectional
 from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
@@ -22,6 +24,11 @@ from report_runner.models import RunError, Table
 from report_runner.render import workers
 from report_runner.render.chart_data import chart_values
 from report_runner.render.sandbox import MIB, SandboxLimits, read_bounded, share_of_memory
+from report_runner.render.tables import printable_text
+from report_runner.render.vegalite import SpecProblem
+from report_runner.render.vegalite.columns import resolve_columns
+from report_runner.render.vegalite.room import COMPOSED, Room, make_room, needs_width
+from report_runner.render.vegalite.schema import schema_problem
 
 logger = logging.getLogger(__name__)
 
@@ -51,9 +58,14 @@ THEME: dict[str, Any] = {
         "tickColor": "#b6c1cd",
         "tickSize": 4,
         "labelPadding": 4,
+        "labelLimit": 0,
         "titlePadding": 8,
     },
-    "axisX": {"grid": False, "labelOverlap": "greedy", "labelFlush": True},
+    "axisX": {"grid": False, "labelFlush": True},
+    "axisXQuantitative": {"labelOverlap": "greedy"},
+    "axisXTemporal": {"labelOverlap": "greedy"},
+    # A category without its name is one that nobody misses.
+    "axisDiscrete": {"labelOverlap": False},
     "axisY": {"domain": False, "ticks": False, "tickCount": 5},
     "legend": {
         "orient": "top",
@@ -66,9 +78,11 @@ THEME: dict[str, Any] = {
         "symbolSize": 70,
         "offset": 6,
         "columnPadding": 14,
+        "labelLimit": 0,
+        "symbolLimit": 10_000,  # 0 would be none, and the engine's own is 30
     },
     "title": {"font": FONT, "color": INK, "fontSize": 12, "anchor": "start"},
-    "header": {"labelFont": FONT, "titleFont": FONT, "labelColor": INK},
+    "header": {"labelFont": FONT, "titleFont": FONT, "labelColor": INK, "labelLimit": 0},
     "range": {
         "category": PALETTE,
         "diverging": ["#b5475b", "#eef1f5", "#2a9d8f"],
@@ -84,7 +98,7 @@ THEME: dict[str, Any] = {
     "arc": {"stroke": "#ffffff", "strokeWidth": 1},
 }
 
-_COMPOSED = ("hconcat", "vconcat", "concat", "facet", "repeat")
+_SVG_TEXT = re.compile(r"(<text\b[^>]*>)([^<]+)(</text>)")
 _SECONDS = 60.0
 _MEMORY = 1024 * MIB
 _OUTPUT = 64 * MIB
@@ -115,8 +129,12 @@ def _field(chart: Chart) -> str:
     return f"spec.report.charts[{chart.name}].spec"
 
 
-def _wrong(chart: Chart, problem: str) -> RunError:
-    return RunError(Reason.CONFIGURATION_ERROR, f"{_field(chart)}: {problem}")
+def _wrong(chart: Chart, problem: str | SpecProblem) -> RunError:
+    if isinstance(problem, SpecProblem):
+        told = f"{_field(chart)}{problem.where()}: {problem.message}"
+    else:
+        told = f"{_field(chart)}: {problem}"
+    return RunError(Reason.CONFIGURATION_ERROR, told)
 
 
 def _walk(value: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
@@ -147,29 +165,74 @@ def check_spec(chart: Chart) -> None:
         raise _wrong(chart, str(error)) from None
 
 
-def _specification(chart: Chart, table: Table, zone: ZoneInfo, wide: bool) -> dict[str, Any]:
+def right_to_left(svg: str) -> str:
+    """Each text that begins in Hebrew, Arabic or the like, as a paragraph of that direction."""
+
+    def isolated(match: re.Match[str]) -> str:
+        first = next((d for c in match[2] if (d := bidirectional(c)) in ("L", "R", "AL")), "L")
+        return match[0] if first == "L" else f"{match[1]}\u2067{match[2]}\u2069{match[3]}"
+
+    return _SVG_TEXT.sub(isolated, svg)
+
+
+def _clean(value: Any) -> Any:
+    """Texts at any depth as a table shows them: a control character ends the engine."""
+    if isinstance(value, str):
+        return printable_text(value)
+    if isinstance(value, Mapping):
+        return {_clean(key): _clean(inner) for key, inner in value.items()}
+    return [_clean(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _checked(chart: Chart, table: Table) -> dict[str, Any]:
+    """The specification with its columns resolved. Raises RunError for what is wrong with it."""
     check_spec(chart)
     if "data" in chart.spec:
         raise _wrong(chart, "remove data; the rows of the chart's source are its data")
-    spec = dict(chart.spec)
-    try:
-        spec["data"] = {"values": chart_values(table, chart.spec, zone)}
-    except ValueError as error:
-        raise _wrong(chart, str(error)) from None
-    if not any(word in spec for word in _COMPOSED):
-        width, height = WIDE if wide else HALF
-        spec.setdefault("width", width)
-        spec.setdefault("height", height)
-        spec.setdefault("autosize", {"type": "fit", "contains": "padding"})
-    spec.setdefault("$schema", "https://vega.github.io/schema/vega-lite/v5.json")
+    spec: dict[str, Any] = _clean(chart.spec)
+    problem = schema_problem({**spec, "data": {"values": []}})
+    # A source without a row may not know its columns either.
+    if problem is None and table.columns:
+        spec, problem = resolve_columns(spec, [_clean(n) for n in table.columns], chart.source)
+    if problem is not None:
+        raise _wrong(chart, problem)
     return spec
 
 
-def _is_wide(chart: Chart, first_of_odd: bool) -> bool:
+def _specification(
+    chart: Chart, spec: dict[str, Any], table: Table, zone: ZoneInfo, wide: bool
+) -> dict[str, Any]:
+    named = Table(tuple(_clean(name) for name in table.columns), table.rows)
+    try:
+        values = _clean(chart_values(named, chart.spec, zone))
+    except ValueError as error:
+        raise _wrong(chart, str(error)) from None
+    width, height = WIDE if wide else HALF
+    spec, problem = make_room(spec, values, Room(width, height))
+    if problem is not None:
+        raise _wrong(chart, problem)
+    spec.setdefault("$schema", "https://vega.github.io/schema/vega-lite/v6.json")
+    return {**spec, "data": {"values": values}}
+
+
+def _no_data(wide: bool) -> str:
+    width, height = WIDE if wide else HALF
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+        f'viewBox="0 0 {width} {height}"><rect x="0.5" y="0.5" width="{width - 1}" '
+        f'height="{height - 1}" fill="none" stroke="{LINE}"/><text x="{width / 2}" '
+        f'y="{height / 2}" text-anchor="middle" font-family="{FONT}" font-size="12" '
+        f'fill="{MUTED}">No data</text></svg>'
+    )
+
+
+def _is_wide(chart: Chart, table: Table, first_of_odd: bool) -> bool:
     width = chart.spec.get("width")
     if isinstance(width, int | float):
         return width >= 500
-    return first_of_odd or any(word in chart.spec for word in _COMPOSED)
+    if needs_width(chart.spec, table.columns, table.rows):
+        return True
+    return first_of_odd or any(word in chart.spec for word in COMPOSED)
 
 
 class ChartJob:
@@ -181,13 +244,18 @@ class ChartJob:
         self._charts = charts
         zone = ZoneInfo(time_zone)
         odd = len(charts) % 2 == 1
-        self._wide = [_is_wide(chart, odd and i == 0) for i, chart in enumerate(charts)]
+        checked = [_checked(chart, tables[chart.source]) for chart in charts]
+        self._wide = [
+            _is_wide(chart, tables[chart.source], odd and i == 0) for i, chart in enumerate(charts)
+        ]
         self._process: subprocess.Popen[bytes] | None = None
-        if charts:
-            specs = [
-                _specification(chart, tables[chart.source], zone, wide)
-                for chart, wide in zip(charts, self._wide, strict=True)
-            ]
+        specs = [
+            _specification(chart, spec, tables[chart.source], zone, wide)
+            for chart, spec, wide in zip(charts, checked, self._wide, strict=True)
+            if tables[chart.source].rows
+        ]
+        self._drawn = [bool(tables[chart.source].rows) for chart in charts]
+        if specs:
             self._process = workers.take(workers.WorkerKind.CHARTS)
             assert self._process.stdin is not None  # noqa: S101 - it is a pipe
             try:
@@ -198,8 +266,26 @@ class ChartJob:
 
     def result(self) -> dict[str, ChartImage]:
         """The charts by name, in their order. Raises RunError, which names the chart."""
+        lines = iter(self._answers())
+        images: dict[str, ChartImage] = {}
+        for chart, wide, drawn in zip(self._charts, self._wide, self._drawn, strict=True):
+            svg = self._svg(chart, next(lines, None)) if drawn else _no_data(wide)
+            images[chart.name] = ChartImage(chart.name, chart.title or "", svg, wide)
+        return images
+
+    def _svg(self, chart: Chart, answer: dict[str, Any] | None) -> str:
+        if answer is None:
+            # It died over this one: out of the memory that its engine allows itself.
+            raise RunError(Reason.RESOURCE_EXHAUSTED, f"{_field(chart)}: drawing it was killed")
+        if "error" in answer:
+            raise _wrong(chart, answer["error"])
+        for warning in answer["warnings"]:
+            logger.warning("%s: %s", _field(chart), warning)
+        return right_to_left(str(answer["svg"]))
+
+    def _answers(self) -> list[dict[str, Any]]:
         if self._process is None:
-            return {}
+            return []
         process, self._process = self._process, None
         names = ", ".join(chart.name for chart in self._charts)
         assert process.stdout is not None  # noqa: S101 - it is a pipe
@@ -212,20 +298,7 @@ class ChartJob:
             process.kill()
             process.wait()
             process.stdout.close()
-        lines = [json.loads(line) for line in answer.split(b"\n") if line]
-        images: dict[str, ChartImage] = {}
-        for index, chart in enumerate(self._charts):
-            if index >= len(lines):
-                # It died over this one: out of the memory that its engine allows itself.
-                raise RunError(Reason.RESOURCE_EXHAUSTED, f"{_field(chart)}: drawing it was killed")
-            if "error" in lines[index]:
-                raise _wrong(chart, lines[index]["error"])
-            for warning in lines[index]["warnings"]:
-                logger.warning("%s: %s", _field(chart), warning)
-            images[chart.name] = ChartImage(
-                chart.name, chart.title or "", lines[index]["svg"], self._wide[index]
-            )
-        return images
+        return [json.loads(line) for line in answer.split(b"\n") if line]
 
     def cancel(self) -> None:
         """Ends the drawing; harmless when it is over."""

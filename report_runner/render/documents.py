@@ -14,7 +14,8 @@ from report_runner.models import Document, RenderInput
 from report_runner.render.bounded import check_run
 from report_runner.render.charts import ChartJob
 from report_runner.render.context import TABLE_STYLE_FILE, TABLE_STYLE_MARK
-from report_runner.render.template import Page, render_line, render_page
+from report_runner.render.references import check_references
+from report_runner.render.template import FIELD, Page, render_line, render_page
 
 __all__ = ["builtin_template", "render", "render_text"]
 
@@ -63,6 +64,7 @@ def _render_pages(data: RenderInput, formats: Sequence[Format], directory: Path)
             if (start := FORMATS[wanted].start_worker) is not None
         }
         page = render_page(data, job.result())
+        check_references(page.markup, data.template, FIELD)
         return [_write(wanted, data, directory, page, workers.get(wanted)) for wanted in formats]
 
 

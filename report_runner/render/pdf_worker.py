@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import pickle
+import re
 import resource
 import sys
 from dataclasses import dataclass
@@ -26,9 +27,12 @@ from report_runner.render.weasyprint_shim import (
     attribute_of,
     children_of,
     kind_of,
+    lay_out_svg_texts_whole,
     page_box,
     replace_tree,
 )
+
+_DATA_URI = re.compile(r"data:[^'\"\s]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,18 +91,39 @@ def _import_weasyprint() -> Any:
         import weasyprint
     finally:
         ctypes.util.find_library = original
+    lay_out_svg_texts_whole()
     logging.getLogger("weasyprint").setLevel(logging.ERROR)
     logging.getLogger("fontTools").setLevel(logging.ERROR)
     return weasyprint
 
 
 class DoesNotFitError(Exception):
-    """Content would be cut or overlap."""
+    """Content would be cut, overlap, or be missing."""
+
+
+class _Unprinted(logging.Handler):
+    """What WeasyPrint leaves out of the document with no more than a line in its log."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.found: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if str(record.msg).startswith(("Failed to load", "Failed to render SVG image")):
+            self.found.append(_DATA_URI.sub("data:…", record.getMessage())[:200])
+
+    def check(self) -> None:
+        """Raises DoesNotFitError."""
+        if self.found:
+            problem, self.found = self.found[0], []
+            raise DoesNotFitError(f"something would be missing: {problem}")
 
 
 class _Printer:
     def __init__(self) -> None:
         self.weasyprint = _import_weasyprint()
+        self.unprinted = _Unprinted()
+        logging.getLogger("weasyprint").addHandler(self.unprinted)
         self.fonts = self.weasyprint.text.fonts.FontConfiguration()
         self.skeleton: Element | None = None
 
@@ -117,6 +142,7 @@ class _Printer:
             problem = overflow_of(page, number)
             if problem is not None:
                 raise DoesNotFitError(problem)
+        self.unprinted.check()
         return rendered
 
     def whole(self, request: WholeRequest) -> Answer:
@@ -128,6 +154,7 @@ class _Printer:
             )
 
         document.write_pdf(request.path, finisher=finish, pdf_identifier=request.identifier)
+        self.unprinted.check()
         return Answer(len(document.pages))
 
     def piece(self, request: PieceRequest) -> Answer:
@@ -136,6 +163,7 @@ class _Printer:
         pages = document.pages
         if request.piece.end is None:
             document.write_pdf(request.path)
+            self.unprinted.check()
             return Answer(len(pages))
         keep, following = _last_clean_cut(pages)
         uniform = _rows_per_page(pages)
@@ -146,6 +174,7 @@ class _Printer:
         if following is None or keep == 0:
             return Answer(0, None, uniform)
         document.copy(pages[:keep]).write_pdf(request.path)
+        self.unprinted.check()
         return Answer(keep, following, uniform)
 
     def margins(self, request: MarginsRequest) -> Answer:

@@ -257,8 +257,13 @@ def _sign(value: Any) -> int:
     return int(value > 0) - int(value < 0)
 
 
+def printable_text(text: str) -> str:
+    """The text with U+FFFD for each character that no document can hold."""
+    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
 def _cell_text(text: str) -> str:
-    cleaned = _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+    cleaned = printable_text(text)
     return "<br/>".join(str(escape(line)) for line in cleaned.splitlines())
 
 

@@ -51,3 +51,34 @@ def descendants(box: Any) -> Iterator[Any]:
     yield box
     for child in children_of(box):
         yield from descendants(child)
+
+
+class _WholeText(str):
+    """A text whose only letter, for who iterates over it, is all of it."""
+
+    __slots__ = ()
+
+    def __iter__(self) -> Iterator[str]:
+        yield str(self)
+
+
+def lay_out_svg_texts_whole() -> None:
+    """Let a text of an SVG be shaped as a whole (`weasyprint.svg.TAGS`).
+
+    WeasyPrint places each letter by itself, which sets Hebrew and Arabic in reverse and leaves
+    Arabic letters unjoined and emoji of several characters in pieces. Texts whose letters have
+    places of their own stay as they are.
+    """
+    from weasyprint import svg
+
+    original = svg.TAGS["text"]
+
+    def draw_text(image: Any, node: Any, font_size: float) -> None:
+        places = (node.get(name, "").replace(",", " ").split() for name in ("x", "y", "dx", "dy"))
+        spaced = node.get("letter-spacing") or node.get("textLength") or node.get("rotate")
+        if node.text and not spaced and all(len(place) <= 1 for place in places):
+            node._etree_node.text = _WholeText(node.text)
+        original(image, node, font_size)  # type: ignore[no-untyped-call]
+
+    svg.TAGS.update({name: draw_text for name, drawn in svg.TAGS.items() if drawn is original})
+    svg.text = draw_text  # type: ignore[attr-defined]  # which it compares with

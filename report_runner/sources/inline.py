@@ -13,10 +13,9 @@ def fetch(_name: str, spec: InlineSource, _context: SourceContext) -> Fetched:
 
 
 def inline_table(source: InlineSource) -> Table:
-    """The rows as written; columns in the order in which they first occur."""
-    columns: dict[str, None] = {}
-    for row in source.rows:
-        columns.update(dict.fromkeys(row))
+    """The rows as written; columns as `source.columns` has them, else alphabetical."""
+    # The API server sorts the keys of an object; so does this, wherever the rows come from.
+    columns = source.columns or sorted({name for row in source.rows for name in row})
     return Table(
         columns=tuple(columns),
         rows=[tuple(exact(row.get(column)) for column in columns) for row in source.rows],

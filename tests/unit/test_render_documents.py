@@ -14,7 +14,9 @@ from pypdf import PdfReader
 
 from report_runner.contract.reasons import Reason
 from report_runner.contract.report import BuiltinTemplate, Chart, Format
+from report_runner.contract.templating import template_environment
 from report_runner.models import RenderInput, RunError, Table
+from report_runner.render.context import template_context
 from report_runner.render.documents import builtin_template, render, render_text
 
 NOW = datetime(2026, 1, 5, 6, tzinfo=UTC)
@@ -209,10 +211,61 @@ def test_a_chart_whose_expression_fails_is_an_error(tmp_path: Path, expression: 
 
 
 def test_no_file_is_embedded(tmp_path: Path) -> None:
-    template = "<link rel=attachment href=file:///etc/passwd><img src='file:///etc/passwd'>text"
-    (made,) = render(given(template=template), [Format.PDF], tmp_path)
-    assert not PdfReader(made.path).attachments
-    assert b"root:" not in made.path.read_bytes()
+    # The check of references takes it for a link; what prints refuses to load it.
+    template = "<a rel=attachment href=file:///etc/passwd>text</a>"
+    with pytest.raises(RunError, match="would be missing: Failed to load attachment"):
+        render(given(template=template), [Format.PDF], tmp_path)
+
+
+@pytest.mark.parametrize(
+    "markup",
+    [
+        "<img src=@>",
+        "<img srcset='data:image/png;base64,AA 1x, @ 2x'>",
+        "<picture><source srcset='@ 1x'></picture>",
+        "<link rel=stylesheet href=@>",
+        "<link rel=attachment href=@>",
+        "<style>@import '@';</style>",
+        "<style>@font-face { font-family: x; src: url(@) }</style>",
+        "<p style=\"background: url('@')\">",
+        "<svg><image href='@'/></svg>",
+        "<svg><use xlink:href='@#a'/></svg>",
+        "<object data='@'></object>",
+        "<embed src='@'>",
+        "<iframe src='@'></iframe>",
+        "<input type=image src='@'>",
+    ],
+)
+@pytest.mark.parametrize("reference", ["https://example.com/l.png", "l.png", "file:///etc/passwd"])
+def test_what_will_not_be_loaded_is_an_error(tmp_path: Path, markup: str, reference: str) -> None:
+    template = "<p>\n" + markup.replace("@", reference)
+    with pytest.raises(RunError) as caught:
+        render(given(template=template), [Format.HTML], tmp_path)
+    assert caught.value.reason is Reason.CONFIGURATION_ERROR
+    assert "spec.report.template: line 2: " in caught.value.message
+    assert reference in caught.value.message
+
+
+def test_what_needs_no_loading_is_no_error(tmp_path: Path) -> None:
+    svg = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'/%3E"
+    template = (
+        f'<img src="{svg}"><a href="https://example.com/">a</a><a href="#b">b</a>'
+        "<svg><defs><g id=c></g></defs><use href='#c'/></svg>"
+        "<style>/* url(l.png) */ p { fill: url(#d) }</style><p>url(l.png)</p>"
+    )
+    assert len(render(given(template=template), [Format.HTML, Format.PDF], tmp_path)) == 2
+
+
+def test_an_image_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    template = "<img src='data:image/png;base64,AAAA'>"
+    with pytest.raises(RunError, match="would be missing: Failed to load image") as caught:
+        render(given(template=template), [Format.PDF], tmp_path)
+    assert caught.value.reason is Reason.CONFIGURATION_ERROR
+
+
+def test_the_context_shadows_no_name_of_the_template_language() -> None:
+    names = set(template_context(given(), {})) | {"table"}
+    assert not names & set(template_environment().globals)
 
 
 def test_a_chart_reads_nothing_but_its_source(tmp_path: Path) -> None:
