@@ -57,9 +57,12 @@ def fetch(name: str, source: PostgresSource, context: SourceContext) -> Fetched:
     with connection:
         connection.read_only = True
         try:
-            return _read(connection, source, context, parameters, where)
+            fetched = _read(connection, source, context, parameters, where)
+            # Some functions write though the transaction is read only: lo_from_bytea, for one.
+            connection.rollback()
         except psycopg.Error as error:
             raise query_error(error, source, where.field, context.secrets.redact) from error
+        return fetched
 
 
 def _connection(source: PostgresSource, context: SourceContext, where: _Names) -> dict[str, str]:

@@ -20,6 +20,7 @@ from report_runner.contract.report import Format
 from report_runner.delivery.mail import EmailSender, SmtpSettings
 from report_runner.delivery.message import Attachment, EmailContent
 from report_runner.models import RunError
+from report_runner.mounted import Secrets
 from report_runner.render import template
 from report_runner.render.documents import mail_body, render_text
 from tests.attacks.mails import MAILS, THIEF, Mail
@@ -73,7 +74,10 @@ def _send(mail: Mail, port: int, file: Path) -> None:
         attachments=[Attachment(file, "a.csv", Format.CSV)],
     )
     server = SmtpSettings("127.0.0.1", port, mail.sender, "", "", "none", None, "report-smtp")
-    EmailSender(server, Secrets(Path("none")), letter, {}, lambda: None, lambda: datetime.now(UTC)).deliver(delivery.to)
+    sender = EmailSender(
+        server, Secrets(Path("none")), letter, {}, lambda: None, lambda: datetime.now(UTC)
+    )
+    sender.deliver(delivery.to)
 
 
 def _effect(mails: list[tuple[list[str], bytes]], mail: Mail) -> str | None:
@@ -103,7 +107,7 @@ def test_no_header_is_the_authors(
     attacks: Attacks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One recipient, the runner's own headers, each on a line of its own."""
-    monkeypatch.setattr(template, "SECONDS", 5.0)
+    monkeypatch.setattr(template, "SECONDS", 2.0)
     file = tmp_path / "a.csv"
     file.write_text("a\r\n1\r\n")
     inbox, port = Inbox(), free_port()
