@@ -8,12 +8,19 @@ import os
 import signal
 import sys
 import tempfile
+from collections.abc import Iterator, Set
 from typing import Any
 
 _PR_SET_PDEATHSIG = 1
 _ERROR, _WARN = "ERROR ", "WARN "
 VERSION = "6.4"  # of Vega-Lite: that of the schema in render.vegalite
 _PRINTED_LIMIT = 64 * 1024  # bytes
+_OFFSETS = {"xOffset": "x", "x2Offset": "x2", "yOffset": "y", "y2Offset": "y2"}
+# Of a mark. The engine draws one that is no number as 0, or not at all.
+_GEOMETRY = frozenset(
+    ("x", "x2", "y", "y2", "width", "height", "size", "angle", "opacity", "innerRadius",
+     "outerRadius", "startAngle", "endAngle")
+)  # fmt: skip
 
 
 def end_with_parent() -> None:
@@ -48,15 +55,49 @@ def _short(text: str) -> str:
     return text.split("{")[0].strip()[:300]
 
 
+def _computed(spec: Any) -> Iterator[Any]:
+    """What of marks comes from an expression; of rows the engine leaves out those without number.
+
+    `{"x": {"value": {"expr": …}}}` and `{"x": {"expr": …}}`, wherever they stand.
+    """
+    if isinstance(spec, list):
+        for inner in spec:
+            yield from _computed(inner)
+    elif isinstance(spec, dict):
+        for name, inner in spec.items():
+            value = inner.get("value", inner) if isinstance(inner, dict) else None
+            if isinstance(value, dict) and "expr" in value:
+                yield _OFFSETS.get(name, name)
+            yield from _computed(inner)
+
+
+def _no_number(scene: dict[str, Any], names: Set[str]) -> str | None:
+    """Which of `names` is no number in a mark: JSON has null for NaN and the infinities."""
+    for item in scene.get("items", ()):
+        if scene.get("role") == "mark":
+            for name in names:
+                if name in item and item[name] is None:
+                    return name
+        found = _no_number(item, names)
+        if found is not None:
+            return found
+    return None
+
+
 def draw(spec: dict[str, Any], theme: dict[str, Any]) -> dict[str, Any]:
     """`svg` and `warnings`, or what went wrong as `error`."""
     import vl_convert
 
+    wrong = None
     try:
         with _Printed() as printed:
             svg = vl_convert.vegalite_to_svg(
                 spec, vl_version=VERSION, config=theme, allowed_base_urls=[], show_warnings=True
             )
+            names = _GEOMETRY & set(_computed({**spec, "data": None}))
+            if names:
+                scene = vl_convert.vegalite_to_scenegraph(spec, config=theme, allowed_base_urls=[])
+                wrong = _no_number(scene["scenegraph"], names)
     except ValueError as error:
         # The engine's own words without its stack.
         lines = [line.strip() for line in str(error).splitlines()]
@@ -65,6 +106,8 @@ def draw(spec: dict[str, Any], theme: dict[str, Any]) -> dict[str, Any]:
     if printed.errors:
         # Drawn without what the expression should have given: a wrong figure.
         return {"error": f"an expression fails: {_short(printed.errors[0])}"}
+    if wrong is not None:
+        return {"error": f"an expression fails: the {wrong} of a mark is not a number"}
     return {"svg": svg, "warnings": [_short(line) for line in printed.warnings[:10]]}
 
 

@@ -104,14 +104,14 @@ class Worker:
         fields = json.loads(line)
         following = fields.pop("next_row")
         answer = Answer(next_row=None if following is None else tuple(following), **fields)
-        if answer.error:
+        if answer.kind:
             if is_too_large(answer.error):
                 raise too_large(Format.PDF)
             if answer.kind == "MemoryError":
                 raise RunError(Reason.RESOURCE_EXHAUSTED, "the PDF: needs too much memory")
             problem = answer.error
             if answer.kind != DoesNotFitError.__name__:
-                problem = f"cannot be printed: {answer.kind}: {answer.error}"
+                problem = f"cannot be printed: {answer.kind}: {answer.error}".rstrip(": ")
             raise RunError(Reason.CONFIGURATION_ERROR, f"{FIELD}: {problem}")
         return answer
 

@@ -78,8 +78,8 @@ class Answer:
     pages: int = 0
     next_row: tuple[int, int] | None = None
     rows_per_page: int = 0  # 0 where pages differ
-    error: str = ""
-    kind: str = ""  # class of the error
+    error: str = ""  # its text, which may be empty
+    kind: str = ""  # class of the error; empty where there is none
 
 
 def _import_weasyprint() -> Any:

@@ -55,10 +55,13 @@ def fetch(name: str, source: PostgresSource, context: SourceContext) -> Fetched:
         search_path = ""
         try:
             search_path, warnings = _prepare_session(connection, source, context, where)
-            return Fetched(_read(connection, source, context, parameters, where), warnings)
+            table = _read(connection, source, context, parameters, where)
+            # Some functions write though the transaction is read only: lo_from_bytea, for one.
+            connection.rollback()
         except psycopg.Error as error:
             redact = context.secrets.redact
             raise query_error(error, source, where.field, redact, search_path) from error
+        return Fetched(table, warnings)
 
 
 def _connection(context: SourceContext, where: SourceNames) -> dict[str, str]:

@@ -12,8 +12,9 @@ from typing import Any
 import psycopg
 
 from report_runner.contract.definition import Definition
-from report_runner.environment import Run
+from report_runner.environment import RunStamps
 from report_runner.models import RunError
+from report_runner.mounted import Secrets
 from report_runner.sources import SourceContext, fetch_all
 from tests.attacks.queries import PARAMETERS
 
@@ -67,8 +68,8 @@ def _run(text: str) -> dict[str, Any]:
             },
         }
     )
-    run = Run(datetime(2026, 1, 5, 6, tzinfo=UTC), date(2026, 1, 5), "attack.1", 1, "pod")
-    context = SourceContext(definition, run, Path(os.environ["ATTACK_SECRETS"]))
+    run = RunStamps(datetime(2026, 1, 5, 6, tzinfo=UTC), date(2026, 1, 5), "attack.1", 1, "pod")
+    context = SourceContext(definition, run, Secrets(Path(os.environ["ATTACK_SECRETS"])))
     try:
         table = fetch_all(context)["a"].table
     except RunError as error:

@@ -17,11 +17,14 @@ from pydantic import ValidationError
 from hack.testbed.controlplane import free_port
 from report_runner.contract.delivery import EmailDelivery
 from report_runner.contract.report import Format
+from report_runner.delivery.channel import Attachment
+from report_runner.delivery.ledger import Ledger, deliver_once
 from report_runner.delivery.mail import EmailSender, SmtpSettings
-from report_runner.delivery.message import Attachment, EmailContent
+from report_runner.delivery.message import EmailContent, email_bodies
 from report_runner.models import RunError
+from report_runner.mounted import Secrets
 from report_runner.render import template
-from report_runner.render.documents import mail_body, render_text
+from report_runner.render.documents import render_text
 from tests.attacks.mails import MAILS, THIEF, Mail
 from tests.attacks.render_driver import given
 from tests.attacks.vectors import Attacks
@@ -60,7 +63,7 @@ def _send(mail: Mail, port: int, file: Path) -> None:
         {"to": [mail.to], "subject": mail.subject, "smtp": {"secretRef": {"name": "report-smtp"}}}
     )
     data = given("", title=mail.title, name=mail.name, parameters={"p": mail.parameter})
-    text, html = mail_body(data)
+    text, html = email_bodies(data)
     letter = EmailContent(
         sender=mail.sender,
         subject=render_text(delivery.subject, data),
@@ -73,9 +76,9 @@ def _send(mail: Mail, port: int, file: Path) -> None:
         attachments=[Attachment(file, "a.csv", Format.CSV)],
     )
     server = SmtpSettings("127.0.0.1", port, mail.sender, "", "", "none", None, "report-smtp")
-    EmailSender(
-        server, Secrets(Path("none")), letter, {}, lambda: None, lambda: datetime.now(UTC)
-    ).deliver(delivery.to)
+    now = lambda: datetime.now(UTC)  # noqa: E731
+    sender = EmailSender(server, Secrets(Path("none")), letter, delivery.to, now)
+    deliver_once(sender, Ledger("email", "run.1", {}, lambda: None, now))
 
 
 def _effect(mails: list[tuple[list[str], bytes]], mail: Mail) -> str | None:
@@ -105,7 +108,7 @@ def test_no_header_is_the_authors(
     attacks: Attacks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One recipient, the runner's own headers, each on a line of its own."""
-    monkeypatch.setattr(template, "SECONDS", 5.0)
+    monkeypatch.setattr(template, "SECONDS", 2.0)
     file = tmp_path / "a.csv"
     file.write_text("a\r\n1\r\n")
     inbox, port = Inbox(), free_port()

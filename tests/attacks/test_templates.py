@@ -6,6 +6,7 @@ import re
 
 from tests.attacks import jinja
 from tests.attacks.batch import MIB, run_batch
+from tests.attacks.render_driver import SECONDS
 from tests.attacks.vectors import Attacks
 
 DRIVER = "tests.attacks.render_driver"
@@ -48,7 +49,7 @@ def test_bombs_end_as_a_named_failure(attacks: Attacks) -> None:
         how = _told(found.said)
         if how is None and found.peak > PEAK:
             how = f"the run's process came to {found.peak // MIB} MiB"
-        if how is None and found.seconds > SLACK + 4:
+        if how is None and found.seconds > SLACK + SECONDS:
             how = f"it took {found.seconds:.0f} s"
         if how is None and found.said.get("size", 0) > 32 * MIB:
             how = f"it wrote {found.said['size'] // MIB} MiB"

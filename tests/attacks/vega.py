@@ -163,6 +163,11 @@ _THROWS: Mapping[str, Any] = {
         "mark": {"type": "point", "size": {"expr": "datum.nothing.here"}},
         "encoding": _XY,
     },
+    "nan-position": {
+        "mark": "point",
+        "encoding": {"x": {"value": {"expr": "datum.x / 0"}}, "y": _XY["y"]},
+    },
+    "nan-size": {"mark": {"type": "point", "size": {"expr": "0 / 0"}}, "encoding": _XY},
     "throws-param": _with(params=[{"name": "p", "expr": "nothing.here"}]),
 }
 _BOMBS: Mapping[str, Any] = {
