@@ -13,6 +13,7 @@ from factories import MINUTE, SLOT, UID, cronjob_body, job_body, merged, pod_bod
 
 from report_operator.adapters.bodies import Bodies
 from report_operator.adapters.decoding import DEPTH, decode, encode, is_shallow, pruned, shallow
+from report_operator.adapters.kinds import JOBS
 from report_operator.adapters.kube import ApiError
 from report_operator.adapters.skipped import LIMIT, Skipped, printable
 from report_operator.adapters.store import Store
@@ -119,6 +120,7 @@ SLOT_STAMP = "reports.adaf.io/slot"
         {"reports.adaf.io/priority": "highest"},
         {"reports.adaf.io/report-date": "tomorrow"},
         {"reports.adaf.io/schedule-name": "x" * 254},
+        {"reports.adaf.io/backfill": "../../../secrets"},
         {"reports.adaf.io/admitted-at": "9999-12-31T23:59:59Z"},
     ],
 )
@@ -223,3 +225,11 @@ async def test_a_refused_run_takes_no_place_and_stops_none() -> None:
     assert server.patched == ["a", "b"]
     assert "cannot be started" in (store.skipped.reason("jobs", "a") or "")
     assert not store.runs["b"].suspended
+
+
+@pytest.mark.parametrize("name", ["../x", "..", "a/b", "a%2Fb", "a?b", "a#b"])
+def test_no_name_leads_elsewhere(name: str) -> None:
+    with pytest.raises(ValueError, match="not the name of an object"):
+        JOBS.path("reports", name)
+    with pytest.raises(ValueError, match="not the name of an object"):
+        JOBS.path(name, "x")

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from report_operator.api.v1alpha1 import backfill
 from report_operator.api.v1alpha1.resource import GROUP, PLURAL, VERSION
 
+_NOT_IN_NAMES = frozenset("/%?#\\")
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
@@ -16,7 +18,14 @@ class Kind:
     plural: str
 
     def path(self, namespace: str | None, name: str = "", subresource: str = "") -> str:
-        """URL path of a collection, an object or a subresource."""
+        """URL path of a collection, an object or a subresource.
+
+        Raises ValueError for what is no name: it would lead elsewhere.
+        """
+        if any(
+            set(part) & _NOT_IN_NAMES or part in (".", "..") for part in (namespace or "", name)
+        ):
+            raise ValueError(f"{(namespace, name)} is not the name of an object")
         parts = [self.prefix]
         if namespace is not None:
             parts += ["namespaces", namespace]

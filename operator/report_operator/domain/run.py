@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -21,6 +22,7 @@ Body = Mapping[str, Any]
 MESSAGE_LIMIT = 1000
 NAME_LIMIT = 253
 ATTEMPT_LIMIT = 10_000
+_OBJECT_NAME = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?", re.ASCII)
 CUT = " ... (cut)"
 CLOCK_TOLERANCE = timedelta(hours=1)  # between controller and API server
 
@@ -250,8 +252,9 @@ def _priority(text: str) -> str:
 
 
 def _name(text: str, annotation: str) -> str:
-    if len(text) > NAME_LIMIT:
-        raise NotARunError(f"{annotation}: more than {NAME_LIMIT} characters")
+    # It becomes part of a path on the API server.
+    if text and (len(text) > NAME_LIMIT or _OBJECT_NAME.fullmatch(text) is None):
+        raise NotARunError(f"{annotation}: not the name of an object: {text[:40]}")
     return text
 
 
