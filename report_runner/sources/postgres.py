@@ -20,7 +20,7 @@ from report_runner.contract.sql import placeholders, query_problem
 from report_runner.models import RunError, Table
 from report_runner.sources import Fetched, SourceContext
 from report_runner.sources.postgres_errors import SourceNames, connect_error, query_error
-from report_runner.sources.postgres_types import bound_value, register_loaders, undecodable_columns
+from report_runner.sources.postgres_types import bound_value, register_loaders
 
 CONNECT_SECONDS = 15
 APPLICATION_NAME_LIMIT = 63  # PostgreSQL cuts what is longer (NAMEDATALEN - 1)
@@ -196,13 +196,6 @@ def _read(
                 # A stream without rows does not tell its columns. (There may be rows by now.)
                 cursor.execute(statement, parameters)
                 rows = cursor.fetchmany(source.max_rows + 1)
-        except UnicodeDecodeError as error:
-            found = undecodable_columns(cursor.pgresult) if cursor.pgresult else []
-            raise RunError(
-                Reason.CONFIGURATION_ERROR,
-                f"{where.field}.query: column {', '.join(found)}: has a value that is not UTF-8; "
-                "give it an encoding in the query: convert_from(convert_to(...))",
-            ) from error
         except (psycopg.ProgrammingError, TypeError) as error:
             if isinstance(error, psycopg.Error) and error.sqlstate:
                 raise

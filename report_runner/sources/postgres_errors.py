@@ -82,6 +82,11 @@ def query_error(
             f"; search_path of this role is {search_path}: write the schema with the name, or have "
             "it set with ALTER ROLE ... SET search_path"
         )
+    if isinstance(error, errors.CharacterNotInRepertoire):
+        message += (
+            "; the database has no encoding (SQL_ASCII), and a column of the result is not UTF-8: "
+            "write convert_from(column::bytea, 'LATIN1'), or whichever encoding it has"
+        )
     if "statement pooling mode" in text:
         return RunError(
             Reason.CONFIGURATION_ERROR, f"{message}; set pool_mode of PgBouncer to transaction"

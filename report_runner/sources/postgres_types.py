@@ -98,19 +98,6 @@ def register_loaders(connection: psycopg.Connection[Any], zone: ZoneInfo) -> Non
         adapters.register_loader(name, loader)
 
 
-def undecodable_columns(result: psycopg.pq.abc.PGresult) -> list[str]:
-    """The columns of these rows whose bytes are not UTF-8 (a database in SQL_ASCII has such)."""
-    found = []
-    for column in range(result.nfields):
-        for row in range(result.ntuples):
-            try:
-                (result.get_value(row, column) or b"").decode()
-            except UnicodeDecodeError:
-                found.append((result.fname(column) or b"").decode(errors="replace"))
-                break
-    return found
-
-
 def bound_value(value: Any) -> Any:
     """A parameter as it is sent: objects as jsonb, a list of numbers as a list of one type.
 

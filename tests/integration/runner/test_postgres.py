@@ -159,3 +159,46 @@ def test_missing_secret_key_is_named(database: Any, tmp_path: Path) -> None:
     (tmp_path / "report-db" / "user").unlink()
     with pytest.raises(RunError, match="Secret report-db has no key user"):
         fetch_all(context(tmp_path, "SELECT 1"))
+
+
+def test_a_text_without_encoding_is_told(database: Any, tmp_path: Path) -> None:
+    with database.admin() as admin:
+        admin.execute("CREATE DATABASE bytes ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+    database.secret(tmp_path, dbname="bytes")
+    with pytest.raises(RunError) as caught:
+        fetch_all(context(tmp_path, "SELECT 1 AS a, E'\\xff'::text AS city"))
+    assert caught.value.reason is Reason.CONFIGURATION_ERROR
+    assert "convert_from(column::bytea, 'LATIN1')" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("value", "query", "found"),
+    [
+        ([1, 2.5], "SELECT 2.5 = ANY(%(p)s)", True),
+        ([], "SELECT 'a' = ANY(%(p)s)", False),
+        ({"a": 0.1}, "SELECT %(p)s->>'a'", "0.1"),
+        ([{"a": 1}], "SELECT jsonb_array_length(%(p)s)", 1),
+        (None, "SELECT %(p)s::text IS NULL", True),
+    ],
+)
+def test_parameters_of_every_kind(
+    database: Any, tmp_path: Path, value: Any, query: str, found: Any
+) -> None:
+    database.secret(tmp_path)
+    made = context(tmp_path, query)
+    made.definition.report.parameters["p"] = value
+    ((cell,),) = fetch_all(made)["positions"].table.rows
+    assert cell == found
+
+
+def test_a_list_of_several_types_is_named(database: Any, tmp_path: Path) -> None:
+    database.secret(tmp_path)
+    made = context(tmp_path, "SELECT 'a' = ANY(%(p)s)")
+    made.definition.report.parameters["p"] = [1, "a"]
+    with pytest.raises(RunError, match=r"parameters\.p is a list of several types"):
+        fetch_all(made)
+
+
+def test_a_place_behind_placeholders_is_the_authors(database: Any, tmp_path: Path) -> None:
+    error = failure(database, tmp_path, "SELECT %(minimum)s,\n %(report_date)s FROM FROM")
+    assert "line 2, column 23" in error.message

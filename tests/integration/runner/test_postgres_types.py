@@ -35,7 +35,7 @@ from report_runner.sources import SourceContext, fetch_all
 
 ZONES = ("Europe/Madrid", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe")
 ROWS = 12  # values of each type in one example
-EXAMPLES = 5
+EXAMPLES = 8
 
 whole = st.integers(-(10**9), 10**9)
 # A text as a query's author writes one: any character that a line of XML can hold.
