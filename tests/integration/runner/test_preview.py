@@ -151,10 +151,8 @@ def test_the_line_is_right_where_the_schedule_comes_second(example: Path) -> Non
 def test_invalid_yaml_is_reported(example: Path) -> None:
     line = edit(example / "schedule.yaml", "  timeZone: Europe/Madrid", "  timeZone: [Europe")
     said = complaint(example)
-    assert (
-        f"{example / 'schedule.yaml'}:{line + 1}: " in said.replace(": line ", ":")
-        or str(line) in said
-    )
+    # YAML's own parser names the line after the one that was left open.
+    assert re.search(rf"schedule.yaml:({line}|{line + 1}):\d+: ", said)
 
 
 def test_unknown_time_zone_is_reported(example: Path) -> None:
