@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import logging
+import re
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -31,7 +32,8 @@ from admin_api.tokens import ALL_NAMESPACES, FILES_RIGHT, Denied, Tokens
 
 logger = logging.getLogger(__name__)
 
-LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+# The whole of a Host header: a parser of URLs finds ::1 in "[::1]evil.example" as well.
+LOOPBACK_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)
 FORM = "application/x-www-form-urlencoded"
 # What the pages show is of all teams; these paths show nothing of any team, or ask by themselves.
 OF_NO_TEAM = ("/api/", "/docs", "/openapi.json", "/static/", "/favicon.ico")
@@ -105,7 +107,7 @@ def browser_refusal(method: str, headers: dict[str, str]) -> tuple[int, str] | N
     A link there may lead here: the person sees where it went, and the other site nothing.
     """
     host = headers.get("host", "")
-    if _name(f"//{host}") not in LOOPBACK_NAMES:
+    if not LOOPBACK_HOST.fullmatch(host):
         return 421, f"Host {host or 'is missing'}: call http://localhost (kubectl port-forward)"
     origin = headers.get("origin")
     if origin is not None and _netloc(origin) != host:
@@ -118,13 +120,6 @@ def browser_refusal(method: str, headers: dict[str, str]) -> tuple[int, str] | N
     if headers.get("sec-fetch-site") in ("cross-site", "same-site") and not followed_link:
         return 403, "other sites may not call this API"
     return None
-
-
-def _name(url: str) -> str | None:
-    try:
-        return urlsplit(url).hostname
-    except ValueError:
-        return None
 
 
 def _netloc(origin: str) -> str | None:

@@ -73,7 +73,9 @@ def _send(mail: Mail, port: int, file: Path) -> None:
         attachments=[Attachment(file, "a.csv", Format.CSV)],
     )
     server = SmtpSettings("127.0.0.1", port, mail.sender, "", "", "none", None, "report-smtp")
-    EmailSender(server, Secrets(Path("none")), letter, {}, lambda: None, lambda: datetime.now(UTC)).deliver(delivery.to)
+    EmailSender(
+        server, Secrets(Path("none")), letter, {}, lambda: None, lambda: datetime.now(UTC)
+    ).deliver(delivery.to)
 
 
 def _effect(mails: list[tuple[list[str], bytes]], mail: Mail) -> str | None:

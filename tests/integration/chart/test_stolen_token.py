@@ -35,7 +35,7 @@ JSON_PATCH = "application/json-patch+json"
 SLOT = datetime(2026, 1, 1, tzinfo=UTC)
 VALUES: Body = {
     "teamNamespaces": [TEAM],
-    "config": {"allowedSecrets": ["report-*", "db[0-9]"]},
+    "config": {"allowedSecrets": ["report-*", "db[0-9]"], "runner": {"podLabels": {"team": "a"}}},
     "adminApi": {"network": True},
 }
 
@@ -219,7 +219,6 @@ def test_what_the_configuration_of_runs_may_add_is_let_through(stolen: Stolen) -
     template = job["spec"]["template"]
     template["metadata"]["labels"] |= {"team": "a"}
     template["metadata"].setdefault("annotations", {})["note"] = "b"
-    template["spec"]["containers"][0]["env"].append({"name": "REPORT_DIGEST", "value": "c" * 64})
     for field in ("runAsUser", "runAsGroup", "fsGroup"):
         del template["spec"]["securityContext"][field]  # as OpenShift wants it
     made(stolen.operator.call("POST", f"{space(TEAM, BATCH)}/jobs?dryRun=All", job))
@@ -381,6 +380,44 @@ SHAPES: dict[str, tuple[Callable[[Body], object], str]] = {
     "another claim": (volume(persistentVolumeClaim={"claimName": "db"}), "no claim but"),
     "the first place in every queue": (
         pod(priorityClassName="system-node-critical"), "priority class",
+    ),
+    "another scheduler": (pod(schedulerName="mine"), "default scheduler"),
+    "no pod of others beside it": (
+        pod(affinity={"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [
+            {"topologyKey": "kubernetes.io/hostname", "namespaceSelector": {}}
+        ]}}),
+        "default scheduler",
+    ),
+    "another resolver": (
+        pod(dnsPolicy="None", dnsConfig={"nameservers": ["203.0.113.1"]}), "cluster's DNS",
+    ),
+    "a name in DNS": (pod(hostname="db", subdomain="dbs"), "cluster's DNS"),
+    "the labels of a Service": (
+        lambda t: t["metadata"]["labels"].update({"app": "shop"}), "config.runner.podLabels",
+    ),
+    "its paths by the environment": (
+        environment(name="REPORT_SECRETS_DIR", value="/tmp"), "environment",
+    ),
+    "a definition over a file of the image": (
+        lambda t: t["spec"]["containers"][0]["volumeMounts"].append(
+            {"name": "definition", "mountPath": "/usr/lib/x.py", "subPath": "definition.json"}
+        ),
+        "its own place",
+    ),
+    "a Secret over a directory of the image": (
+        lambda t: t["spec"]["containers"][0]["volumeMounts"].append(
+            {"name": "secret-0", "mountPath": "/usr/lib"}
+        ),
+        "its own place",
+    ),
+    "a definition under another name": (
+        lambda t: t["spec"]["volumes"][0]["configMap"].update(
+            items=[{"key": "definition.json", "path": "x.py"}]
+        ),
+        "its own place",
+    ),
+    "a log over a file of the image": (
+        container(terminationMessagePath="/usr/bin/report-generator"), "its own choice",
     ),
     "a pod that no network policy finds": (
         lambda t: t["metadata"]["labels"].pop(UID), "uid as a label",
@@ -670,7 +707,7 @@ def test_what_remains(stolen: Stolen) -> None:
     made(operator.call("GET", f"{space(TEAM)}/pods"))
     job = stolen.job()
     job["spec"]["template"]["spec"]["volumes"].append(
-        {"name": "more", "secret": {"secretName": "report-anything"}}
+        {"name": "secret-9", "secret": {"secretName": "report-anything"}}
     )
     made(operator.call("POST", f"{space(TEAM, BATCH)}/jobs?dryRun=All", job))
     made(operator.call("DELETE", f"{space(TEAM, BATCH)}/jobs/by-hand?dryRun=All"))
