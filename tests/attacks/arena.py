@@ -170,7 +170,7 @@ class Arena:
         config |= {
             "metricsPort": 0, "resyncSeconds": 5, "leaseSeconds": 5, "leaseName": NAME, **settings
         }  # fmt: skip
-        kubeconfig = self._kubeconfig_of(self.operator_account)
+        kubeconfig = self.kubeconfig_of(self.operator_account)
         self.operator = OperatorProcess(self.directory, kubeconfig, RELEASE, config)
         self.operator.start()
         self.operator.wait_until_leading(120)
@@ -188,7 +188,8 @@ class Arena:
         found: dict[str, Any] = yaml.safe_load(text)
         return found
 
-    def _kubeconfig_of(self, account: str) -> Path:
+    def kubeconfig_of(self, account: str) -> Path:
+        """With a token of the account, as a pod has it."""
         path = f"{CORE}/namespaces/{RELEASE}/serviceaccounts/{account}/token"
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
         answer = self.plane.api.call("POST", path, body)

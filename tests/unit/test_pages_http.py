@@ -204,6 +204,27 @@ def test_from_the_network_a_browser_is_told_of_port_forward() -> None:
 
 
 @pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost:3000", 200),
+        ("127.0.0.1", 200),
+        ("[::1]:3000", 200),
+        ("LocalHost:80", 200),
+        ("[::1]evil.example", 421),
+        ("[::1]:3000.evil.example", 421),
+        ("localhost:evil", 421),
+        ("localhost:3000:80", 421),
+        ("localhost.evil.example", 421),
+        ("me@localhost", 421),
+        ("localhost/x", 421),
+        ("", 421),
+    ],
+)
+def test_only_loopback_is_a_name_of_this_site(site: Site, host: str, status: int) -> None:
+    assert ask(site.app, "GET", "/", host=host).status == status
+
+
+@pytest.mark.parametrize(
     ("method", "mode", "dest", "status"),
     [
         ("GET", "navigate", "document", 200),
