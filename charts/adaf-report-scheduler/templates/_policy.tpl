@@ -83,10 +83,7 @@ has(object.metadata.labels) && 'reports.adaf.io/schedule-uid' in object.metadata
 {{- /* And its validations; `unless` is an expression that excuses from all of them. */}}
 {{- define "scheduler.podValidations" -}}
 {{- $runner := .root.Values.config.runner }}
-{{- $pull := list }}
-{{- range (dig "imagePullSecrets" list $runner) }}
-{{- $pull = append $pull (kindIs "map" . | ternary (dig "name" "" (kindIs "map" . | ternary . dict)) .) }}
-{{- end }}
+{{- $pull := include "scheduler.pullSecrets" .root | fromYamlArray }}
 {{- $priority := dig "priorityClassName" "" $runner }}
 {{- $labels := dig "podLabels" dict $runner | default dict }}
 - expression: >-

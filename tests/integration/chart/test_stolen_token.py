@@ -33,9 +33,20 @@ UID = "reports.adaf.io/schedule-uid"
 APPLY = "application/apply-patch+yaml"
 JSON_PATCH = "application/json-patch+json"
 SLOT = datetime(2026, 1, 1, tzinfo=UTC)
+# All that puts something into the pods of runs: what the operator makes of it the policies let by.
 VALUES: Body = {
     "teamNamespaces": [TEAM],
-    "config": {"allowedSecrets": ["report-*", "db[0-9]"], "runner": {"podLabels": {"team": "a"}}},
+    "imagePullSecrets": [{"name": "pull"}],
+    "config": {
+        "allowedSecrets": ["report-*", "db[0-9]"],
+        "runner": {
+            "podLabels": {"team": "a"},
+            "podAnnotations": {"note": "b"},
+            "priorityClassName": "reports",
+            "nodeSelector": {"pool": "reports"},
+            "tolerations": [{"key": "pool", "operator": "Exists"}],
+        },
+    },
     "adminApi": {"network": True},
 }
 
@@ -125,6 +136,8 @@ def _work(plane: ControlPlane, directory: Path) -> Stolen:
     made(plane.api.call("POST", f"{space(TEAM)}/configmaps", theirs))
     root = {"metadata": {"name": "kube-root-ca.crt"}, "data": {}}  # as its controller makes it
     made(plane.api.call("POST", f"{space(TEAM)}/configmaps", root))
+    priority = {"metadata": {"name": "reports"}, "value": 1}
+    made(plane.api.call("POST", "/apis/scheduling.k8s.io/v1/priorityclasses", priority))
     smtp = {"secretRef": {"name": "report-smtp"}}
     database = {"connection": {"secretRef": {"name": "db7"}}, "query": "SELECT 1 AS a"}
     body = {
@@ -214,13 +227,11 @@ def test_the_image_may_have_another_tag(stolen: Stolen) -> None:
     made(stolen.operator.call("POST", f"{space(TEAM, BATCH)}/jobs?dryRun=All", job))
 
 
-def test_what_the_configuration_of_runs_may_add_is_let_through(stolen: Stolen) -> None:
+def test_runs_need_name_no_user(stolen: Stolen) -> None:
+    """`arbitraryUser`, as OpenShift wants it."""
     job = stolen.job()
-    template = job["spec"]["template"]
-    template["metadata"]["labels"] |= {"team": "a"}
-    template["metadata"].setdefault("annotations", {})["note"] = "b"
     for field in ("runAsUser", "runAsGroup", "fsGroup"):
-        del template["spec"]["securityContext"][field]  # as OpenShift wants it
+        del job["spec"]["template"]["spec"]["securityContext"][field]
     made(stolen.operator.call("POST", f"{space(TEAM, BATCH)}/jobs?dryRun=All", job))
 
 
