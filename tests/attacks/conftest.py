@@ -38,7 +38,7 @@ def running(arena: Arena) -> Iterator[Arena]:
     """The operator leads; one for all tests of a module."""
     arena.start_operator()
     yield arena
-    arena.operator.end()
+    arena.stop_operator()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

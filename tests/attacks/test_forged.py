@@ -116,7 +116,7 @@ def schedules(arena: Arena) -> Iterator[dict[str, str]]:
         # Without grace: no kubelet confirms that a pod has ended.
         options = "propagationPolicy=Background&gracePeriodSeconds=0"
         arena.plane.api.call("DELETE", f"{team.path(prefix, plural)}?{options}")
-    arena.operator.end()
+    arena.stop_operator()
 
 
 def _behind(team: Namespace) -> set[str]:

@@ -72,7 +72,7 @@ def api(arena: Arena, files: FileServer) -> Iterator[ApiProcess]:
     made.start()
     yield made
     made.kill()
-    arena.operator.end()
+    arena.stop_operator()
 
 
 def _raw(port: int, request: bytes, seconds: float = 10) -> bytes:
