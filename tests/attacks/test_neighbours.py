@@ -76,6 +76,8 @@ def test_the_other_teams_slots_are_in_time(arena: Arena, attacks: Attacks) -> No
         late: list[str] = []
 
         def delivered() -> list[dict[str, Any]]:
+            if arena.operator.exit_code is not None:
+                raise UnexpectedError("the operator died")
             for pod in victims.pods():
                 if pod["status"]["phase"] not in ENDED:
                     victims.end_pod(pod)

@@ -49,6 +49,9 @@ def _owner(kind: str) -> Body:
     }
 
 
+NOT_OF_POD = ("container", "labels", "annotations")
+
+
 def pod_spec(image: str, changes: Body) -> Body:
     """As the operator makes it, with the changes given; those of `container` go into it."""
     container = {
@@ -82,7 +85,7 @@ def pod_spec(image: str, changes: Body) -> Body:
             {"name": "tmp", "emptyDir": {}},
         ],
     }
-    of_pod = {name: value for name, value in changes.items() if name not in ("container", "labels")}
+    of_pod = {name: value for name, value in changes.items() if name not in NOT_OF_POD}
     return {
         **_merged(pod, of_pod),
         "containers": [_merged(container, changes.get("container", {}))],
@@ -107,7 +110,10 @@ def job(image: str, changes: Body | None = None) -> Body:
     changes = changes or {}
     meta = {"name": "stolen", "labels": LABELS, "ownerReferences": [_owner("CronJob")]}
     template = {
-        "metadata": {"labels": {**LABELS, **changes.get("labels", {})}},
+        "metadata": {
+            "labels": {**LABELS, **changes.get("labels", {})},
+            "annotations": changes.get("annotations", {}),
+        },
         "spec": pod_spec(image, changes),
     }
     return {
@@ -223,6 +229,10 @@ SHAPES: Mapping[str, Body] = {
     "host-alias": {"hostAliases": [{"ip": "203.0.113.1", "hostnames": ["database"]}]},
     "name-in-dns": {"hostname": "database", "subdomain": "databases"},
     "labels-of-a-service": {"labels": {"app": "shop"}},
+    "network-by-annotation": {"annotations": {"k8s.v1.cni.cncf.io/networks": "kube-system/x"}},
+    "apparmor-by-annotation": {
+        "annotations": {"container.apparmor.security.beta.kubernetes.io/report": "unconfined"}
+    },
     "secret-elsewhere": {"container": {"env": [{"name": "REPORT_SECRETS_DIR", "value": "/tmp"}]}},
     "definition-over-code": {
         "container": {

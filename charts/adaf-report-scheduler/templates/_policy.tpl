@@ -213,6 +213,11 @@ has(object.metadata.labels) && 'reports.adaf.io/schedule-uid' in object.metadata
     {{ .unless }} variables.volumes.all(v, !has(v.persistentVolumeClaim)
     || v.persistentVolumeClaim.claimName == {{ .root.Values.output.claimName | squote }})
   message: {{ printf "a run mounts no claim but %s" .root.Values.output.claimName | quote }}
+# Networks, service meshes and AppArmor take their orders from annotations.
+- expression: >-
+    {{ .unless }} !has(variables.job.spec.template.metadata.annotations)
+    || variables.job.spec.template.metadata.annotations.all(key, {{ include "scheduler.podAnnotation" .root }})
+  message: "a run's pod has the annotations of config.runner.podAnnotations and those of reports.adaf.io/, and no others"
 # A file that is put over one of the image would be code.
 - expression: >-
     {{ .unless }} (variables.volumes.all(v, v.name == 'definition' ? has(v.configMap) && !has(v.configMap.items)
@@ -224,6 +229,11 @@ has(object.metadata.labels) && 'reports.adaf.io/schedule-uid' in object.metadata
     : m.name == 'output' ? m.mountPath == '/var/adaf/reports' : m.name == 'tmp' ? m.mountPath == '/tmp'
     : m.mountPath.matches('^/etc/report/secrets/[a-z0-9][a-z0-9.-]*$')))))
   message: a run's volumes are mounted whole, and each at its own place
+{{- end }}
+
+{{- /* Whether a key is of an annotation that the pods of runs may have. */}}
+{{- define "scheduler.podAnnotation" -}}
+key.startsWith('reports.adaf.io/') || key in {{ dig "podAnnotations" dict .Values.config.runner | default dict | keys | sortAlpha | toJson }}
 {{- end }}
 
 {{- define "scheduler.policyOfJobs" -}}
@@ -256,6 +266,12 @@ validations:
       && has(object.spec.completions) == has(oldObject.spec.completions)
       && (!has(object.spec.completions) || object.spec.completions == oldObject.spec.completions))
     message: of a run that is there only its start, its end and its annotations may be changed
+  - expression: >-
+      request.operation != 'UPDATE' || !has(object.spec.template.metadata.annotations)
+      || object.spec.template.metadata.annotations.all(key, {{ include "scheduler.podAnnotation" . }}
+      || (has(oldObject.spec.template.metadata.annotations) && key in oldObject.spec.template.metadata.annotations
+      && object.spec.template.metadata.annotations[key] == oldObject.spec.template.metadata.annotations[key]))
+    message: "of the annotations of a run's pod only those of reports.adaf.io/ may be changed"
   - expression: request.operation != 'UPDATE' || !variables.ofApi || object.spec == oldObject.spec
     message: the admin API changes annotations of Jobs, and nothing else
   - expression: >-

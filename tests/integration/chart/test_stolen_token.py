@@ -307,6 +307,7 @@ def without(*path: str) -> Callable[[Body], None]:
     return change
 
 
+NETWORKS = {"k8s.v1.cni.cncf.io/networks": "kube-system/storage"}
 SIDECAR = {"name": "more", "image": "adaf-report-scheduler:0.1.0"}
 PROJECTED = {"sources": [{"secret": {"name": "report-db"}}]}
 SHAPES: dict[str, tuple[Callable[[Body], object], str]] = {
@@ -406,6 +407,9 @@ SHAPES: dict[str, tuple[Callable[[Body], object], str]] = {
     "the labels of a Service": (
         lambda t: t["metadata"]["labels"].update({"app": "shop"}), "config.runner.podLabels",
     ),
+    "an annotation that the network obeys": (
+        lambda t: t["metadata"].setdefault("annotations", {}).update(NETWORKS), "podAnnotations",
+    ),
     "its paths by the environment": (
         environment(name="REPORT_SECRETS_DIR", value="/tmp"), "environment",
     ),
@@ -499,6 +503,21 @@ def take_cronjob(stolen: Stolen) -> Answer:
     return stolen.operator.call("PATCH", f"{path}?fieldManager=x&force=true", body, APPLY)
 
 
+def annotate_pod(stolen: Stolen) -> Answer:
+    """Of a run that waits: of one that is started Kubernetes itself changes no template."""
+    job = copy.deepcopy(stolen.job())
+    job["metadata"]["name"] = "waiting"
+    made(stolen.plane.api.call("POST", f"{space(TEAM, BATCH)}/jobs", job))
+    path = f"{space(TEAM, BATCH)}/jobs/waiting"
+    stamp = {"reports.adaf.io/run-id": "x"}
+
+    def annotations(found: Body) -> Body:
+        return {"spec": {"template": {"metadata": {"annotations": found}}}}
+
+    made(stolen.operator.call("PATCH", path, annotations(stamp), MERGE))
+    return stolen.operator.call("PATCH", path, annotations(NETWORKS), MERGE)
+
+
 def change_job(**changes: Any) -> Try:
     def attempt(stolen: Stolen) -> Answer:
         path = f"{space(TEAM, BATCH)}/jobs/by-hand"
@@ -579,6 +598,7 @@ BY_POLICY: dict[str, Try] = {
     "take the Job of somebody else": lambda s: s.operator.call(
         "PATCH", foreign_job(s), {"metadata": {"labels": {UID: "x"}}}, MERGE
     ),
+    "lead a waiting run's pod to another network": annotate_pod,
     "hide a run": change_job(metadata={"labels": {UID: None}}),
     "run in a namespace that is not watched": make_job(OTHER),
     "a run without an owner": make_job(ownerReferences=[]),
