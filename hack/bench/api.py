@@ -30,8 +30,8 @@ from hack.testbed.controlplane import ControlPlane
 from hack.testbed.history import fill
 from hack.testbed.namespace import Namespace
 from hack.testbed.postgres import postgres_server
-from report_operator.adapters.history.database import read_conninfo
-from report_operator.adapters.history.schema import migrate
+from report_operator.adapters.postgres.database import read_conninfo
+from report_operator.adapters.postgres.schema import migrate
 
 LIMIT_MS = 50.0
 SPAN = timedelta(days=365)

@@ -29,8 +29,8 @@ from hack.bench.schedules import MANIFEST, is_ready, memory_mb
 from hack.testbed.admin_api import SCHEDULER, ApiProcess
 from hack.testbed.controlplane import ControlPlane
 from hack.testbed.operator import OperatorProcess
-from report_operator.adapters.kinds import SCHEDULES
-from report_operator.adapters.kube import KubeClient
+from report_operator.adapters.kube.client import KubeClient
+from report_operator.adapters.kube.resources import SCHEDULES
 from report_operator.api.v1alpha1.status import RecentRun, ReportScheduleStatus
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import Outcome

@@ -29,8 +29,8 @@ from urllib.request import urlopen
 
 from hack.testbed.programs import project_program
 from hack.up import use_cluster
-from report_operator.adapters.kinds import CONFIGMAPS, CRONJOBS, SCHEDULES
-from report_operator.adapters.kube import Body, KubeClient
+from report_operator.adapters.kube.client import Body, KubeClient
+from report_operator.adapters.kube.resources import CONFIGMAPS, CRONJOBS, SCHEDULES
 from report_operator.domain import names
 
 RATIO_LIMIT = 1.25

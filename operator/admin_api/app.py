@@ -14,31 +14,31 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
-from admin_api import (
-    acting,
+from admin_api import web
+from admin_api.auth.access import AccessMiddleware
+from admin_api.auth.answer_policy import FAILED, AnswerPolicy
+from admin_api.auth.tokens import Tokens
+from admin_api.errors import PROBLEM, UNREACHABLE, RefusedError, reason_of
+from admin_api.routes import (
+    actions,
     analytics,
     backfills,
     dead_letters,
     deployments,
     files,
-    pages,
     queue,
-    reading,
+    scheduler,
 )
-from admin_api.access import Guard
-from admin_api.answers import FAILED, AnswerPolicy
-from admin_api.attempting import Attempts
-from admin_api.dependencies import Dependencies
-from admin_api.errors import PROBLEM, UNREACHABLE, RefusedError, reason_of
-from admin_api.model import Problem
-from admin_api.pages.html import error_text, wants_html
-from admin_api.tokens import Tokens
-from report_operator.domain.admission import Limits
+from admin_api.schemas.scheduler import ProblemDocument
+from admin_api.services.attempts import AttemptService
+from admin_api.services.dependencies import Dependencies
+from admin_api.web.html import error_text, wants_html
+from report_operator.domain.admission.queue import AdmissionLimits
 
 logger = logging.getLogger(__name__)
 
 ERRORS: dict[int | str, dict[str, Any]] = {
-    code: {"model": Problem, "content": {PROBLEM: {}}}
+    code: {"model": ProblemDocument, "content": {PROBLEM: {}}}
     for code in (400, 401, 403, 404, 408, 409, 413, 421, 422, 503)
 }
 
@@ -52,7 +52,7 @@ class AdminApi(FastAPI):
 
 
 def make_app(
-    attempts: Attempts,
+    attempts: AttemptService,
     servers: files.FileServers,
     dependencies: Dependencies,
     clock: Callable[[], datetime],
@@ -60,7 +60,7 @@ def make_app(
     tokens: Tokens | None,
     runbook_url: str = "",
     *,
-    limits: Limits,
+    limits: AdmissionLimits,
     start_grace: timedelta,
 ) -> FastAPI:
     """`exposition` gives the operator's metrics as Prometheus text; see Guard for `tokens`.
@@ -75,19 +75,19 @@ def make_app(
         redoc_url=None,
         responses=ERRORS,
     )
-    app.add_middleware(Guard, tokens=tokens)
+    app.add_middleware(AccessMiddleware, tokens=tokens)
     _add_errors(app)
     cluster, past = attempts.cluster, attempts.past
     queue_view = queue.QueueView(cluster, clock, limits, start_grace)
-    reading.add(app, cluster, past, clock, exposition, dependencies, queue_view)
+    scheduler.add(app, cluster, past, clock, exposition, dependencies, queue_view)
     queue.add(app, queue_view)
     analytics.add(app, cluster, past, clock)
     deployments.add(app, cluster, past)
-    acting.add(app, attempts, clock)
+    actions.add(app, attempts, clock)
     dead_letters.add(app, attempts)
     make_backfill = backfills.add(app, cluster, attempts.audit, clock)
     files.add(app, servers)
-    pages.add(app, attempts, dependencies, queue_view, clock, runbook_url, make_backfill)
+    web.add(app, attempts, dependencies, queue_view, clock, runbook_url, make_backfill)
     return app
 
 
@@ -97,7 +97,9 @@ def _add_errors(app: FastAPI) -> None:
         if wants_html(request.headers.get("accept", "")):
             return HTMLResponse(error_text(status, sendable), status)
         title = HTTPStatus(status).phrase
-        body = Problem(title=title, status=status, detail=sendable, instance=request.url.path)
+        body = ProblemDocument(
+            title=title, status=status, detail=sendable, instance=request.url.path
+        )
         return JSONResponse(body.model_dump(), status, media_type=PROBLEM)
 
     @app.exception_handler(RefusedError)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import aiohttp
 
-from report_operator.adapters.kube import ApiError
+from report_operator.adapters.kube.client import ApiError
 
 PROBLEM = "application/problem+json"  # RFC 9457
 

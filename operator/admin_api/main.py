@@ -16,19 +16,19 @@ import aiohttp
 from prometheus_client import CollectorRegistry
 
 from admin_api.app import make_app
-from admin_api.attempting import Attempts
-from admin_api.audit import Audit
-from admin_api.cluster import Cluster
-from admin_api.dependencies import Dependencies
+from admin_api.auth.tokens import Tokens
 from admin_api.errors import UNREACHABLE, RefusedError, reason_of
-from admin_api.files import FileServers
-from admin_api.idempotency import Requests
-from admin_api.past import Past
-from admin_api.tokens import Tokens
-from report_operator.adapters.history.database import Database
-from report_operator.adapters.history.reader import HistoryReader
-from report_operator.adapters.http import serve
-from report_operator.adapters.kube import KubeClient
+from admin_api.routes.files import FileServers
+from admin_api.services.attempts import AttemptService
+from admin_api.services.audit import Audit
+from admin_api.services.cluster import Cluster
+from admin_api.services.dependencies import Dependencies
+from admin_api.services.history_client import HistoryClient
+from admin_api.services.idempotency import IdempotencyStore
+from report_operator.adapters.kube.client import KubeClient
+from report_operator.adapters.postgres.database import Database
+from report_operator.adapters.postgres.reader import HistoryReader
+from report_operator.adapters.probes import serve
 from report_operator.config import ConfigError, OperatorConfig, load_config
 from report_operator.main import DEFAULT_CONFIG, EXIT_CONFIG, set_up_logging
 from report_runner.bounded_http import Limits, make_server
@@ -104,8 +104,10 @@ async def _serve(config: OperatorConfig, port: int, health_port: int, *, network
 
         namespace = os.environ.get("POD_NAMESPACE", "default")
         cluster = Cluster(kube, namespace, config.lease_name, config.watched)
-        requests = Requests(kube, namespace, f"{config.lease_name}-requests", _now)
-        attempts = Attempts(cluster, requests, Audit(kube, _now), _now, Past(history))
+        requests = IdempotencyStore(kube, namespace, f"{config.lease_name}-requests", _now)
+        attempts = AttemptService(
+            cluster, requests, Audit(kube, _now), _now, HistoryClient(history)
+        )
         servers = FileServers(session, config.file_server_url, config.watched)
         dependencies = Dependencies(config.redis_secret, history)
         tokens = Tokens(kube) if network else None

@@ -21,8 +21,8 @@ from pydantic.alias_generators import to_camel
 from report_operator.api.v1alpha1.placement import LabelKey, Labels, Toleration, parse_quantity
 from report_operator.api.v1alpha1.spec import Priority, Tier
 from report_operator.domain import names
-from report_operator.domain.admission import Limits, NamespacePolicy
-from report_operator.domain.pods import PodSettings
+from report_operator.domain.admission.queue import AdmissionLimits, NamespacePolicy
+from report_operator.domain.schedules.pods import PodSettings
 
 
 class ConfigError(ValueError):
@@ -69,7 +69,7 @@ class NamespaceAdmission(_Section):
     highest_priority: Priority | None = None
 
 
-class Admission(_Section):
+class AdmissionConfig(_Section):
     """How many runs may be active at once, and what those of a namespace may have."""
 
     max_active: int = Field(default=20, ge=1)
@@ -86,7 +86,7 @@ class Admission(_Section):
     start_grace_seconds: int = Field(default=60, ge=1)
 
 
-class Runner(_Section):
+class RunnerConfig(_Section):
     """The pods of runs."""
 
     image: str = Field(min_length=1)
@@ -138,7 +138,7 @@ class Runner(_Section):
         )
 
 
-class History(_Section):
+class HistoryConfig(_Section):
     """Finished Jobs that stay for `kubectl logs`, and outcomes that stay in status."""
 
     keep_succeeded_jobs: int = Field(default=3, ge=0, le=20)
@@ -151,9 +151,9 @@ class History(_Section):
 class OperatorConfig(_Section):
     """Everything; times are in seconds."""
 
-    runner: Runner
-    admission: Admission = Field(default_factory=Admission)
-    history: History = Field(default_factory=History)
+    runner: RunnerConfig
+    admission: AdmissionConfig = Field(default_factory=AdmissionConfig)
+    history: HistoryConfig = Field(default_factory=HistoryConfig)
     # Names of Secrets that a run may mount, as shell patterns: an allowlist.
     allowed_secrets: list[str] = Field(default_factory=lambda: ["report-*"])
     watch_namespaces: list[str] = Field(default_factory=list)
@@ -197,14 +197,14 @@ class OperatorConfig(_Section):
         """Whether a run may mount the Secret of this name."""
         return any(fnmatchcase(name, pattern) for pattern in self.allowed_secrets)
 
-    def admission_limits(self) -> Limits:
+    def admission_limits(self) -> AdmissionLimits:
         """The admission section, as the domain has it."""
         admission = self.admission
         share = admission.max_active_per_namespace
         if share is None:
             alone = len(self.watch_namespaces) == 1
             share = admission.max_active if alone else (admission.max_active + 1) // 2
-        return Limits(
+        return AdmissionLimits(
             overall=admission.max_active,
             per_tier={tier.value: most for tier, most in admission.max_active_per_tier.items()},
             headroom=admission.backfill_headroom,

@@ -10,8 +10,8 @@ from typing import Any, Protocol, cast
 
 import kopf
 
-from report_operator.adapters.store import Store
-from report_operator.adapters.watching import LIST_CHUNK, watch_session
+from report_operator.adapters.kube.store import Store
+from report_operator.adapters.kube.watching import LIST_CHUNK, watch_session
 from report_operator.api.v1alpha1 import backfill
 from report_operator.api.v1alpha1.resource import GROUP, PLURAL, VERSION, Key
 from report_operator.domain.names import LABEL_UID
@@ -23,10 +23,10 @@ class Queue(Protocol):
     def changed(self, key: Key) -> None:
         """Something about the schedule changed."""
 
-    def backfill_changed(self, key: Key) -> None:
+    def enqueue_backfill(self, key: Key) -> None:
         """Something about the backfill changed."""
 
-    def runs_changed(self) -> None:
+    def enqueue_admission(self) -> None:
         """Runs came, went or ended: the next may be admitted."""
 
 
@@ -49,7 +49,7 @@ def register(registry: kopf.OperatorRegistry, store: Store, queue: Queue) -> Non
         store.heard.add(backfill.PLURAL)
         found = store.observe_backfill(event["object"], deleted=_deleted(event))
         if found and found[1]:
-            queue.backfill_changed(found[0])
+            queue.enqueue_backfill(found[0])
 
     @kopf.on.event("batch", "v1", "cronjobs", registry=registry)
     async def cronjob_event(event: kopf.RawEvent, **_: Any) -> None:
@@ -64,7 +64,7 @@ def register(registry: kopf.OperatorRegistry, store: Store, queue: Queue) -> Non
         found = store.observe_job(event["object"], deleted=_deleted(event))
         if found and found[1]:
             queue.changed(found[0])
-            queue.runs_changed()
+            queue.enqueue_admission()
 
     @kopf.on.event("", "v1", "pods", registry=registry)
     async def pod_event(event: kopf.RawEvent, **_: Any) -> None:

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import uvloop
 
-from report_operator.adapters.http import serve
-from report_operator.adapters.kube import KubeClient
-from report_operator.adapters.lease import Lease, LeaseLostError
+from report_operator.adapters.kube.client import KubeClient
+from report_operator.adapters.kube.lease import Lease, LeaseLostError
+from report_operator.adapters.probes import serve
 from report_operator.config import ConfigError, OperatorConfig, load_config
-from report_operator.operator import ReportOperator, take_signals
-from report_operator.resync import WatchBlindError
+from report_operator.controllers.resync import WatchBlindError
+from report_operator.runtime import ReportOperator, take_signals
 
 logger = logging.getLogger("report_operator")
 

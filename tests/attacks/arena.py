@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +23,26 @@ from hack.localcluster.progress import Progress
 from hack.localcluster.tools import clients
 from hack.testbed.apiserver import Answer, ApiServer
 from hack.testbed.controlplane import ControlPlane
-from hack.testbed.namespace import CORE, Body, Namespace
+from hack.testbed.namespace import BATCH, CORE, Body, Namespace, report
 from hack.testbed.operator import OperatorProcess
-from report_operator.config import Admission
-from tests.support.chart import NAME, RELEASE, Object, named, of_kind, render, run
+from hack.testbed.waiting import wait_for
+from report_operator.config import AdmissionConfig
+from tests.attacks import specs
+from tests.support.chart import API, NAME, RELEASE, Object, named, render, run
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 ATTACKERS, VICTIMS, OUTSIDE = "team-a", "team-b", "no-team"
 AUTHOR, EDITOR = "author@team-a", "editor@team-a"
+# No attack is on the Lease: on a machine that does much else it is not to be lost.
+LEASE_SECONDS = 40
 # Without a kubelet and without volumes these say nothing.
 LEFT_OUT = (
     "CustomResourceDefinition", "Deployment", "StatefulSet", "PersistentVolumeClaim", "Secret",
     "ServiceMonitor", "PrometheusRule", "Service",
 )  # fmt: skip
+
+
+_CONTAINER = {"name": "none", "image": "none"}
 
 
 class Impersonated(ApiServer):
@@ -75,27 +82,20 @@ class Arena:
 
     @property
     def operator_account(self) -> str:
-        (found,) = (
-            deployment["spec"]["template"]["spec"]["serviceAccountName"]
-            for deployment in of_kind(self.objects, "Deployment")
-            if deployment["metadata"]["name"] == NAME
-        )
-        return str(found)
+        return self._account_of(NAME)
 
     @property
     def api_account(self) -> str:
-        """Of the admin API; the operator's own where they are one pod."""
-        (found,) = {
-            deployment["spec"]["template"]["spec"]["serviceAccountName"]
-            for deployment in of_kind(self.objects, "Deployment")
-            if "report-scheduler-api" in json.dumps(deployment["spec"]["template"]["spec"])
-        }
-        return str(found)
+        return self._account_of(API)
 
     @property
     def image(self) -> str:
         """Of the pods of runs."""
         return str(self._config()["runner"]["image"])
+
+    def _account_of(self, deployment: str) -> str:
+        pod = named(self.objects, "Deployment", deployment)["spec"]["template"]["spec"]
+        return str(pod["serviceAccountName"])
 
     def as_account(self, account: str) -> Impersonated:
         return Impersonated(self.plane.kubeconfig, f"system:serviceaccount:{RELEASE}:{account}")
@@ -119,6 +119,29 @@ class Arena:
         }
         for user, rules in rights.items():
             self.grant(user, ATTACKERS, rules)
+        self._wait_for_policies()
+
+    def _wait_for_policies(self) -> None:
+        """The API server takes seconds to compile them; until then it lets all through."""
+        operator, team = self.as_account(self.operator_account), self.attackers
+        bare = {"template": {"spec": {"restartPolicy": "Never", "containers": [_CONTAINER]}}}
+        yearly = {"schedule": "0 0 1 1 *", "jobTemplate": {"spec": bare}}
+        deep: Body = {}
+        for _ in range(40):
+            deep = {"a": deep}
+        chart = {"name": "none", "source": "facts", "spec": deep}
+        template = {"configMapRef": {"name": "kube-root-ca.crt"}}
+        schedules = specs.path_of("ReportSchedule", ATTACKERS)
+        named = {"metadata": {"name": "none"}}
+        tries: tuple[tuple[ApiServer, str, Body], ...] = (
+            (operator, team.path(BATCH, "jobs"), {**named, "spec": bare}),
+            (operator, team.path(BATCH, "cronjobs"), {**named, "spec": yearly}),
+            (operator, team.path(CORE, "configmaps"), named),
+            (self.author, schedules, specs.schedule("none", report=report(charts=[chart]))),
+            (self.author, schedules, specs.schedule("none", report=report(template=template))),
+        )
+        for caller, path, body in tries:
+            wait_for(f"a policy on {path}", partial(_is_denied, caller, path, body), 120)
 
     def apply(self, objects: Iterable[Object]) -> None:
         """As `helm install` does it."""
@@ -147,14 +170,21 @@ class Arena:
         for name in ("postgresSecret", "redisSecret", "fileServerUrl", "healthPort"):
             config.pop(name, None)
         config |= {
-            "metricsPort": 0, "resyncSeconds": 5, "leaseSeconds": 5, "leaseName": NAME, **settings
+            "metricsPort": 0, "resyncSeconds": 5, "leaseSeconds": LEASE_SECONDS, "leaseName": NAME,
+            **settings,
         }  # fmt: skip
-        kubeconfig = self._kubeconfig_of(self.operator_account)
+        kubeconfig = self.kubeconfig_of(self.operator_account)
         self.operator = OperatorProcess(self.directory, kubeconfig, RELEASE, config)
-        if not config.get("watchNamespaces"):
-            config["watchNamespaces"] = []
         self.operator.start()
         self.operator.wait_until_leading(120)
+
+    def stop_operator(self) -> None:
+        """As a rollout does it: the next one need not wait for its Lease to end."""
+        if self.operator.exit_code is None:
+            try:
+                self.operator.terminate()
+            finally:
+                self.operator.end()
 
     def revive_operator(self) -> bool:
         """Whether it had died; it leads again."""
@@ -169,7 +199,8 @@ class Arena:
         found: dict[str, Any] = yaml.safe_load(text)
         return found
 
-    def _kubeconfig_of(self, account: str) -> Path:
+    def kubeconfig_of(self, account: str) -> Path:
+        """With a token of the account, as a pod has it."""
         path = f"{CORE}/namespaces/{RELEASE}/serviceaccounts/{account}/token"
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
         answer = self.plane.api.call("POST", path, body)
@@ -181,13 +212,19 @@ class Arena:
         return found
 
 
+def _is_denied(caller: ApiServer, path: str, body: Body) -> bool:
+    answer = caller.call("POST", f"{path}?dryRun=All", body)
+    assert answer.code in (201, 403, 422), answer.message
+    return "ValidatingAdmissionPolicy" in answer.message
+
+
 def _rule(group: str, *resources: str) -> Mapping[str, Any]:
     return {"apiGroups": [group], "resources": list(resources), "verbs": ["*"]}
 
 
 def wide_gate(most: int = 1000) -> dict[str, int]:
     """`admission` of a configuration that lets so many runs in, from one namespace too."""
-    known = {field.alias for field in Admission.model_fields.values()}
+    known = {field.alias for field in AdmissionConfig.model_fields.values()}
     return {name: most for name in ("maxActive", "maxActivePerNamespace") if name in known}
 
 

@@ -33,12 +33,12 @@ def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
         plane.stop()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def running(arena: Arena) -> Iterator[Arena]:
-    """The operator leads."""
+    """The operator leads; one for all tests of a module."""
     arena.start_operator()
     yield arena
-    arena.operator.end()
+    arena.stop_operator()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -235,7 +235,11 @@ _CRONJOBS: Mapping[str, Forged] = {
 }
 
 FORGED = [
-    Vector(f"forged-{area}", name, Who.EDITOR, forged)
-    for area, table in (("job", _JOBS), ("pod", _PODS), ("cronjob", _CRONJOBS))
+    Vector(area, name, Who.EDITOR, forged)
+    for area, table in (
+        ("forged-job", _JOBS),
+        ("forged-pod", _PODS),
+        ("forged-cronjob", _CRONJOBS),
+    )
     for name, forged in table.items()
 ]

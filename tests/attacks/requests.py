@@ -97,10 +97,10 @@ _ODD: Mapping[str, bytes] = {
     "upgrade": (_LINES + "Upgrade: h2c\r\nConnection: Upgrade\r\n\r\n").encode(),
     "expect": (_LINES + "Expect: 100-continue\r\nContent-Length: 5\r\n\r\n").encode(),
     "post": b"POST /files/ HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello",
-    "put": f"PUT /files/{DAY}/x.pdf HTTP/1.1\r\nContent-Length: 1\r\n\r\nx".encode(),
-    "delete": f"DELETE /files/{DAY}/{STEM}.pdf HTTP/1.1\r\n\r\n".encode(),
-    "connect": b"CONNECT 169.254.169.254:80 HTTP/1.1\r\n\r\n",
-    "trace": b"TRACE /files/ HTTP/1.1\r\nX: secret\r\n\r\n",
+    "put": f"PUT /files/{DAY}/x.pdf HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx".encode(),
+    "delete": f"DELETE /files/{DAY}/{STEM}.pdf HTTP/1.1\r\nHost: x\r\n\r\n".encode(),
+    "connect": b"CONNECT 169.254.169.254:80 HTTP/1.1\r\nHost: x\r\n\r\n",
+    "trace": b"TRACE /files/ HTTP/1.1\r\nHost: x\r\nX: secret\r\n\r\n",
 }
 ODD = [Vector("file-request", name, Who.NETWORK, raw) for name, raw in _ODD.items()]
 

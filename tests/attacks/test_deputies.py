@@ -22,8 +22,8 @@ from tests.attacks.vectors import Attacks, Vector, Who
 from tests.support.runner import Pod
 
 MEMORY = 512 * MIB  # the limit of the operator's container, children included
-OTHERS_WAIT = 25.0  # seconds until the other team is seen to, on a busy machine
-WORD_SECONDS = 30.0
+OTHERS_WAIT = 60.0  # seconds until the other team is seen to, on a busy machine
+WORD_SECONDS = 60.0
 
 
 def _furnish(arena: Arena) -> None:
@@ -80,12 +80,14 @@ def test_an_author_gets_what_he_may_read(running: Arena, attacks: Attacks) -> No
 def test_the_policy_lets_through_what_gives_nothing(running: Arena, attacks: Attacks) -> None:
     """Who may not read the Secret may suspend, label and annotate; nobody gains by an edit."""
     team = running.attackers
-    team.apply("edged", **DEPUTIES[5].data)
+    (unreadable,) = (v.data for v in DEPUTIES if v.name == "secret-unreadable")
+    team.apply("edged", **unreadable)
     path = specs.path_of("ReportSchedule", ATTACKERS, "edged")
     edits: dict[str, tuple[dict[str, Any], bool]] = {
         "suspend": ({"spec": {"suspend": True}}, True),
         "label": ({"metadata": {"labels": {"a": "b"}}}, True),
         "annotate": ({"metadata": {"annotations": {"a": "b"}}}, True),
+        "mark": ({"metadata": {"annotations": {"reports.adaf.io/references-checked": "x"}}}, False),
         "query": ({"spec": {"report": specs.report(sources=_loot())}}, False),
         "recipient": (
             {
@@ -153,7 +155,7 @@ def test_templates_that_are_slow_to_compile(running: Arena, attacks: Attacks) ->
     for number, vector in enumerate(BOMBS):
         name = f"bomb-{number}"
         data = {"metadata": {"name": name}, "data": {"t": vector.data}}
-        running.editor.call("POST", team.path(CORE, "configmaps"), data)
+        assert running.editor.call("POST", team.path(CORE, "configmaps"), data).code == 201
         template = {"configMapRef": {"name": name, "key": "t"}}
         with _measured(running.operator.pid) as most:
             team.apply(name, report=specs.report(template=template))
@@ -172,6 +174,7 @@ def test_templates_that_are_slow_to_compile(running: Arena, attacks: Attacks) ->
                 how = f"the other team waited {waited:.0f} s"
         if running.revive_operator():
             how = "the operator died"
+        assert team.condition(name, "Ready").get("reason") != "TemplateNotFound"
         attacks.record(vector, how)
         running.plane.api.call("DELETE", specs.path_of("ReportSchedule", ATTACKERS, name))
     assert max(len(v.data.encode()) for v in BOMBS) > LIMIT
@@ -226,13 +229,13 @@ def test_a_swapped_definition_is_not_run(running: Arena, attacks: Attacks, tmp_p
         "data": {podcontract.DEFINITION_KEY: json.dumps(swapped)},
     }
     assert running.editor.call("POST", team.path(CORE, "configmaps"), body).code == 201
-    attacks.record(SWAPS[2], None if _is_said(running, name, original) else "nobody says so")
+    attacks.record(SWAPS[2], None if _is_said(running, name) else "nobody says so")
     running.plane.api.call("DELETE", team.path(BATCH, "jobs", "swapped-1"))
     attacks.judge(SWAPS)
 
 
-def _is_said(arena: Arena, name: str, original: str) -> bool:
-    """By a condition, or by an Event; and the right content is back where that can be."""
+def _is_said(arena: Arena, name: str) -> bool:
+    """By a condition, or by an Event."""
     team = arena.attackers
 
     def said() -> bool:
@@ -242,7 +245,7 @@ def _is_said(arena: Arena, name: str, original: str) -> bool:
         return ready.get("status") == "False" or told
 
     try:
-        wait_for("somebody says so", said, 45)
+        wait_for("somebody says so", said, 120)
     except UnexpectedError:
         return False
     return True

@@ -18,7 +18,6 @@ from tests.attacks.forged import FORGED, OWN, OWN_UID, VICTIM, VICTIM_UID, Forge
 from tests.attacks.vectors import Attacks
 
 SECONDS = 90.0  # for all of them to be seen to again
-QUIET_SECONDS = 8.0  # without another pod: all that are let in have been
 STEADY = "steady-forged"
 TOLD = (
     "runCounts",
@@ -117,7 +116,7 @@ def schedules(arena: Arena) -> Iterator[dict[str, str]]:
         # Without grace: no kubelet confirms that a pod has ended.
         options = "propagationPolicy=Background&gracePeriodSeconds=0"
         arena.plane.api.call("DELETE", f"{team.path(prefix, plural)}?{options}")
-    arena.operator.end()
+    arena.stop_operator()
 
 
 def _behind(team: Namespace) -> set[str]:
@@ -166,21 +165,24 @@ def test_forged_objects(arena: Arena, schedules: dict[str, str], attacks: Attack
         elif changed and VICTIM_UID in vector.data.labels.values():
             how = f"the other team's {', '.join(changed)} changed"
         attacks.record(vector, how)
-    assert not changed or any(VICTIM_UID in v.data.labels.values() for v in FORGED)
     assert len(taken) > len(FORGED) // 2, "most were refused: nothing was tried"
     attacks.judge(FORGED)
 
 
 def _end_runs(arena: Arena) -> None:
-    """Forged runs that were let in fail, and their outcomes are recorded."""
+    """Forged runs that were let in fail, until two resyncs bring no further pod."""
     team = arena.attackers
     ended: set[str] = set()
-    quiet_since = time.monotonic()
-    while time.monotonic() - quiet_since < QUIET_SECONDS:
-        for pod in team.pods():
-            if pod["metadata"]["name"] in ended or not pod["metadata"].get("ownerReferences"):
-                continue
-            ended.add(pod["metadata"]["name"])
+    while True:
+        pods = [
+            pod
+            for pod in team.pods()
+            if pod["metadata"].get("ownerReferences") and pod["metadata"]["name"] not in ended
+        ]
+        if (ended and not pods) or arena.operator.exit_code is not None:
+            return
+        for pod in pods:
             team.end_pod(pod, exit_code=78, message="forged")
-            quiet_since = time.monotonic()
-        time.sleep(0.5)
+            ended.add(pod["metadata"]["name"])
+        if arena.operator.exit_code is None:
+            arena.operator.wait_for_resyncs()

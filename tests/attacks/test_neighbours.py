@@ -50,10 +50,18 @@ def _attack(arena: Arena) -> None:
         arena.plane.api.call("POST", path, specs.schedule(f"bomb-{number}", report=report))
     cronjob = wait_for("a CronJob to copy", lambda: arena.attackers.cronjob("flood-0"), 120)
     template = cronjob["spec"]["jobTemplate"]
+    owner = {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "name": cronjob["metadata"]["name"],
+        "uid": cronjob["metadata"]["uid"],
+        "controller": True,
+    }
     for number in range(JOBS):
-        meta = {"name": f"hostile-{number}", **template["metadata"]}
+        meta = {"name": f"hostile-{number}", **template["metadata"], "ownerReferences": [owner]}
         body = {"metadata": meta, "spec": template["spec"]}
-        arena.editor.call("POST", arena.attackers.path(BATCH, "jobs"), body)
+        path = arena.attackers.path(BATCH, "jobs")
+        assert arena.editor.call("POST", path, body).code == 201
 
 
 def test_the_other_teams_slots_are_in_time(arena: Arena, attacks: Attacks) -> None:
@@ -68,6 +76,8 @@ def test_the_other_teams_slots_are_in_time(arena: Arena, attacks: Attacks) -> No
         late: list[str] = []
 
         def delivered() -> list[dict[str, Any]]:
+            if arena.operator.exit_code is not None:
+                raise UnexpectedError("the operator died")
             for pod in victims.pods():
                 if pod["status"]["phase"] not in ENDED:
                     victims.end_pod(pod)
@@ -93,7 +103,7 @@ def test_the_other_teams_slots_are_in_time(arena: Arena, attacks: Attacks) -> No
         died = arena.operator.exit_code is not None
         attacks.record(ALIVE, "the operator died" if died else None)
     finally:
-        arena.operator.end()
+        arena.stop_operator()
         for prefix, plural in ((SCHEDULES, "reportschedules"), (BATCH, "jobs"), (CORE, "pods")):
             for team in (arena.attackers, arena.victims):
                 options = "propagationPolicy=Background&gracePeriodSeconds=0"

@@ -19,14 +19,7 @@ LABELS = {
     "reports.adaf.io/schedule": "x",
     "reports.adaf.io/tier": "standard",
 }
-OWNER = {
-    "apiVersion": "reports.adaf.io/v1alpha1",
-    "kind": "ReportSchedule",
-    "name": "x",
-    "uid": "11111111-2222-3333-4444-555555555555",
-    "controller": True,
-    "blockOwnerDeletion": False,
-}
+GROUPS = {"ReportSchedule": "reports.adaf.io/v1alpha1", "CronJob": "batch/v1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +38,38 @@ class Request:
         return f"{self.path}{'&' if '?' in self.path else '?'}dryRun=All"
 
 
-def pod_spec(image: str, **changes: Any) -> Body:
-    """As the operator makes it, with the changes given."""
+def _owner(kind: str) -> Body:
+    return {
+        "apiVersion": GROUPS[kind],
+        "kind": kind,
+        "name": "x",
+        "uid": LABELS["reports.adaf.io/schedule-uid"],
+        "controller": True,
+        "blockOwnerDeletion": False,
+    }
+
+
+NOT_OF_POD = ("container", "labels", "annotations")
+
+
+def pod_spec(image: str, changes: Body) -> Body:
+    """As the operator makes it, with the changes given; those of `container` go into it."""
     container = {
         "name": "report",
         "image": image,
         "command": ["report-generator", "run"],
+        "env": [{"name": "REPORT_DEFINITION_SHA256", "value": "0" * 64}],
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        **changes.pop("container", {}),
+        "volumeMounts": [
+            {"name": "definition", "mountPath": "/etc/report/definition", "readOnly": True},
+            {"name": "tmp", "mountPath": "/tmp"},
+        ],
     }
-    return {
+    pod = {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
@@ -69,14 +80,42 @@ def pod_spec(image: str, **changes: Any) -> Body:
             "fsGroup": 65532,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [container],
-        **changes,
+        "volumes": [
+            {"name": "definition", "configMap": {"name": "x-0123456789"}},
+            {"name": "tmp", "emptyDir": {}},
+        ],
+    }
+    of_pod = {name: value for name, value in changes.items() if name not in NOT_OF_POD}
+    return {
+        **_merged(pod, of_pod),
+        "containers": [_merged(container, changes.get("container", {}))],
     }
 
 
-def job(image: str, **changes: Any) -> Body:
-    meta = {"name": "stolen", "labels": LABELS, "ownerReferences": [OWNER]}
-    template = {"metadata": {"labels": LABELS}, "spec": pod_spec(image, **changes)}
+def _merged(base: Body, changes: Body) -> Body:
+    """Objects go into one another and lists grow: what is not changed remains as it is allowed."""
+    found = dict(base)
+    for name, value in changes.items():
+        was = base.get(name)
+        if isinstance(was, dict) and isinstance(value, dict):
+            found[name] = _merged(was, value)
+        elif isinstance(was, list) and isinstance(value, list) and name != "command":
+            found[name] = [*was, *value]
+        else:
+            found[name] = value
+    return found
+
+
+def job(image: str, changes: Body | None = None) -> Body:
+    changes = changes or {}
+    meta = {"name": "stolen", "labels": LABELS, "ownerReferences": [_owner("CronJob")]}
+    template = {
+        "metadata": {
+            "labels": {**LABELS, **changes.get("labels", {})},
+            "annotations": changes.get("annotations", {}),
+        },
+        "spec": pod_spec(image, changes),
+    }
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -85,12 +124,12 @@ def job(image: str, **changes: Any) -> Body:
     }
 
 
-def cronjob(image: str, **changes: Any) -> Body:
-    made = job(image, **changes)
+def cronjob(image: str, changes: Body | None = None) -> Body:
+    made = job(image, changes)
     return {
         "apiVersion": "batch/v1",
         "kind": "CronJob",
-        "metadata": {**made["metadata"], "name": "stolen"},
+        "metadata": {**made["metadata"], "ownerReferences": [_owner("ReportSchedule")]},
         "spec": {
             "schedule": "0 0 1 1 *",
             "jobTemplate": {"metadata": {"labels": LABELS}, "spec": made["spec"]},
@@ -106,7 +145,10 @@ SHAPES: Mapping[str, Body] = {
     "host-ipc": {"hostIPC": True},
     "host-port": {"container": {"ports": [{"containerPort": 80, "hostPort": 80}]}},
     "host-path": {"volumes": [{"name": "v", "hostPath": {"path": "/"}}]},
-    "privileged": {"container": {"securityContext": {"privileged": True}}},
+    # Without the second word the API server itself refuses it.
+    "privileged": {
+        "container": {"securityContext": {"privileged": True, "allowPrivilegeEscalation": True}}
+    },
     "escalation": {"container": {"securityContext": {"allowPrivilegeEscalation": True}}},
     "capability": {"container": {"securityContext": {"capabilities": {"add": ["SYS_ADMIN"]}}}},
     "root": {"securityContext": {"runAsUser": 0, "runAsNonRoot": False}},
@@ -174,10 +216,55 @@ SHAPES: Mapping[str, Body] = {
     "runtime-class": {"runtimeClassName": "kata"},
     "host-users": {"hostUsers": True, "hostNetwork": True},
     "scheduler": {"schedulerName": "mine"},
+    "anti-affinity": {
+        "affinity": {
+            "podAntiAffinity": {
+                "requiredDuringSchedulingIgnoredDuringExecution": [
+                    {"topologyKey": "kubernetes.io/hostname", "namespaceSelector": {}}
+                ]
+            }
+        }
+    },
+    "resolver": {"dnsPolicy": "None", "dnsConfig": {"nameservers": ["203.0.113.1"]}},
+    "host-alias": {"hostAliases": [{"ip": "203.0.113.1", "hostnames": ["database"]}]},
+    "name-in-dns": {"hostname": "database", "subdomain": "databases"},
+    "labels-of-a-service": {"labels": {"app": "shop"}},
+    "network-by-annotation": {"annotations": {"k8s.v1.cni.cncf.io/networks": "kube-system/x"}},
+    "apparmor-by-annotation": {
+        "annotations": {"container.apparmor.security.beta.kubernetes.io/report": "unconfined"}
+    },
+    "secret-elsewhere": {"container": {"env": [{"name": "REPORT_SECRETS_DIR", "value": "/tmp"}]}},
+    "definition-over-code": {
+        "container": {
+            "volumeMounts": [
+                {
+                    "name": "definition",
+                    "mountPath": "/usr/lib/python3.11/sitecustomize.py",
+                    "subPath": "definition.json",
+                }
+            ]
+        }
+    },
+    "secret-over-code": {
+        "container": {"volumeMounts": [{"name": "secret-0", "mountPath": "/usr/lib/python3.11"}]},
+        "volumes": [{"name": "secret-0", "secret": {"secretName": "report-x"}}],
+    },
+    "definition-as-code": {
+        "container": {"volumeMounts": [{"name": "code", "mountPath": "/etc/report/secrets/x"}]},
+        "volumes": [
+            {
+                "name": "code",
+                "configMap": {
+                    "name": "x-0123456789",
+                    "items": [{"key": "definition.json", "path": "x.py"}],
+                },
+            }
+        ],
+    },
+    "log-over-code": {"container": {"terminationMessagePath": "/usr/bin/report-generator"}},
 }
 
 _BARE_MAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "stolen"}}
-_PLAIN_CRONJOB = {"metadata": {"labels": None}}
 
 
 def _core(namespace: str, *rest: str) -> str:
@@ -253,7 +340,7 @@ def requests(image: str) -> dict[str, Request]:
         "pod-create": Request(
             "POST",
             _core(ATTACKERS, "pods"),
-            {"metadata": {"name": "stolen"}, "spec": pod_spec(image)},
+            {"metadata": {"name": "stolen"}, "spec": pod_spec(image, {})},
         ),
         "pod-exec": Request("POST", _core(ATTACKERS, "pods", "x", "exec?command=id")),
         "pod-attach": Request("POST", _core(ATTACKERS, "pods", "x", "attach")),
@@ -343,7 +430,7 @@ def requests(image: str) -> dict[str, Request]:
         "cronjob-of-a-team-adopt": Request(
             "PATCH",
             f"{_batch(ATTACKERS, 'cronjobs', 'other')}?fieldManager=me&force=true",
-            {**cronjob(image), "metadata": {"name": "other", "labels": LABELS}},
+            {**cronjob(image), "metadata": {**cronjob(image)["metadata"], "name": "other"}},
             APPLY,
         ),
         "cronjob-of-a-team-delete": Request("DELETE", _batch(ATTACKERS, "cronjobs", "other")),
@@ -363,19 +450,21 @@ def requests(image: str) -> dict[str, Request]:
         ),
     }
     for name, change in SHAPES.items():
-        found[f"job-{name}"] = Request(
-            "POST", _batch(ATTACKERS, "jobs"), job(image, **_copy(change))
-        )
+        found[f"job-{name}"] = Request("POST", _batch(ATTACKERS, "jobs"), job(image, change))
         found[f"cronjob-{name}"] = Request(
-            "POST", _batch(ATTACKERS, "cronjobs"), cronjob(image, **_copy(change))
+            "POST", _batch(ATTACKERS, "cronjobs"), cronjob(image, change)
         )
     return found
 
 
-def _copy(change: Body) -> Body:
-    return {
-        name: dict(value) if isinstance(value, dict) else value for name, value in change.items()
-    }
+def permitted(image: str) -> Request:
+    """A run that both accounts may make: each shape differs from it in one thing."""
+    return Request("POST", _batch(ATTACKERS, "jobs"), job(image))
+
+
+def permitted_cronjob(image: str) -> Request:
+    """For the operator's account alone."""
+    return Request("POST", _batch(ATTACKERS, "cronjobs"), cronjob(image))
 
 
 def vectors(area: str, who: Who, image: str) -> list[Vector]:

@@ -7,7 +7,7 @@ from contract_corpus import BACKFILLS, ONLY_API_SERVER, SCHEDULES, Case, load
 
 from report_operator.api.v1alpha1.backfill import parse_backfill_spec
 from report_operator.api.v1alpha1.resource import ReportSchedule, SpecError, parse_schedule
-from report_operator.domain.validation import check_schedule
+from report_operator.domain.schedules.validation import check_schedule
 
 SERVER_SIDE = {"namespace": "reports", "uid": "a-uid", "generation": 1}
 

@@ -27,14 +27,27 @@ def _schedules(team: Team, count: int, **spec: Any) -> None:
     _apply(team, *(specs.schedule(f"flood-{number}", **spec) for number in range(count)))
 
 
+def _wait_for_pods(team: Team) -> None:
+    """Until then the attack has not begun."""
+    phases = "jsonpath={.items[*].status.phase}"
+    wait_for(
+        "pods that no node takes",
+        lambda: "Pending" in team.kubectl("get", "pods", "-o", phases),
+        SECONDS,
+        lambda: team.kubectl("get", "reportschedules,jobs", check=False),
+    )
+
+
 def _blocked_pods(team: Team) -> None:
     _schedules(team, 40, schedule="* * * * *", resources=IMPOSSIBLE, priority="high")
+    _wait_for_pods(team)
 
 
 def _queue_flood(team: Team) -> None:
     _schedules(
         team, 200, schedule="* * * * *", tier="critical", priority="high", resources=IMPOSSIBLE
     )
+    _wait_for_pods(team)
 
 
 def _deep_specs(team: Team) -> None:
@@ -58,9 +71,9 @@ def _compile_bombs(team: Team) -> None:
 
 def _hostile_jobs(team: Team) -> None:
     _schedules(team, 1)
-    wait_for("a CronJob", lambda: team.status("flood-0").get("cronJob"), SECONDS)
+    cronjob = wait_for("a CronJob", lambda: team.status("flood-0").get("cronJob"), SECONDS)
     for number in range(50):
-        team.kubectl("create", "job", f"hostile-{number}", "--from=cronjob/flood-0", check=False)
+        team.kubectl("create", "job", f"hostile-{number}", f"--from=cronjob/{cronjob}")
     team.kubectl(
         "annotate", "jobs", "--all", "--overwrite",
         "reports.adaf.io/attempt=" + "9" * 30, "reports.adaf.io/slot=9999-12-31T23:59:59Z",

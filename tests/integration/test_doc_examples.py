@@ -12,7 +12,7 @@ import pytest
 from hack.testbed.namespace import SCHEDULES, Namespace
 from report_operator.api.v1alpha1.backfill import parse_backfill_spec
 from report_operator.api.v1alpha1.resource import parse_schedule
-from report_operator.domain.validation import check_schedule
+from report_operator.domain.schedules.validation import check_schedule
 from tests.support.examples import BACKFILL, SCHEDULE, Example, examples, sample_data
 
 PLURALS = {SCHEDULE: "reportschedules", BACKFILL: "reportbackfills"}

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from report_operator.domain.figures import error_pattern
 from report_operator.domain.names import job_id
-from report_operator.domain.record import KeptOutput, RunRecord
+from report_operator.domain.runs.record import RunRecord, StoredOutput
+from report_operator.domain.statistics import error_pattern
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import Outcome
 
@@ -53,7 +53,7 @@ def make_record(number: int = 1, **changes: Any) -> RunRecord:
         "run_seconds": 180,
         "rows": 7,
         "pages": 2,
-        "outputs": (KeptOutput("2026/11/24/daily.pdf", "pdf", 1234, "ab" * 32),),
+        "outputs": (StoredOutput("2026/11/24/daily.pdf", "pdf", 1234, "ab" * 32),),
         "pods": 1,
         **changes,
     }

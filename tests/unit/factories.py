@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, settings
 
 from report_operator.api.v1alpha1.resource import ReportSchedule, parse_schedule
 from report_operator.api.v1alpha1.status import RecentRun, ReportScheduleStatus
-from report_operator.domain.cron import load_zone, parse
-from report_operator.domain.lateness import Plan
-from report_operator.domain.outcomes import Ledger
-from report_operator.domain.run import Pod, Run
-from report_operator.domain.status import Facts
+from report_operator.domain.cron.schedule import load_zone, parse
+from report_operator.domain.runs.outcomes import RunHistory
+from report_operator.domain.runs.run import Pod, Run
+from report_operator.domain.schedules.lateness import Plan
+from report_operator.domain.schedules.status import Observation
 from report_operator.domain.times import format_time
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import Outcome, RunResult, dump_result
@@ -136,7 +136,7 @@ def make_plan(
     return Plan(parse(expression), load_zone(zone), since, suspended, late_after)
 
 
-def make_facts(**changes: Any) -> Facts:
+def make_facts(**changes: Any) -> Observation:
     """Ready, nothing due, nothing ever ran: the plan begins with the slot itself."""
     values: Body = {
         "generation": 3,
@@ -145,12 +145,12 @@ def make_facts(**changes: Any) -> Facts:
         "cronjob": "daily",
         "definition": "daily-0123456789",
         "runs": (),
-        "ledger": Ledger((), {}),
+        "ledger": RunHistory((), {}),
         "blockage": None,
         "blocked_run": None,
         "handled_through": None,
     }
-    return Facts(**{**values, **changes})
+    return Observation(**{**values, **changes})
 
 
 def fresh_status() -> ReportScheduleStatus:

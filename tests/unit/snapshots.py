@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from admin_api.jobs import Schedule, dead_of, jobs_of, newest_first
-from admin_api.observed import Snapshot
-from report_operator.domain.run import Run
+from admin_api.services.cache import Snapshot
+from admin_api.services.jobs import ScheduleSummary, dead_of, jobs_of, newest_first
+from report_operator.domain.runs.run import Run
 
 
-def snapshot_of(schedules: Sequence[Schedule], runs: Sequence[Run]) -> Snapshot:
+def snapshot_of(schedules: Sequence[ScheduleSummary], runs: Sequence[Run]) -> Snapshot:
     """A snapshot of just these."""
     jobs = newest_first(
         job

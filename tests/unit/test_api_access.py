@@ -13,11 +13,11 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 from test_pages_http import DOWN, RUN, KnownCluster, Site
 
-from admin_api.access import Guard
-from admin_api.answers import AnswerPolicy
-from admin_api.caller import Caller, claimed
-from admin_api.requests import BODY_LIMIT, DISCARD_LIMIT, read_body
-from admin_api.tokens import ALL_NAMESPACES, Denied, User
+from admin_api.auth.access import AccessMiddleware
+from admin_api.auth.answer_policy import AnswerPolicy
+from admin_api.auth.caller import Caller, claimed
+from admin_api.auth.request_bounds import BODY_LIMIT, DISCARD_LIMIT, read_body
+from admin_api.auth.tokens import ALL_NAMESPACES, Denied, User
 from tests.support.asgi import ask, reply_of
 
 SCHEDULER = "/api/admin/scheduler"
@@ -233,5 +233,7 @@ async def test_the_guard_leaves_no_way_around_the_body_bound() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         raise AssertionError("it is not asked")
 
-    reply = await reply_of(Guard(app, None), "GET", "/x", body="x" * (BODY_LIMIT + 1), accept="*/*")
+    reply = await reply_of(
+        AccessMiddleware(app, None), "GET", "/x", body="x" * (BODY_LIMIT + 1), accept="*/*"
+    )
     assert reply.status == 413

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from pydantic import Field
 
-from report_operator import crd
-from report_operator.resources import BACKFILL, RESOURCES, SCHEDULE, Resource
+from report_operator.crd import generator
+from report_operator.crd.definitions import BACKFILL, RESOURCES, SCHEDULE, CustomResource
 from report_runner.contract.model import Model
 
 ROOT = Path(__file__).parents[2]
@@ -25,15 +25,15 @@ def nodes(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[st
             yield from nodes(schema[key], path + "[]")
 
 
-def spec(of: Resource) -> list[tuple[str, dict[str, Any]]]:
-    return list(nodes(crd.schema_of(of)["properties"]["spec"], "spec"))
+def spec(of: CustomResource) -> list[tuple[str, dict[str, Any]]]:
+    return list(nodes(generator.schema_of(of)["properties"]["spec"], "spec"))
 
 
-def status(of: Resource) -> list[tuple[str, dict[str, Any]]]:
-    return list(nodes(crd.schema_of(of)["properties"]["status"], "status"))
+def status(of: CustomResource) -> list[tuple[str, dict[str, Any]]]:
+    return list(nodes(generator.schema_of(of)["properties"]["status"], "status"))
 
 
-def at(path: str, of: Resource = SCHEDULE) -> dict[str, Any]:
+def at(path: str, of: CustomResource = SCHEDULE) -> dict[str, Any]:
     return dict(spec(of) + status(of))[path]
 
 
@@ -42,20 +42,20 @@ each_resource = pytest.mark.parametrize("of", RESOURCES, ids=lambda of: of.kind)
 
 def test_the_files_are_what_the_models_say(monkeypatch):
     monkeypatch.chdir(ROOT)
-    assert crd.main(["--check"]) == 0, "run python -m report_operator.crd --write"
+    assert generator.main(["--check"]) == 0, "run python -m report_operator.crd --write"
 
 
 def test_check_finds_a_difference(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     target = BACKFILL.target
     target.parent.mkdir()
-    crd.REFERENCE.parent.mkdir()
-    assert crd.main(["--check"]) == 1
+    generator.REFERENCE.parent.mkdir()
+    assert generator.main(["--check"]) == 1
     assert "run --write" in capsys.readouterr().err
-    assert crd.main(["--write"]) == 0
-    assert crd.main(["--check"]) == 0
+    assert generator.main(["--write"]) == 0
+    assert generator.main(["--check"]) == 0
     target.write_text(target.read_text().replace("maximum: 20\n", "maximum: 21\n"))
-    assert crd.main(["--check"]) == 1
+    assert generator.main(["--check"]) == 1
 
 
 @each_resource
@@ -129,10 +129,10 @@ def test_what_a_structural_schema_cannot_say_is_an_error():
         either: int | str = Field(description="Two kinds.")
 
     with pytest.raises(ValueError, match="no alternatives"):
-        crd._structural(Unknown, defaults=True)
+        generator._structural(Unknown, defaults=True)
 
     class Odd(Model):
         odd: int = Field(description="A multiple.", multiple_of=3)
 
     with pytest.raises(ValueError, match="multipleOf"):
-        crd._structural(Odd, defaults=True)
+        generator._structural(Odd, defaults=True)

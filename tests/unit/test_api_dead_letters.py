@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from admin_api.dead_letters import RETRY_LIMIT, RetryAll, RetryThese, choose
-from admin_api.jobs import dead_of
-from admin_api.model import Job, JobStatus
-from admin_api.observed import Snapshot
+from admin_api.routes.dead_letters import RETRY_LIMIT, RetryAll, RetryThese, choose
+from admin_api.schemas.scheduler import Job, JobStatus
+from admin_api.services.cache import Snapshot
+from admin_api.services.jobs import dead_of
 from report_operator.domain.names import job_id
 
 SLOT = datetime(2026, 11, 24, 5, tzinfo=UTC)

@@ -7,14 +7,21 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from admin_api.errors import RefusedError
-from admin_api.idempotency import KEPT, KEPT_FOR, Book, Entry, digest, surplus
+from admin_api.services.idempotency import (
+    KEPT,
+    KEPT_FOR,
+    IdempotencyEntry,
+    IdempotencyRecords,
+    digest,
+    surplus,
+)
 from report_operator.api.v1alpha1.spec import Priority
 
 NOW = datetime(2026, 11, 24, 5, tzinfo=UTC)
 
 
-def entry(age: timedelta = timedelta(), request: str = "retry x") -> Entry:
-    return Entry(
+def entry(age: timedelta = timedelta(), request: str = "retry x") -> IdempotencyEntry:
+    return IdempotencyEntry(
         at=NOW - age,
         request=digest(request),
         namespace="reports",
@@ -27,7 +34,7 @@ def entry(age: timedelta = timedelta(), request: str = "retry x") -> Entry:
 
 
 def test_a_key_belongs_to_one_request() -> None:
-    book = Book({digest("key"): entry()}, "1")
+    book = IdempotencyRecords({digest("key"): entry()}, "1")
     assert book.find("key", "retry x") == entry()
     assert book.find("other", "retry y") is None
     with pytest.raises(RefusedError, match="send a new key") as raised:
@@ -48,4 +55,4 @@ def test_the_newest_stay_and_leave_room_for_one() -> None:
 
 def test_an_entry_outlives_a_restart() -> None:
     text = entry().model_dump_json(exclude_none=True)
-    assert Entry.model_validate_json(text).attempt == entry().attempt
+    assert IdempotencyEntry.model_validate_json(text).attempt == entry().attempt

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from factories import MINUTE, SLOT, job_body, make_entry, schedule_body
 
-from admin_api.model import JobStatus
-from admin_api.observed import Observed
+from admin_api.schemas.scheduler import JobStatus
+from admin_api.services.cache import ClusterCache
 from report_operator.api.v1alpha1.status import ReportScheduleStatus
 from report_operator.domain.times import format_time
 from report_runner.contract.reasons import Reason
@@ -27,12 +27,12 @@ def run(version: int, uid: str = "job-1", **meta: Any) -> dict[str, Any]:
     return versioned(job_body(), version, uid=uid, name=f"daily-{uid}", **meta)
 
 
-def statuses(observed: Observed) -> list[JobStatus]:
+def statuses(observed: ClusterCache) -> list[JobStatus]:
     return [job.status for job in observed.snapshot().jobs]
 
 
 def test_a_run_its_outcome_and_the_end_of_its_job() -> None:
-    observed = Observed()
+    observed = ClusterCache()
     observed.observe_run(run(1))
     assert observed.snapshot().jobs == [], "nobody knows its schedule yet"
     observed.observe_schedule(schedule(2))
@@ -47,14 +47,14 @@ def test_a_run_its_outcome_and_the_end_of_its_job() -> None:
 
 
 def test_an_older_version_is_no_news() -> None:
-    observed = Observed()
+    observed = ClusterCache()
     observed.observe_schedule(schedule(9, make_entry("job-1")))
     observed.observe_schedule(schedule(8))
     assert statuses(observed) == [JobStatus.SUCCEEDED]
 
 
 def test_the_same_object_while_nothing_changes() -> None:
-    observed = Observed()
+    observed = ClusterCache()
     observed.observe_schedule(schedule(1, make_entry("job-1")))
     observed.observe_run(run(2, "job-2"))
     before = observed.snapshot()
@@ -66,7 +66,7 @@ def test_the_same_object_while_nothing_changes() -> None:
 
 
 def test_what_a_list_does_not_have_is_gone() -> None:
-    observed = Observed()
+    observed = ClusterCache()
     observed.observe_schedule(schedule(1, make_entry("job-1")))
     observed.observe_run(run(2, "job-2"))
     observed.keep_runs(None, set())
@@ -77,7 +77,7 @@ def test_what_a_list_does_not_have_is_gone() -> None:
 
 
 def test_a_deleted_schedule_takes_its_runs_from_sight() -> None:
-    observed = Observed()
+    observed = ClusterCache()
     observed.observe_schedule(schedule(1, make_entry("job-1", Reason.TIMEOUT)))
     observed.observe_schedule(schedule(2), deleted=True)
     assert (observed.snapshot().jobs, observed.snapshot().dead) == ([], [])
@@ -85,7 +85,7 @@ def test_a_deleted_schedule_takes_its_runs_from_sight() -> None:
 
 
 def test_newest_first_over_all_schedules() -> None:
-    observed = Observed()
+    observed = ClusterCache()
     for number in range(3):
         entry = make_entry(
             f"job-{number}", Reason.TIMEOUT, finished_at=SLOT + (number % 2 + 1) * MINUTE,
@@ -105,7 +105,7 @@ def test_newest_first_over_all_schedules() -> None:
 
 @pytest.mark.parametrize("body", [{"spec": {}}, {"spec": {"schedule": "x"}, "status": {"a": 1}}])
 def test_what_cannot_be_read_well_is_shown_as_far_as_it_can(body: dict[str, Any]) -> None:
-    observed = Observed()
+    observed = ClusterCache()
     meta = {"namespace": "n", "name": "s", "uid": "u", "resourceVersion": "1"}
     observed.observe_schedule({**body, "metadata": meta})
     with pytest.raises(KeyError):  # the reflector leaves it out with a word
@@ -115,7 +115,7 @@ def test_what_cannot_be_read_well_is_shown_as_far_as_it_can(body: dict[str, Any]
 
 
 def test_what_one_schedule_has_at_this_moment() -> None:
-    observed = Observed()
+    observed = ClusterCache()
     observed.observe_schedule(schedule(1))
     observed.observe_schedule(schedule(1, uid="other", name="other"))
     for version, name in enumerate(("gone", "there")):
@@ -130,7 +130,7 @@ def test_what_one_schedule_has_at_this_moment() -> None:
 
 
 def test_an_older_version_of_a_job_is_no_news() -> None:
-    observed = Observed()
+    observed = ClusterCache()
     observed.observe_schedule(schedule(1))
     observed.observe_run(run(10))
     observed.observe_run(versioned({**job_body({"spec": {"suspend": False}})}, 9, uid="job-1"))

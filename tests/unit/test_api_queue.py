@@ -20,15 +20,15 @@ from factories import (
 from snapshots import snapshot_of
 
 from admin_api.app import make_app
-from admin_api.attempting import Attempts
-from admin_api.cluster import Cluster, Leader
-from admin_api.dependencies import Dependencies
-from admin_api.jobs import read_schedule
-from admin_api.model import Check
-from admin_api.observed import Snapshot
+from admin_api.schemas.scheduler import Check
+from admin_api.services.attempts import AttemptService
+from admin_api.services.cache import Snapshot
+from admin_api.services.cluster import Cluster, Leader
+from admin_api.services.dependencies import Dependencies
+from admin_api.services.jobs import read_schedule
 from report_operator.api.v1alpha1.status import ReportScheduleStatus
-from report_operator.domain.admission import Limits, NamespacePolicy
-from report_operator.domain.run import Pod, Run
+from report_operator.domain.admission.queue import AdmissionLimits, NamespacePolicy
+from report_operator.domain.runs.run import Pod, Run
 from tests.support.asgi import ask
 
 NOW = SLOT + 2 * MINUTE
@@ -40,10 +40,14 @@ class Site:
     """The API over a cluster of these runs, two of which may be active, one of each namespace."""
 
     runs: Sequence[Run]
-    limits: Limits = field(default_factory=lambda: Limits(2, policy=NamespacePolicy(1)))
+    limits: AdmissionLimits = field(
+        default_factory=lambda: AdmissionLimits(2, policy=NamespacePolicy(1))
+    )
 
     def get(self, path: str, accept: str = "application/json") -> Any:
-        attempts = Attempts(cast(Cluster, self), cast(Any, None), cast(Any, None), lambda: NOW)
+        attempts = AttemptService(
+            cast(Cluster, self), cast(Any, None), cast(Any, None), lambda: NOW
+        )
         app = make_app(
             attempts, cast(Any, None), cast(Dependencies, self), lambda: NOW, cast(Any, None),
             None, limits=self.limits, start_grace=MINUTE,
@@ -127,7 +131,7 @@ def test_the_page_shows_the_same_order_and_reasons() -> None:
 
 
 def test_what_a_namespace_may_not_have_is_noted() -> None:
-    limits = Limits(1, policy=NamespacePolicy(highest_priority="normal"))
+    limits = AdmissionLimits(1, policy=NamespacePolicy(highest_priority="normal"))
     entry = next(
         e for e in Site(RUNS, limits).get("/api/admin/scheduler/queue")["queue"]
         if e["report_type"] == "type-urgent"
@@ -139,7 +143,7 @@ def test_what_a_namespace_may_not_have_is_noted() -> None:
 @pytest.mark.parametrize("path", ["/api/admin/scheduler/status", "/fragments/now"])
 def test_runs_that_do_not_start_while_others_wait_are_trouble(path: str) -> None:
     hanging = [run_of(active_run, f"h{n}", "a", admitted_at=SLOT) for n in range(3)]
-    site = Site([*hanging, run_of(make_run, "more", "a")], Limits(3))
+    site = Site([*hanging, run_of(make_run, "more", "a")], AdmissionLimits(3))
     told = site.get(path, "text/html" if path.startswith("/f") else "application/json")
     said = "; ".join(told["degraded"]) if isinstance(told, dict) else told
     assert (

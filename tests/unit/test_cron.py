@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from report_operator.domain import cron_next
-from report_operator.domain.cron import (
+from report_operator.domain.cron import next as cron_next
+from report_operator.domain.cron.rules import Calendar
+from report_operator.domain.cron.schedule import (
     ScheduleError,
     latest_slot,
     load_zone,
@@ -21,8 +22,7 @@ from report_operator.domain.cron import (
     schema_pattern,
     slots_between,
 )
-from report_operator.domain.cron_rules import Calendar
-from report_operator.domain.cron_zone import first_change, offset_at, zone_names
+from report_operator.domain.cron.zone import first_change, offset_at, zone_names
 
 MADRID = load_zone("Europe/Madrid")
 ZONES = (

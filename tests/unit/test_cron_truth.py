@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from report_operator.domain.cron import ScheduleError, load_zone, parse, schema_pattern
-from report_operator.domain.cron_rules import Calendar
+from report_operator.domain.cron.rules import Calendar
+from report_operator.domain.cron.schedule import ScheduleError, load_zone, parse, schema_pattern
 
 TABLE = Path(__file__).parents[1] / "data" / "cron" / "truth.jsonl"
 HEADER, *ROWS = (json.loads(line) for line in TABLE.read_text("utf-8").split("\n") if line)

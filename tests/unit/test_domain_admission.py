@@ -10,18 +10,18 @@ from factories import MINUTE, PATIENT, SLOT, active_run, finished_run, make_pod,
 from hypothesis import given
 from hypothesis import strategies as st
 
-from report_operator.domain.admission import (
+from report_operator.domain.admission.queue import (
     PRIORITIES,
+    AdmissionLimits,
     Hold,
-    Limits,
     NamespacePolicy,
     Queue,
     does_not_start,
     make_queue,
 )
-from report_operator.domain.run import Run
+from report_operator.domain.runs.run import Run
 
-MANY = Limits(overall=100)
+MANY = AdmissionLimits(overall=100)
 
 
 def waiting(name: str, **changes: object) -> Run:
@@ -33,15 +33,15 @@ def working(name: str, **changes: object) -> Run:
     return active_run(**{"name": name, "uid": name, "schedule_uid": name, **changes})
 
 
-def queue_order(runs: Iterable[Run], limits: Limits = MANY) -> list[Run]:
+def queue_order(runs: Iterable[Run], limits: AdmissionLimits = MANY) -> list[Run]:
     return [entry.run for entry in make_queue(runs, limits).waiting]
 
 
-def admissible(runs: Iterable[Run], limits: Limits) -> list[Run]:
+def admissible(runs: Iterable[Run], limits: AdmissionLimits) -> list[Run]:
     return make_queue(runs, limits).admissible
 
 
-def admitted(runs: list[Run], limits: Limits = MANY) -> list[str]:
+def admitted(runs: list[Run], limits: AdmissionLimits = MANY) -> list[str]:
     return [run.name for run in admissible(runs, limits)]
 
 
@@ -67,18 +67,21 @@ def test_only_waiting_runs_queue() -> None:
 @pytest.mark.parametrize(
     ("limits", "expected"),
     [
-        (Limits(overall=1), []),
-        (Limits(overall=2), ["high"]),
-        (Limits(overall=3), ["high", "first"]),
+        (AdmissionLimits(overall=1), []),
+        (AdmissionLimits(overall=2), ["high"]),
+        (AdmissionLimits(overall=3), ["high", "first"]),
         # critical is full already; the others behind it go on
-        (Limits(overall=9, per_tier={"critical": 1}), ["first", "bulk"]),
-        (Limits(overall=9, per_tier={"critical": 2}), ["high", "first", "bulk"]),
-        (Limits(overall=9, per_tier={"standard": 0, "bulk": 1}), ["high", "second", "bulk"]),
-        (Limits(overall=2, per_tier={"critical": 1}), ["first"]),
+        (AdmissionLimits(overall=9, per_tier={"critical": 1}), ["first", "bulk"]),
+        (AdmissionLimits(overall=9, per_tier={"critical": 2}), ["high", "first", "bulk"]),
+        (
+            AdmissionLimits(overall=9, per_tier={"standard": 0, "bulk": 1}),
+            ["high", "second", "bulk"],
+        ),
+        (AdmissionLimits(overall=2, per_tier={"critical": 1}), ["first"]),
         (MANY, ["high", "first", "second", "bulk"]),
     ],
 )
-def test_limits(limits: Limits, expected: list[str]) -> None:
+def test_limits(limits: AdmissionLimits, expected: list[str]) -> None:
     runs = [
         working("at work"),
         waiting("bulk", tier="bulk", priority="low"),
@@ -109,7 +112,7 @@ def test_forbid_lets_only_the_first_of_several_slots_go() -> None:
 
 def test_run_that_is_being_deleted_still_counts_while_its_pod_may_work() -> None:
     going = working("going", schedule_uid="same", deleting=True)
-    assert admitted([going, waiting("next")], Limits(overall=1)) == []
+    assert admitted([going, waiting("next")], AdmissionLimits(overall=1)) == []
     assert admitted([going, waiting("next", schedule_uid="same")]) == []
 
 
@@ -119,7 +122,7 @@ def test_finished_and_queued_runs_take_no_place() -> None:
         waiting("going", deleting=True),
         waiting("next", schedule_uid="same"),
     ]
-    assert admitted(runs, Limits(overall=1)) == ["next"]
+    assert admitted(runs, AdmissionLimits(overall=1)) == ["next"]
 
 
 TIERS = ("critical", "standard", "bulk")
@@ -146,7 +149,7 @@ def crowds(draw: st.DrawFn) -> list[Run]:
 
 
 some_limits = st.builds(
-    Limits,
+    AdmissionLimits,
     overall=st.integers(0, 8),
     per_tier=st.dictionaries(st.sampled_from(TIERS), st.integers(0, 4)),
 )
@@ -209,18 +212,20 @@ def test_runs_of_backfills_are_behind_all_others() -> None:
 @pytest.mark.parametrize(
     ("limits", "at_work", "expected"),
     [
-        (Limits(overall=4, headroom=2), 0, 2),
-        (Limits(overall=4, headroom=2), 1, 1),
-        (Limits(overall=4, headroom=2), 2, 0),
-        (Limits(overall=4, headroom=9), 0, 1),  # one they may have always
-        (Limits(overall=1, headroom=9), 0, 1),
-        (Limits(overall=1, headroom=9), 1, 0),
-        (Limits(overall=9, per_tier={"critical": 3}, headroom=2), 0, 1),
-        (Limits(overall=9, per_tier={"critical": 3}, headroom=2), 1, 0),
-        (Limits(overall=9, per_tier={"critical": 0}, headroom=2), 0, 0),
+        (AdmissionLimits(overall=4, headroom=2), 0, 2),
+        (AdmissionLimits(overall=4, headroom=2), 1, 1),
+        (AdmissionLimits(overall=4, headroom=2), 2, 0),
+        (AdmissionLimits(overall=4, headroom=9), 0, 1),  # one they may have always
+        (AdmissionLimits(overall=1, headroom=9), 0, 1),
+        (AdmissionLimits(overall=1, headroom=9), 1, 0),
+        (AdmissionLimits(overall=9, per_tier={"critical": 3}, headroom=2), 0, 1),
+        (AdmissionLimits(overall=9, per_tier={"critical": 3}, headroom=2), 1, 0),
+        (AdmissionLimits(overall=9, per_tier={"critical": 0}, headroom=2), 0, 0),
     ],
 )
-def test_they_leave_places_to_the_schedules(limits: Limits, at_work: int, expected: int) -> None:
+def test_they_leave_places_to_the_schedules(
+    limits: AdmissionLimits, at_work: int, expected: int
+) -> None:
     runs = [working(f"w{n}") for n in range(at_work)]
     runs += [of_backfill(f"b{n}") for n in range(9)]
     assert len(admitted(runs, limits)) == expected
@@ -261,7 +266,7 @@ def test_backfills_never_change_what_the_schedules_may_start(crowd, limits, head
 
 # -- namespaces -----------------------------------------------------------------------------------
 
-HALF = Limits(overall=4, policy=NamespacePolicy(max_active=2))
+HALF = AdmissionLimits(overall=4, policy=NamespacePolicy(max_active=2))
 
 
 def of(namespace: str, name: str, **changes: object) -> Run:
@@ -272,7 +277,7 @@ def at_work(namespace: str, name: str, **changes: object) -> Run:
     return working(f"{namespace}-{name}", namespace=namespace, **changes)
 
 
-def queue_of(runs: list[Run], limits: Limits, not_starting: Iterable[Run] = ()) -> Queue:
+def queue_of(runs: list[Run], limits: AdmissionLimits, not_starting: Iterable[Run] = ()) -> Queue:
     return make_queue(runs, limits, {run.uid for run in not_starting})
 
 
@@ -285,7 +290,7 @@ def test_a_namespace_takes_no_more_than_its_places() -> None:
 
 def test_runs_that_cannot_start_leave_their_places_to_other_namespaces() -> None:
     """Twenty-two runs whose pods no node takes held 20 of 20 places."""
-    limits = Limits(overall=20, policy=NamespacePolicy(max_active=20))
+    limits = AdmissionLimits(overall=20, policy=NamespacePolicy(max_active=20))
     hanging = [at_work("a", str(n)) for n in range(20)]
     more = [of("a", "x"), of("a", "y")]
     assert admissible([*hanging, *more, of("b", "0")], limits) == []  # they may start still
@@ -298,7 +303,7 @@ def test_runs_that_cannot_start_leave_their_places_to_other_namespaces() -> None
 
 
 def test_runs_that_cannot_start_leave_the_places_of_their_tier() -> None:
-    limits = Limits(overall=9, per_tier={"bulk": 2}, policy=NamespacePolicy(max_active=4))
+    limits = AdmissionLimits(overall=9, per_tier={"bulk": 2}, policy=NamespacePolicy(max_active=4))
     hanging = [at_work("a", str(n), tier="bulk") for n in range(2)]
     runs = [*hanging, of("b", "0", tier="bulk")]
     assert admissible(runs, limits) == []
@@ -319,7 +324,7 @@ def test_a_job_elsewhere_does_not_keep_a_schedule_busy() -> None:
 
 
 def test_priority_and_tier_count_as_far_as_the_namespace_may_have_them() -> None:
-    limits = Limits(
+    limits = AdmissionLimits(
         overall=9,
         per_tier={"standard": 1},
         policy=NamespacePolicy(highest_tier="standard", highest_priority="normal"),
@@ -351,15 +356,15 @@ def test_priority_and_tier_count_as_far_as_the_namespace_may_have_them() -> None
 @pytest.mark.parametrize(
     ("limits", "runs", "hold", "reason"),
     [
-        (Limits(2), [working("v"), working("w")], Hold.OVERALL, "2 of 2 places are taken"),
+        (AdmissionLimits(2), [working("v"), working("w")], Hold.OVERALL, "2 of 2 places are taken"),
         (
-            Limits(9, {"critical": 1}),
+            AdmissionLimits(9, {"critical": 1}),
             [working("w")],
             Hold.TIER,
             "1 of 1 places of tier critical are taken",
         ),
         (
-            Limits(9, policy=NamespacePolicy(1)),
+            AdmissionLimits(9, policy=NamespacePolicy(1)),
             [working("w")],
             Hold.NAMESPACE,
             "1 of 1 places of namespace reports are taken",
@@ -379,7 +384,7 @@ def test_what_holds_a_run_back(limits, runs, hold, reason) -> None:
 
 
 def test_what_holds_a_run_of_a_backfill_back() -> None:
-    limits = Limits(overall=4, headroom=2)
+    limits = AdmissionLimits(overall=4, headroom=2)
     (entry,) = make_queue([working("v"), working("w"), of_backfill("x")], limits).waiting
     assert (entry.hold, entry.reason) == (
         Hold.BACKFILL_HEADROOM,
@@ -389,7 +394,7 @@ def test_what_holds_a_run_of_a_backfill_back() -> None:
 
 def test_a_refused_run_gives_its_place_to_the_next() -> None:
     runs = [waiting("x"), waiting("y", slot=SLOT + MINUTE)]
-    queue = make_queue(runs, Limits(overall=1), refused={"x"})
+    queue = make_queue(runs, AdmissionLimits(overall=1), refused={"x"})
     assert [(entry.run.name, entry.hold) for entry in queue.waiting] == [
         ("x", Hold.REFUSED),
         ("y", None),

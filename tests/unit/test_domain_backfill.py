@@ -11,13 +11,12 @@ from hypothesis import strategies as st
 
 from report_operator.api.v1alpha1.backfill_spec import ReportBackfillSpec, Reprocess
 from report_operator.api.v1alpha1.backfill_status import Cursor
-from report_operator.domain import backfill
-from report_operator.domain.attempts import days_span, slot_of_date
-from report_operator.domain.backfill import (
+from report_operator.domain.backfills import planning
+from report_operator.domain.backfills.planning import (
+    BackfillTarget,
     Candidate,
     HeldUpError,
     Slot,
-    Target,
     after,
     all_slots,
     choose,
@@ -25,9 +24,10 @@ from report_operator.domain.backfill import (
     spans,
     targets_of,
 )
-from report_operator.domain.cron import load_zone, parse
-from report_operator.domain.history import PastRun, SlotPast, by_slot
-from report_operator.domain.lateness import CREATION_GRACE, Plan
+from report_operator.domain.cron.schedule import load_zone, parse
+from report_operator.domain.runs.attempts import days_span, slot_of_date
+from report_operator.domain.runs.history import PastRun, SlotPast, by_slot
+from report_operator.domain.schedules.lateness import CREATION_GRACE, Plan
 from report_runner.contract.result import Outcome
 
 NOW = at("2026-11-24 12:00")
@@ -214,9 +214,9 @@ def test_one_without_a_cronjob_holds_it_up_and_is_named() -> None:
 # -- the order ----------------------------------------------------------------------------------
 
 
-def target(name: str, rule: str = "0 6 * * *", zone: str = "Etc/UTC") -> Target:
+def target(name: str, rule: str = "0 6 * * *", zone: str = "Etc/UTC") -> BackfillTarget:
     plan = Plan(parse(rule), load_zone(zone), SINCE, False, 30 * MINUTE)
-    return Target(name, f"uid-{name}", plan)
+    return BackfillTarget(name, f"uid-{name}", plan)
 
 
 def test_oldest_first_and_of_one_instant_by_name() -> None:
@@ -245,7 +245,7 @@ def test_the_newest_slot_is_the_cronjob_controllers_for_a_moment() -> None:
 
 
 def test_too_many_slots(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backfill, "SLOT_LIMIT", 10)
+    monkeypatch.setattr(planning, "SLOT_LIMIT", 10)
     assert len(all_slots([target("a"), target("b")], spec(), NOW)) == 10
     with pytest.raises(HeldUpError, match="more than 10 slots") as caught:
         all_slots([target("a"), target("b"), target("c")], spec(), NOW)

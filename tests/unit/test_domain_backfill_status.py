@@ -17,9 +17,9 @@ from report_operator.api.v1alpha1.backfill_status import (
 )
 from report_operator.api.v1alpha1.conditions import BackfillReason
 from report_operator.api.v1alpha1.status import RecentRun
-from report_operator.domain.backfill import HeldUpError
-from report_operator.domain.backfill_status import (
-    Progress,
+from report_operator.domain.backfills.planning import HeldUpError
+from report_operator.domain.backfills.status import (
+    BackfillProgress,
     backfill_transitions,
     conclude,
     jobs_to_make,
@@ -54,11 +54,11 @@ def status(**changes: Any) -> ReportBackfillStatus:
     return ReportBackfillStatus(**changes)
 
 
-def progress(**changes: Any) -> Progress:
+def progress(**changes: Any) -> BackfillProgress:
     values: dict[str, Any] = {
         "generation": 1, "suspended": False, "dry_run": False, "left": 0, "held_up": None
     }  # fmt: skip
-    return Progress(**{**values, **changes})
+    return BackfillProgress(**{**values, **changes})
 
 
 def ready(found: ReportBackfillStatus) -> str:

@@ -8,7 +8,7 @@ from test_domain_desired import SINCE, build
 
 from report_operator.api.v1alpha1.conditions import ConditionType, ReadyReason
 from report_operator.api.v1alpha1.status import Condition, ReportScheduleStatus
-from report_operator.domain.cronjob import counts_since, definition_of, is_settled
+from report_operator.domain.schedules.cronjob import counts_since, definition_of, is_settled
 
 NOW = SLOT + timedelta(hours=1)
 SCHEDULE = make_schedule()

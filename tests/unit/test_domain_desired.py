@@ -11,15 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from report_operator.domain import names
-from report_operator.domain.desired import (
+from report_operator.domain.runs.run import observe_job
+from report_operator.domain.schedules.desired import (
     desired_config_map,
     desired_cronjob,
     freeze_definition,
     job_for_slot,
     starting_deadline,
 )
-from report_operator.domain.pods import PodSettings
-from report_operator.domain.run import observe_job
+from report_operator.domain.schedules.pods import PodSettings
 from report_runner.contract import pod as contract
 from report_runner.contract.definition import Definition
 

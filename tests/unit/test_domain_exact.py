@@ -6,8 +6,8 @@ import pytest
 from factories import make_schedule, merged
 from test_domain_desired import SETTINGS, SINCE, build
 
-from report_operator.domain.desired import desired_cronjob, freeze_definition
-from report_operator.domain.exact import holds_metadata, is_exact_spec, replacement
+from report_operator.domain.schedules.desired import desired_cronjob, freeze_definition
+from report_operator.domain.schedules.exact import holds_metadata, is_exact_spec, replacement
 
 
 def test_what_the_server_may_write_in_another_way_is_the_same() -> None:

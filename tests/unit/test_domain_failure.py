@@ -7,15 +7,15 @@ from factories import MINUTE, PATIENT, SLOT, finished_run, make_pod, result_text
 from hypothesis import given
 from hypothesis import strategies as st
 
-from report_operator.domain.failure import (
+from report_operator.domain.runs.failure import (
     MESSAGE_LIMIT,
-    Blockage,
-    explain_blockage,
+    PendingReason,
     explain_failure,
+    explain_pending,
     explain_pod,
     newest_result,
 )
-from report_operator.domain.run import Pod
+from report_operator.domain.runs.run import Pod
 from report_runner.contract.reasons import EXIT_CODES, EXIT_USAGE, Reason
 
 FAILED = finished_run(succeeded=False)
@@ -103,14 +103,18 @@ def test_note_of_attempts_survives_a_long_message() -> None:
 
 
 def test_verdict_of_the_operator_goes_first() -> None:
-    run = finished_run(succeeded=False, forced_reason="ImageUnavailable", forced_message="no image")
+    run = finished_run(
+        succeeded=False, termination_reason="ImageUnavailable", termination_detail="no image"
+    )
     cause = explain_failure(run, [make_pod(exit_reason="OOMKilled")])
     assert (cause.reason, cause.message) == (Reason.IMAGE_UNAVAILABLE, "no image")
 
 
 def test_verdict_of_a_word_that_is_none_of_ours() -> None:
     """Annotations can be edited by hand; the run's outcome is recorded all the same."""
-    run = finished_run(succeeded=False, forced_reason="Gremlins", forced_message="who knows")
+    run = finished_run(
+        succeeded=False, termination_reason="Gremlins", termination_detail="who knows"
+    )
     assert explain_failure(run, []).reason is Reason.INTERNAL_ERROR
 
 
@@ -185,7 +189,7 @@ def waiting(reason: str, message: str = "because") -> Pod:
 def test_blockage(
     pod: Pod | None, events: list[str], reason: Reason, words: str, secret: str
 ) -> None:
-    found = explain_blockage(pod, events)
+    found = explain_pending(pod, events)
     assert found is not None
     assert found.cause.reason is reason
     assert words in found.cause.message
@@ -194,13 +198,13 @@ def test_blockage(
 
 @pytest.mark.parametrize("pod", [None, PENDING, waiting("ContainerCreating")])
 def test_nothing_is_known_to_block(pod: Pod | None) -> None:
-    assert explain_blockage(pod, []) is None
+    assert explain_pending(pod, []) is None
 
 
 def test_sandbox_that_cannot_be_made_is_no_matter_of_storage() -> None:
     event = "Failed to create pod sandbox: plugin type=bridge failed (add): no IP addresses left"
-    found = explain_blockage(waiting("ContainerCreating"), [event])
-    assert isinstance(found, Blockage)
+    found = explain_pending(waiting("ContainerCreating"), [event])
+    assert isinstance(found, PendingReason)
     assert found.cause.reason is not Reason.STORAGE_UNAVAILABLE
     assert "no IP addresses left" in found.cause.message
 
@@ -226,7 +230,7 @@ def test_messages_are_short_and_of_one_line(
     run = finished_run(succeeded=False, failed_condition=reason, failed_message=message)
     causes = [explain_failure(run, pods), explain_failure(run, []), explain_pod(pods[0])]
     for pod in (None, waiting(reason or "x", message), *pods):
-        blockage = explain_blockage(pod, [said])
+        blockage = explain_pending(pod, [said])
         causes += [blockage.cause] if blockage else []
     for cause in causes:
         assert len(cause.message) <= MESSAGE_LIMIT

@@ -5,11 +5,11 @@ from datetime import timedelta
 import pytest
 from factories import SLOT
 
-from report_operator.domain.figures import (
+from report_operator.domain.statistics import (
     PATTERN_LIMIT,
-    Finished,
-    HourFigure,
-    Step,
+    FinishedRun,
+    Granularity,
+    HourlyStatistics,
     TypeFailures,
     error_pattern,
     failures,
@@ -54,14 +54,14 @@ def test_patterns_are_bounded(text: str) -> None:
 def run(kind: str = "a", message: str | None = None, seconds: int | None = 60, hours: int = 0):
     """Failed where there is a message."""
     outcome = Outcome.SUCCEEDED if message is None else Outcome.FAILED
-    return Finished(kind, outcome, SLOT + hours * HOUR, seconds, message or "")
+    return FinishedRun(kind, outcome, SLOT + hours * HOUR, seconds, message or "")
 
 
 def test_failures_by_hour_type_and_pattern() -> None:
     found = failures(
         [run(), run("a", "no 1"), run("a", "no 2", hours=24), run("b", "else", hours=2), run("c")]
     )
-    assert found.hours == [HourFigure(5, 4, 2), HourFigure(7, 1, 1)]
+    assert found.hours == [HourlyStatistics(5, 4, 2), HourlyStatistics(7, 1, 1)]
     assert found.types == [TypeFailures("a", 3, 2), TypeFailures("b", 1, 1)]
     assert [(p.pattern, p.count, p.example) for p in found.patterns] == [
         ("no <n>", 2, "no 2"), ("else", 1, "else")
@@ -71,12 +71,12 @@ def test_failures_by_hour_type_and_pattern() -> None:
 def test_run_times_by_hour_and_by_day() -> None:
     runs = [run(seconds=n) for n in range(1, 101)] + [run("b", seconds=7, hours=1)]
     runs.append(run("c", seconds=None))  # given up on before it ran
-    found = performance(runs, Step.HOUR)
+    found = performance(runs, Granularity.HOUR)
     assert [(t.runs, t.avg_seconds, t.p95_seconds) for t in found.trend] == [
         (100, 50.5, 95), (1, 7.0, 7)
     ]  # fmt: skip
     assert [(t.report_type, t.max_seconds) for t in found.types] == [("a", 100), ("b", 7)]
-    (day,) = performance(runs, Step.DAY).trend
+    (day,) = performance(runs, Granularity.DAY).trend
     assert (day.start, day.runs) == (SLOT.replace(hour=0), 101)
 
 

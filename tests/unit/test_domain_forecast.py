@@ -5,9 +5,13 @@ from datetime import timedelta
 import pytest
 from factories import MINUTE, SLOT, active_run, make_run
 
-from report_operator.domain.admission import Limits, make_queue
-from report_operator.domain.forecast import FORECAST_LIMIT, likely_starts, typical_duration
-from report_operator.domain.run import Run
+from report_operator.domain.admission.forecast import (
+    FORECAST_LIMIT,
+    likely_starts,
+    typical_duration,
+)
+from report_operator.domain.admission.queue import AdmissionLimits, make_queue
+from report_operator.domain.runs.run import Run
 
 
 def waiting(name: str, **changes: object) -> Run:
@@ -19,7 +23,10 @@ def working(name: str, **changes: object) -> Run:
 
 
 def starts(
-    runs: list[Run], limits: Limits, minutes: dict[str, int], stuck: frozenset[str] = frozenset()
+    runs: list[Run],
+    limits: AdmissionLimits,
+    minutes: dict[str, int],
+    stuck: frozenset[str] = frozenset(),
 ) -> dict[str, float]:
     """Minutes after the slot."""
     queue = make_queue(runs, limits, stuck)
@@ -31,18 +38,20 @@ def starts(
 def test_one_place_after_another() -> None:
     runs = [working("a"), waiting("b"), waiting("c", slot=SLOT + MINUTE), waiting("d", slot=SLOT)]
     minutes = {"a": 10, "b": 3, "c": 1, "d": 4}
-    assert starts(runs, Limits(overall=1), minutes) == {"b": 10, "d": 13, "c": 17}
-    assert starts(runs, Limits(overall=2), minutes) == {"b": 1, "d": 4, "c": 8}
+    assert starts(runs, AdmissionLimits(overall=1), minutes) == {"b": 10, "d": 13, "c": 17}
+    assert starts(runs, AdmissionLimits(overall=2), minutes) == {"b": 1, "d": 4, "c": 8}
 
 
 def test_what_is_over_its_time_ends_any_moment() -> None:
-    assert starts([working("a"), waiting("b")], Limits(1), {"a": 0}) == {"b": 1}
+    assert starts([working("a"), waiting("b")], AdmissionLimits(1), {"a": 0}) == {"b": 1}
 
 
 def test_nobody_can_say() -> None:
     runs = [working("a"), waiting("b"), waiting("c", slot=SLOT + MINUTE)]
-    assert starts(runs, Limits(1), {"b": 1, "c": 1}) == {}  # how long `a` takes is not known
-    assert starts(runs, Limits(1), {"a": 5}) == {"b": 5}
+    assert (
+        starts(runs, AdmissionLimits(1), {"b": 1, "c": 1}) == {}
+    )  # how long `a` takes is not known
+    assert starts(runs, AdmissionLimits(1), {"a": 5}) == {"b": 5}
 
 
 def test_a_run_waits_for_its_own_schedule_and_tier() -> None:
@@ -52,18 +61,18 @@ def test_a_run_waits_for_its_own_schedule_and_tier() -> None:
         waiting("c", tier="bulk"),
         waiting("d", schedule_uid="b"),
     ]
-    limits = Limits(9, {"bulk": 1})
+    limits = AdmissionLimits(9, {"bulk": 1})
     assert starts(runs, limits, {"a": 7, "b": 5}) == {"c": 7, "d": 5}
 
 
 def test_a_run_that_does_not_start_is_not_waited_for() -> None:
     runs = [working("a"), waiting("b", namespace="other")]
-    assert starts(runs, Limits(1), {"a": 7}, frozenset({"a"})) == {"b": 1}
+    assert starts(runs, AdmissionLimits(1), {"a": 7}, frozenset({"a"})) == {"b": 1}
 
 
 def test_only_the_head_of_a_long_queue_is_foreseen() -> None:
     runs = [working("a"), *(waiting(f"w{n:04}", schedule_uid="a") for n in range(5000))]
-    found = starts(runs, Limits(1), {"a": 1})
+    found = starts(runs, AdmissionLimits(1), {"a": 1})
     assert set(found) == {f"w{n:04}" for n in range(FORECAST_LIMIT)}
 
 

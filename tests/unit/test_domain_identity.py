@@ -10,13 +10,13 @@ from factories import job_body, merged
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from admin_api.jobs import job_of_record, jobs_of, read_schedule
+from admin_api.services.jobs import job_of_record, jobs_of, read_schedule
 from report_operator.api.v1alpha1.status import RecentRun
 from report_operator.domain import names
-from report_operator.domain.identity import RunIdentity, identity_of_entry
-from report_operator.domain.outcomes import record_finished
-from report_operator.domain.record import Owner, record_of
-from report_operator.domain.run import Run, observe_job
+from report_operator.domain.runs.identity import RunIdentity, identity_of_entry
+from report_operator.domain.runs.outcomes import record_finished
+from report_operator.domain.runs.record import Owner, record_of
+from report_operator.domain.runs.run import Run, observe_job
 from report_operator.domain.times import format_time
 
 NOT_TOLD = {"schedule_uid", "job_uid", "backfill_uid"}  # uids are the cluster's own

@@ -17,7 +17,8 @@ from factories import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from report_operator.domain.lateness import (
+from report_operator.domain.runs.run import Run
+from report_operator.domain.schedules.lateness import (
     CATCH_UP_LIMIT,
     CREATION_GRACE,
     NOT_CREATED,
@@ -29,8 +30,7 @@ from report_operator.domain.lateness import (
     slot_without_job,
     slots_to_catch_up,
 )
-from report_operator.domain.plan import observe_plan
-from report_operator.domain.run import Run
+from report_operator.domain.schedules.plan import observe_plan
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)

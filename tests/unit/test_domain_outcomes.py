@@ -18,26 +18,26 @@ from factories import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from report_operator.domain.outcomes import (
+from report_operator.domain.runs.outcomes import (
     RECENT_LIMIT,
-    Keep,
-    Ledger,
+    HistoryLimits,
+    RunHistory,
     merge,
     prunable,
     record,
     record_finished,
     result_key,
 )
-from report_operator.domain.run import Run
+from report_operator.domain.runs.run import Run
 from report_runner.contract.reasons import Reason
 from report_runner.contract.report import Format
 from report_runner.contract.result import Outcome, OutputFile
 
-EMPTY = Ledger((), {})
-NONE_KEPT = Keep(0, 0, 1)
+EMPTY = RunHistory((), {})
+NONE_KEPT = HistoryLimits(0, 0, 1)
 
 
-def uids(ledger: Ledger) -> list[str]:
+def uids(ledger: RunHistory) -> list[str]:
     return [entry.uid for entry in ledger.recent]
 
 
@@ -78,7 +78,9 @@ def test_outcome_of_a_failure() -> None:
 
 
 def test_outcome_of_a_run_without_pods() -> None:
-    entry = record_finished(finished_run(succeeded=False, forced_reason="ImageUnavailable"), [])
+    entry = record_finished(
+        finished_run(succeeded=False, termination_reason="ImageUnavailable"), []
+    )
     assert entry.reason is Reason.IMAGE_UNAVAILABLE
     assert (entry.started_at, entry.pending_seconds, entry.run_seconds) == (None, None, None)
     assert (entry.rows, entry.outputs) == (None, [])
@@ -118,14 +120,14 @@ def test_merging_again_changes_nothing() -> None:
 
 def test_entry_stays_while_its_job_does() -> None:
     old, new = make_entry("old"), make_entry("new", finished_at=SLOT + 9 * MINUTE)
-    ledger = merge(Ledger((old,), {"Succeeded": 1}), [new], {"old", "new"}, keep=1)
+    ledger = merge(RunHistory((old,), {"Succeeded": 1}), [new], {"old", "new"}, keep=1)
     assert uids(ledger) == ["old", "new"]
     assert uids(merge(ledger, [], {"new"}, keep=1)) == ["new"]
 
 
 def test_newest_entries_stay_when_all_jobs_are_gone() -> None:
     entries = tuple(make_entry(str(n), finished_at=SLOT + n * MINUTE) for n in range(9))
-    ledger = Ledger(entries, {"Succeeded": 9})
+    ledger = RunHistory(entries, {"Succeeded": 9})
     assert uids(merge(ledger, [], (), keep=3)) == ["6", "7", "8"]
     assert uids(merge(ledger, [], (), keep=0)) == ["8"]  # never none at all: it tells the health
     assert merge(ledger, [], (), keep=3).counts == {"Succeeded": 9}
@@ -135,7 +137,7 @@ def test_newest_entry_stays_although_only_older_jobs_do() -> None:
     """It tells whether the schedule is failing: no failure may turn into health by pruning."""
     success = make_entry("success")
     failure = make_entry("failure", Reason.TIMEOUT, finished_at=SLOT + 9 * MINUTE)
-    ledger = Ledger((success, failure), {"Succeeded": 1, "Timeout": 1})
+    ledger = RunHistory((success, failure), {"Succeeded": 1, "Timeout": 1})
     assert uids(merge(ledger, [], {"success"}, keep=1))[-1] == "failure"
 
 
@@ -147,7 +149,7 @@ def test_a_retry_is_known_as_long_as_what_it_mended() -> None:
         make_entry(str(n), slot=SLOT + n * MINUTE, finished_at=SLOT + n * MINUTE)
         for n in range(10, 15)
     ]
-    ledger = Ledger((failure, success), {"Succeeded": 1, "Timeout": 1})
+    ledger = RunHistory((failure, success), {"Succeeded": 1, "Timeout": 1})
     ledger = merge(ledger, others, {"failure"}, keep=3)
     ledger = merge(ledger, [], {"failure"}, keep=3)
     assert uids(ledger) == ["failure", "success", "14"]
@@ -171,9 +173,9 @@ def test_prunable_are_the_oldest_of_each_kind_beyond_what_is_kept() -> None:
     good = [finished_run(f"g{n}", finished_at=SLOT + n * MINUTE) for n in range(4)]
     bad = [finished_run(f"b{n}", succeeded=False, finished_at=SLOT - n * MINUTE) for n in range(4)]
     ledger = merge(EMPTY, [make_entry(run.uid) for run in good + bad], (), keep=50)
-    chosen = prunable([*good, *bad], ledger, Keep(3, 2, 20))
+    chosen = prunable([*good, *bad], ledger, HistoryLimits(3, 2, 20))
     assert [run.uid for run in chosen] == ["g0", "b3", "b2"]
-    assert prunable([*good, *bad], ledger, Keep(4, 4, 20)) == []
+    assert prunable([*good, *bad], ledger, HistoryLimits(4, 4, 20)) == []
 
 
 @pytest.mark.parametrize(
@@ -186,18 +188,18 @@ def test_prunable_are_the_oldest_of_each_kind_beyond_what_is_kept() -> None:
     ],
 )
 def test_never_prunable(run: Run) -> None:
-    assert prunable([run], Ledger((make_entry("recorded"),), {}), NONE_KEPT) == []
+    assert prunable([run], RunHistory((make_entry("recorded"),), {}), NONE_KEPT) == []
 
 
 def test_unrecorded_jobs_do_not_push_out_recorded_ones() -> None:
     runs = [finished_run(str(n), finished_at=SLOT + n * MINUTE) for n in range(5)]
-    ledger = Ledger(tuple(make_entry(str(n)) for n in range(2)), {})
-    assert prunable(runs, ledger, Keep(2, 2, 20)) == []
+    ledger = RunHistory(tuple(make_entry(str(n)) for n in range(2)), {})
+    assert prunable(runs, ledger, HistoryLimits(2, 2, 20)) == []
 
 
 def cycle(
-    saved: Ledger, runs: dict[str, Run], reasons: dict[str, Reason | None], keep: Keep
-) -> tuple[Ledger, list[Run]]:
+    saved: RunHistory, runs: dict[str, Run], reasons: dict[str, Reason | None], keep: HistoryLimits
+) -> tuple[RunHistory, list[Run]]:
     """What one reconciliation decides, from the saved ledger and the Jobs there are."""
     known = set(uids(saved))
     fresh = [
@@ -219,7 +221,7 @@ def cycle(
         ),
         max_size=12,
     ),
-    keep=st.builds(Keep, st.integers(0, 20), st.integers(0, 20), st.integers(1, 50)),
+    keep=st.builds(HistoryLimits, st.integers(0, 20), st.integers(0, 20), st.integers(1, 50)),
     outcomes=st.lists(
         st.sampled_from((None, Reason.TIMEOUT, Reason.NODE_LOST)), min_size=1, max_size=7
     ),
@@ -272,7 +274,7 @@ def test_outcome_of_a_backfills_run_bears_its_name() -> None:
 def test_a_backfill_does_not_push_out_the_schedules_own_outcomes() -> None:
     own = tuple(make_entry(f"own-{n}", finished_at=SLOT - n * MINUTE) for n in range(3, 0, -1))
     fresh = [make_entry(f"b{n}", backfill="march", finished_at=SLOT + n * MINUTE) for n in range(9)]
-    first = merge(Ledger(own, {"Succeeded": 3}), fresh, (), keep=3)
+    first = merge(RunHistory(own, {"Succeeded": 3}), fresh, (), keep=3)
     settled = merge(first, [], (), keep=3)
     assert uids(settled) == ["own-3", "own-2", "own-1", "b6", "b7", "b8"]
     assert settled.counts == {"Succeeded": 12}
@@ -286,7 +288,7 @@ def test_the_newest_of_its_own_stays_whatever_a_backfill_brings() -> None:
         for n in range(RECENT_LIMIT + 5)
     ]
     existing = {entry.uid for entry in fresh}
-    full = merge(Ledger((own,), {"Timeout": 1}), fresh, existing, keep=1)
+    full = merge(RunHistory((own,), {"Timeout": 1}), fresh, existing, keep=1)
     assert len(full.recent) == RECENT_LIMIT
     assert uids(full)[0] == "own"
     assert merge(full, fresh, existing, keep=1) == full
@@ -299,4 +301,7 @@ def test_jobs_of_backfills_are_kept_beside_the_schedules_own() -> None:
         for n in range(3)
     ]
     ledger = merge(EMPTY, [make_entry(run.uid) for run in own + old], (), keep=50)
-    assert {run.uid for run in prunable([*own, *old], ledger, Keep(2, 2, 20))} == {"o0", "b0"}
+    assert {run.uid for run in prunable([*own, *old], ledger, HistoryLimits(2, 2, 20))} == {
+        "o0",
+        "b0",
+    }

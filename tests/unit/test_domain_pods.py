@@ -7,8 +7,8 @@ from factories import make_schedule
 from test_domain_desired import LABELS, SETTINGS, SINCE
 
 from report_operator.api.v1alpha1.placement import ResourceRequirements
-from report_operator.domain.desired import desired_cronjob, freeze_definition
-from report_operator.domain.pods import run_resources
+from report_operator.domain.schedules.desired import desired_cronjob, freeze_definition
+from report_operator.domain.schedules.pods import run_resources
 
 
 def template(spec=None, **settings):

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from report_operator.api.v1alpha1.status import RecentRun
-from report_operator.domain.admission import Limits, make_queue
-from report_operator.domain.projections import (
+from report_operator.domain.admission.queue import AdmissionLimits, make_queue
+from report_operator.domain.runs.redis_elements import (
     LIMIT,
     QUEUE_LIMIT,
     DeadLetter,
@@ -36,7 +36,7 @@ def letters(*recent: RecentRun, under_way: frozenset[tuple[datetime, int]] = fro
 
 def test_an_element_of_the_queue() -> None:
     run = make_run(priority="high", created_at=SLOT + MINUTE)
-    queue = make_queue([run, active_run(uid="other")], Limits(overall=1))
+    queue = make_queue([run, active_run(uid="other")], AdmissionLimits(overall=1))
     (element,) = queue_elements(queue, TYPES)
     assert json.loads(element) == {
         "id": "reports.daily.20261124T050000Z.1",
@@ -61,7 +61,7 @@ def test_the_head_of_the_queue_runs_next(waiting: list[tuple[str, int]]) -> None
         make_run(uid=str(n), name=f"daily-{n}", priority=priority, slot=SLOT + slot * MINUTE)
         for n, (priority, slot) in enumerate(waiting)
     ]
-    queue = make_queue(runs, Limits(overall=1))
+    queue = make_queue(runs, AdmissionLimits(overall=1))
     shown = [json.loads(element) for element in queue_elements(queue, TYPES)]
     assert [(element["priority"], element["scheduled_at"]) for element in shown] == [
         (entry.priority, f"{entry.run.slot:%Y-%m-%dT%H:%M:%SZ}") for entry in queue.waiting
@@ -69,7 +69,7 @@ def test_the_head_of_the_queue_runs_next(waiting: list[tuple[str, int]]) -> None
 
 
 def test_runs_of_a_schedule_that_is_gone_are_not_shown() -> None:
-    assert queue_elements(make_queue([make_run()], Limits(overall=1)), {}) == []
+    assert queue_elements(make_queue([make_run()], AdmissionLimits(overall=1)), {}) == []
 
 
 def test_the_queue_is_bounded_at_its_end_with_a_word() -> None:
@@ -77,11 +77,13 @@ def test_the_queue_is_bounded_at_its_end_with_a_word() -> None:
         make_run(uid=str(n), name=f"daily-{n}", slot=SLOT + n * MINUTE)
         for n in range(QUEUE_LIMIT + 5)
     ]
-    shown = queue_elements(make_queue(runs[::-1], Limits(overall=1)), TYPES)
+    shown = queue_elements(make_queue(runs[::-1], AdmissionLimits(overall=1)), TYPES)
     assert len(shown) == QUEUE_LIMIT + 1
     assert json.loads(shown[0])["scheduled_at"] == "2026-11-24T05:00:00Z"
     assert json.loads(shown[-1]) == {"left_out": 5, "message": "5 more wait behind these"}
-    assert len(queue_elements(make_queue(runs[5:], Limits(overall=1)), TYPES)) == QUEUE_LIMIT
+    assert (
+        len(queue_elements(make_queue(runs[5:], AdmissionLimits(overall=1)), TYPES)) == QUEUE_LIMIT
+    )
 
 
 def test_an_element_of_the_dead_letters() -> None:

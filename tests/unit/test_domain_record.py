@@ -5,14 +5,14 @@ from datetime import timedelta
 from factories import SLOT, active_run, finished_run, make_entry, make_pod, make_run, result_text
 
 from report_operator.domain.deployment import COMPONENTS, describe_deployment
-from report_operator.domain.outcomes import record_finished
-from report_operator.domain.record import (
+from report_operator.domain.runs.outcomes import record_finished
+from report_operator.domain.runs.record import (
     LOG_BYTES,
     LOG_LINES,
-    KeptOutput,
     Owner,
+    StoredOutput,
     deliveries_of,
-    kept_log,
+    log_tail,
     record_of,
 )
 from report_runner.contract.reasons import Reason
@@ -36,7 +36,7 @@ def test_of_outcome_job_and_pods() -> None:
     assert (record.asked_by, record.backfill, record.definition) == ("jane", "month", "d1")
     assert (record.outcome, record.error_pattern) == (Outcome.SUCCEEDED, None)
     assert (record.rows, record.pages, record.pods) == (3, 2, 2)
-    assert record.outputs == (KeptOutput("2026/a.pdf", "pdf", 7, "ab"),)
+    assert record.outputs == (StoredOutput("2026/a.pdf", "pdf", 7, "ab"),)
     assert (record.created_at, record.admitted_at) == (run.created_at, run.admitted_at)
     assert deliveries_of(pods) == (SENT,)
 
@@ -47,7 +47,7 @@ def test_of_the_outcome_alone() -> None:
     assert (record.job_uid, record.job, record.tier) == (entry.uid, entry.job, "critical")
     assert (record.reason, record.message) == (Reason.QUEUE_TIMEOUT, "waited 25 h")
     assert record.error_pattern == "waited <n> h"
-    assert record.outputs == (KeptOutput("a.pdf"),)
+    assert record.outputs == (StoredOutput("a.pdf"),)
     assert (record.created_at, record.priority, record.pods) == (None, None, None)
     assert deliveries_of(()) == ()
 
@@ -60,11 +60,11 @@ def test_a_run_that_was_given_up_on_keeps_what_its_job_said() -> None:
 
 
 def test_logs_are_bounded_in_lines_and_bytes() -> None:
-    assert kept_log(["one", "two"]) == "one\ntwo"
-    assert kept_log([str(n) for n in range(200)]).splitlines() == [
+    assert log_tail(["one", "two"]) == "one\ntwo"
+    assert log_tail([str(n) for n in range(200)]).splitlines() == [
         str(n) for n in range(200 - LOG_LINES, 200)
     ]
-    long = kept_log(["é" * 3000] * LOG_LINES)
+    long = log_tail(["é" * 3000] * LOG_LINES)
     assert len(long.encode()) <= LOG_BYTES
     assert long.startswith("é")
 

@@ -15,7 +15,7 @@ from factories import (
     pod_condition,
 )
 
-from report_operator.domain.run import Stage, observe_job, observe_pod
+from report_operator.domain.runs.run import Stage, observe_job, observe_pod
 
 DONE = SLOT + 5 * MINUTE
 STARTED = {"startTime": "2026-11-24T05:00:07Z"}
@@ -148,7 +148,7 @@ def test_stamps_of_admission_and_of_giving_up() -> None:
     assert not run.manual
     assert (run.report_date, run.attempt) == ("2026-11-23", 2)
     assert run.admitted_at == SLOT + 10 * MINUTE  # our stamp, not the controller's startTime
-    assert (run.forced_reason, run.forced_message) == ("QueueTimeout", "waited too long")
+    assert (run.termination_reason, run.termination_detail) == ("QueueTimeout", "waited too long")
     assert run.deleting
 
 

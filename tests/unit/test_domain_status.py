@@ -21,46 +21,46 @@ from report_operator.api.v1alpha1.resource import parse_status
 from report_operator.api.v1alpha1.status import (
     Condition,
     DelayStage,
-    Health,
     LastFailure,
     ReportScheduleStatus,
+    ScheduleHealth,
 )
-from report_operator.domain.failure import Blockage, Cause
-from report_operator.domain.outcomes import Ledger
-from report_operator.domain.status import Facts, Problem, judge
-from report_operator.domain.transitions import transitions
+from report_operator.domain.runs.failure import Cause, PendingReason
+from report_operator.domain.runs.outcomes import RunHistory
+from report_operator.domain.schedules.status import Observation, ReadyProblem, compute_status
+from report_operator.domain.schedules.transitions import transitions
 from report_runner.contract.reasons import Reason
 
 DAY = timedelta(days=1)
 QUIET = SLOT - 30 * MINUTE  # before the first slot
-BLOCKED = Blockage(
+BLOCKED = PendingReason(
     Cause(Reason.CONFIGURATION_ERROR, "Secret report-db does not exist"), "report-db"
 )
-FULL = Blockage(Cause(Reason.RESOURCE_EXHAUSTED, "no node takes the pod"))
+FULL = PendingReason(Cause(Reason.RESOURCE_EXHAUSTED, "no node takes the pod"))
 
 
 def condition(status: ReportScheduleStatus, kind: ConditionType) -> Condition:
     return next(found for found in status.conditions if found.type is kind)
 
 
-def ledger(*entries) -> Ledger:
-    return Ledger(entries, {})
+def ledger(*entries) -> RunHistory:
+    return RunHistory(entries, {})
 
 
 def status_of(now: datetime, previous: ReportScheduleStatus | None = None, **changes):
-    return judge(previous or fresh_status(), make_facts(**changes), now).status
+    return compute_status(previous or fresh_status(), make_facts(**changes), now).status
 
 
 OK, BAD = make_entry("ok"), make_entry("bad", Reason.DATABASE_UNAVAILABLE)
 PENDING = active_run()
 
 # name: now and facts, one for each situation that a schedule may be in
-SITUATIONS: dict[str, tuple[datetime, Facts]] = {
+SITUATIONS: dict[str, tuple[datetime, Observation]] = {
     "new": (QUIET, make_facts()),
     "no CronJob yet": (QUIET, make_facts(plan=None, cronjob=None, definition=None)),
     "refused": (
         QUIET,
-        make_facts(problem=Problem(ReadyReason.INVALID_SCHEDULE, "spec.schedule: no")),
+        make_facts(problem=ReadyProblem(ReadyReason.INVALID_SCHEDULE, "spec.schedule: no")),
     ),
     "due": (SLOT + 29 * MINUTE, make_facts()),
     "never created": (SLOT + 31 * MINUTE, make_facts()),
@@ -79,7 +79,7 @@ SITUATIONS: dict[str, tuple[datetime, Facts]] = {
         SLOT + 6 * MINUTE,
         make_facts(
             runs=(finished_run("bad", succeeded=False),),
-            ledger=Ledger((BAD,), {"DatabaseUnavailable": 1}),
+            ledger=RunHistory((BAD,), {"DatabaseUnavailable": 1}),
             handled_through=SLOT,
         ),
     ),
@@ -92,20 +92,20 @@ situations = pytest.mark.parametrize("name", SITUATIONS)
 def test_status_is_still_while_the_facts_are(name: str) -> None:
     """No write and no event, however often it is judged, and whatever the fraction of a second."""
     now, facts = SITUATIONS[name]
-    first = judge(fresh_status(), facts, now)
-    again = judge(first.status, facts, now + timedelta(milliseconds=700))
+    first = compute_status(fresh_status(), facts, now)
+    again = compute_status(first.status, facts, now + timedelta(milliseconds=700))
     assert again.status == first.status
     assert transitions(first.status, again.status) == []
     if first.check_at is not None:
         assert first.check_at > now
-        later = judge(first.status, facts, first.check_at - timedelta(milliseconds=1))
+        later = compute_status(first.status, facts, first.check_at - timedelta(milliseconds=1))
         assert later.status == first.status
 
 
 @situations
 def test_status_comes_back_from_the_api_server_as_it_was(name: str) -> None:
     now, facts = SITUATIONS[name]
-    status = judge(fresh_status(), facts, now).status
+    status = compute_status(fresh_status(), facts, now).status
     assert parse_status({"status": status.to_wire()}) == status
 
 
@@ -134,7 +134,7 @@ def test_status_that_cannot_be_read_counts_as_none() -> None:
 )
 def test_conditions(name, health, ready, delayed, failing) -> None:
     now, facts = SITUATIONS[name]
-    status = judge(fresh_status(), facts, now).status
+    status = compute_status(fresh_status(), facts, now).status
     assert status.health == health
     assert [c.type for c in status.conditions] == list(ConditionType)
     found = {c.type.value: (c.status, c.reason) for c in status.conditions}
@@ -150,7 +150,7 @@ def test_conditions(name, health, ready, delayed, failing) -> None:
 def test_failing_outweighs_late() -> None:
     now = SLOT + DAY + 31 * MINUTE
     status = status_of(now, ledger=ledger(BAD))
-    assert status.health is Health.FAILING
+    assert status.health is ScheduleHealth.FAILING
     assert condition(status, ConditionType.DELAYED).status == "True"
     assert status.delay is not None
 
@@ -158,14 +158,18 @@ def test_failing_outweighs_late() -> None:
 def test_messages_say_what_is_stuck_and_why() -> None:
     def told(name: str) -> str:
         now, facts = SITUATIONS[name]
-        return condition(judge(fresh_status(), facts, now).status, ConditionType.DELAYED).message
+        return condition(
+            compute_status(fresh_status(), facts, now).status, ConditionType.DELAYED
+        ).message
 
     assert "2026-11-24T05:00:00Z" in told("never created")
     assert "no Job was created" in told("never created")
     assert "Job daily-29924940 waits for admission" in told("queued")
     now, facts = SITUATIONS["queued"]
     held = replace(facts, waits_for=lambda uid: "2 of 2 places of tier bulk are taken")
-    message = condition(judge(fresh_status(), held, now).status, ConditionType.DELAYED).message
+    message = condition(
+        compute_status(fresh_status(), held, now).status, ConditionType.DELAYED
+    ).message
     assert "Job daily-29924940 waits: 2 of 2 places of tier bulk are taken" in message
     assert "ResourceExhausted: no node takes the pod" in told("pending")
     assert "after 2 failed" in told("retrying")
@@ -215,7 +219,7 @@ def test_delay_names_the_job() -> None:
     ],
 )
 def test_when_the_clock_alone_changes_something(now, changes, expected) -> None:
-    assert judge(fresh_status(), make_facts(**changes), now).check_at == expected
+    assert compute_status(fresh_status(), make_facts(**changes), now).check_at == expected
 
 
 def test_transition_times_change_with_the_status_only() -> None:
@@ -260,7 +264,7 @@ def test_successive_outcomes() -> None:
 
     well = make_entry("well", slot=SLOT + 3 * DAY, finished_at=SLOT + 3 * DAY)
     healed = status_of(SLOT + 3 * DAY + MINUTE, still, ledger=ledger(worse, well))
-    assert healed.health is Health.HEALTHY
+    assert healed.health is ScheduleHealth.HEALTHY
     assert healed.consecutive_failures == 0
     assert healed.last_failure == failing.last_failure
     only = status_of(SLOT + 3 * DAY + MINUTE, healed, ledger=ledger(well))
@@ -276,13 +280,15 @@ def test_last_failure_carries_the_report_date() -> None:
 
 def test_health_and_count_agree_on_runs_that_ended_in_the_same_second() -> None:
     status = status_of(SLOT + 6 * MINUTE, ledger=ledger(OK, BAD))
-    assert (status.consecutive_failures > 0) == (status.health is Health.FAILING)
+    assert (status.consecutive_failures > 0) == (status.health is ScheduleHealth.FAILING)
 
 
 def test_manual_success_stands_in_for_a_missed_slot() -> None:
     by_hand = {"manual": True, "slot": SLOT + 60 * MINUTE, "finished_at": SLOT + 65 * MINUTE}
     now = SLOT + 70 * MINUTE
-    assert status_of(now, ledger=ledger(make_entry("m", **by_hand))).health is Health.HEALTHY
+    assert (
+        status_of(now, ledger=ledger(make_entry("m", **by_hand))).health is ScheduleHealth.HEALTHY
+    )
     failed = status_of(now, ledger=ledger(make_entry("m", Reason.TIMEOUT, **by_hand)))
     assert condition(failed, ConditionType.DELAYED).status == "True"
 
@@ -295,7 +301,7 @@ def test_last_schedule_time_is_of_slots_alone_and_never_goes_back() -> None:
     # The Job and its outcome are long gone; its slot is not owed again.
     later = status_of(SLOT + 10 * 60 * MINUTE, first)
     assert later.last_schedule_time == SLOT
-    assert later.health is Health.HEALTHY
+    assert later.health is ScheduleHealth.HEALTHY
 
 
 @pytest.mark.parametrize(
@@ -310,7 +316,7 @@ def test_last_schedule_time_is_of_slots_alone_and_never_goes_back() -> None:
     ],
 )
 def test_next_slot_and_next_due(now, changes, upcoming, next_due) -> None:
-    verdict = judge(fresh_status(), make_facts(**changes), now)
+    verdict = compute_status(fresh_status(), make_facts(**changes), now)
     assert verdict.status.next_schedule_time == upcoming
     assert verdict.next_due == next_due
 
@@ -323,7 +329,7 @@ def test_counts_and_names() -> None:
         finished_run("d"),
         active_run(uid="e", manual=True),
     )
-    status = status_of(SLOT, runs=runs, ledger=Ledger((OK,), {"Succeeded": 41}))
+    status = status_of(SLOT, runs=runs, ledger=RunHistory((OK,), {"Succeeded": 41}))
     assert (status.queued, status.active) == (2, 2)
     assert (status.cron_job, status.definition) == ("daily", "daily-0123456789")
     assert status.run_counts == {"Succeeded": 41}
@@ -340,16 +346,20 @@ def test_start_of_counting_is_remembered_while_there_is_no_cronjob() -> None:
 def test_a_backfills_outcomes_leave_the_health_alone(reason: Reason | None) -> None:
     for last in (None, Reason.DATABASE_UNAVAILABLE):
         own = make_entry("own", last)
-        before = judge(fresh_status(), make_facts(ledger=Ledger((own,), {})), QUIET).status
+        before = compute_status(
+            fresh_status(), make_facts(ledger=RunHistory((own,), {})), QUIET
+        ).status
         others = tuple(
             make_entry(f"b{n}", reason, slot=SLOT - (9 - n) * DAY, manual=True, backfill="march",
                        finished_at=SLOT + (9 + n) * MINUTE)
             for n in range(4)
         )  # fmt: skip
-        after = judge(before, make_facts(ledger=Ledger((own, *others), {})), QUIET).status
+        after = compute_status(
+            before, make_facts(ledger=RunHistory((own, *others), {})), QUIET
+        ).status
         assert after == before.model_copy(update={"recent_runs": [own, *others]})
 
 
 def test_a_backfills_runs_are_never_late() -> None:
     run = make_run(manual=True, backfill="march", slot=SLOT - 30 * DAY)
-    assert judge(fresh_status(), make_facts(runs=[run]), QUIET).status.delay is None
+    assert compute_status(fresh_status(), make_facts(runs=[run]), QUIET).status.delay is None

@@ -7,26 +7,26 @@ from factories import MINUTE, SLOT, active_run, fresh_status, make_entry, make_f
 
 from report_operator.api.v1alpha1.conditions import ReadyReason
 from report_operator.api.v1alpha1.status import ReportScheduleStatus
-from report_operator.domain.failure import Blockage, Cause
-from report_operator.domain.outcomes import Ledger
-from report_operator.domain.status import Facts, Problem, judge
-from report_operator.domain.transitions import transitions
+from report_operator.domain.runs.failure import Cause, PendingReason
+from report_operator.domain.runs.outcomes import RunHistory
+from report_operator.domain.schedules.status import Observation, ReadyProblem, compute_status
+from report_operator.domain.schedules.transitions import transitions
 from report_runner.contract.reasons import Reason
 
 QUIET = SLOT - 30 * MINUTE
 LATE = SLOT + 31 * MINUTE
 
 
-def at_minute(minute: int, facts: Facts, previous: ReportScheduleStatus | None = None):
-    return judge(previous or fresh_status(), facts, SLOT + minute * MINUTE).status
+def at_minute(minute: int, facts: Observation, previous: ReportScheduleStatus | None = None):
+    return compute_status(previous or fresh_status(), facts, SLOT + minute * MINUTE).status
 
 
 def events(before: ReportScheduleStatus, after: ReportScheduleStatus) -> list[tuple[str, str]]:
     return [(found.kind, found.reason) for found in transitions(before, after)]
 
 
-def refused(reason: ReadyReason, message: str = "no") -> Facts:
-    return make_facts(problem=Problem(reason, message))
+def refused(reason: ReadyReason, message: str = "no") -> Observation:
+    return make_facts(problem=ReadyProblem(reason, message))
 
 
 READY = at_minute(-30, make_facts())
@@ -35,7 +35,7 @@ DELAYED = at_minute(31, make_facts(runs=(make_run(),)), READY)
 ON_TIME = at_minute(40, make_facts(runs=(make_run(finished_at=SLOT + 39 * MINUTE),)), DELAYED)
 OK, BAD = make_entry("ok"), make_entry("bad", Reason.TIMEOUT)
 NO_SECRET = make_facts(
-    blockage=Blockage(Cause(Reason.CONFIGURATION_ERROR, "no Secret x"), missing_secret="x"),
+    blockage=PendingReason(Cause(Reason.CONFIGURATION_ERROR, "no Secret x"), missing_secret="x"),
     blocked_run=active_run(),
 )
 
@@ -61,12 +61,12 @@ NO_SECRET = make_facts(
         (fresh_status(), at_minute(31, make_facts()), [("Warning", "Delayed")]),
         (
             READY,
-            at_minute(6, make_facts(ledger=Ledger((OK,), {})), READY),
+            at_minute(6, make_facts(ledger=RunHistory((OK,), {})), READY),
             [("Normal", "RunSucceeded")],
         ),
         (
             READY,
-            at_minute(6, make_facts(ledger=Ledger((OK, BAD), {})), READY),
+            at_minute(6, make_facts(ledger=RunHistory((OK, BAD), {})), READY),
             [("Normal", "RunSucceeded"), ("Warning", "RunFailed")],
         ),
     ],
@@ -77,15 +77,15 @@ def test_events(before, after, expected) -> None:
 
 
 def test_outcomes_that_leave_the_list_are_no_news() -> None:
-    both = at_minute(6, make_facts(ledger=Ledger((OK, BAD), {})), READY)
-    one = at_minute(7, make_facts(ledger=Ledger((BAD,), {})), both)
+    both = at_minute(6, make_facts(ledger=RunHistory((OK, BAD), {})), READY)
+    one = at_minute(7, make_facts(ledger=RunHistory((BAD,), {})), both)
     assert events(both, one) == []
 
 
 def test_words() -> None:
     late, failed = (
         transitions(READY, DELAYED)[0],
-        transitions(READY, at_minute(6, make_facts(ledger=Ledger((BAD,), {})), READY))[0],
+        transitions(READY, at_minute(6, make_facts(ledger=RunHistory((BAD,), {})), READY))[0],
     )
     assert "waits for admission" in late.message
     assert late.at == LATE

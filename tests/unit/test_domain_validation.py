@@ -4,8 +4,8 @@ import pytest
 from factories import SLOT, make_schedule
 
 from report_operator.api.v1alpha1.conditions import ReadyReason
-from report_operator.domain.admission import NamespacePolicy
-from report_operator.domain.validation import (
+from report_operator.domain.admission.queue import NamespacePolicy
+from report_operator.domain.schedules.validation import (
     check_admission,
     check_fires,
     check_queries,

@@ -5,18 +5,18 @@ from datetime import timedelta
 import pytest
 from factories import MINUTE, SLOT, active_run, finished_run, make_pod, make_run
 
-from report_operator.domain.failure import Blockage, Cause
-from report_operator.domain.verdicts import overdue
+from report_operator.domain.runs.deadlines import exceeded_deadline
+from report_operator.domain.runs.failure import Cause, PendingReason
 from report_runner.contract.reasons import Reason
 
 STARTUP, QUEUE = timedelta(minutes=10), timedelta(hours=24)
-FULL = Blockage(Cause(Reason.IMAGE_UNAVAILABLE, "image runner:1: ErrImagePull"))
+FULL = PendingReason(Cause(Reason.IMAGE_UNAVAILABLE, "image runner:1: ErrImagePull"))
 WAITING = make_pod(phase="Pending", exit_code=None, started_at=None, finished_at=None)
 SECOND = timedelta(seconds=1)
 
 
 def verdict(run, pods=(), blockage=None, after=timedelta(0)):
-    found = overdue(run, pods, blockage, STARTUP, QUEUE, SLOT + after)
+    found = exceeded_deadline(run, pods, blockage, STARTUP, QUEUE, SLOT + after)
     return found and found.cause
 
 
@@ -28,7 +28,7 @@ NOTHING_YET = active_run(active_pods=0)
     [
         (make_run(), (), QUEUE - SECOND),
         (make_run(deleting=True), (), 2 * QUEUE),
-        (active_run(forced_reason="ImageUnavailable"), (), 2 * QUEUE),
+        (active_run(termination_reason="ImageUnavailable"), (), 2 * QUEUE),
         (finished_run(), (), 2 * QUEUE),
         (NOTHING_YET, (), STARTUP - SECOND),
         (active_run(active_pods=0, admitted_at=None), (), STARTUP),
@@ -52,13 +52,17 @@ def test_queue_timeout() -> None:
     cause = verdict(make_run(), after=QUEUE)
     assert cause.reason is Reason.QUEUE_TIMEOUT
     assert "waited 1440 min for admission, the limit" in cause.message
-    held = overdue(make_run(), (), None, STARTUP, QUEUE, SLOT + QUEUE, "2 of 2 places are taken")
+    held = exceeded_deadline(
+        make_run(), (), None, STARTUP, QUEUE, SLOT + QUEUE, "2 of 2 places are taken"
+    )
     assert held is not None
     assert "1440 min for admission (2 of 2 places are taken), the limit" in held.cause.message
 
 
 def test_purged_while_it_waits() -> None:
-    cause = verdict(make_run(forced_reason="QueueTimeout", forced_message="purged on request"))
+    cause = verdict(
+        make_run(termination_reason="QueueTimeout", termination_detail="purged on request")
+    )
     assert cause == Cause(Reason.QUEUE_TIMEOUT, "purged on request")
 
 
@@ -98,6 +102,6 @@ def test_next_attempt_that_never_gets_a_pod_is_ended() -> None:
 
 def test_a_backfills_run_waits_as_long_as_it_takes() -> None:
     run = make_run(backfill="march")
-    assert overdue(run, (), None, STARTUP, QUEUE, SLOT + 30 * timedelta(days=1)) is None
-    purged = make_run(backfill="march", forced_reason="QueueTimeout")
-    assert overdue(purged, (), None, STARTUP, QUEUE, SLOT) is not None
+    assert exceeded_deadline(run, (), None, STARTUP, QUEUE, SLOT + 30 * timedelta(days=1)) is None
+    purged = make_run(backfill="march", termination_reason="QueueTimeout")
+    assert exceeded_deadline(purged, (), None, STARTUP, QUEUE, SLOT) is not None

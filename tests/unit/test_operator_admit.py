@@ -8,11 +8,11 @@ from typing import Any, cast
 import pytest
 from factories import MINUTE, SLOT, at, job_body, make_run, merged, pod_body
 
-from report_operator.adapters.kube import ApiError, KubeClient
-from report_operator.adapters.store import Store
-from report_operator.admit import Gate, admission_patch
-from report_operator.domain.admission import Limits, NamespacePolicy
-from report_operator.domain.run import Stage, observe_job
+from report_operator.adapters.kube.client import ApiError, KubeClient
+from report_operator.adapters.kube.store import Store
+from report_operator.controllers.admission import AdmissionController, admission_patch
+from report_operator.domain.admission.queue import AdmissionLimits, NamespacePolicy
+from report_operator.domain.runs.run import Stage, observe_job
 
 
 def test_patch_starts_the_run_and_tells_its_pod() -> None:
@@ -128,9 +128,11 @@ def server() -> Server:
     return Server(Store())
 
 
-def gate_of(server: Server, clock: Clock, overall: int, share: int | None = None) -> Gate:
-    limits = Limits(overall, policy=NamespacePolicy(share))
-    return Gate(cast(KubeClient, server), server.store, limits, MINUTE, clock)
+def gate_of(
+    server: Server, clock: Clock, overall: int, share: int | None = None
+) -> AdmissionController:
+    limits = AdmissionLimits(overall, policy=NamespacePolicy(share))
+    return AdmissionController(cast(KubeClient, server), server.store, limits, MINUTE, clock)
 
 
 def active(server: Server) -> set[str]:
@@ -155,7 +157,7 @@ def test_a_job_that_is_refused_does_not_stop_the_others(
     assert server.asked == ["a", "b"]  # not asked again at once
     clock.now += 2 * MINUTE
     server.errors.clear()
-    gate.limits = Limits(overall=3)
+    gate.limits = AdmissionLimits(overall=3)
     asyncio.run(gate.admit())
     assert active(server) == {"a", "b", "c"}
 

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from report_operator.adapters import cache
-from report_operator.adapters.cache import ShortCache
+from report_operator.adapters import ttl_cache
+from report_operator.adapters.ttl_cache import TTLCache
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -33,13 +33,13 @@ class Source:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     state = SimpleNamespace(now=100.0)
-    monkeypatch.setattr(cache, "time", SimpleNamespace(monotonic=lambda: state.now))
+    monkeypatch.setattr(ttl_cache, "time", SimpleNamespace(monotonic=lambda: state.now))
     return state
 
 
 async def test_asks_again_only_when_the_answer_is_old(clock: SimpleNamespace) -> None:
     source = Source()
-    short = ShortCache(source.load, seconds=20)
+    short = TTLCache(source.load, seconds=20)
     assert [await short.get("a"), await short.get("a")] == ["a1", "a1"]
     clock.now += 19.9
     assert [await short.get("a"), await short.get("b")] == ["a1", "b2"]
@@ -50,7 +50,7 @@ async def test_asks_again_only_when_the_answer_is_old(clock: SimpleNamespace) ->
 async def test_callers_at_the_same_time_share_one_call(clock: SimpleNamespace) -> None:
     source = Source()
     source.gate.clear()
-    short = ShortCache(source.load, seconds=20)
+    short = TTLCache(source.load, seconds=20)
     callers = [asyncio.create_task(short.get("a")) for _ in range(5)]
     await source.asked.wait()
     source.gate.set()
@@ -61,7 +61,7 @@ async def test_callers_at_the_same_time_share_one_call(clock: SimpleNamespace) -
 async def test_error_reaches_every_caller_and_is_not_kept(clock: SimpleNamespace) -> None:
     source = Source()
     source.error = OSError("no route")
-    short = ShortCache(source.load, seconds=20)
+    short = TTLCache(source.load, seconds=20)
     answers = await asyncio.gather(short.get("a"), short.get("a"), return_exceptions=True)
     assert answers == [source.error, source.error]
     source.error = None
@@ -71,7 +71,7 @@ async def test_error_reaches_every_caller_and_is_not_kept(clock: SimpleNamespace
 async def test_caller_that_gives_up_does_not_take_the_others_along(clock: SimpleNamespace) -> None:
     source = Source()
     source.gate.clear()
-    short = ShortCache(source.load, seconds=20)
+    short = TTLCache(source.load, seconds=20)
     first, second = (asyncio.create_task(short.get("a")) for _ in range(2))
     await source.asked.wait()
     first.cancel()
@@ -82,7 +82,7 @@ async def test_caller_that_gives_up_does_not_take_the_others_along(clock: Simple
 
 async def test_number_of_keys_is_bounded(clock: SimpleNamespace) -> None:
     source = Source()
-    short = ShortCache(source.load, seconds=20, limit=3)
+    short = TTLCache(source.load, seconds=20, limit=3)
     for key in "abcd":
         await short.get(key)
     assert len(short._known) <= 3

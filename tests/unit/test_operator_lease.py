@@ -6,9 +6,9 @@ from typing import Any, cast
 
 import pytest
 
-from report_operator.adapters.kinds import Kind
-from report_operator.adapters.kube import ApiError, Body, KubeClient
-from report_operator.adapters.lease import ANNOTATION_DRAIN, Lease
+from report_operator.adapters.kube.client import ApiError, Body, KubeClient
+from report_operator.adapters.kube.lease import ANNOTATION_DRAIN, Lease
+from report_operator.adapters.kube.resources import Resource
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -26,18 +26,18 @@ class Leases:
         self.version += 1
         self.body["metadata"]["resourceVersion"] = str(self.version)
 
-    async def get(self, _: Kind, namespace: str, name: str) -> Body | None:
+    async def get(self, _: Resource, namespace: str, name: str) -> Body | None:
         if self.body is None:
             return None
         meta, spec = self.body["metadata"], self.body["spec"]
         return {"metadata": dict(meta), "spec": dict(spec)}
 
-    async def create(self, _: Kind, namespace: str, body: Body) -> Body:
+    async def create(self, _: Resource, namespace: str, body: Body) -> Body:
         self.body = {"metadata": dict(body["metadata"]), "spec": dict(body["spec"])}
         self._touch()
         return self.body
 
-    async def patch(self, _: Kind, namespace: str, name: str, body: Body) -> Body:
+    async def patch(self, _: Resource, namespace: str, name: str, body: Body) -> Body:
         assert self.body is not None
         if body["spec"].get("holderIdentity") == "" and self.late:
             self.late -= 1

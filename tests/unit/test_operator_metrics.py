@@ -7,9 +7,9 @@ from factories import SLOT, active_run, make_entry, make_run
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from report_operator.domain.admission import Limits, make_queue
-from report_operator.domain.backfill_status import BackfillView
-from report_operator.domain.view import ScheduleView, StorageUse, storage_use
+from report_operator.domain.admission.queue import AdmissionLimits, make_queue
+from report_operator.domain.backfills.status import BackfillView
+from report_operator.domain.schedules.view import ScheduleView, StorageUse, storage_use
 from report_operator.metrics import Metrics
 from report_runner.contract.reasons import Reason
 
@@ -189,7 +189,7 @@ def test_a_backfill_by_state() -> None:
 def test_places_and_what_holds_the_queue() -> None:
     metrics = metrics_of([])
     runs = [active_run(uid="1", namespace="a"), active_run(uid="2", namespace="b"), make_run()]
-    metrics.follow_admission(lambda: make_queue(runs, Limits(overall=1), {"1"}), lambda: 3)
+    metrics.follow_admission(lambda: make_queue(runs, AdmissionLimits(overall=1), {"1"}), lambda: 3)
     assert value(metrics, "places") == 1
     assert value(metrics, "places_taken") == 1
     assert value(metrics, "runs_not_starting", namespace="a") == 1

@@ -13,9 +13,9 @@ from factories import (
     schedule_body,
 )
 
-from report_operator.adapters.past import ObservedPastRuns
-from report_operator.adapters.store import Store
-from report_operator.domain.history import by_slot
+from report_operator.adapters.kube.past_runs import StoredPastRuns
+from report_operator.adapters.kube.store import Store
+from report_operator.domain.runs.history import by_slot
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import Outcome
 
@@ -37,7 +37,7 @@ async def test_outcomes_in_status_and_jobs_count_alike() -> None:
     waiting = job_body()
     store.observe_job(waiting)
     assert waiting["metadata"]["labels"]["reports.adaf.io/schedule-uid"] == UID == uid
-    past = ObservedPastRuns(store)
+    past = StoredPastRuns(store)
     found = by_slot(await past.of("reports", uid, "daily", SLOT - DAY, SLOT))
     assert set(found) == {SLOT, SLOT - DAY}
     assert (found[SLOT].succeeded, found[SLOT].under_way) == (True, True)
@@ -56,4 +56,4 @@ async def test_a_namesake_that_was_deleted_is_another_schedule() -> None:
     store.observe_schedule(
         merged(schedule_body(), {"status": {"recentRuns": [make_entry().to_wire()]}})
     )
-    assert await ObservedPastRuns(store).of("reports", "another", "daily", SLOT, SLOT) == []
+    assert await StoredPastRuns(store).of("reports", "another", "daily", SLOT, SLOT) == []

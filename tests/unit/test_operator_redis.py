@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from report_operator.adapters.redis_client import (
+from report_operator.adapters.redis.client import (
     RedisSettings,
     RedisSettingsError,
     describe,

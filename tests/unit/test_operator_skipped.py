@@ -11,16 +11,23 @@ import orjson
 import pytest
 from factories import MINUTE, SLOT, UID, cronjob_body, job_body, merged, pod_body, schedule_body
 
-from report_operator.adapters.bodies import Bodies
-from report_operator.adapters.decoding import DEPTH, decode, encode, is_shallow, pruned, shallow
-from report_operator.adapters.kinds import JOBS
-from report_operator.adapters.kube import ApiError
-from report_operator.adapters.skipped import LIMIT, Skipped, printable
-from report_operator.adapters.store import Store
-from report_operator.admit import Gate
+from report_operator.adapters.kube.client import ApiError
+from report_operator.adapters.kube.decoding import (
+    DEPTH,
+    decode,
+    encode,
+    is_shallow,
+    pruned,
+    shallow,
+)
+from report_operator.adapters.kube.object_cache import ObjectCache
+from report_operator.adapters.kube.resources import JOBS
+from report_operator.adapters.kube.skipped import LIMIT, Skipped, printable
+from report_operator.adapters.kube.store import Store
 from report_operator.api.v1alpha1.resource import Key
-from report_operator.domain.admission import Limits
-from report_operator.domain.plan import observe_plan
+from report_operator.controllers.admission import AdmissionController
+from report_operator.domain.admission.queue import AdmissionLimits
+from report_operator.domain.schedules.plan import observe_plan
 
 DAILY = Key("reports", "daily")
 
@@ -56,7 +63,7 @@ def test_only_what_is_too_deep_is_taken_away() -> None:
 
 
 def test_a_deep_object_is_kept_as_far_as_it_goes() -> None:
-    bodies = Bodies()
+    bodies = ObjectCache()
     body = schedule_body()
     body["spec"]["x"] = orjson.loads(b"[" * 900 + b"]" * 900)
     assert bodies.observe(DAILY, body, deleted=False)
@@ -220,7 +227,7 @@ async def test_a_refused_run_takes_no_place_and_stops_none() -> None:
         }
         store.observe_job(merged(job_body(), {"metadata": meta}))
     server = RefusingServer("a")
-    gate = Gate(server, store, Limits(1), MINUTE, lambda: SLOT)  # type: ignore[arg-type]
+    gate = AdmissionController(server, store, AdmissionLimits(1), MINUTE, lambda: SLOT)  # type: ignore[arg-type]
     await gate.admit()
     assert server.patched == ["a", "b"]
     assert "cannot be started" in (store.skipped.reason("jobs", "a") or "")

@@ -13,7 +13,7 @@ from factories import (
     schedule_body,
 )
 
-from report_operator.adapters.store import Store
+from report_operator.adapters.kube.store import Store
 from report_operator.api.v1alpha1.resource import Key
 
 DAILY = Key("reports", "daily")

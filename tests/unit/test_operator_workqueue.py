@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from report_operator.adapters import workqueue
-from report_operator.adapters.workqueue import WorkQueue
+from report_operator.adapters.kube import workqueue
+from report_operator.adapters.kube.workqueue import WorkQueue
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -13,21 +13,21 @@ from factories import MINUTE, SLOT, make_entry, schedule_body
 from fastapi import FastAPI
 from snapshots import snapshot_of
 
-from admin_api import backfills
 from admin_api.app import make_app
-from admin_api.attempting import Attempts
-from admin_api.cluster import Cluster, Leader
-from admin_api.dependencies import Dependencies
-from admin_api.jobs import read_schedule
-from admin_api.model import Check, Job
-from admin_api.observed import Snapshot
-from admin_api.pages.html import HEADERS
-from admin_api.tokens import Denied, Tokens
-from report_operator.adapters.kube import ApiError
+from admin_api.auth.tokens import Denied, Tokens
+from admin_api.routes import backfills
+from admin_api.schemas.scheduler import Check, Job
+from admin_api.services.attempts import AttemptService
+from admin_api.services.cache import Snapshot
+from admin_api.services.cluster import Cluster, Leader
+from admin_api.services.dependencies import Dependencies
+from admin_api.services.jobs import read_schedule
+from admin_api.web.html import HEADERS
+from report_operator.adapters.kube.client import ApiError
 from report_operator.api.v1alpha1.conditions import ConditionType
 from report_operator.api.v1alpha1.status import Condition, LastFailure, ReportScheduleStatus
-from report_operator.domain.admission import Limits
-from report_operator.domain.run import Run
+from report_operator.domain.admission.queue import AdmissionLimits
+from report_operator.domain.runs.run import Run
 from report_runner.contract.reasons import Reason
 from tests.support.asgi import Reply, ask
 
@@ -82,10 +82,12 @@ class Site:
     app: FastAPI = field(init=False)
 
     def __post_init__(self) -> None:
-        attempts = Attempts(cast(Cluster, self.cluster), cast(Any, None), cast(Any, None), self.now)
+        attempts = AttemptService(
+            cast(Cluster, self.cluster), cast(Any, None), cast(Any, None), self.now
+        )
         self.app = make_app(
             attempts, cast(Any, None), cast(Dependencies, self), self.now, cast(Any, None),
-            cast(Tokens, self.tokens), limits=Limits(overall=1), start_grace=MINUTE,
+            cast(Tokens, self.tokens), limits=AdmissionLimits(overall=1), start_grace=MINUTE,
         )  # fmt: skip
 
     async def checks(self) -> list[Check]:
@@ -201,6 +203,27 @@ def test_from_the_network_a_browser_is_told_of_port_forward() -> None:
         assert reply.status == status
         assert reply.headers["content-type"].startswith("text/html")
         assert "kubectl -n report-scheduler port-forward" in reply.text
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost:3000", 200),
+        ("127.0.0.1", 200),
+        ("[::1]:3000", 200),
+        ("LocalHost:80", 200),
+        ("[::1]evil.example", 421),
+        ("[::1]:3000.evil.example", 421),
+        ("localhost:evil", 421),
+        ("localhost:3000:80", 421),
+        ("localhost.evil.example", 421),
+        ("me@localhost", 421),
+        ("localhost/x", 421),
+        ("", 421),
+    ],
+)
+def test_only_loopback_is_a_name_of_this_site(site: Site, host: str, status: int) -> None:
+    assert ask(site.app, "GET", "/", host=host).status == status
 
 
 @pytest.mark.parametrize(

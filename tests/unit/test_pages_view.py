@@ -10,12 +10,12 @@ import pytest
 from factories import MINUTE, SLOT, active_run, finished_run, make_run, schedule_body
 from snapshots import snapshot_of
 
-from admin_api.cluster import Leader
-from admin_api.jobs import Schedule, jobs_of, read_schedule
-from admin_api.pages import view
-from admin_api.pages.view import Kind
-from report_operator.domain.admission import Limits, make_queue
-from report_operator.domain.run import Run
+from admin_api.services.cluster import Leader
+from admin_api.services.jobs import ScheduleSummary, jobs_of, read_schedule
+from admin_api.web import view
+from admin_api.web.view import ProblemKind
+from report_operator.domain.admission.queue import AdmissionLimits, make_queue
+from report_operator.domain.runs.run import Run
 from report_operator.domain.times import format_time
 
 TIME = format_time(SLOT)
@@ -54,15 +54,15 @@ NOT_READY = {"conditions": [condition("Ready", "False", "TemplateNotFound", "no 
 WELL = {"health": "Healthy", "lastFailure": FAILURE, "consecutiveFailures": 0}
 
 
-def schedule(name: str, tier: str, status: dict[str, Any], **spec: Any) -> Schedule:
+def schedule(name: str, tier: str, status: dict[str, Any], **spec: Any) -> ScheduleSummary:
     body = schedule_body({"tier": tier, **spec}, name=name, uid=f"uid-{name}")
     return read_schedule({**body, "status": status})
 
 
-def now_of(schedules: list[Schedule], *runs: Run) -> view.Now:
-    queue = make_queue(runs, Limits(overall=1))
+def now_of(schedules: list[ScheduleSummary], *runs: Run) -> view.Dashboard:
+    queue = make_queue(runs, AdmissionLimits(overall=1))
     starts = {"high": SLOT + MINUTE}
-    return view.describe_now(LEADER, snapshot_of(schedules, runs), (), queue, starts, "")
+    return view.describe_dashboard(LEADER, snapshot_of(schedules, runs), (), queue, starts, "")
 
 
 def test_trouble_by_tier_then_gravity() -> None:
@@ -89,9 +89,9 @@ def test_all_that_is_wrong_with_one_schedule() -> None:
     failed = finished_run("1", succeeded=False, name="daily-1", schedule_uid="uid-daily")
     (trouble,) = now_of([schedule("daily", "critical", status)], late, failed).troubles
     assert [problem.kind for problem in trouble.problems] == [
-        Kind.FAILING,
-        Kind.LATE,
-        Kind.NOT_READY,
+        ProblemKind.FAILING,
+        ProblemKind.LATE,
+        ProblemKind.NOT_READY,
     ]
     failing, delayed, _ = trouble.problems
     assert (failing.reason, failing.message, failing.times) == (
@@ -167,7 +167,7 @@ def steps(run: Run | None, now: Any, **kept: int) -> list[tuple[str, int, bool]]
     made = run or finished_run("1", schedule_uid="uid-daily")
     (job,) = jobs_of(schedule("daily", "bulk", WELL), [made])
     job = job.model_copy(update=kept)
-    return [(step.name, step.seconds, step.going_on) for step in view.steps_of(job, run, now)]
+    return [(step.name, step.seconds, step.going_on) for step in view.stage_spans(job, run, now)]
 
 
 def test_steps_of_a_run_that_waits_and_of_one_that_runs() -> None:
@@ -189,7 +189,7 @@ def test_steps_of_a_finished_run() -> None:
 def test_shares_fill_the_bar() -> None:
     (job,) = jobs_of(schedule("daily", "bulk", WELL), [finished_run("1", schedule_uid="uid-daily")])
     job = job.model_copy(update={"queued_seconds": 10, "pending_seconds": 30, "run_seconds": 60})
-    found = view.steps_of(job, None, SLOT + timedelta(hours=1))
+    found = view.stage_spans(job, None, SLOT + timedelta(hours=1))
     assert [(step.begin, step.share) for step in found] == [(0, 10), (10, 30), (40, 60)]
     job = job.model_copy(update={"queued_seconds": 0, "pending_seconds": 0, "run_seconds": 0})
-    assert [step.share for step in view.steps_of(job, None, SLOT)] == [0, 0, 0]
+    assert [step.share for step in view.stage_spans(job, None, SLOT)] == [0, 0, 0]

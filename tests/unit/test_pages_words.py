@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from factories import at
 
-from admin_api import remedies
-from admin_api.pages import words
+from admin_api import runbook
+from admin_api.web import template_filters
 from report_operator.api.v1alpha1.status import DelayStage
 from report_runner.contract.reasons import Reason
 
@@ -26,7 +26,7 @@ RUNBOOK = (Path(__file__).parents[2] / "docs/runbook.md").read_text()
     ],
 )  # fmt: skip
 def test_duration(seconds: float, text: str) -> None:
-    assert words.duration(seconds) == text
+    assert template_filters.duration(seconds) == text
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_duration(seconds: float, text: str) -> None:
     ],
 )  # fmt: skip
 def test_ago(seconds: int, text: str) -> None:
-    assert words.ago(NOW - timedelta(seconds=seconds), NOW) == text
+    assert template_filters.ago(NOW - timedelta(seconds=seconds), NOW) == text
 
 
 @pytest.mark.parametrize(
@@ -49,29 +49,29 @@ def test_ago(seconds: int, text: str) -> None:
     ],
 )
 def test_clock_time(instant: str, text: str) -> None:
-    assert words.clock_time(at(instant), NOW) == text
+    assert template_filters.clock_time(at(instant), NOW) == text
 
 
 def test_markdown_is_text_but_for_code_and_sections() -> None:
     text = "`a<b` <script> [Queue](#for-queue) [x](https://evil.example)"
-    assert words.markdown(text, 'https://r/"b"') == (
+    assert template_filters.markdown(text, 'https://r/"b"') == (
         "<code>a&lt;b</code> &lt;script&gt; "
         '<a href="https://r/&#34;b&#34;#for-queue">Queue</a> [x](https://evil.example)'
     )
-    assert words.markdown("[Queue](#for-queue)", "") == "Queue"
+    assert template_filters.markdown("[Queue](#for-queue)", "") == "Queue"
 
 
 def test_remedies_are_the_tables_of_the_runbook() -> None:
     rows = {
-        name: remedies.Remedy(meaning, action)
+        name: runbook.Remedy(meaning, action)
         for name, meaning, action in re.findall(
             r"^\| `(\w+)` \| (.*?) \| (.*?) \|$", RUNBOOK, re.MULTILINE
         )
     }
-    told = {key.value: remedy for key, remedy in remedies.FAILURES.items()}
-    told |= {key.value: remedy for key, remedy in remedies.DELAYS.items()}
-    assert set(remedies.FAILURES) == set(Reason)
-    assert set(remedies.DELAYS) == set(DelayStage)
+    told = {key.value: remedy for key, remedy in runbook.FAILURES.items()}
+    told |= {key.value: remedy for key, remedy in runbook.DELAYS.items()}
+    assert set(runbook.FAILURES) == set(Reason)
+    assert set(runbook.DELAYS) == set(DelayStage)
     assert {name: rows.get(name) for name in told} == told
 
 
@@ -80,14 +80,14 @@ def test_sections_that_remedies_name_are_there() -> None:
         return re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-")
 
     known = {anchor(heading) for heading in re.findall(r"^#+ (.+)$", RUNBOOK, re.MULTILINE)}
-    texts = [remedy.action for remedy in (*remedies.FAILURES.values(), *remedies.DELAYS.values())]
+    texts = [remedy.action for remedy in (*runbook.FAILURES.values(), *runbook.DELAYS.values())]
     named = {name for text in texts for name in re.findall(r"\]\(#([^)]+)\)", text)}
     assert named
     assert named | {"failure-reasons", "reportschedulerdown"} <= known
 
 
 def test_a_remedy_names_the_run() -> None:
-    found = remedies.FAILURES[Reason.INTERNAL_ERROR].of("team-a", "daily", "daily-1")
+    found = runbook.FAILURES[Reason.INTERNAL_ERROR].of("team-a", "daily", "daily-1")
     assert "kubectl -n team-a logs job/daily-1" in found.action
-    found = remedies.DELAYS[DelayStage.NOT_CREATED].of("team-a", "daily", None)
+    found = runbook.DELAYS[DelayStage.NOT_CREATED].of("team-a", "daily", None)
     assert "kubectl -n team-a describe cronjob daily" in found.action

@@ -103,3 +103,15 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- define "scheduler.referencePolicy" -}}
 {{ include "scheduler.fullname" . }}-reference-access
 {{- end }}
+
+{{- /* Names of the Secrets that runs pull with: their own, or those of the release. */}}
+{{- define "scheduler.pullSecrets" -}}
+{{- $names := .Values.config.runner.imagePullSecrets }}
+{{- if not $names }}
+{{- $names = list }}
+{{- range .Values.imagePullSecrets }}
+{{- $names = append $names .name }}
+{{- end }}
+{{- end }}
+{{- toYaml $names }}
+{{- end }}

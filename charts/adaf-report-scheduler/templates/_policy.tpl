@@ -83,11 +83,9 @@ has(object.metadata.labels) && 'reports.adaf.io/schedule-uid' in object.metadata
 {{- /* And its validations; `unless` is an expression that excuses from all of them. */}}
 {{- define "scheduler.podValidations" -}}
 {{- $runner := .root.Values.config.runner }}
-{{- $pull := list }}
-{{- range (dig "imagePullSecrets" list $runner) }}
-{{- $pull = append $pull (kindIs "map" . | ternary (dig "name" "" (kindIs "map" . | ternary . dict)) .) }}
-{{- end }}
+{{- $pull := include "scheduler.pullSecrets" .root | fromYamlArray }}
 {{- $priority := dig "priorityClassName" "" $runner }}
+{{- $labels := dig "podLabels" dict $runner | default dict }}
 - expression: >-
     {{ .unless }} (has(variables.job.metadata.labels)
     && 'reports.adaf.io/schedule-uid' in variables.job.metadata.labels
@@ -112,16 +110,19 @@ has(object.metadata.labels) && 'reports.adaf.io/schedule-uid' in object.metadata
     && (!has(variables.container.args) || size(variables.container.args) == 0))
   message: {{ printf "a run's container is report-generator run of the image %s" .root.Values.image.repository | quote }}
 - expression: >-
-    {{ .unless }} ((!has(variables.container.env) || variables.container.env.all(e, e.name.startsWith('REPORT_')
+    {{ .unless }} ((!has(variables.container.env) || variables.container.env.all(e,
+    e.name in ['REPORT_DEFINITION_SHA256', 'REPORT_SLOT', 'REPORT_DATE', 'REPORT_RUN_ID', 'REPORT_ATTEMPT', 'REPORT_POD_NAME']
     && (!has(e.valueFrom) || has(e.valueFrom.fieldRef))))
     && (!has(variables.container.envFrom) || size(variables.container.envFrom) == 0))
-  message: a run's environment is REPORT_… alone, and nothing of Secrets and ConfigMaps
+  message: a run's environment is its digest and its stamps, and nothing of Secrets and ConfigMaps
 - expression: >-
     {{ .unless }} (!has(variables.container.lifecycle) && !has(variables.container.livenessProbe)
     && !has(variables.container.readinessProbe) && !has(variables.container.startupProbe)
     && (!has(variables.container.ports) || size(variables.container.ports) == 0)
-    && (!has(variables.container.volumeDevices) || size(variables.container.volumeDevices) == 0))
-  message: a run's container has no ports, probes, hooks or devices
+    && (!has(variables.container.volumeDevices) || size(variables.container.volumeDevices) == 0)
+    && !has(variables.container.workingDir)
+    && variables.container.terminationMessagePath == '/dev/termination-log')
+  message: a run's container has no ports, probes, hooks, devices or files of its own choice
 - expression: >-
     {{ .unless }} (has(variables.container.securityContext)
     && has(variables.container.securityContext.allowPrivilegeEscalation)
@@ -164,6 +165,25 @@ has(object.metadata.labels) && 'reports.adaf.io/schedule-uid' in object.metadata
     && (!has(variables.pod.resourceClaims) || size(variables.pod.resourceClaims) == 0)
     && !has(variables.pod.nodeName) && !has(variables.pod.runtimeClassName))
   message: a run's pod has nothing of its node and does not choose one past the scheduler
+# An anti-affinity keeps the pods of others off a node; another resolver leads a run's password astray.
+- expression: >-
+    {{ .unless }} (variables.pod.schedulerName == 'default-scheduler'
+    && !has(variables.pod.affinity) && !has(variables.pod.topologySpreadConstraints)
+    && !has(variables.pod.overhead))
+  message: a run's pod is left to the default scheduler, and keeps no other pod from a node
+- expression: >-
+    {{ .unless }} (variables.pod.dnsPolicy == 'ClusterFirst' && !has(variables.pod.dnsConfig)
+    && !has(variables.pod.hostname) && !has(variables.pod.subdomain)
+    && (!has(variables.pod.setHostnameAsFQDN) || !variables.pod.setHostnameAsFQDN))
+  message: a run's pod has the cluster's DNS, and no name of its own
+# A Service of the team would send its callers to a pod with the Service's labels.
+- expression: >-
+    {{ .unless }} !has(variables.job.spec.template.metadata.labels)
+    || variables.job.spec.template.metadata.labels.all(key, key.startsWith('reports.adaf.io/')
+    || key.startsWith('batch.kubernetes.io/')
+    || key in ['app.kubernetes.io/managed-by', 'job-name', 'controller-uid']
+    || key in {{ keys $labels | sortAlpha | toJson }})
+  message: a run's pod has the labels of its schedule and of config.runner.podLabels, and no others
 - expression: >-
     {{ .unless }} ((!has(variables.pod.serviceAccountName) || variables.pod.serviceAccountName in ['', 'default'])
     && (!has(variables.pod.serviceAccount) || variables.pod.serviceAccount in ['', 'default'])
@@ -171,7 +191,7 @@ has(object.metadata.labels) && 'reports.adaf.io/schedule-uid' in object.metadata
   message: a run's pod has no service account and no token
 - expression: >-
     {{ .unless }} ((!has(variables.pod.priorityClassName) || variables.pod.priorityClassName in ['', {{ $priority | squote }}])
-    && !has(variables.pod.priority))
+    && !has(variables.pod.priority) && !has(variables.pod.preemptionPolicy))
   message: a run's pod has the priority class of config.runner.priorityClassName, or none
 - expression: >-
     {{ .unless }} (!has(variables.pod.imagePullSecrets)
@@ -193,6 +213,27 @@ has(object.metadata.labels) && 'reports.adaf.io/schedule-uid' in object.metadata
     {{ .unless }} variables.volumes.all(v, !has(v.persistentVolumeClaim)
     || v.persistentVolumeClaim.claimName == {{ .root.Values.output.claimName | squote }})
   message: {{ printf "a run mounts no claim but %s" .root.Values.output.claimName | quote }}
+# Networks, service meshes and AppArmor take their orders from annotations.
+- expression: >-
+    {{ .unless }} !has(variables.job.spec.template.metadata.annotations)
+    || variables.job.spec.template.metadata.annotations.all(key, {{ include "scheduler.podAnnotation" .root }})
+  message: "a run's pod has the annotations of config.runner.podAnnotations and those of reports.adaf.io/, and no others"
+# A file that is put over one of the image would be code.
+- expression: >-
+    {{ .unless }} (variables.volumes.all(v, v.name == 'definition' ? has(v.configMap) && !has(v.configMap.items)
+    : v.name == 'output' ? has(v.persistentVolumeClaim) : v.name == 'tmp' ? has(v.emptyDir)
+    : v.name.startsWith('secret-') && has(v.secret) && !has(v.secret.items))
+    && (!has(variables.container.volumeMounts) || variables.container.volumeMounts.all(m,
+    !has(m.subPath) && !has(m.subPathExpr) && !has(m.mountPropagation)
+    && (m.name == 'definition' ? m.mountPath == '/etc/report/definition'
+    : m.name == 'output' ? m.mountPath == '/var/adaf/reports' : m.name == 'tmp' ? m.mountPath == '/tmp'
+    : m.mountPath.matches('^/etc/report/secrets/[a-z0-9][a-z0-9.-]*$')))))
+  message: a run's volumes are mounted whole, and each at its own place
+{{- end }}
+
+{{- /* Whether a key is of an annotation that the pods of runs may have. */}}
+{{- define "scheduler.podAnnotation" -}}
+key.startsWith('reports.adaf.io/') || key in {{ dig "podAnnotations" dict .Values.config.runner | default dict | keys | sortAlpha | toJson }}
 {{- end }}
 
 {{- define "scheduler.policyOfJobs" -}}
@@ -225,6 +266,12 @@ validations:
       && has(object.spec.completions) == has(oldObject.spec.completions)
       && (!has(object.spec.completions) || object.spec.completions == oldObject.spec.completions))
     message: of a run that is there only its start, its end and its annotations may be changed
+  - expression: >-
+      request.operation != 'UPDATE' || !has(object.spec.template.metadata.annotations)
+      || object.spec.template.metadata.annotations.all(key, {{ include "scheduler.podAnnotation" . }}
+      || (has(oldObject.spec.template.metadata.annotations) && key in oldObject.spec.template.metadata.annotations
+      && object.spec.template.metadata.annotations[key] == oldObject.spec.template.metadata.annotations[key]))
+    message: "of the annotations of a run's pod only those of reports.adaf.io/ may be changed"
   - expression: request.operation != 'UPDATE' || !variables.ofApi || object.spec == oldObject.spec
     message: the admin API changes annotations of Jobs, and nothing else
   - expression: >-

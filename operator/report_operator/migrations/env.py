@@ -2,8 +2,8 @@
 
 from alembic import context
 
-from report_operator.adapters.history.database import SCHEMA
-from report_operator.adapters.history.schema import VERSION_TABLE
+from report_operator.adapters.postgres.database import SCHEMA
+from report_operator.adapters.postgres.schema import VERSION_TABLE
 
 context.configure(
     connection=context.config.attributes["connection"],

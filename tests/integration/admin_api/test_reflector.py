@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from hack.testbed.namespace import CORE, Namespace
-from report_operator.adapters import kube as kube_module
-from report_operator.adapters.kinds import CONFIGMAPS
-from report_operator.adapters.kube import Body, KubeClient
-from report_operator.adapters.reflector import ERRORS, Reflector
+from report_operator.adapters.kube import client as kube_module
+from report_operator.adapters.kube.client import Body, KubeClient
+from report_operator.adapters.kube.reflector import ERRORS, Reflector
+from report_operator.adapters.kube.resources import CONFIGMAPS
 from tests.support.proxy import Proxy
 
 LABEL = "tests/reflected"

@@ -10,12 +10,12 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from admin_api.access import Guard
-from admin_api.tokens import ALL_NAMESPACES, Tokens, User
-from admin_api.withheld import caller_of
+from admin_api.auth.access import AccessMiddleware
+from admin_api.auth.tokens import ALL_NAMESPACES, Tokens, User
+from admin_api.auth.visibility import caller_of
 from hack.testbed.controlplane import ControlPlane
 from hack.testbed.namespace import CORE, Namespace
-from report_operator.adapters.kube import KubeClient
+from report_operator.adapters.kube.client import KubeClient
 from report_operator.api.v1alpha1.resource import GROUP, PLURAL
 from tests.support.asgi import Reply, reply_of
 
@@ -33,7 +33,7 @@ async def who_called(scope: Scope, receive: Receive, send: Send) -> None:
 async def guarded(plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ASGIApp]:
     monkeypatch.setenv("KUBECONFIG", str(plane.kubeconfig))
     async with await KubeClient.connect() as kube:
-        yield Guard(who_called, Tokens(kube))
+        yield AccessMiddleware(who_called, Tokens(kube))
 
 
 def token_of(namespace: Namespace, account: str, *verbs: str) -> str:

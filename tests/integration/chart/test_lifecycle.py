@@ -17,7 +17,7 @@ from hack.testbed.controlplane import ControlPlane, free_port
 from hack.testbed.namespace import Namespace
 from hack.testbed.operator import OperatorProcess
 from hack.testbed.waiting import wait_for
-from report_operator.domain.desired import job_for_slot
+from report_operator.domain.schedules.desired import job_for_slot
 from tests.support.chart import API, CHART, NAME, RELEASE, Values, run
 
 SCHEDULES = "/apis/reports.adaf.io/v1alpha1/namespaces/team/reportschedules"

@@ -22,7 +22,7 @@ from hack.testbed.controlplane import ControlPlane
 from hack.testbed.namespace import MERGE
 from hack.testbed.operator import OperatorProcess
 from hack.testbed.waiting import wait_for
-from report_operator.domain.desired import job_for_slot
+from report_operator.domain.schedules.desired import job_for_slot
 from tests.support.chart import API, CHART, NAME, RELEASE, run
 
 Body = dict[str, Any]
@@ -33,9 +33,20 @@ UID = "reports.adaf.io/schedule-uid"
 APPLY = "application/apply-patch+yaml"
 JSON_PATCH = "application/json-patch+json"
 SLOT = datetime(2026, 1, 1, tzinfo=UTC)
+# All that puts something into the pods of runs: what the operator makes of it the policies let by.
 VALUES: Body = {
     "teamNamespaces": [TEAM],
-    "config": {"allowedSecrets": ["report-*", "db[0-9]"]},
+    "imagePullSecrets": [{"name": "pull"}],
+    "config": {
+        "allowedSecrets": ["report-*", "db[0-9]"],
+        "runner": {
+            "podLabels": {"team": "a"},
+            "podAnnotations": {"note": "b"},
+            "priorityClassName": "reports",
+            "nodeSelector": {"pool": "reports"},
+            "tolerations": [{"key": "pool", "operator": "Exists"}],
+        },
+    },
     "adminApi": {"network": True},
 }
 
@@ -125,6 +136,8 @@ def _work(plane: ControlPlane, directory: Path) -> Stolen:
     made(plane.api.call("POST", f"{space(TEAM)}/configmaps", theirs))
     root = {"metadata": {"name": "kube-root-ca.crt"}, "data": {}}  # as its controller makes it
     made(plane.api.call("POST", f"{space(TEAM)}/configmaps", root))
+    priority = {"metadata": {"name": "reports"}, "value": 1}
+    made(plane.api.call("POST", "/apis/scheduling.k8s.io/v1/priorityclasses", priority))
     smtp = {"secretRef": {"name": "report-smtp"}}
     database = {"connection": {"secretRef": {"name": "db7"}}, "query": "SELECT 1 AS a"}
     body = {
@@ -214,14 +227,11 @@ def test_the_image_may_have_another_tag(stolen: Stolen) -> None:
     made(stolen.operator.call("POST", f"{space(TEAM, BATCH)}/jobs?dryRun=All", job))
 
 
-def test_what_the_configuration_of_runs_may_add_is_let_through(stolen: Stolen) -> None:
+def test_runs_need_name_no_user(stolen: Stolen) -> None:
+    """`arbitraryUser`, as OpenShift wants it."""
     job = stolen.job()
-    template = job["spec"]["template"]
-    template["metadata"]["labels"] |= {"team": "a"}
-    template["metadata"].setdefault("annotations", {})["note"] = "b"
-    template["spec"]["containers"][0]["env"].append({"name": "REPORT_DIGEST", "value": "c" * 64})
     for field in ("runAsUser", "runAsGroup", "fsGroup"):
-        del template["spec"]["securityContext"][field]  # as OpenShift wants it
+        del job["spec"]["template"]["spec"]["securityContext"][field]
     made(stolen.operator.call("POST", f"{space(TEAM, BATCH)}/jobs?dryRun=All", job))
 
 
@@ -297,6 +307,7 @@ def without(*path: str) -> Callable[[Body], None]:
     return change
 
 
+NETWORKS = {"k8s.v1.cni.cncf.io/networks": "kube-system/storage"}
 SIDECAR = {"name": "more", "image": "adaf-report-scheduler:0.1.0"}
 PROJECTED = {"sources": [{"secret": {"name": "report-db"}}]}
 SHAPES: dict[str, tuple[Callable[[Body], object], str]] = {
@@ -382,6 +393,47 @@ SHAPES: dict[str, tuple[Callable[[Body], object], str]] = {
     "the first place in every queue": (
         pod(priorityClassName="system-node-critical"), "priority class",
     ),
+    "another scheduler": (pod(schedulerName="mine"), "default scheduler"),
+    "no pod of others beside it": (
+        pod(affinity={"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [
+            {"topologyKey": "kubernetes.io/hostname", "namespaceSelector": {}}
+        ]}}),
+        "default scheduler",
+    ),
+    "another resolver": (
+        pod(dnsPolicy="None", dnsConfig={"nameservers": ["203.0.113.1"]}), "cluster's DNS",
+    ),
+    "a name in DNS": (pod(hostname="db", subdomain="dbs"), "cluster's DNS"),
+    "the labels of a Service": (
+        lambda t: t["metadata"]["labels"].update({"app": "shop"}), "config.runner.podLabels",
+    ),
+    "an annotation that the network obeys": (
+        lambda t: t["metadata"].setdefault("annotations", {}).update(NETWORKS), "podAnnotations",
+    ),
+    "its paths by the environment": (
+        environment(name="REPORT_SECRETS_DIR", value="/tmp"), "environment",
+    ),
+    "a definition over a file of the image": (
+        lambda t: t["spec"]["containers"][0]["volumeMounts"].append(
+            {"name": "definition", "mountPath": "/usr/lib/x.py", "subPath": "definition.json"}
+        ),
+        "its own place",
+    ),
+    "a Secret over a directory of the image": (
+        lambda t: t["spec"]["containers"][0]["volumeMounts"].append(
+            {"name": "secret-0", "mountPath": "/usr/lib"}
+        ),
+        "its own place",
+    ),
+    "a definition under another name": (
+        lambda t: t["spec"]["volumes"][0]["configMap"].update(
+            items=[{"key": "definition.json", "path": "x.py"}]
+        ),
+        "its own place",
+    ),
+    "a log over a file of the image": (
+        container(terminationMessagePath="/usr/bin/report-generator"), "its own choice",
+    ),
     "a pod that no network policy finds": (
         lambda t: t["metadata"]["labels"].pop(UID), "uid as a label",
     ),
@@ -449,6 +501,21 @@ def take_cronjob(stolen: Stolen) -> Answer:
     body = stolen.applied()
     body["metadata"]["name"] = "theirs"
     return stolen.operator.call("PATCH", f"{path}?fieldManager=x&force=true", body, APPLY)
+
+
+def annotate_pod(stolen: Stolen) -> Answer:
+    """Of a run that waits: of one that is started Kubernetes itself changes no template."""
+    job = copy.deepcopy(stolen.job())
+    job["metadata"]["name"] = "waiting"
+    made(stolen.plane.api.call("POST", f"{space(TEAM, BATCH)}/jobs", job))
+    path = f"{space(TEAM, BATCH)}/jobs/waiting"
+    stamp = {"reports.adaf.io/run-id": "x"}
+
+    def annotations(found: Body) -> Body:
+        return {"spec": {"template": {"metadata": {"annotations": found}}}}
+
+    made(stolen.operator.call("PATCH", path, annotations(stamp), MERGE))
+    return stolen.operator.call("PATCH", path, annotations(NETWORKS), MERGE)
 
 
 def change_job(**changes: Any) -> Try:
@@ -531,6 +598,7 @@ BY_POLICY: dict[str, Try] = {
     "take the Job of somebody else": lambda s: s.operator.call(
         "PATCH", foreign_job(s), {"metadata": {"labels": {UID: "x"}}}, MERGE
     ),
+    "lead a waiting run's pod to another network": annotate_pod,
     "hide a run": change_job(metadata={"labels": {UID: None}}),
     "run in a namespace that is not watched": make_job(OTHER),
     "a run without an owner": make_job(ownerReferences=[]),
@@ -670,7 +738,7 @@ def test_what_remains(stolen: Stolen) -> None:
     made(operator.call("GET", f"{space(TEAM)}/pods"))
     job = stolen.job()
     job["spec"]["template"]["spec"]["volumes"].append(
-        {"name": "more", "secret": {"secretName": "report-anything"}}
+        {"name": "secret-9", "secret": {"secretName": "report-anything"}}
     )
     made(operator.call("POST", f"{space(TEAM, BATCH)}/jobs?dryRun=All", job))
     made(operator.call("DELETE", f"{space(TEAM, BATCH)}/jobs/by-hand?dryRun=All"))

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from hack.testbed.postgres import PostgresServer, postgres_server
-from report_operator.adapters.history.database import Database
-from report_operator.adapters.history.writer import HistoryWriter
+from report_operator.adapters.postgres.database import Database
+from report_operator.adapters.postgres.writer import HistoryWriter
 
 
 @pytest.fixture(scope="session")

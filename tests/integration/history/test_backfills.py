@@ -11,7 +11,7 @@ from hack.testbed.namespace import Namespace
 from hack.testbed.operator import OperatorProcess
 from hack.testbed.postgres import PostgresServer
 from hack.testbed.waiting import wait_for
-from report_operator.adapters.history.database import read_conninfo
+from report_operator.adapters.postgres.database import read_conninfo
 from tests.support.backfills import Backfills, Kubelet
 
 DAYS = 5

@@ -10,20 +10,20 @@ import psycopg
 import pytest
 
 from hack.testbed.postgres import PostgresServer, write_secret
-from report_operator.adapters.history.database import (
+from report_operator.adapters.postgres.database import (
     Database,
     HistoryUnavailableError,
     read_conninfo,
 )
-from report_operator.adapters.history.past_runs import PostgresPastRuns
-from report_operator.adapters.history.reader import HistoryReader, PageQuery
-from report_operator.adapters.history.schema import migrate
-from report_operator.adapters.history.writer import Entry, HistoryWriter
-from report_operator.domain import figures
+from report_operator.adapters.postgres.past_runs import PostgresPastRuns
+from report_operator.adapters.postgres.reader import HistoryReader, PageQuery
+from report_operator.adapters.postgres.schema import migrate
+from report_operator.adapters.postgres.writer import HistoryEntry, HistoryWriter
+from report_operator.domain import statistics
 from report_operator.domain.deployment import describe_deployment
-from report_operator.domain.figures import Finished, Step
-from report_operator.domain.history import PastRun, PastRunsUnavailableError
-from report_operator.domain.record import RunRecord
+from report_operator.domain.runs.history import PastRun, PastRunsUnavailableError
+from report_operator.domain.runs.record import RunRecord
+from report_operator.domain.statistics import FinishedRun, Granularity
 from report_runner.contract.result import DeliveryResult, DeliveryStatus, Outcome
 from tests.support.records import NOW, failed_record, make_record, many_records
 
@@ -39,7 +39,7 @@ def tables(secret: Path) -> set[str]:
 
 
 async def add(writer: HistoryWriter, *records: RunRecord) -> None:
-    await writer.add([Entry(record, ()) for record in records])
+    await writer.add([HistoryEntry(record, ()) for record in records])
 
 
 # -- schema ---------------------------------------------------------------------------------
@@ -86,7 +86,7 @@ async def test_record_round_trip(writer: HistoryWriter) -> None:
         DeliveryResult(recipient="b@x.test", status=DeliveryStatus.FAILED, error="451 later"),
     ]
     for _ in range(2):
-        await writer.add([Entry(record, deliveries)])
+        await writer.add([HistoryEntry(record, deliveries)])
     assert await writer.known([record.job_uid, "other"]) == {record.job_uid: False}
     await writer.keep_log(record.job_uid, "one\ntwo")
     await writer.keep_log(record.job_uid, "")  # by an operator that came later
@@ -112,7 +112,10 @@ async def test_outcomes_that_are_recorded_do_not_change(writer: HistoryWriter) -
 async def test_old_runs_are_deleted_in_bounded_steps(writer: HistoryWriter) -> None:
     records = [make_record(number, finished_at=NOW - number * DAY) for number in range(10)]
     await writer.add(
-        [Entry(r, [DeliveryResult(recipient="a", status=DeliveryStatus.SENT)]) for r in records]
+        [
+            HistoryEntry(r, [DeliveryResult(recipient="a", status=DeliveryStatus.SENT)])
+            for r in records
+        ]
     )
     assert await writer.delete_older(NOW - 4.5 * DAY, 3) == 3
     assert await writer.delete_older(NOW - 4.5 * DAY, 3) == 2
@@ -183,19 +186,19 @@ async def test_filters(writer: HistoryWriter, filled: list[RunRecord]) -> None:
     }
 
 
-@pytest.mark.parametrize("step", list(Step))
+@pytest.mark.parametrize("step", list(Granularity))
 async def test_figures_are_those_of_the_same_runs_counted_here(
-    writer: HistoryWriter, filled: list[RunRecord], step: Step
+    writer: HistoryWriter, filled: list[RunRecord], step: Granularity
 ) -> None:
     since = NOW - 30 * DAY
     reader = HistoryReader(writer.database)
     runs = [
-        Finished(run.report_type, run.outcome, run.finished_at, run.run_seconds, run.message)
+        FinishedRun(run.report_type, run.outcome, run.finished_at, run.run_seconds, run.message)
         for run in filled
         if run.finished_at >= since
     ]
-    assert await reader.failures(since) == figures.failures(runs)
-    found, counted = await reader.performance(since, step), figures.performance(runs, step)
+    assert await reader.failures(since) == statistics.failures(runs)
+    found, counted = await reader.performance(since, step), statistics.performance(runs, step)
     assert [f.start for f in found.trend] == [f.start for f in counted.trend]
     assert [f.p95_seconds for f in found.trend] == [f.p95_seconds for f in counted.trend]
     assert [f.avg_seconds for f in found.trend] == pytest.approx(
@@ -212,9 +215,11 @@ async def test_figures_are_those_of_the_same_runs_counted_here(
 
 async def test_an_empty_history_has_figures_too(writer: HistoryWriter) -> None:
     reader = HistoryReader(writer.database)
-    assert await reader.failures(NOW) == figures.failures([])
-    assert await reader.performance(NOW, Step.DAY) == figures.performance([], Step.DAY)
-    assert await reader.totals(NOW) == figures.totals([])
+    assert await reader.failures(NOW) == statistics.failures([])
+    assert await reader.performance(NOW, Granularity.DAY) == statistics.performance(
+        [], Granularity.DAY
+    )
+    assert await reader.totals(NOW) == statistics.totals([])
 
 
 async def test_attempts_and_past_runs_of_a_slot(writer: HistoryWriter) -> None:
@@ -291,7 +296,7 @@ async def test_reconnects_after_a_server_restart(tmp_path: Path) -> None:
             assert "refused" in (await reader.check()).reason
             server.start()
             await until_it_serves(reader)
-            await writer.add([Entry(make_record(), ())])
+            await writer.add([HistoryEntry(make_record(), ())])
     finally:
         server.remove()
 

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from report_operator.adapters.history.reader import HistoryReader, PageQuery
-from report_operator.adapters.history.writer import HistoryWriter
-from report_operator.adapters.kube import ApiError, KubeClient
-from report_operator.adapters.store import Store
+from report_operator.adapters.kube.client import ApiError, KubeClient
+from report_operator.adapters.kube.store import Store
+from report_operator.adapters.postgres.reader import HistoryReader, PageQuery
+from report_operator.adapters.postgres.writer import HistoryWriter
 from report_operator.api.v1alpha1.resource import Key
 from report_operator.api.v1alpha1.status import RecentRun, ReportScheduleStatus
+from report_operator.controllers.history_archiver import HistoryArchiver
 from report_operator.domain.deployment import describe_deployment
-from report_operator.domain.run import Pod, Run
-from report_operator.historian import Historian
+from report_operator.domain.runs.run import Pod, Run
 from report_operator.metrics import Metrics
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import Outcome
@@ -49,7 +49,7 @@ class Logs:
 
 @dataclass
 class Scene:
-    historian: Historian
+    historian: HistoryArchiver
     logs: Logs
     reader: HistoryReader
     changed: list[Key]
@@ -82,7 +82,7 @@ async def scene(
 ) -> AsyncIterator[Scene]:
     changed: list[Key] = []
     store = Store()
-    historian = Historian(
+    historian = HistoryArchiver(
         writer=writer,
         kube=cast(KubeClient, logs),
         store=store,

@@ -18,7 +18,7 @@ from hack.testbed.namespace import Namespace
 from hack.testbed.operator import OperatorProcess
 from hack.testbed.postgres import PostgresServer
 from hack.testbed.waiting import wait_for
-from report_operator.adapters.history.database import read_conninfo
+from report_operator.adapters.postgres.database import read_conninfo
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import (
     DeliveryResult,

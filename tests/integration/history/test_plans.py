@@ -13,12 +13,12 @@ import pytest
 
 from hack.testbed.history import fill
 from hack.testbed.postgres import PostgresServer
-from report_operator.adapters.history.database import Database, read_conninfo
-from report_operator.adapters.history.past_runs import PAST_RUNS
-from report_operator.adapters.history.reader import HistoryReader, PageQuery
-from report_operator.adapters.history.schema import migrate
-from report_operator.adapters.history.writer import DELETE_OLD, SELECT_KNOWN
-from report_operator.domain.figures import Step
+from report_operator.adapters.postgres.database import Database, read_conninfo
+from report_operator.adapters.postgres.past_runs import PAST_RUNS
+from report_operator.adapters.postgres.reader import HistoryReader, PageQuery
+from report_operator.adapters.postgres.schema import migrate
+from report_operator.adapters.postgres.writer import DELETE_OLD, SELECT_KNOWN
+from report_operator.domain.statistics import Granularity
 from report_runner.contract.result import Outcome
 
 RUNS = 100_000
@@ -109,7 +109,7 @@ async def test_all_other_queries_use_an_index(filled: Path) -> None:
         for days in (1, 7, 30):
             await reader.totals(NOW - days * DAY)
             await reader.failures(NOW - days * DAY)
-            for step in Step:
+            for step in Granularity:
                 await reader.performance(NOW - days * DAY, step)
         await reader._rows(
             PAST_RUNS, {"uid": run.schedule_uid, "since": NOW - 90 * DAY, "until": NOW}

@@ -9,14 +9,14 @@ import pytest
 
 from hack.testbed.namespace import Namespace
 from hack.testbed.operator import OperatorProcess
-from report_operator.adapters.kinds import BACKFILLS, CRONJOBS, JOBS, SCHEDULES
-from report_operator.adapters.kube import KubeClient
-from report_operator.adapters.past import ObservedPastRuns
-from report_operator.adapters.recorder import Recorder
-from report_operator.adapters.store import Store
+from report_operator.adapters.kube.client import KubeClient
+from report_operator.adapters.kube.past_runs import StoredPastRuns
+from report_operator.adapters.kube.recorder import Recorder
+from report_operator.adapters.kube.resources import BACKFILLS, CRONJOBS, JOBS, SCHEDULES
+from report_operator.adapters.kube.store import Store
 from report_operator.api.v1alpha1.resource import Key
-from report_operator.backfill import BackfillReconciler
-from report_operator.domain.history import PastRun, PastRunsUnavailableError
+from report_operator.controllers.backfill import BackfillController
+from report_operator.domain.runs.history import PastRun, PastRunsUnavailableError
 from report_runner.contract.result import Outcome
 from tests.support.backfills import Backfills, annotation
 
@@ -62,8 +62,8 @@ async def test_backfill_waits_until_history_answers(
         for body in await kube.list(kind, namespace.name):
             observe(body)
     recorder = Recorder(kube, "test")
-    reconciler = BackfillReconciler(
-        kube, store, recorder, [ObservedPastRuns(store), history], lambda: datetime.now(UTC)
+    reconciler = BackfillController(
+        kube, store, recorder, [StoredPastRuns(store), history], lambda: datetime.now(UTC)
     )
     assert await reconciler.reconcile(key) is not None  # it looks again by itself
     status = backfills.status("march")

@@ -13,7 +13,7 @@ from conftest import PASSWORD, write_secret
 from hack.testbed.postgres import HOST, PostgresServer, postgres_server
 from hack.up import market_data
 from report_operator.api.v1alpha1.resource import parse_schedule
-from report_operator.domain.desired import freeze_definition
+from report_operator.domain.schedules.desired import freeze_definition
 from report_runner.contract import pod as podcontract
 from report_runner.contract.result import Outcome
 from tests.support.examples import SCHEDULE, Example, examples

@@ -14,7 +14,7 @@ import yaml
 from pypdf import PdfReader
 
 from report_operator.api.v1alpha1.resource import parse_schedule
-from report_operator.domain.validation import check_schedule
+from report_operator.domain.schedules.validation import check_schedule
 from report_runner.contract.reasons import EXIT_CODES, Reason
 from report_runner.contract.templating import compile_problem
 

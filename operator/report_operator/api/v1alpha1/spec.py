@@ -2,7 +2,8 @@
 
 A rule beyond types is written for the API server and for Python side by side; the corpus in
 tests/contract holds the two together. Schedule and time zone are told to the API server by
-report_operator.crd and judged by report_operator.domain.cron: the model takes any text.
+report_operator.crd.generator and judged by report_operator.domain.cron.schedule: the model takes
+any text.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ class StatusModel(Model):
     )
 
 
-class Health(StrEnum):
+class ScheduleHealth(StrEnum):
     """One word for a list."""
 
     HEALTHY = "Healthy"
@@ -143,7 +143,7 @@ class ReportScheduleStatus(StatusModel):
     observed_generation: int | None = Field(
         default=None, description="The generation of the spec that this status was decided from."
     )
-    health: Health | None = Field(default=None, description="Healthy, Delayed or Failing.")
+    health: ScheduleHealth | None = Field(default=None, description="Healthy, Delayed or Failing.")
     conditions: list[Condition] = Field(
         default_factory=list,
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},

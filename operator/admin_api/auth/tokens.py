@@ -1,0 +1,131 @@
+"""Bearer tokens of callers from the network: the API server says whose they are and what they may.
+
+As kube-rbac-proxy does it: TokenReview, then SubjectAccessReview for a non-resource URL, `get` to
+read and `post` to act. The URL has a prefix of its own: Kubernetes lets everybody who has a token
+`get` what lies below /api (the ClusterRole system:discovery).
+
+What a team's reports say (files, messages, log lines, recipients) needs a right in its namespace
+besides: `get` of `reportschedules/files`, a subresource that only this right is about.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from report_operator.adapters.kube.client import KubeClient
+from report_operator.adapters.kube.resources import Resource
+from report_operator.adapters.ttl_cache import TTLCache
+from report_operator.api.v1alpha1.resource import GROUP, PLURAL
+
+TOKEN_REVIEWS = Resource("/apis/authentication.k8s.io/v1", "tokenreviews")
+ACCESS_REVIEWS = Resource("/apis/authorization.k8s.io/v1", "subjectaccessreviews")
+
+PREFIX = "/report-scheduler"  # of the non-resource URLs that ClusterRoles name
+REVIEW_SECONDS = 10.0  # a right that is taken away lasts no longer
+REVIEWS = 16  # at once: made-up tokens cost the API server no more
+ALL_NAMESPACES = ""
+SUBRESOURCE = "files"
+FILES_RIGHT = f"get {PLURAL}/{SUBRESOURCE} ({GROUP})"  # as a message names it
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """As the API server knows it; `groups` and `extra` are what a review takes, as JSON."""
+
+    name: str
+    uid: str = ""
+    groups: str = "[]"
+    extra: str = "{}"
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """Of a SubjectAccessReview."""
+        return {
+            "user": self.name,
+            "uid": self.uid,
+            "groups": json.loads(self.groups),
+            "extra": json.loads(self.extra),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """Why a caller may not: 401 without a right token, 403 without the permission."""
+
+    status: int
+    detail: str
+
+
+@dataclass(slots=True)
+class Tokens:
+    """Raises ApiError, aiohttp.ClientError or TimeoutError where the API server does not serve."""
+
+    kube: KubeClient
+    _reviews: TTLCache[tuple[str, str, str], User | Denied] = field(init=False)
+    _rights: TTLCache[tuple[User, str], bool] = field(init=False)
+    _asking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(REVIEWS))
+
+    def __post_init__(self) -> None:
+        self._reviews = TTLCache(lambda key: self._review(*key), REVIEW_SECONDS)
+        self._rights = TTLCache(lambda key: self._review_files(*key), REVIEW_SECONDS)
+
+    async def who(self, authorization: str | None, verb: str, path: str) -> User | Denied:
+        """The user, who may do this."""
+        scheme, _, token = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            return Denied(
+                401,
+                "from the network a bearer token is needed (kubectl create token); "
+                "kubectl port-forward needs none",
+            )
+        return await self._reviews.get((token.strip(), verb, path))
+
+    async def may_read(self, user: User, namespace: str) -> bool:
+        """Whether the user may read what the reports of a namespace (ALL_NAMESPACES) say."""
+        return await self._rights.get((user, namespace))
+
+    async def _review(self, token: str, verb: str, path: str) -> User | Denied:
+        url = f"{PREFIX}{path}"
+        review = await self._ask(TOKEN_REVIEWS, "TokenReview", {"token": token})
+        if not review.get("authenticated"):
+            return Denied(401, "the bearer token is not valid, or no longer")
+        told = review["user"]
+        user = User(
+            told["username"],
+            told.get("uid", ""),
+            json.dumps(told.get("groups") or []),
+            json.dumps(told.get("extra") or {}),
+        )
+        if not await self._is_allowed(user, nonResourceAttributes={"path": url, "verb": verb}):
+            return Denied(
+                403,
+                f"{user.name} may not {verb} {url}; a ClusterRole with that "
+                "nonResourceURL grants it",
+            )
+        return user
+
+    async def _review_files(self, user: User, namespace: str) -> bool:
+        resource = {
+            "group": GROUP,
+            "resource": PLURAL,
+            "subresource": SUBRESOURCE,
+            "verb": "get",
+            "namespace": namespace,
+        }
+        return await self._is_allowed(user, resourceAttributes=resource)
+
+    async def _is_allowed(self, user: User, **attributes: dict[str, str]) -> bool:
+        spec = {**user.attributes, **attributes}
+        answer = await self._ask(ACCESS_REVIEWS, "SubjectAccessReview", spec)
+        return bool(answer.get("allowed"))
+
+    async def _ask(self, kind: Resource, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+        version = kind.prefix.removeprefix("/apis/")
+        body = {"apiVersion": version, "kind": name, "spec": spec}
+        async with self._asking:
+            answer = await self.kube.request("POST", kind.path(None), body=body)
+        status: dict[str, Any] = answer.get("status") or {}
+        return status

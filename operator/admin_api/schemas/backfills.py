@@ -1,0 +1,91 @@
+"""What the API says of ReportBackfills."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from admin_api.schemas.scheduler import LIST_LIMIT, Instant
+from report_operator.api.v1alpha1.backfill_spec import CONCURRENT_LIMIT, Reprocess
+from report_operator.api.v1alpha1.backfill_status import BackfillState
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=253)]
+
+
+class BackfillRequest(BaseModel):
+    """Which reports to make for which past dates."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    start_date: date = Field(examples=["2026-11-02"])
+    end_date: date = Field(examples=["2026-11-06"], description="Included.")
+    report_types: list[Name] = Field(
+        default_factory=list,
+        max_length=50,
+        examples=[["critical", "portfolio_performance"]],
+        description="Types (spec.reportType) and tiers (critical, standard, bulk).",
+    )
+    reprocess: Reprocess = Field(
+        default=Reprocess.MISSING,
+        description="missing: slots without a successful run. failed: those that were tried and "
+        "never succeeded. all: every slot.",
+    )
+    dry_run: bool = Field(default=False, description="Only say what would run.")
+    max_concurrent: int = Field(default=2, ge=1, le=CONCURRENT_LIMIT)
+    namespace: Name | None = Field(default=None, description="Only schedules in there.")
+    schedule: Name | None = Field(default=None, description="Only the schedule of this name.")
+
+
+class WouldRun(BaseModel):
+    """A run that a dry run found."""
+
+    schedule: str
+    slot: Instant
+    report_date: date
+    attempt: int
+
+
+class Backfill(BaseModel):
+    """A ReportBackfill, and how far it is."""
+
+    namespace: str
+    name: str = Field(examples=["backfill-20261102-20261106-5f0c6c1e00"])
+    state: BackfillState | None = Field(description="null until the operator has seen it.")
+    progress: str | None = Field(examples=["37/120"])
+    message: str = Field(description="What it waits for, or what came of it.")
+    total: int | None
+    done: int
+    failed: int
+    running: int
+    skipped: int
+    start_date: date
+    end_date: date
+    report_types: list[str]
+    tiers: list[str]
+    schedules: list[str]
+    reprocess: Reprocess
+    max_concurrent: int
+    dry_run: bool
+    suspend: bool
+    would_run: list[WouldRun] = Field(description="Of a dry run, the first 100.")
+    would_run_count: int | None
+    asked_by: str | None
+    created_at: Instant
+    completed_at: Instant | None
+
+
+class Backfills(BaseModel):
+    """ReportBackfills, newest first."""
+
+    backfills: list[Backfill]
+
+
+class BackfillsQuery(BaseModel):
+    """Which ones."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    namespace: str | None = None
+    limit: int = Field(default=100, ge=1, le=LIST_LIMIT)

@@ -1,0 +1,188 @@
+"""What a request for a backfill comes to: decided purely, the same however often it is asked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+from admin_api.errors import RefusedError
+from admin_api.schemas.backfills import Backfill, BackfillRequest, WouldRun
+from admin_api.services.attempt_rules import KNOWN_LIMIT
+from admin_api.services.jobs import ScheduleSummary
+from report_operator.api.v1alpha1.backfill import KIND, parse_backfill_spec, parse_backfill_status
+from report_operator.api.v1alpha1.backfill_spec import RANGE_LIMIT
+from report_operator.api.v1alpha1.resource import API_VERSION, SpecError
+from report_operator.domain import names
+from report_operator.domain.cron.schedule import ScheduleError, load_zone
+
+Body = dict[str, Any]
+
+
+def backfills_for(
+    request: BackfillRequest,
+    schedules: Sequence[ScheduleSummary],
+    asked_by: str,
+    idempotency_key: str | None,
+    now: datetime,
+) -> list[Body]:
+    """One ReportBackfill for each namespace concerned. Raises RefusedError.
+
+    Its name says the same for the same request on the same day (UTC), or with the same key.
+    """
+    chosen = _choose(request, schedules)
+    _check_dates(request, chosen, now)
+    made = []
+    for namespace in sorted({schedule.namespace for schedule in chosen}):
+        spec = _spec(request, [s for s in chosen if s.namespace == namespace])
+        occasion = idempotency_key or f"{now:%Y-%m-%d}"
+        text = json.dumps([namespace, spec, occasion], sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:10]
+        body: Body = {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "metadata": {
+                "name": f"backfill-{request.start_date:%Y%m%d}-{request.end_date:%Y%m%d}-{digest}",
+                "namespace": namespace,
+                "annotations": {names.ANNOTATION_ASKED_BY: asked_by},
+            },
+            "spec": spec,
+        }
+        try:
+            parse_backfill_spec(body)
+        except SpecError as error:
+            raise RefusedError(422, str(error)) from error
+        made.append(body)
+    return made
+
+
+def _choose(
+    request: BackfillRequest, schedules: Sequence[ScheduleSummary]
+) -> list[ScheduleSummary]:
+    if not request.report_types and request.schedule is None:
+        raise RefusedError(422, "report_types: name types or tiers, or name a schedule")
+    there = [s for s in schedules if request.namespace in (None, s.namespace)]
+    types = {schedule.report_type for schedule in there}
+    tiers = {schedule.tier for schedule in there}
+    unknown = [name for name in request.report_types if name not in types | tiers]
+    if unknown:
+        raise RefusedError(
+            404,
+            f"no ReportSchedule here has the type or tier {', '.join(unknown[:KNOWN_LIMIT])}; "
+            f"known types: {_listed(types)}; known tiers: {_listed(tiers)}",
+        )
+    wanted = set(request.report_types)
+    found = [
+        schedule
+        for schedule in there
+        if (not wanted or schedule.report_type in wanted or schedule.tier in wanted)
+        and request.schedule in (None, schedule.name)
+    ]
+    if not found:
+        raise RefusedError(
+            404,
+            f"no ReportSchedule {request.schedule} is meant; known ones: "
+            + _listed({schedule.name for schedule in there}),
+        )
+    return found
+
+
+def _listed(found: set[str]) -> str:
+    return ", ".join(sorted(found)[:KNOWN_LIMIT]) or "none"
+
+
+def _check_dates(
+    request: BackfillRequest, schedules: Sequence[ScheduleSummary], now: datetime
+) -> None:
+    if request.end_date < request.start_date:
+        raise RefusedError(422, "end_date: lies before start_date; exchange the two")
+    if request.end_date - request.start_date >= RANGE_LIMIT:
+        raise RefusedError(
+            422, f"end_date: a backfill spans at most {RANGE_LIMIT.days} days; split the range"
+        )
+    today = max(_today(schedule, now) for schedule in schedules)
+    if request.end_date > today:
+        raise RefusedError(
+            422,
+            f"end_date: {request.end_date} has not begun for any of these schedules; {today} is "
+            "the last day that has",
+        )
+
+
+def _today(schedule: ScheduleSummary, now: datetime) -> date:
+    try:
+        return now.astimezone(load_zone(schedule.time_zone)).date()
+    except ScheduleError:  # its status says so, and so will the backfill's
+        return now.date()
+
+
+def _spec(request: BackfillRequest, schedules: Sequence[ScheduleSummary]) -> Body:
+    """Of one namespace, which has these schedules that are meant."""
+    spec: Body = {
+        "startDate": request.start_date.isoformat(),
+        "endDate": request.end_date.isoformat(),
+        "reprocess": request.reprocess.value,
+        "maxConcurrent": request.max_concurrent,
+        "dryRun": request.dry_run,
+    }
+    if request.schedule is not None:
+        return spec | {"schedules": [request.schedule]}
+    wanted = set(request.report_types)
+    kinds = {
+        "reportTypes": sorted({schedule.report_type for schedule in schedules} & wanted),
+        "tiers": sorted({schedule.tier for schedule in schedules} & wanted),
+    }
+    return spec | {field: found for field, found in kinds.items() if found}
+
+
+def describe(body: Mapping[str, Any]) -> Backfill:
+    """A ReportBackfill as the API server has it. Raises SpecError for one with a wrong spec."""
+    meta, spec, status = body["metadata"], parse_backfill_spec(body), parse_backfill_status(body)
+    conditions = {condition.type.value: condition for condition in status.conditions}
+    ready, complete = conditions.get("Ready"), conditions.get("Complete")
+    told = ready if ready is not None and ready.status == "False" else complete
+    return Backfill(
+        namespace=meta["namespace"],
+        name=meta["name"],
+        state=status.state,
+        progress=status.progress,
+        message=told.message if told else "the operator has not seen it yet",
+        total=status.total,
+        done=status.done,
+        failed=status.failed,
+        running=status.running,
+        skipped=status.skipped,
+        start_date=spec.start_date,
+        end_date=spec.end_date,
+        report_types=spec.report_types,
+        tiers=[tier.value for tier in spec.tiers],
+        schedules=spec.schedules,
+        reprocess=spec.reprocess,
+        max_concurrent=spec.max_concurrent,
+        dry_run=spec.dry_run,
+        suspend=spec.suspend,
+        would_run=[WouldRun.model_validate(run, from_attributes=True) for run in status.would_run],
+        would_run_count=status.would_run_count,
+        asked_by=(meta.get("annotations") or {}).get(names.ANNOTATION_ASKED_BY),
+        created_at=meta["creationTimestamp"],
+        completed_at=status.completion_time,
+    )
+
+
+def newest_first(
+    bodies: Sequence[Mapping[str, Any]], namespace: str | None, limit: int
+) -> list[Backfill]:
+    """A bounded list; one whose spec cannot be read is left to kubectl."""
+    there = [b for b in bodies if namespace in (None, b["metadata"]["namespace"])]
+    there.sort(key=lambda b: (b["metadata"]["creationTimestamp"], b["metadata"]["name"]))
+    found: list[Backfill] = []
+    for body in reversed(there):
+        if len(found) == limit:
+            break
+        try:
+            found.append(describe(body))
+        except ValueError:
+            continue
+    return found

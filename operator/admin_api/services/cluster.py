@@ -1,0 +1,227 @@
+"""What the API reads from the cluster and changes there: all of it through the API server."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from admin_api.errors import RefusedError
+from admin_api.schemas.scheduler import Job
+from admin_api.services.attempt_rules import purge_patch
+from admin_api.services.cache import ClusterCache, Snapshot
+from admin_api.services.jobs import ScheduleSummary
+from report_operator.adapters.kube.client import KubeClient
+from report_operator.adapters.kube.lease import ANNOTATION_DRAIN, LEASES
+from report_operator.adapters.kube.reflector import Observe, Reflector
+from report_operator.adapters.kube.resources import (
+    BACKFILLS,
+    CRONJOBS,
+    JOBS,
+    PODS,
+    SCHEDULES,
+    Resource,
+)
+from report_operator.adapters.kube.skipped import Skipped
+from report_operator.domain.names import LABEL_JOB_UID, LABEL_UID
+from report_operator.domain.runs.attempts import Attempt, job_of_attempt
+from report_operator.domain.runs.run import Pod, Run, observe_pod
+from report_operator.domain.times import parse_time
+
+LOG_LINES = 20
+REPLICA_SETS = Resource("/apis/apps/v1", "replicasets")
+
+
+@dataclass(frozen=True, slots=True)
+class Leader:
+    """Who holds the Lease; None where nobody does. The instants are by the holder's clock."""
+
+    holder: str | None
+    uid: str
+    acquired_at: datetime | None
+    renewed_at: datetime | None
+    seconds: int
+    silent: float  # seconds for which the Lease was not renewed, as seen from here
+    draining: bool
+
+
+@dataclass(slots=True)
+class Cluster:
+    """Raises ApiError, aiohttp.ClientError or TimeoutError where the API server does not serve."""
+
+    kube: KubeClient
+    namespace: str  # the operator's own
+    lease_name: str
+    watched: tuple[str | None, ...]
+    # The newest version of the Lease, and when it was first seen (monotonic): clocks of two pods
+    # are not compared.
+    _seen: tuple[str, float] = ("", 0.0)
+    _observed: ClusterCache = field(default_factory=ClusterCache)
+    _reflectors: dict[Resource, list[Reflector]] = field(init=False)  # in the order of a fresh look
+
+    def __post_init__(self) -> None:
+        seen = self._observed
+        # A Job goes once its outcome is in the schedule's status: what is missing from the first
+        # list is in the second.
+        self._reflectors = {
+            JOBS: self._reflect(JOBS, LABEL_UID, seen.observe_run, seen.keep_runs),
+            SCHEDULES: self._reflect(SCHEDULES, "", seen.observe_schedule, seen.keep_schedules),
+        }
+
+    def _reflect(
+        self,
+        kind: Resource,
+        labels: str,
+        observe: Observe,
+        keep: Callable[[str | None, set[str]], None],
+    ) -> list[Reflector]:
+        return [
+            Reflector(
+                self.kube, kind, namespace, labels, observe, partial(keep, namespace), self.skipped
+            )
+            for namespace in self.watched
+        ]
+
+    @property
+    def skipped(self) -> Skipped:
+        """Objects that cannot be read."""
+        return self._observed.skipped
+
+    async def follow(self) -> None:
+        """See what happens, until cancelled. Without it no snapshot comes."""
+        async with asyncio.TaskGroup() as group:
+            for reflectors in self._reflectors.values():
+                for reflector in reflectors:
+                    group.create_task(reflector.run())
+
+    async def snapshot(self, *, fresh: Collection[Resource] = ()) -> Snapshot:
+        """Of what the watches have told, some milliseconds old; of `fresh` kinds from a new list.
+
+        Whoever reads after an action sees at least what that one saw.
+        """
+        for kind, reflectors in self._reflectors.items():
+            await asyncio.gather(*(r.fresh() if kind in fresh else r.current() for r in reflectors))
+        return self._observed.snapshot()
+
+    async def look_at(self, *schedules: tuple[str, str]) -> Snapshot:
+        """For a decision about some schedules (namespace and name): all of them as they are now."""
+        await self.snapshot()
+        await asyncio.gather(*(self._look_at(*schedule) for schedule in schedules))
+        return self._observed.snapshot()
+
+    async def _look_at(self, namespace: str, name: str) -> None:
+        if self.watched != (None,) and namespace not in self.watched:
+            return
+        before = await self.kube.get(SCHEDULES, namespace, name)
+        uid = before["metadata"]["uid"] if before else ""
+        jobs = await self.kube.list(JOBS, namespace, labels=f"{LABEL_UID}={uid}") if uid else []
+        # A Job goes once its outcome is in the schedule's status, which is therefore read last.
+        body = await self.kube.get(SCHEDULES, namespace, name)
+        if body is not None:
+            self._observed.observe_schedule(body)
+        for job in jobs:
+            try:
+                self._observed.observe_run(job)
+            except Exception as error:  # noqa: BLE001  (one Job hides no other)
+                self.skipped.note(JOBS.plural, job, error)
+        self._observed.keep_of(uid, {job["metadata"]["uid"] for job in jobs})
+        self._observed.keep_name(namespace, name, body["metadata"]["uid"] if body else "")
+
+    async def leader(self) -> Leader:
+        """As the Lease says."""
+        lease = await self.kube.get(LEASES, self.namespace, self.lease_name)
+        spec = lease["spec"] if lease else {}
+        annotations = (lease["metadata"].get("annotations") or {}) if lease else {}
+        holder = spec.get("holderIdentity") or None
+        version = lease["metadata"]["resourceVersion"] if lease else ""
+        if version != self._seen[0]:
+            self._seen = (version, time.monotonic())
+        return Leader(
+            holder=holder,
+            uid=lease["metadata"]["uid"] if lease else "",
+            acquired_at=parse_time(spec.get("acquireTime")),
+            renewed_at=parse_time(spec.get("renewTime")),
+            seconds=spec.get("leaseDurationSeconds", 15),
+            silent=time.monotonic() - self._seen[1],
+            draining=holder is not None and annotations.get(ANNOTATION_DRAIN) == holder,
+        )
+
+    async def replica_sets(self) -> list[dict[str, Any]]:
+        """Those of the operator's own Deployment, which is called as its Lease is."""
+        return [
+            body
+            for body in await self.kube.list(REPLICA_SETS, self.namespace)
+            if any(
+                (owner["kind"], owner["name"]) == ("Deployment", self.lease_name)
+                for owner in body["metadata"].get("ownerReferences") or ()
+            )
+        ]
+
+    async def drain(self, holder: str) -> None:
+        """Ask the leading operator to stop; it does at its next renewal."""
+        await self.kube.patch(
+            LEASES,
+            self.namespace,
+            self.lease_name,
+            {"metadata": {"annotations": {ANNOTATION_DRAIN: holder}}},
+        )
+
+    async def log_tail(self, job: Job, runs: Sequence[Run]) -> list[str]:
+        """The last lines of the newest pod of a run, while there is one."""
+        uid = next((r.uid for r in runs if (r.namespace, r.name) == (job.namespace, job.job)), None)
+        if uid is None:
+            return []
+        pods = await self._pods(job.namespace, uid)
+        if not pods:
+            return []
+        newest = max(pods, key=lambda pod: pod["metadata"]["creationTimestamp"])
+        return await self.kube.log_tail(job.namespace, newest["metadata"]["name"], LOG_LINES)
+
+    async def pods_of(self, run: Run) -> list[Pod]:
+        """The pods of a run, oldest first."""
+        pods = [observe_pod(body) for body in await self._pods(run.namespace, run.uid)]
+        return sorted(pods, key=lambda pod: pod.created_at)
+
+    async def _pods(self, namespace: str, job_uid: str) -> list[dict[str, Any]]:
+        return await self.kube.list(PODS, namespace, labels=f"{LABEL_JOB_UID}={job_uid}")
+
+    async def make(self, schedule: ScheduleSummary, attempt: Attempt, asked_by: str) -> None:
+        """Make the Job of an attempt, unless it is there. Raises RefusedError."""
+        name = schedule.status.cron_job
+        cronjob = await self.kube.get(CRONJOBS, schedule.namespace, name) if name else None
+        if cronjob is None:
+            raise RefusedError(
+                409,
+                f"{schedule.namespace}/{schedule.name} has no CronJob to make a run from: see why "
+                f"it is not Ready (kubectl -n {schedule.namespace} describe reportschedule "
+                f"{schedule.name})",
+            )
+        body = job_of_attempt(cronjob, attempt, asked_by)
+        await self.kube.create(JOBS, schedule.namespace, body)
+
+    async def backfills(self) -> list[dict[str, Any]]:
+        """All ReportBackfills."""
+        found: list[dict[str, Any]] = []
+        for namespace in self.watched:
+            found += await self.kube.list(BACKFILLS, namespace)
+        return found
+
+    async def make_backfill(self, body: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+        """The ReportBackfill as the API server has it, and whether it was made just now.
+
+        Raises RefusedError.
+        """
+        namespace, name = body["metadata"]["namespace"], body["metadata"]["name"]
+        made = await self.kube.create(BACKFILLS, namespace, body)
+        found = made or await self.kube.get(BACKFILLS, namespace, name)
+        if found is None:
+            raise RefusedError(409, f"{namespace}/{name} was deleted just now: ask again")
+        return found, made is not None
+
+    async def purge(self, run: Run, hours: float) -> None:
+        """Give up a run that waits."""
+        await self.kube.patch(JOBS, run.namespace, run.name, purge_patch(run, hours))

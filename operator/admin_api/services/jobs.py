@@ -1,0 +1,303 @@
+"""Runs as the API shows them: from the outcomes in status, and the Jobs that are there."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any
+
+from admin_api.errors import RefusedError
+from admin_api.schemas.scheduler import (
+    SCHEDULER,
+    Job,
+    Jobs,
+    JobsQuery,
+    JobStatus,
+    PerformanceMetrics,
+)
+from report_operator.api.v1alpha1.resource import parse_status
+from report_operator.api.v1alpha1.status import RecentRun, ReportScheduleStatus
+from report_operator.domain.names import schedule_of_job_id
+from report_operator.domain.runs.dead_letter import Order, Tried, attempt_order, dead
+from report_operator.domain.runs.identity import RunIdentity, identity_of_entry
+from report_operator.domain.runs.record import RunRecord
+from report_operator.domain.runs.run import Run
+from report_operator.domain.statistics import FinishedRun, Totals
+from report_operator.domain.times import format_time, parse_time
+from report_runner.contract.result import Outcome
+
+Body = Mapping[str, Any]
+
+DONE = (JobStatus.SUCCEEDED, JobStatus.FAILED)
+_FIELDS = set(Job.model_fields)
+METRICS_SPAN = timedelta(hours=24)
+WRONG_CURSOR = "cursor: take it from `next` of the page before"
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleSummary:
+    """What the API needs of a ReportSchedule: thousands of them are held."""
+
+    namespace: str
+    name: str
+    uid: str
+    report_type: str
+    tier: str
+    cron: str
+    time_zone: str | None
+    suspended: bool
+    status: ReportScheduleStatus  # as far as it can be read; its `recent_runs` are in `ended`
+    ended: Mapping[str, Job]  # by the Kubernetes Job's uid
+
+
+def read_schedule(body: Body) -> ScheduleSummary:
+    """A ReportSchedule as the API server has it."""
+    meta, spec, status = body["metadata"], body["spec"], parse_status(body)
+    schedule = ScheduleSummary(
+        namespace=meta["namespace"],
+        name=meta["name"],
+        uid=meta["uid"],
+        report_type=spec.get("reportType", ""),
+        tier=spec.get("tier", "standard"),
+        cron=spec.get("schedule", ""),
+        time_zone=spec.get("timeZone"),
+        suspended=bool(spec.get("suspend")),
+        status=status.model_copy(update={"recent_runs": []}),
+        ended={},
+    )
+    ended = {entry.uid: _lean(_of_entry(schedule, entry)) for entry in status.recent_runs}
+    return replace(schedule, ended=ended)
+
+
+def jobs_of(schedule: ScheduleSummary, runs: Iterable[Run]) -> list[Job]:
+    """The runs of one schedule that are known; a recorded outcome counts more than its Job."""
+    others = (run for run in runs if run.uid not in schedule.ended)
+    return [*schedule.ended.values(), *(_of_run(schedule, run) for run in others)]
+
+
+def newest_first(jobs: Iterable[Job]) -> list[Job]:
+    """In the order in which they are told."""
+    return sorted(jobs, key=_order, reverse=True)
+
+
+def dead_of(jobs: Iterable[Job]) -> list[Job]:
+    """Dead letters: the newest attempt of each slot, where it failed for good; newest first."""
+    tried = (
+        Tried(
+            (job.namespace, job.schedule, job.slot),
+            order_of(job),
+            job.status is JobStatus.FAILED,
+            job,
+        )
+        for job in jobs
+    )
+    return newest_first(dead(tried))
+
+
+def order_of(job: Job) -> Order:
+    """See attempt_order."""
+    ended = job.finished_at or job.slot
+    return attempt_order(job.attempt, ended if job.status in DONE else None)
+
+
+def _lean(job: Job) -> Job:
+    """Which fields were given takes 2 kB for each of many thousand, and nobody asks."""
+    object.__setattr__(job, "__pydantic_fields_set__", _FIELDS)
+    return job
+
+
+def _job(identity: RunIdentity, report_type: str, status: JobStatus, **more: Any) -> Job:
+    """A run as the API says it; `more` is how it went."""
+    return Job(
+        id=identity.id,
+        report_type=report_type,
+        status=status,
+        namespace=identity.namespace,
+        schedule=identity.schedule,
+        tier=identity.tier,
+        priority=identity.priority,
+        job=identity.job,
+        manual=identity.manual,
+        asked_by=identity.asked_by,
+        backfill=identity.backfill,
+        slot=identity.slot,
+        report_date=identity.report_date,
+        attempt=identity.attempt,
+        created_at=identity.created_at,
+        admitted_at=identity.admitted_at,
+        definition=identity.definition,
+        **more,
+    )
+
+
+def _of_entry(schedule: ScheduleSummary, entry: RecentRun) -> Job:
+    identity = identity_of_entry(
+        schedule.namespace, schedule.name, schedule.uid, schedule.tier, entry
+    )
+    return _job(
+        identity,
+        schedule.report_type,
+        JobStatus.SUCCEEDED if entry.outcome is Outcome.SUCCEEDED else JobStatus.FAILED,
+        outputs=entry.outputs,
+        **_how_it_went(entry),
+    )
+
+
+def _how_it_went(ended: RecentRun | RunRecord) -> dict[str, Any]:
+    failed = ended.outcome is Outcome.FAILED
+    return {
+        "reason": ended.reason,
+        "error_message": ended.message if failed else None,
+        "failed_at": ended.finished_at if failed else None,
+        "started_at": ended.started_at,
+        "finished_at": ended.finished_at,
+        "queued_seconds": ended.queued_seconds,
+        "pending_seconds": ended.pending_seconds,
+        "run_seconds": ended.run_seconds,
+        "rows": ended.rows,
+    }
+
+
+def _of_run(schedule: ScheduleSummary, run: Run) -> Job:
+    status = JobStatus(run.stage.value.lower())
+    failed = status is JobStatus.FAILED
+    return _job(
+        run.identity,
+        schedule.report_type,
+        status,
+        error_message=run.failed_message if failed else None,
+        failed_at=run.finished_at if failed else None,
+        finished_at=run.finished_at,
+    )
+
+
+def job_of_record(record: RunRecord) -> Job:
+    """A run as history has it."""
+    return _job(
+        record.identity,
+        record.report_type,
+        JobStatus.SUCCEEDED if record.outcome is Outcome.SUCCEEDED else JobStatus.FAILED,
+        outputs=[output.path for output in record.outputs],
+        **_how_it_went(record),
+    )
+
+
+def _at(job: Job) -> datetime:
+    return job.finished_at or job.slot
+
+
+def _order(job: Job) -> tuple[datetime, str, str]:
+    return _at(job), job.id, job.job  # two by hand in one second share an id
+
+
+def select(
+    live: Sequence[Job],
+    query: JobsQuery,
+    kept: Sequence[Job] = (),
+    degraded: Sequence[str] = (),
+) -> Jobs:
+    """One page of what the cluster knows (`live`, newest first) and what history does.
+
+    `kept` is the first `limit` + 1 that history has for the query. Raises RefusedError.
+    """
+    before = read_cursor(query.cursor) if query.cursor else None
+    chosen = (
+        job
+        for job in live
+        if (query.status is None or job.status is query.status)
+        and (query.report_type is None or job.report_type == query.report_type)
+        and (query.since is None or _at(job) >= query.since)
+        and (query.until is None or _at(job) < query.until)
+        and (before is None or _order(job) < before)
+    )
+    found = merge_jobs(islice(chosen, query.limit + 1), kept)
+    page = found[: query.limit]
+    following = _cursor(page[-1]) if len(found) > len(page) else None
+    return Jobs(jobs=page, next=following, degraded=list(degraded))
+
+
+def merge_jobs(live: Iterable[Job], kept: Iterable[Job]) -> list[Job]:
+    """Each run once, newest first; history is final."""
+    found = {(job.id, job.job): job for job in live}
+    found |= {(job.id, job.job): job for job in kept}
+    return newest_first(found.values())
+
+
+def _cursor(job: Job) -> str:
+    text = "|".join((format_time(_at(job)), job.id, job.job))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def read_cursor(cursor: str) -> tuple[datetime, str, str]:
+    """When it ended (or its slot), id and Job of the last of the page before.
+
+    Raises RefusedError.
+    """
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        told, identity, job = text.split("|")
+        at = parse_time(told)
+    except (binascii.Error, UnicodeError, ValueError) as error:
+        raise RefusedError(422, WRONG_CURSOR) from error
+    if at is None or "\0" in text:
+        raise RefusedError(422, WRONG_CURSOR)
+    return at, identity, job
+
+
+def recent(jobs: Iterable[Job], since: datetime) -> list[FinishedRun]:
+    """Those that ended since, as far as figures need them."""
+    return [
+        FinishedRun(
+            job.report_type,
+            Outcome.FAILED if job.status is JobStatus.FAILED else Outcome.SUCCEEDED,
+            job.finished_at,
+            job.run_seconds,
+            job.error_message or "",
+        )
+        for job in jobs
+        if job.finished_at is not None and job.finished_at >= since
+    ]
+
+
+def measure(totals: Totals, live: Sequence[Job], degraded: list[str]) -> PerformanceMetrics:
+    """Rates and means of METRICS_SPAN, and what is under way."""
+    minutes = METRICS_SPAN / timedelta(minutes=1)
+    done, average = totals.finished, totals.avg_seconds
+    return PerformanceMetrics(
+        processing_rate=round(done / minutes, 4),
+        avg_execution_time_ms=None if average is None else round(1000 * average, 1),
+        success_rate_percent=round(100 * totals.succeeded / done, 2) if done else None,
+        finished=done,
+        queue_depth=sum(job.status is JobStatus.QUEUED for job in live),
+        active_jobs=sum(
+            job.status in (JobStatus.PENDING, JobStatus.RUNNING, JobStatus.RETRYING) for job in live
+        ),
+        degraded=degraded,
+    )
+
+
+def find_job(jobs: Iterable[Job], identity: str) -> Job:
+    """By its id; the newest where two have it. Raises RefusedError."""
+    found = next((job for job in jobs if job.id == identity), None)
+    if found is None:
+        raise unknown(identity)
+    return found
+
+
+def schedule_of(identity: str) -> tuple[str, str]:
+    """Namespace and name of a run's ReportSchedule. Raises RefusedError."""
+    found = schedule_of_job_id(identity)
+    if found is None:
+        raise unknown(identity)
+    return found
+
+
+def unknown(identity: str) -> RefusedError:
+    """There is no such run."""
+    return RefusedError(
+        404, f"no job {identity} is known: GET {SCHEDULER}/jobs lists those that are"
+    )

@@ -1,0 +1,73 @@
+"""Pages: templates, headers, and what an error looks like to a person."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from admin_api.web import assets, template_filters
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    # Other sites learn nothing; with no-referrer our own forms would come with Origin: null.
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+_templates = Environment(
+    loader=PackageLoader("admin_api.web"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_templates.globals["asset"] = assets.url
+_templates.filters |= {
+    "duration": template_filters.duration,
+    "ago": template_filters.ago,
+    "clock_time": template_filters.clock_time,
+    "time_tag": template_filters.time_tag,
+    "markdown": template_filters.markdown,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """Templates with what all of them know."""
+
+    clock: Callable[[], datetime]
+    runbook_url: str
+    backfills: bool  # whether there is a form for them
+
+    def show(self, template: str, **values: Any) -> HTMLResponse:
+        """A template as an answer."""
+        text = _templates.get_template(template).render(
+            now=self.clock(),
+            runbook_url=self.runbook_url,
+            backfills=self.backfills,
+            **values,
+        )
+        return HTMLResponse(text)
+
+
+def wants_html(accept: str) -> bool:
+    """Whether a browser asks: curl and scrapers do not name HTML."""
+    return "text/html" in accept
+
+
+def error_text(status: int, detail: str) -> str:
+    """What cannot be, for a person."""
+    title = HTTPStatus(status).phrase
+    return _templates.get_template("error.html").render(status=status, title=title, detail=detail)

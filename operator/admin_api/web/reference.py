@@ -1,0 +1,128 @@
+"""`/docs`: the OpenAPI document as a page, made here, without a script."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.responses import Response
+
+from admin_api.web.html import Pages
+
+Schema = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter, or a field of an object."""
+
+    name: str
+    place: str  # "query", "path", "header"; '' of a field
+    kind: str
+    required: bool
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One call."""
+
+    method: str
+    path: str
+    summary: str
+    parameters: list[Parameter]
+    body: str  # its type; '' without one
+    answers: list[tuple[str, str, str]]  # status, description, type
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A named object of requests and answers."""
+
+    name: str
+    description: str
+    fields: list[Parameter]
+    values: str  # of an enumeration
+
+
+def add(app: FastAPI, pages: Pages) -> None:
+    """Attach it."""
+
+    @app.get("/docs", include_in_schema=False)
+    async def reference() -> Response:
+        document = app.openapi()
+        return pages.show(
+            "reference.html",
+            title=document["info"]["title"],
+            operations=list(operations(document)),
+            models=list(models(document)),
+        )
+
+
+def operations(document: Schema) -> Iterator[Operation]:
+    """The calls, in the order of the document."""
+    for path, methods in document["paths"].items():
+        for method, told in methods.items():
+            yield Operation(
+                method.upper(),
+                path,
+                told.get("description") or told.get("summary", ""),
+                [_parameter(one) for one in told.get("parameters", ())],
+                _content(told.get("requestBody", {})),
+                [
+                    (status, answer.get("description", ""), _content(answer))
+                    for status, answer in told["responses"].items()
+                ],
+            )
+
+
+def models(document: Schema) -> Iterator[Model]:
+    """The named types, by name."""
+    for name, schema in sorted(document.get("components", {}).get("schemas", {}).items()):
+        required = schema.get("required", ())
+        yield Model(
+            name,
+            schema.get("description", ""),
+            [
+                Parameter(field, "", type_of(one), field in required, one.get("description", ""))
+                for field, one in schema.get("properties", {}).items()
+            ],
+            " | ".join(str(value) for value in schema.get("enum", ())),
+        )
+
+
+def _parameter(one: Schema) -> Parameter:
+    schema = one.get("schema", {})
+    return Parameter(
+        one["name"],
+        one["in"],
+        type_of(schema),
+        bool(one.get("required")),
+        one.get("description") or schema.get("description", ""),
+    )
+
+
+def _content(holder: Schema) -> str:
+    found = (type_of(media.get("schema", {})) for media in holder.get("content", {}).values())
+    return " | ".join(dict.fromkeys(kind for kind in found if kind))
+
+
+def type_of(schema: Schema) -> str:
+    """A schema in a few words: `Job[]`, `string (date-time) | null`."""
+    if "$ref" in schema:
+        return str(schema["$ref"]).rpartition("/")[2]
+    if "const" in schema:
+        return repr(schema["const"])
+    if "enum" in schema:
+        return " | ".join(str(value) for value in schema["enum"])
+    alternatives = schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf")
+    if alternatives:
+        return " | ".join(type_of(one) for one in alternatives)
+    kind = str(schema.get("type", ""))
+    if kind == "array":
+        return f"{type_of(schema.get('items', {}))}[]"
+    if kind == "object" and isinstance(schema.get("additionalProperties"), dict):
+        return f"map of {type_of(schema['additionalProperties'])}"
+    return f"{kind} ({schema['format']})" if "format" in schema else kind

@@ -1,0 +1,175 @@
+"""One operator at a time: a Lease, held before anything is watched or written.
+
+The client library's leader election ends with the first refused connection, so it does not
+outlive a restart of the API server; this one keeps trying until the Lease would have expired.
+The rules are client-go's (tools/leaderelection): a holder is judged by how long *we* have not
+seen it renew, never by its clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+
+from report_operator.adapters.kube.client import ApiError, Body, KubeClient
+from report_operator.adapters.kube.resources import Resource
+from report_operator.domain.times import format_time, parse_time
+
+logger = logging.getLogger(__name__)
+
+# Names the holder that is to stop: whoever comes after it is not meant.
+ANNOTATION_DRAIN = "reports.adaf.io/drain"
+# Failures up to this instant were taken off the list of dead letters by a person.
+ANNOTATION_CLEARED = "reports.adaf.io/dead-letters-cleared-through"
+
+GIVE_BACK_TRIES = 5
+
+LEASES = Resource("/apis/coordination.k8s.io/v1", "leases")
+
+
+class LeaseLostError(Exception):
+    """The Lease could not be renewed in time: somebody else may hold it now."""
+
+
+@dataclass(slots=True)
+class Lease:
+    """A candidate for the Lease. `seconds` is how long a silent holder keeps it."""
+
+    kube: KubeClient
+    namespace: str
+    name: str
+    identity: str
+    seconds: int
+    drain: Callable[[], None] = lambda: None  # called while leading, where somebody asked for it
+    _seen: tuple[str, float] = ("", 0.0)  # version, and when we first saw it (monotonic)
+
+    async def lead(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Wait for the Lease, run `work` while it is held, give it back.
+
+        Raises LeaseLostError, or what `work` raises.
+        """
+        logger.info("waiting for the lease %s/%s as %s", self.namespace, self.name, self.identity)
+        while not await self._attempt():  # noqa: ASYNC110  (the Lease is elsewhere)
+            await asyncio.sleep(self.seconds / 7.5)
+        logger.info("leading")
+        working = asyncio.ensure_future(work())
+        renewing = asyncio.ensure_future(self._renew())
+        try:
+            await asyncio.wait({working, renewing}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (renewing, working):
+                task.cancel()
+        if working.done() and not working.cancelled():
+            await self._give_back()
+            working.result()
+        else:
+            raise LeaseLostError(f"the lease {self.namespace}/{self.name} was not renewed in time")
+
+    async def _renew(self) -> None:
+        """Returns when the Lease is lost."""
+        held_until = time.monotonic() + self.seconds * 2 / 3
+        while time.monotonic() < held_until:
+            await asyncio.sleep(self.seconds / 7.5)
+            if await self._attempt():
+                held_until = time.monotonic() + self.seconds * 2 / 3
+
+    async def _attempt(self) -> bool:
+        try:
+            async with asyncio.timeout(self.seconds / 3):
+                return await self._acquire_or_renew()
+        except (ApiError, aiohttp.ClientError, OSError, TimeoutError) as error:
+            logger.warning("lease %s/%s: %s", self.namespace, self.name, error or "timed out")
+            return False
+
+    async def _acquire_or_renew(self) -> bool:
+        lease = await self.kube.get(LEASES, self.namespace, self.name)
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        if lease is None:
+            return await self._create(now)
+        meta, spec = lease["metadata"], lease.get("spec") or {}
+        holder = spec.get("holderIdentity")
+        if self._seen[0] != meta["resourceVersion"]:
+            self._seen = (meta["resourceVersion"], time.monotonic())
+        silent = time.monotonic() - self._seen[1]
+        patience = spec.get("leaseDurationSeconds", self.seconds)
+        if holder and holder != self.identity and silent <= patience:
+            return False
+        change: dict[str, Any] = {
+            "holderIdentity": self.identity,
+            "leaseDurationSeconds": self.seconds,
+            "renewTime": now,
+        }
+        if holder != self.identity:
+            change["acquireTime"] = now
+            change["leaseTransitions"] = spec.get("leaseTransitions", 0) + 1
+        held = await self._patch(meta["resourceVersion"], change)
+        # Not before: a stop does not wait for a renewal that is under way.
+        if holder == (meta.get("annotations") or {}).get(ANNOTATION_DRAIN) == self.identity:
+            logger.info("asked to stop")
+            self.drain()
+        return held
+
+    async def _create(self, now: str) -> bool:
+        body: Body = {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {"name": self.name, "namespace": self.namespace},
+            "spec": {
+                "holderIdentity": self.identity,
+                "leaseDurationSeconds": self.seconds,
+                "acquireTime": now,
+                "renewTime": now,
+            },
+        }
+        return await self.kube.create(LEASES, self.namespace, body) is not None
+
+    async def _patch(self, version: str, spec: dict[str, Any]) -> bool:
+        try:
+            await self.kube.patch(
+                LEASES,
+                self.namespace,
+                self.name,
+                {"metadata": {"resourceVersion": version}, "spec": spec},
+            )
+        except ApiError as error:
+            if error.is_conflict:
+                return False
+            raise
+        return True
+
+    async def _give_back(self) -> None:
+        """So that a successor need not wait the Lease out."""
+        try:
+            for _ in range(GIVE_BACK_TRIES):
+                lease = await self.kube.get(LEASES, self.namespace, self.name)
+                if lease is None or lease["spec"].get("holderIdentity") != self.identity:
+                    return
+                version = lease["metadata"]["resourceVersion"]
+                if await self._patch(version, {"holderIdentity": "", "leaseDurationSeconds": 1}):
+                    return
+                # The server has done our last renewal meanwhile, though we did not wait for it.
+        except (ApiError, aiohttp.ClientError, OSError, TimeoutError) as error:
+            logger.warning("the lease was not given back: %s", error)
+
+
+async def read_cleared(kube: KubeClient, namespace: str, name: str) -> datetime | None:
+    """What the Lease says of dead letters; None where it says nothing that can be read."""
+    lease = await kube.get(LEASES, namespace, name)
+    annotations = (lease["metadata"].get("annotations") or {}) if lease else {}
+    try:
+        return parse_time(annotations.get(ANNOTATION_CLEARED))
+    except ValueError:
+        return None
+
+
+async def write_cleared(kube: KubeClient, namespace: str, name: str, through: datetime) -> None:
+    """Have it said by this operator and by those that come after it."""
+    annotations = {ANNOTATION_CLEARED: format_time(through)}
+    await kube.patch(LEASES, namespace, name, {"metadata": {"annotations": annotations}})

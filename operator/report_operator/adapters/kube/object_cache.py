@@ -1,0 +1,91 @@
+"""Objects as the API server sent them, kept small: thousands of them are held for months."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from report_operator.adapters.kube.decoding import encode
+from report_operator.api.v1alpha1.resource import Key
+from report_operator.domain.runs.run import controller_of
+
+Body = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _CompressedObject:
+    uid: str
+    version: int
+    controller: str  # uid of the owner that is its controller; '' where it has none
+    body: bytes  # JSON, deflated: a twentieth of what the same takes as dicts
+
+
+class ObjectCache(Mapping[Key, Body]):
+    """The latest known version of each object; a body that is read is the reader's own copy."""
+
+    def __init__(self) -> None:
+        self._packed: dict[Key, _CompressedObject] = {}
+
+    def observe(self, key: Key, body: Mapping[str, Any], *, deleted: bool) -> bool:
+        """Take note of an object; whether this was news."""
+        meta = body["metadata"]
+        known = self._packed.get(key)
+        if deleted:
+            if known is None or known.uid != meta["uid"]:
+                return False  # a predecessor of the one that is there now
+            del self._packed[key]
+            return True
+        version = int(meta["resourceVersion"])
+        if known is not None and known.version >= version:
+            return False
+        kept = {name: value for name, value in meta.items() if name != "managedFields"}
+        packed = zlib.compress(encode({**body, "metadata": kept}), level=1)
+        self._packed[key] = _CompressedObject(meta["uid"], version, controller_of(meta), packed)
+        return True
+
+    def version(self, key: Key) -> int | None:
+        """Which version is known; a successor of the same name has a higher one."""
+        known = self._packed.get(key)
+        return known.version if known is not None else None
+
+    def uid(self, key: Key) -> str | None:
+        """The uid of the object of this name."""
+        known = self._packed.get(key)
+        return known.uid if known is not None else None
+
+    def controller(self, key: Key) -> str | None:
+        """The uid of the owner that is its controller; None where there is no such object."""
+        known = self._packed.get(key)
+        return known.controller if known is not None else None
+
+    def drop(self, key: Key) -> None:
+        """Its newest version cannot be used: an older one says nothing any more."""
+        self._packed.pop(key, None)
+
+    def uids(self) -> set[str]:
+        """Of all."""
+        return {packed.uid for packed in self._packed.values()}
+
+    def forget(self, uids: set[str]) -> bool:
+        """Drop those that are gone; whether there were any."""
+        gone = [key for key, packed in self._packed.items() if packed.uid in uids]
+        for key in gone:
+            del self._packed[key]
+        return bool(gone)
+
+    def __getitem__(self, key: Key) -> Body:
+        body: Body = orjson.loads(zlib.decompress(self._packed[key].body))
+        return body
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._packed
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._packed)
+
+    def __len__(self) -> int:
+        return len(self._packed)

@@ -1,0 +1,43 @@
+"""What the cluster itself still knows of past runs: outcomes in status, and Jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from report_operator.adapters.kube.store import Store
+from report_operator.api.v1alpha1.resource import Key, parse_status
+from report_operator.domain.runs.history import PastRun
+from report_operator.domain.runs.run import Run
+from report_runner.contract.result import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPastRuns:
+    """The last outcomes of each schedule, and the Jobs there are: a short memory."""
+
+    store: Store
+
+    async def of(
+        self, namespace: str, schedule_uid: str, schedule: str, since: datetime, until: datetime
+    ) -> Sequence[PastRun]:
+        """Every attempt that is known, of slots in `since <= slot <= until`."""
+        body = self.store.schedules.get(Key(namespace, schedule))
+        found: list[PastRun] = []
+        if body is not None and body["metadata"]["uid"] == schedule_uid:
+            found += [
+                PastRun(entry.slot, entry.attempt, entry.outcome)
+                for entry in parse_status(body).recent_runs
+            ]
+        found += [
+            PastRun(run.slot, run.attempt, _outcome(run))
+            for run in self.store.runs_of(schedule_uid)
+        ]
+        return [run for run in found if since <= run.slot <= until]
+
+
+def _outcome(run: Run) -> Outcome | None:
+    if not run.finished:
+        return None
+    return Outcome.SUCCEEDED if run.succeeded else Outcome.FAILED

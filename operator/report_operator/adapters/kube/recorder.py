@@ -1,0 +1,116 @@
+"""Kubernetes Events: written once each, and read where a pod cannot start."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+
+from report_operator.adapters.kube.client import ApiError, KubeClient
+from report_operator.adapters.kube.resources import EVENTS
+from report_operator.adapters.ttl_cache import TTLCache
+from report_operator.domain.names import FIELD_MANAGER
+from report_operator.domain.schedules.transitions import Transition
+from report_operator.domain.times import format_time
+
+logger = logging.getLogger(__name__)
+
+WAITING_LIMIT = 10_000  # events; beyond that the oldest are dropped, status has it all
+FRESH_SECONDS = 5.0
+
+
+@dataclass(slots=True)
+class Recorder:
+    """Events are told in the background: nothing waits for them."""
+
+    kube: KubeClient
+    instance: str
+    _waiting: asyncio.Queue[dict[str, Any]] = field(
+        default_factory=lambda: asyncio.Queue(WAITING_LIMIT)
+    )
+    _warnings: TTLCache[tuple[str, str], list[str]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._warnings = TTLCache(self._read_warnings, FRESH_SECONDS)
+
+    def record(self, about: Mapping[str, Any], event: Transition) -> None:
+        """Tell of a transition of an object of ours. The same transition makes the same Event."""
+        meta = about["metadata"]
+        digest = hashlib.sha256(f"{meta['uid']}/{event.reason}/{event.key}".encode()).hexdigest()[
+            :16
+        ]
+        at = format_time(event.at)
+        body = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {
+                "name": f"{meta['name'][:200].rstrip('.-')}.{digest}",
+                "namespace": meta["namespace"],
+            },
+            "involvedObject": {
+                "apiVersion": about["apiVersion"],
+                "kind": about["kind"],
+                "name": meta["name"],
+                "namespace": meta["namespace"],
+                "uid": meta["uid"],
+            },
+            "type": event.kind,
+            "reason": event.reason,
+            "message": event.message[:1000],
+            "firstTimestamp": at,
+            "lastTimestamp": at,
+            "count": 1,
+            "source": {"component": FIELD_MANAGER},
+            "reportingComponent": FIELD_MANAGER,
+            "reportingInstance": self.instance,
+        }
+        if self._waiting.full():
+            self._waiting.get_nowait()
+            self._waiting.task_done()
+            logger.warning("too many events are waiting: the oldest is dropped")
+        self._waiting.put_nowait(body)
+
+    @property
+    def waiting(self) -> int:
+        """Events that are still to be written."""
+        return self._waiting.qsize()
+
+    async def run(self) -> None:
+        """Write events until cancelled."""
+        while True:
+            body = await self._waiting.get()
+            try:
+                await self.kube.create(EVENTS, body["metadata"]["namespace"], body)
+            except (ApiError, aiohttp.ClientError, OSError, TimeoutError, TypeError) as error:
+                logger.warning("an event could not be written: %s", error)
+            finally:
+                self._waiting.task_done()
+
+    async def finish(self, seconds: float) -> None:
+        """Wait until what was recorded is written, but no longer than so."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._waiting.join(), seconds)
+
+    async def warnings_about(self, namespace: str, name: str) -> list[str]:
+        """Messages of the warning events about a pod or Job, newest last; at most 5 s old."""
+        return await self._warnings.get((namespace, name))
+
+    async def _read_warnings(self, about: tuple[str, str]) -> list[str]:
+        namespace, name = about
+        events = await self.kube.list(
+            EVENTS, namespace, fields=f"involvedObject.name={name},type=Warning"
+        )
+        events.sort(
+            key=lambda event: (
+                event.get("lastTimestamp")
+                or event.get("eventTime")
+                or event["metadata"]["creationTimestamp"]
+            )
+        )
+        return [event.get("message", "") for event in events]

@@ -1,0 +1,145 @@
+"""Writes of history. Each may be repeated: what is there already stays as it is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from report_operator.adapters.postgres.database import (
+    SCHEMA,
+    Database,
+    HistoryUnavailableError,
+    one_line,
+)
+from report_operator.adapters.postgres.schema import migrate
+from report_operator.domain.deployment import Deployment
+from report_operator.domain.runs.record import RunRecord
+from report_runner.contract.result import DeliveryResult
+
+COLUMNS = tuple(item.name for item in fields(RunRecord))
+
+INSERT_RUN = f"""
+INSERT INTO {SCHEMA}.runs ({", ".join(COLUMNS)})
+VALUES ({", ".join(f"%({name})s" for name in COLUMNS)})
+ON CONFLICT (job_uid) DO NOTHING
+"""  # noqa: S608
+
+INSERT_DELIVERY = f"""
+INSERT INTO {SCHEMA}.deliveries (job_uid, recipient, position, status, message_id, error)
+VALUES (%s, %s, %s, %s, %s, %s)
+ON CONFLICT (job_uid, recipient) DO NOTHING
+"""  # noqa: S608
+
+SELECT_KNOWN = f"""
+SELECT job_uid, outcome = 'Succeeded' OR log_tail IS NOT NULL
+FROM {SCHEMA}.runs WHERE job_uid = ANY(%s)
+"""  # noqa: S608
+
+KEEP_LOG = f"""
+UPDATE {SCHEMA}.runs SET log_tail = %s WHERE job_uid = %s AND log_tail IS NULL
+"""  # noqa: S608
+
+DELETE_OLD = f"""
+DELETE FROM {SCHEMA}.runs WHERE job_uid = ANY(ARRAY(
+    SELECT job_uid FROM {SCHEMA}.runs WHERE finished_at < %s ORDER BY finished_at LIMIT %s
+))
+"""  # noqa: S608
+
+# The same roll-out as the newest one is not another; going back to an earlier one is.
+INSERT_DEPLOYMENT = f"""
+INSERT INTO {SCHEMA}.deployments (rolled_out_at, checksum, version, image, components)
+SELECT %(at)s, %(checksum)s, %(version)s, %(image)s, %(components)s
+WHERE %(checksum)s IS DISTINCT FROM (
+    SELECT checksum FROM {SCHEMA}.deployments ORDER BY id DESC LIMIT 1
+)
+"""  # noqa: S608
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """A record, and what became of its recipients."""
+
+    record: RunRecord
+    deliveries: Sequence[DeliveryResult]
+
+
+@dataclass(slots=True)
+class HistoryWriter:
+    """Every call raises HistoryUnavailableError."""
+
+    database: Database
+
+    async def prepare(self) -> None:
+        """Bring the schema up to date."""
+        try:
+            conninfo = await self.database.conninfo()
+        except psycopg.OperationalError as error:
+            raise HistoryUnavailableError(one_line(error)) from error
+        await asyncio.to_thread(migrate, conninfo)
+
+    async def known(self, job_uids: Collection[str]) -> dict[str, bool]:
+        """Those that are recorded; whether nothing is left to add, that is to say a log."""
+        async with self.database.transaction() as connection:
+            cursor = await connection.execute(SELECT_KNOWN, (list(job_uids),))
+            return dict(await cursor.fetchall())
+
+    async def add(self, entries: Sequence[HistoryEntry]) -> None:
+        """Record all of them or none. Raises psycopg.DataError or IntegrityError as well."""
+        deliveries = [
+            (
+                entry.record.job_uid, _text(item.recipient), number, item.status.value,
+                _text(item.message_id), _text(item.error),
+            )
+            for entry in entries
+            for number, item in enumerate(entry.deliveries)
+        ]  # fmt: skip
+        async with self.database.transaction() as connection, connection.cursor() as cursor:
+            await cursor.executemany(INSERT_RUN, [_parameters(entry.record) for entry in entries])
+            if deliveries:
+                await cursor.executemany(INSERT_DELIVERY, deliveries)
+
+    async def keep_log(self, job_uid: str, text: str) -> None:
+        """The end of a failed run's log; the first that is kept stays."""
+        async with self.database.transaction() as connection:
+            await connection.execute(KEEP_LOG, (_text(text), job_uid))
+
+    async def delete_older(self, than: datetime, limit: int) -> int:
+        """Delete the oldest runs, at most `limit`; how many were."""
+        async with self.database.transaction() as connection:
+            return (await connection.execute(DELETE_OLD, (than, limit))).rowcount
+
+    async def add_deployment(self, deployment: Deployment, now: datetime) -> None:
+        """Record a roll-out, unless it is the newest one."""
+        async with self.database.transaction() as connection:
+            await connection.execute(
+                INSERT_DEPLOYMENT,
+                {
+                    "at": now,
+                    "checksum": deployment.checksum,
+                    "version": deployment.version,
+                    "image": deployment.image,
+                    "components": list(deployment.components),
+                },
+            )
+
+    async def ping(self) -> None:
+        """Whether it answers."""
+        async with self.database.transaction() as connection:
+            await connection.execute("SELECT 1")
+
+
+def _parameters(record: RunRecord) -> dict[str, Any]:
+    values = {name: _text(getattr(record, name)) for name in COLUMNS}
+    outputs = [{**asdict(item), "path": _text(item.path)} for item in record.outputs]
+    return {**values, "outputs": Jsonb(outputs)}
+
+
+def _text(value: Any) -> Any:
+    """PostgreSQL keeps any character but NUL."""
+    return value.replace("\0", "") if isinstance(value, str) else value

@@ -1,0 +1,166 @@
+"""Admission: lets waiting runs start, and stamps on them what their pods need to know."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from report_operator.adapters.kube.client import ApiError, KubeClient
+from report_operator.adapters.kube.resources import JOBS
+from report_operator.adapters.kube.store import Store, job_reference
+from report_operator.domain import names
+from report_operator.domain.admission.queue import (
+    AdmissionLimits,
+    Queue,
+    does_not_start,
+    is_active,
+    make_queue,
+    start_overdue_since,
+)
+from report_operator.domain.cron.schedule import load_zone
+from report_operator.domain.runs.run import Pod, Run
+from report_operator.domain.times import format_time
+
+logger = logging.getLogger(__name__)
+
+# Answers that tell of the API server as a whole, not of one Job.
+SERVER_STATUSES = (401, 429, 503, 504)
+PASSES = 5  # in one go, where Jobs are refused and others may have their places
+NEXT_GO = timedelta(seconds=1)
+FIRST_RETRY = timedelta(seconds=1)  # of a Job that was refused; doubled each time
+LAST_RETRY = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    times: int
+    retry_at: datetime
+
+
+@dataclass(slots=True)
+class AdmissionController:
+    """Admits as many as the limits allow; one pass at a time."""
+
+    kube: KubeClient
+    store: Store
+    limits: AdmissionLimits
+    start_grace: timedelta  # after which an admitted run without a running pod does not start
+    clock: Callable[[], datetime]
+    refusals: int = 0  # so far
+    _refused: dict[str, _Refusal] = field(default_factory=dict)  # by Job uid
+    _last: Queue = field(default_factory=lambda: Queue((), 0, 0))
+
+    async def admit(self) -> timedelta | None:
+        """Let all start that may; when the clock alone may let others start.
+
+        A Job that the API server refuses to change is skipped for a while and its place goes to the
+        next one. Raises where the API server does not serve at all.
+        """
+        for _ in range(PASSES):
+            before = self.refusals
+            self._last = self.queue()
+            chosen = self._last.admissible
+            for run in chosen:
+                await self._admit(run)
+            if self.refusals == before:
+                if chosen:
+                    self._last = self.queue()
+                return self._look_again()
+        return NEXT_GO
+
+    def queue(self) -> Queue:
+        """The queue as it is now."""
+        now = self.clock()
+        runs = list(self.store.owned_runs())
+        stuck = {
+            run.uid
+            for run in runs
+            if is_active(run) and does_not_start(run, self._newest(run), self.start_grace, now)
+        }
+        refused = {uid for uid, refusal in self._refused.items() if now < refusal.retry_at}
+        return make_queue(runs, self.limits, stuck, refused)
+
+    def waits_for(self, uid: str) -> str:
+        """What held a waiting run back in the last pass, for a person; '' if nothing is known."""
+        entry = self._last.by_uid.get(uid)
+        return entry.reason if entry else ""
+
+    async def _admit(self, run: Run) -> None:
+        try:
+            patch = admission_patch(run, self.clock())
+        except (
+            ValueError,
+            OverflowError,
+            TypeError,
+        ) as error:  # annotations say what no zone or date can be
+            self._refuse(run, str(error))
+            return
+        try:
+            answer = await self.kube.patch(JOBS, run.namespace, run.name, patch)
+        except ApiError as error:
+            if error.status == 404 or error.is_conflict:
+                logger.debug("%s/%s changed before admission", run.namespace, run.name)
+                return
+            if error.status in SERVER_STATUSES:
+                raise
+            self._refuse(run, f"{error.status}: {error.message}")
+            return
+        self._refused.pop(run.uid, None)
+        self.store.observe_job(answer)
+
+    def _refuse(self, run: Run, why: str) -> None:
+        known = self._refused.get(run.uid)
+        times = known.times + 1 if known else 1
+        pause = min(FIRST_RETRY * 2 ** min(times - 1, 10), LAST_RETRY)
+        self._refused[run.uid] = _Refusal(times, self.clock() + pause)
+        self.refusals += 1
+        self.store.skipped.note(JOBS.plural, job_reference(run), f"it cannot be started: {why}")
+        logger.warning(
+            "%s/%s could not be admitted (%d times), again in %.0f s; others go on: %s",
+            run.namespace, run.name, times, pause.total_seconds(), why,
+        )  # fmt: skip
+
+    def _look_again(self) -> timedelta | None:
+        """When a place comes back, or a refused Job is tried again, although nothing happens."""
+        for uid in [uid for uid in self._refused if uid not in self.store.runs]:
+            del self._refused[uid]
+        if not self._last.waiting:
+            return None
+        now = self.clock()
+        moments = [refusal.retry_at for refusal in self._refused.values()]
+        for run in self.store.owned_runs():
+            if is_active(run):
+                since = start_overdue_since(run, self._newest(run))
+                if since is not None:
+                    moments.append(since + self.start_grace)
+        return min((moment - now for moment in moments if moment > now), default=None)
+
+    def _newest(self, run: Run) -> Pod | None:
+        pods = self.store.pods_of(run)
+        return pods[-1] if pods else None
+
+
+def admission_patch(run: Run, now: datetime) -> dict[str, Any]:
+    """Start the run, and tell its pod slot, report date and run id.
+
+    Annotations of the pod template may be changed while a Job is suspended and has not started
+    (validation of k8s.io/api/batch/v1 Job). The report date is the slot's date in the schedule's
+    zone.
+    """
+    report_date = run.slot.astimezone(load_zone(run.time_zone)).date().isoformat()
+    stamps = {
+        names.ANNOTATION_SLOT: format_time(run.slot),
+        names.ANNOTATION_REPORT_DATE: run.report_date or report_date,
+        names.ANNOTATION_RUN_ID: names.run_id(run.schedule, run.slot, run.attempt),
+        names.ANNOTATION_ATTEMPT: str(run.attempt),
+    }
+    return {
+        "metadata": {
+            "resourceVersion": run.resource_version,
+            "annotations": {**stamps, names.ANNOTATION_ADMITTED_AT: format_time(now)},
+        },
+        "spec": {"suspend": False, "template": {"metadata": {"annotations": stamps}}},
+    }

@@ -1,0 +1,214 @@
+"""Keeps the lists for on-call as the cluster is: the queue, and what was given up on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+import aiohttp
+
+from report_operator.adapters.kube.client import ApiError, KubeClient
+from report_operator.adapters.kube.lease import read_cleared, write_cleared
+from report_operator.adapters.kube.store import Store
+from report_operator.adapters.redis.client import UNAVAILABLE, describe
+from report_operator.adapters.redis.lists import RedisLists
+from report_operator.api.v1alpha1.resource import Key, parse_status
+from report_operator.domain.admission.queue import Queue
+from report_operator.domain.runs.redis_elements import (
+    DeadLetter,
+    dead_letters,
+    given_up,
+    queue_elements,
+)
+from report_operator.metrics import Metrics
+from report_runner.contract.result import Outcome
+
+logger = logging.getLogger(__name__)
+
+DEBOUNCE_SECONDS = 0.25  # changes come in bursts
+CHECK_SECONDS = 2.0  # how soon it is seen that somebody else changed a list
+FIRST_RETRY_SECONDS = 0.5
+LAST_RETRY_SECONDS = 15.0
+BREATH = 200  # schedules that are looked at before others get their turn
+
+Body = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The dead letters of a schedule, and what they were made from."""
+
+    version: int | None
+    uid: str
+    report_type: str
+    # Uids of all recorded outcomes, where one of them is a failure.
+    recorded: frozenset[str] = frozenset()
+    under_way: frozenset[tuple[datetime, int]] | None = None  # None: not looked at yet
+    letters: tuple[DeadLetter, ...] = ()
+
+
+@dataclass(slots=True)
+class RedisMirror:
+    """Counts the dead letters, and shows both lists in Redis where there is one."""
+
+    kube: KubeClient
+    store: Store
+    metrics: Metrics
+    redis: RedisLists | None
+    namespace: str  # of the Lease
+    lease: str
+    queue: Callable[[], Queue]  # as it is now
+    _cleared: datetime | None = None
+    _known: dict[Key, _Known] = field(default_factory=dict)
+    _skipped: dict[Key, int | None] = field(default_factory=dict)  # by version
+    _queue: Sequence[str] = ()
+    _letters: Sequence[DeadLetter] = ()
+    _up: bool | None = None  # Redis; None: not tried yet
+    _failures: int = 0
+    _next_try: float = 0.0  # monotonic
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while not await self._read_cleared():  # noqa: ASYNC110  (the Lease is elsewhere)
+            await asyncio.sleep(CHECK_SECONDS)
+        try:
+            while True:
+                self.store.news.clear()
+                await self._gather()
+                await self._show()
+                await self._wait()
+        finally:
+            if self.redis is not None:
+                await self.redis.close()
+
+    async def _wait(self) -> None:
+        """Until something changed, or Redis is to be looked at."""
+        while True:
+            try:
+                await asyncio.wait_for(self.store.news.wait(), CHECK_SECONDS)
+            except TimeoutError:
+                await self._show()
+            else:
+                await asyncio.sleep(DEBOUNCE_SECONDS)
+                return
+
+    async def _read_cleared(self) -> bool:
+        try:
+            self._cleared = await read_cleared(self.kube, self.namespace, self.lease)
+        except (ApiError, aiohttp.ClientError, OSError, TimeoutError) as error:
+            logger.warning("the lease could not be read: %s", error or type(error).__name__)
+            return False
+        return True
+
+    async def _gather(self) -> None:
+        """Both lists, from what is observed."""
+        report_types: dict[str, str] = {}
+        known: dict[Key, _Known] = {}
+        for number, key in enumerate(list(self.store.schedules)):
+            if number % BREATH == 0:
+                await asyncio.sleep(0)
+            try:
+                found = self._look_at(key)
+            except Exception as error:  # noqa: BLE001  (one schedule hides no other)
+                self._tell_skipped(key, error)
+                found = None
+            if found is not None:
+                known[key] = found
+                report_types[found.uid] = found.report_type
+        self._known = known
+        self._queue = queue_elements(self.queue(), report_types)
+        self._count()
+
+    def _tell_skipped(self, key: Key, error: Exception) -> None:
+        version = self.store.schedules.version(key)
+        if self._skipped.get(key) != version:
+            logger.warning("the lists leave out %s: %s: %s", key, type(error).__name__, error)
+        self._skipped[key] = version
+
+    def _look_at(self, key: Key) -> _Known | None:
+        """None for one that has gone meanwhile."""
+        version = self.store.schedules.version(key)
+        known = self._known.get(key)
+        body: Body | None = None
+        if known is None or known.version != version:
+            body = self.store.schedules.get(key)
+            if body is None:
+                return None
+            report_type = body["spec"].get("reportType", "")
+            known = _Known(version, body["metadata"]["uid"], report_type, _recorded(body))
+        if not known.recorded:
+            return known
+        under_way = frozenset(
+            (run.slot, run.attempt)
+            for run in self.store.runs_of(known.uid)
+            if run.uid not in known.recorded
+        )
+        if known.under_way == under_way:
+            return known
+        recent = parse_status(body or self.store.schedules[key]).recent_runs
+        letters = given_up(key.namespace, key.name, known.report_type, recent, under_way)
+        return replace(known, under_way=under_way, letters=tuple(letters))
+
+    def _count(self) -> None:
+        every = (letter for known in self._known.values() for letter in known.letters)
+        self._letters = dead_letters(every, self._cleared)
+        self.metrics.dead_letters(len(self._letters))
+
+    async def _show(self) -> None:
+        """Have Redis hold both lists, unless it did not serve a moment ago."""
+        if self.redis is None or time.monotonic() < self._next_try:
+            return
+        try:
+            await self.redis.show_queue(self._queue)
+            await self._show_dead_letters(self.redis)
+        except UNAVAILABLE as error:
+            self._failures += 1
+            delay = min(FIRST_RETRY_SECONDS * 2 ** min(self._failures - 1, 10), LAST_RETRY_SECONDS)
+            self._next_try = time.monotonic() + delay
+            self._tell(up=False, why=describe(error))
+        else:
+            self._failures = 0
+            self._tell(up=True)
+
+    async def _show_dead_letters(self, redis: RedisLists) -> None:
+        deleted = await redis.show_dead_letters(
+            [letter.element for letter in self._letters],
+            self._letters[0].failed_at if self._letters else None,
+            self._cleared,
+        )
+        if deleted is None:
+            return
+        try:
+            # First of all: a list that comes back by itself cannot be cleared.
+            await write_cleared(self.kube, self.namespace, self.lease, deleted)
+        except (ApiError, aiohttp.ClientError, OSError, TimeoutError) as error:
+            logger.warning(
+                "the dead letters stay deleted, though not yet for good: %s",
+                error or type(error).__name__,
+            )
+            return
+        logger.info("the dead letters were deleted: those that failed until %s stay so", deleted)
+        self._cleared = deleted
+        self._count()
+        await self._show_dead_letters(redis)
+
+    def _tell(self, *, up: bool, why: str = "") -> None:
+        if up is not self._up:
+            if not up:
+                logger.warning("redis does not serve, its lists are not kept: %s", why)
+            elif self._up is False:
+                logger.info("redis serves again, its lists are as they should be")
+        self._up = up
+        self.metrics.dependency("redis", up=up)
+
+
+def _recorded(body: Body) -> frozenset[str]:
+    recent = (body.get("status") or {}).get("recentRuns") or ()
+    if not any(entry.get("outcome") == Outcome.FAILED for entry in recent):
+        return frozenset()
+    return frozenset(entry["uid"] for entry in recent)

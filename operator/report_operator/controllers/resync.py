@@ -1,0 +1,139 @@
+"""The periodic look at everything: it finds what an event missed, and notices a blind watch."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Unpack
+
+from report_operator.adapters.kube.client import ApiError, KubeClient, ListOptions
+from report_operator.adapters.kube.resources import (
+    BACKFILLS,
+    CONFIGMAPS,
+    CRONJOBS,
+    JOBS,
+    SCHEDULES,
+    Resource,
+)
+from report_operator.adapters.kube.store import Store
+from report_operator.api.v1alpha1.resource import KIND, Key
+from report_operator.controllers.definitions import Definitions, Reference, Version, version_of
+from report_operator.domain import names
+from report_operator.domain.runs.run import controller_of
+from report_operator.domain.schedules.cronjob import definition_of
+from report_operator.domain.times import parse_time
+
+logger = logging.getLogger(__name__)
+
+ORPHAN_AGE = timedelta(minutes=10)  # a definition that was just made may not be in use yet
+BLIND_AFTER = 2  # resyncs in a row that found changes of a kind whose watch said nothing at all
+
+
+class WatchBlindError(Exception):
+    """The watch streams have stopped telling what happens: start again."""
+
+
+@dataclass(slots=True)
+class Resync:
+    """Lists everything of ours, corrects the store, and removes definitions nobody uses."""
+
+    kube: KubeClient
+    store: Store
+    namespaces: tuple[str | None, ...]  # (None,): all
+    clock: Callable[[], datetime]
+    definitions: Definitions
+    _suspects: set[str] = field(default_factory=set)
+    _blind: int = 0
+
+    async def run(self) -> set[Key]:
+        """One resync; the schedules about which it found something new. Raises WatchBlindError."""
+        # In this order: a Job goes only once its outcome is in the schedule's status, and that
+        # only once its backfill has counted it. So what is missing from one list is in the next.
+        observers = {
+            JOBS: (names.LABEL_UID, self.store.observe_job),
+            CRONJOBS: (names.LABEL_UID, self.store.observe_cronjob),
+            SCHEDULES: ("", self.store.observe_schedule),
+            BACKFILLS: ("", self.store.observe_backfill),
+        }
+        silent: set[str] = set()
+        changed: set[Key] = set()
+        gone: set[str] = set()
+        for kind, (labels, observe) in observers.items():
+            news: set[Key] = set()
+            listed: set[str] = set()
+            async for body in self._each(kind, labels=labels):
+                listed.add(body["metadata"]["uid"])
+                found = observe(body)
+                if found and found[1]:
+                    news.add(found[0])
+            self.store.skipped.keep(kind.plural, listed)
+            if kind is not BACKFILLS:  # those are looked at after each resync
+                changed |= news
+            if news and kind.plural not in self.store.heard:
+                silent.add(kind.plural)
+            gone |= self.store.uids(kind.plural) - listed
+        self.store.heard.clear()
+        self._judge_watch(silent)
+        self._forget(gone)
+        self.store.forget_orphan_pods()
+        self.store.note_strangers()
+        await self._definitions()
+        return changed
+
+    async def _each(
+        self, kind: Resource, **chosen: Unpack[ListOptions]
+    ) -> AsyncIterator[dict[str, Any]]:
+        for namespace in self.namespaces:
+            async for body in self.kube.each(kind, namespace, **chosen):
+                yield body
+
+    def _forget(self, gone: set[str]) -> None:
+        """Drop what was missing twice running: an object may be younger than the list."""
+        twice = gone & self._suspects
+        self._suspects = gone - twice
+        self.store.forget(twice)
+
+    def _judge_watch(self, silent: set[str]) -> None:
+        """A list may be ahead of a watch for a moment, but not twice while the watch is silent."""
+        self._blind = self._blind + 1 if silent else 0
+        if self._blind >= BLIND_AFTER:
+            raise WatchBlindError(f"{sorted(silent)} changed, and no watch told of it")
+
+    async def _definitions(self) -> None:
+        """Remove definitions that nothing uses, and note the versions of the others."""
+        used = self._used_definitions()
+        found: dict[Reference, Version] = {}
+        async for body in self._each(CONFIGMAPS, labels=names.LABEL_UID, metadata_only=True):
+            meta = body["metadata"]
+            if (reference := (meta["namespace"], meta["name"])) in used:
+                found[reference] = version_of(body)
+                continue
+            # A label says nothing: whoever may write ConfigMaps may write it on any.
+            if not controller_of(meta, KIND):
+                continue
+            created = parse_time(meta["creationTimestamp"]) or datetime.max.replace(tzinfo=UTC)
+            if self.clock() - created > ORPHAN_AGE:
+                await self._remove(body)
+        self.definitions.observe(found)
+
+    async def _remove(self, config_map: dict[str, Any]) -> None:
+        meta = config_map["metadata"]
+        try:
+            await self.kube.delete(CONFIGMAPS, meta["namespace"], meta["name"], meta["uid"])
+        except ApiError as error:
+            if error.status not in (400, 403, 422):
+                raise
+            self.store.skipped.note(CONFIGMAPS.plural, config_map, f"not removed: {error}")
+
+    def _used_definitions(self) -> set[Reference]:
+        used = {
+            (run.namespace, run.definition)
+            for run in self.store.runs.values()
+            if run.definition and not run.finished
+        }
+        for body in self.store.cronjobs.values():
+            if definition := definition_of(body):
+                used.add((body["metadata"]["namespace"], definition))
+        return used

@@ -1,0 +1,231 @@
+"""The status of a ReportBackfill: each run is counted once, and what a person is told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from report_operator.api.v1alpha1.backfill_status import (
+    FAILURES_LIMIT,
+    BackfillCondition,
+    BackfillFailure,
+    BackfillRun,
+    BackfillState,
+    ReportBackfillStatus,
+)
+from report_operator.api.v1alpha1.conditions import BackfillConditionType, BackfillReason
+from report_operator.api.v1alpha1.status import RecentRun
+from report_operator.domain.backfills.planning import HeldUpError
+from report_operator.domain.schedules.transitions import NORMAL, WARNING, Transition
+from report_operator.domain.times import format_time
+from report_runner.contract.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillView:
+    """A backfill as metrics show it: how many of its slots are in which state."""
+
+    namespace: str
+    name: str
+    runs: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillProgress:
+    """What is known besides the counts. `left` is None while the slots are not known."""
+
+    generation: int
+    suspended: bool
+    dry_run: bool
+    left: int | None  # slots that are not decided on
+    held_up: HeldUpError | None
+
+
+def is_over(status: ReportBackfillStatus) -> bool:
+    """Nothing will be decided any more."""
+    return status.completion_time is not None
+
+
+def settle(
+    status: ReportBackfillStatus, outcomes: Mapping[str, RecentRun], schedules: Collection[str]
+) -> ReportBackfillStatus:
+    """Count the runs in flight that have an outcome (by Job), each in the step that drops it.
+
+    `schedules` has the uids of those there are: runs of a deleted one went with it, also where
+    another has its name now.
+    """
+    done, failed, skipped = status.done, status.failed, status.skipped
+    failures = list(status.last_failures)
+    left: list[BackfillRun] = []
+    for run in status.in_flight:
+        entry = outcomes.get(run.job)
+        if run.schedule_uid not in schedules:
+            skipped += 1
+        elif entry is None:
+            left.append(run)
+        elif entry.reason is None:
+            done += 1
+        else:
+            failed += 1
+            failures.append(_failure(run, entry, entry.reason))
+    return status.model_copy(
+        update={
+            "done": done,
+            "failed": failed,
+            "skipped": skipped,
+            "in_flight": left,
+            "last_failures": failures[-FAILURES_LIMIT:],
+        }
+    )
+
+
+def _failure(run: BackfillRun, entry: RecentRun, reason: Reason) -> BackfillFailure:
+    return BackfillFailure(
+        job=run.job,
+        schedule=run.schedule,
+        slot=run.slot,
+        report_date=run.report_date,
+        reason=reason,
+        message=entry.message,
+        time=entry.finished_at,
+    )
+
+
+def conclude(
+    status: ReportBackfillStatus, progress: BackfillProgress, now: datetime
+) -> ReportBackfillStatus:
+    """The counts and the rest of the status that follows from them."""
+    if is_over(status):
+        return status.model_copy(update={"observed_generation": progress.generation})
+    over = status.done + status.failed + status.skipped
+    running = len(status.in_flight)
+    would_run = status.would_run_count or 0
+    total = status.total
+    if progress.left is not None:
+        total = over + running + would_run + progress.left
+    complete = progress.held_up is None and progress.left == 0 and running == 0
+    ready, finished = _ready(progress), _complete(status, progress, complete, over, total)
+    return status.model_copy(
+        update={
+            "observed_generation": progress.generation,
+            "state": _state(status, progress, complete),
+            "progress": None if total is None else f"{over}/{total}",
+            "total": total,
+            "running": running,
+            "conditions": [_since(status, found, progress, now) for found in (ready, finished)],
+            "completion_time": now if complete else None,
+        }
+    )
+
+
+Finding = tuple[BackfillConditionType, bool, BackfillReason, str]
+
+
+def _ready(progress: BackfillProgress) -> Finding:
+    held_up = progress.held_up
+    if held_up is not None:
+        return BackfillConditionType.READY, False, held_up.reason, held_up.message
+    return BackfillConditionType.READY, True, BackfillReason.READY, "runs can be made"
+
+
+def _complete(
+    status: ReportBackfillStatus,
+    progress: BackfillProgress,
+    complete: bool,
+    over: int,
+    total: int | None,
+) -> Finding:
+    kind = BackfillConditionType.COMPLETE
+    if not complete:
+        if progress.suspended:
+            told = "no further runs are made until spec.suspend is false"
+            return kind, False, BackfillReason.SUSPENDED, told
+        told = "its slots are not known yet" if total is None else f"{total - over} slots are left"
+        return kind, False, BackfillReason.IN_PROGRESS, told
+    if progress.dry_run:
+        told = f"{status.would_run_count} runs would be made, {status.skipped} slots need none"
+        return kind, True, BackfillReason.DRY_RUN, told
+    told = f"{status.done} runs succeeded, {status.failed} failed, {status.skipped} slots needed "
+    told += "none" if total else "none: the schedules have no slot on these dates"
+    reason = BackfillReason.SOME_FAILED if status.failed else BackfillReason.ALL_SUCCEEDED
+    return kind, True, reason, told
+
+
+def _state(
+    status: ReportBackfillStatus, progress: BackfillProgress, complete: bool
+) -> BackfillState:
+    if complete and progress.dry_run:
+        return BackfillState.DRY_RUN
+    if complete:
+        return BackfillState.FAILED if status.failed else BackfillState.SUCCEEDED
+    if progress.held_up is not None:
+        return BackfillState.WAITING
+    return BackfillState.SUSPENDED if progress.suspended else BackfillState.RUNNING
+
+
+def _since(
+    status: ReportBackfillStatus, found: Finding, progress: BackfillProgress, now: datetime
+) -> BackfillCondition:
+    kind, holds, reason, message = found
+    word = "True" if holds else "False"
+    before = next((c for c in status.conditions if c.type == kind), None)
+    return BackfillCondition(
+        type=kind,
+        status=word,
+        reason=reason,
+        message=message,
+        last_transition_time=(
+            before.last_transition_time if before and before.status == word else now
+        ),
+        observed_generation=progress.generation,
+    )
+
+
+def backfill_transitions(
+    before: ReportBackfillStatus, after: ReportBackfillStatus
+) -> list[Transition]:
+    """Events: it is held up, it goes on, it is over."""
+    old = {condition.type: condition for condition in before.conditions}
+    found: list[Transition] = []
+    for condition in after.conditions:
+        known = old.get(condition.type)
+        holds = condition.status == "True"
+        at = condition.last_transition_time
+        key = f"{condition.type}-{condition.status}-{condition.reason}-{format_time(at)}"
+        if known is not None and (known.status, known.reason) == (
+            condition.status,
+            condition.reason,
+        ):
+            continue
+        if condition.type is BackfillConditionType.COMPLETE:
+            if holds:
+                kind = WARNING if after.failed else NORMAL
+                found.append(Transition(kind, "BackfillComplete", condition.message, at, key))
+        elif not holds:
+            found.append(Transition(WARNING, condition.reason, condition.message, at, key))
+        elif known is not None:
+            found.append(Transition(NORMAL, "Ready", condition.message, at, key))
+    return found
+
+
+def view_of(namespace: str, name: str, status: ReportBackfillStatus) -> BackfillView:
+    """For metrics."""
+    over = status.done + status.failed + status.skipped
+    left = max((status.total or 0) - over - status.running, 0)
+    return BackfillView(
+        namespace,
+        name,
+        {
+            "done": status.done,
+            "failed": status.failed,
+            "skipped": status.skipped,
+            "running": status.running,
+            "left": left,
+        },
+    )
+
+
+def jobs_to_make(status: ReportBackfillStatus, known: Collection[str]) -> Sequence[BackfillRun]:
+    """Runs in flight without a Job: not made yet, or deleted by somebody before it ended."""
+    return [run for run in status.in_flight if run.job not in known]

@@ -1,0 +1,86 @@
+"""Further attempts for a slot: asked for by a person, or by a ReportBackfill."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from report_operator.api.v1alpha1.spec import Priority
+from report_operator.domain import names
+from report_operator.domain.cron.schedule import CronSchedule, latest_slot
+from report_operator.domain.schedules.desired import job_for_slot
+from report_operator.domain.times import format_time
+
+Body = dict[str, Any]
+
+
+class DayToComeError(ValueError):
+    """A date that has not begun in the schedule's zone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A further attempt for a slot."""
+
+    slot: datetime
+    report_date: date | None
+    number: int
+    priority: Priority
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillMark:
+    """The ReportBackfill that an attempt is part of."""
+
+    name: str
+    uid: str
+
+
+def days_span(zone: ZoneInfo, first: date, last: date) -> tuple[datetime, datetime]:
+    """The first second of the day `first` and the last one of the day `last` in a zone, as UTC."""
+    begin = datetime.combine(first, time(), zone).astimezone(UTC)
+    after = datetime.combine(last + timedelta(days=1), time(), zone).astimezone(UTC)
+    return begin, after - timedelta(seconds=1)
+
+
+def slot_of_date(schedule: CronSchedule, zone: ZoneInfo, day: date, now: datetime) -> datetime:
+    """The day's last slot so far, else its first moment, in the schedule's zone.
+
+    Raises DayToComeError.
+    """
+    today = now.astimezone(zone).date()
+    if day > today:
+        raise DayToComeError(
+            f"date: {day} has not begun in {zone.key}, where it is {today}; name an earlier one"
+        )
+    begin, end = days_span(zone, day, day)
+    return latest_slot(schedule, zone, begin - timedelta(seconds=1), min(end, now)) or begin
+
+
+def job_of_attempt(
+    cronjob: Mapping[str, Any],
+    attempt: Attempt,
+    asked_by: str,
+    backfill: BackfillMark | None = None,
+) -> Body:
+    """The Job of an attempt: the same attempt has the same name, so it is made once."""
+    job = job_for_slot(cronjob, attempt.slot)
+    meta = job["metadata"]
+    meta["name"] = names.attempt_job_name(cronjob["metadata"]["name"], attempt.slot, attempt.number)
+    annotations = meta["annotations"]
+    del annotations[names.ANNOTATION_CRONJOB_SLOT]  # not the schedule's own doing
+    annotations |= {
+        names.ANNOTATION_SLOT: format_time(attempt.slot),
+        names.ANNOTATION_ATTEMPT: str(attempt.number),
+        names.ANNOTATION_PRIORITY: attempt.priority.value,
+        names.ANNOTATION_ASKED_BY: asked_by,
+    }
+    if attempt.report_date is not None:
+        annotations[names.ANNOTATION_REPORT_DATE] = attempt.report_date.isoformat()
+    if backfill is not None:
+        annotations[names.ANNOTATION_BACKFILL] = backfill.name
+        meta["labels"][names.LABEL_BACKFILL_UID] = backfill.uid
+    return job

@@ -1,0 +1,143 @@
+"""Outcomes: what a finished run leaves in status, each exactly once, and when its Job may go."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import product
+
+from report_operator.api.v1alpha1.status import RecentRun
+from report_operator.domain.runs.failure import Cause, explain_failure, newest_result
+from report_operator.domain.runs.identity import entry_fields
+from report_operator.domain.runs.run import MESSAGE_LIMIT, Pod, Run, cut
+from report_runner.contract.result import Outcome
+
+RECENT_LIMIT = 100  # maxItems of status.recentRuns
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryLimits:
+    """How much stays: finished Jobs (for their logs) and outcomes."""
+
+    succeeded_jobs: int
+    failed_jobs: int
+    outcomes: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunHistory:
+    """The recorded outcomes, oldest first, and how often each result occurred."""
+
+    recent: tuple[RecentRun, ...]
+    counts: Mapping[str, int]
+
+
+def record(run: Run, pods: Sequence[Pod], finished_at: datetime, cause: Cause | None) -> RecentRun:
+    """The outcome of one run; `cause` is None for a success."""
+    result = newest_result(pods)
+    started = min((pod.started_at for pod in pods if pod.started_at), default=None)
+    return RecentRun(
+        **entry_fields(run.identity),
+        outcome=Outcome.SUCCEEDED if cause is None else Outcome.FAILED,
+        reason=cause.reason if cause else None,
+        message=cut(cause.message if cause else (result.message if result else ""), MESSAGE_LIMIT),
+        started_at=started,
+        finished_at=finished_at,
+        queued_seconds=_seconds(run.created_at, run.admitted_at or finished_at),
+        pending_seconds=_seconds(run.admitted_at, started),
+        run_seconds=_seconds(started, finished_at),
+        rows=sum(result.rows.values()) if result else None,
+        outputs=[output.path for output in result.outputs] if result else [],
+        storage_used_percent=result.storage_used_percent if result else None,
+    )
+
+
+def record_finished(run: Run, pods: Sequence[Pod]) -> RecentRun:
+    """The outcome of a Job that is complete or failed. Raises ValueError for one that is not."""
+    if run.finished_at is None:
+        raise ValueError(f"{run.name} is not finished")
+    cause = None if run.succeeded else explain_failure(run, pods)
+    return record(run, pods, run.finished_at, cause)
+
+
+def _seconds(start: datetime | None, end: datetime | None) -> int | None:
+    if start is None or end is None:
+        return None
+    return max(round((end - start) / timedelta(seconds=1)), 0)
+
+
+def merge(
+    ledger: RunHistory, fresh: Sequence[RecentRun], existing: Collection[str], keep: int
+) -> RunHistory:
+    """The ledger with new outcomes, oldest first.
+
+    An entry goes only when its Job is gone (`existing` holds the uids of those that are not, and
+    of those that a backfill has still to count), so that no outcome is counted twice, and not
+    before the earlier attempts of its slot: it tells what became of them. Of the schedule's own
+    outcomes and of those of backfills `keep` stay each. The newest of its own stays in any case:
+    it tells the health. Where there is no room yet, the newest outcomes wait for the next time;
+    their Jobs wait with them.
+    """
+    known = {entry.uid for entry in ledger.recent}
+    new = sorted(
+        (entry for entry in fresh if entry.uid not in known), key=lambda entry: entry.finished_at
+    )
+    held = _held(ledger.recent, existing)
+    new = new[: max(RECENT_LIMIT - len(held), 0)]
+    own = [entry.uid for entry in (*ledger.recent, *new) if entry.backfill is None]
+    held |= known & set(own[-1:])
+    new = new[: max(RECENT_LIMIT - len(held), 0)]
+    entries = [*ledger.recent, *new]
+    held |= {entry.uid for entry in new}
+    old = [entry for entry in entries if entry.uid not in held]
+    gone: set[str] = set()
+    for mine in (True, False):
+        group = sum((entry.backfill is None) is mine for entry in entries)
+        surplus = [entry.uid for entry in old if (entry.backfill is None) is mine]
+        gone.update(surplus[: max(group - keep, 0)])
+    overfull = len(entries) - len(gone) - RECENT_LIMIT
+    gone.update([entry.uid for entry in old if entry.uid not in gone][: max(overfull, 0)])
+    kept = [entry for entry in entries if entry.uid not in gone]
+    counts = Counter(dict(ledger.counts))
+    counts.update(result_key(entry) for entry in new)
+    return RunHistory(tuple(kept), dict(sorted(counts.items())))
+
+
+def _held(recent: Sequence[RecentRun], existing: Collection[str]) -> set[str]:
+    """Uids of entries whose Job is there, or the Job of an earlier attempt of their slot."""
+    oldest: dict[datetime, int] = {}
+    for entry in recent:
+        if entry.uid in existing:
+            oldest[entry.slot] = min(entry.attempt, oldest.get(entry.slot, entry.attempt))
+    return {
+        entry.uid
+        for entry in recent
+        if entry.uid in existing or oldest.get(entry.slot, entry.attempt) < entry.attempt
+    }
+
+
+def result_key(entry: RecentRun) -> str:
+    """`Succeeded`, or the reason of the failure."""
+    return entry.reason.value if entry.reason else Outcome.SUCCEEDED.value
+
+
+def prunable(runs: Sequence[Run], ledger: RunHistory, keep: HistoryLimits) -> list[Run]:
+    """Finished Jobs whose outcome is recorded and which need not stay for their logs."""
+    recorded = {entry.uid for entry in ledger.recent}
+    surplus: list[Run] = []
+    kinds = product((True, False), ((True, keep.succeeded_jobs), (False, keep.failed_jobs)))
+    for of_backfill, (succeeded, limit) in kinds:
+        done = [
+            run
+            for run in runs
+            if run.finished_at is not None
+            and run.succeeded is succeeded
+            and bool(run.backfill) is of_backfill
+            and run.uid in recorded
+            and not run.deleting
+        ]
+        done.sort(key=lambda run: (run.finished_at or run.created_at, run.name))
+        surplus += done[: max(len(done) - limit, 0)]
+    return surplus

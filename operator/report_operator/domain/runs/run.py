@@ -1,0 +1,306 @@
+"""A run as it can be observed: a Job and its pods, reduced to what decisions need."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from report_operator.api.v1alpha1.spec import Priority
+from report_operator.domain import names
+from report_operator.domain.cron.schedule import load_zone
+from report_operator.domain.runs.identity import RunIdentity
+from report_operator.domain.times import parse_time
+from report_runner.contract.pod import TERMINATION_LOG_LIMIT
+
+Body = Mapping[str, Any]
+
+# Whoever may write Jobs and pods may write these texts: each has a bound before it is kept.
+MESSAGE_LIMIT = 1000
+NAME_LIMIT = 253
+ATTEMPT_LIMIT = 10_000
+_OBJECT_NAME = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?", re.ASCII)
+CUT = " ... (cut)"
+CLOCK_TOLERANCE = timedelta(hours=1)  # between controller and API server
+
+
+class NotARunError(ValueError):
+    """A Job that says of itself what cannot be."""
+
+
+class Stage(StrEnum):
+    """Where a run is."""
+
+    QUEUED = "Queued"
+    PENDING = "Pending"
+    RUNNING = "Running"
+    RETRYING = "Retrying"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """One attempt's pod. Texts are '' where there is none."""
+
+    name: str
+    created_at: datetime
+    phase: str
+    reason: str = ""  # of the pod: Evicted, DeadlineExceeded, NodeLost, ...
+    message: str = ""
+    disruption: str = ""  # reason of the condition DisruptionTarget
+    unschedulable: str = ""  # the scheduler's message
+    waiting_reason: str = ""
+    waiting_message: str = ""
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    exit_code: int | None = None
+    exit_reason: str = ""  # OOMKilled, Error, Completed
+    result_text: str = ""  # termination message
+    memory_limit: str = ""
+    image: str = ""
+    resource_version: int = 0
+    namespace: str = ""
+
+    @property
+    def ended(self) -> bool:
+        """No container of it will run any more."""
+        return self.phase in ("Succeeded", "Failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One Job. Times are aware, UTC."""
+
+    name: str
+    uid: str
+    resource_version: str
+    namespace: str
+    schedule: str
+    schedule_uid: str
+    slot: datetime
+    manual: bool
+    tier: str
+    priority: str
+    concurrency: str
+    time_zone: str
+    created_at: datetime
+    suspended: bool
+    deleting: bool
+    admitted_at: datetime | None = None
+    finished_at: datetime | None = None
+    succeeded: bool = False
+    failed_condition: str = ""  # reason of the Job's condition Failed
+    failed_message: str = ""
+    active_pods: int = 0
+    ready_pods: int = 0
+    failed_pods: int = 0
+    attempt: int = 1
+    report_date: str = ""
+    definition: str = ""
+    termination_reason: str = ""  # why the operator ended it
+    termination_detail: str = ""
+    asked_by: str = ""  # who asked for a further attempt
+    backfill: str = ""  # name and uid of the ReportBackfill that asked for it
+    backfill_uid: str = ""
+    owner_uid: str = ""  # of the CronJob that is its controller
+
+    @property
+    def identity(self) -> RunIdentity:
+        """Which run it is."""
+        return RunIdentity(
+            namespace=self.namespace,
+            schedule=self.schedule,
+            schedule_uid=self.schedule_uid,
+            job=self.name,
+            job_uid=self.uid,
+            slot=self.slot,
+            attempt=self.attempt,
+            report_date=date.fromisoformat(self.report_date) if self.report_date else None,
+            tier=self.tier,
+            priority=self.priority,
+            manual=self.manual,
+            asked_by=self.asked_by or None,
+            backfill=self.backfill or None,
+            backfill_uid=self.backfill_uid or None,
+            definition=self.definition or None,
+            created_at=self.created_at,
+            admitted_at=self.admitted_at,
+        )
+
+    @property
+    def finished(self) -> bool:
+        """The Job is complete or failed for good."""
+        return self.finished_at is not None
+
+    @property
+    def stage(self) -> Stage:
+        """Where it is now."""
+        if self.finished:
+            return Stage.SUCCEEDED if self.succeeded else Stage.FAILED
+        if self.suspended:
+            return Stage.QUEUED
+        if self.ready_pods:
+            return Stage.RUNNING
+        return Stage.RETRYING if self.failed_pods else Stage.PENDING
+
+
+def observe_job(job: Body) -> Run:
+    """A Job of ours → Run.
+
+    Raises KeyError, TypeError or ValueError where the Job lacks what every Job of ours has, or
+    says what cannot be: a run that nobody can place must not start.
+    """
+    meta, spec, status = job["metadata"], job["spec"], job.get("status") or {}
+    annotations, labels = meta.get("annotations") or {}, meta["labels"]
+    created_at = _instant(meta["creationTimestamp"])
+    scheduled = parse_time(annotations.get(names.ANNOTATION_CRONJOB_SLOT))
+    stamped = parse_time(annotations.get(names.ANNOTATION_SLOT))
+    ended = {c["type"]: c for c in status.get("conditions") or () if c["status"] == "True"}
+    over = ended.get("Complete") or ended.get("Failed")
+    failed = ended.get("Failed", {})
+    return Run(
+        name=meta["name"],
+        uid=meta["uid"],
+        resource_version=str(int(meta["resourceVersion"])),
+        namespace=meta["namespace"],
+        schedule=_name(annotations[names.ANNOTATION_SCHEDULE], names.ANNOTATION_SCHEDULE),
+        schedule_uid=labels[names.LABEL_UID],
+        slot=_slot(stamped or scheduled or created_at, created_at),
+        manual=scheduled is None,
+        tier=labels.get(names.LABEL_TIER, "standard"),
+        priority=_priority(annotations.get(names.ANNOTATION_PRIORITY, Priority.NORMAL.value)),
+        concurrency=cut(annotations.get(names.ANNOTATION_CONCURRENCY, "Forbid"), NAME_LIMIT),
+        time_zone=_zone(annotations.get(names.ANNOTATION_TIME_ZONE, "Etc/UTC")),
+        created_at=created_at,
+        suspended=bool(spec.get("suspend")),
+        deleting="deletionTimestamp" in meta,
+        admitted_at=parse_time(annotations.get(names.ANNOTATION_ADMITTED_AT))
+        or parse_time(status.get("startTime")),
+        finished_at=_instant(over["lastTransitionTime"]) if over else None,
+        succeeded="Complete" in ended,
+        failed_condition=cut(failed.get("reason", ""), NAME_LIMIT),
+        failed_message=cut(failed.get("message", ""), MESSAGE_LIMIT),
+        active_pods=status.get("active") or 0,
+        ready_pods=status.get("ready") or 0,
+        failed_pods=status.get("failed") or 0,
+        attempt=_attempt(annotations.get(names.ANNOTATION_ATTEMPT, "1")),
+        report_date=_day(annotations.get(names.ANNOTATION_REPORT_DATE, "")),
+        definition=_name(
+            annotations.get(names.ANNOTATION_DEFINITION, ""), names.ANNOTATION_DEFINITION
+        ),
+        termination_reason=cut(annotations.get(names.ANNOTATION_FAILURE_REASON, ""), NAME_LIMIT),
+        termination_detail=cut(
+            annotations.get(names.ANNOTATION_FAILURE_MESSAGE, ""), MESSAGE_LIMIT
+        ),
+        asked_by=cut(annotations.get(names.ANNOTATION_ASKED_BY, ""), NAME_LIMIT),
+        backfill=_name(annotations.get(names.ANNOTATION_BACKFILL, ""), names.ANNOTATION_BACKFILL),
+        backfill_uid=labels.get(names.LABEL_BACKFILL_UID, ""),
+        owner_uid=controller_of(meta, "CronJob"),
+    )
+
+
+def controller_of(meta: Body, kind: str = "") -> str:
+    """The uid of the owner that is the controller, and of this kind; '' where there is none.
+
+    Anybody may write any owner: it counts only together with an object that is there and has the
+    uid, in the same namespace.
+    """
+    for owner in meta.get("ownerReferences") or ():
+        if owner.get("controller") and kind in ("", owner.get("kind")):
+            return str(owner.get("uid", ""))
+    return ""
+
+
+def cut(text: str, limit: int) -> str:
+    """At most `limit` characters; one that was cut says so."""
+    return text if len(text) <= limit else text[: limit - len(CUT)] + CUT
+
+
+def _slot(slot: datetime, created_at: datetime) -> datetime:
+    # One to come would stand for all slots until then, and none of them would be missed.
+    if slot > created_at + CLOCK_TOLERANCE:
+        raise NotARunError(f"its slot {slot} lies after its creation")
+    return slot
+
+
+def _attempt(text: str) -> int:
+    number = int(text) if len(text) <= len(str(ATTEMPT_LIMIT)) else ATTEMPT_LIMIT + 1
+    if not 1 <= number <= ATTEMPT_LIMIT:
+        raise NotARunError(
+            f"{names.ANNOTATION_ATTEMPT}: not a number from 1 to {ATTEMPT_LIMIT}: {text[:40]}"
+        )
+    return number
+
+
+def _day(text: str) -> str:
+    if text:
+        date.fromisoformat(text)  # ValueError
+    return text
+
+
+def _zone(text: str) -> str:
+    load_zone(text)  # ScheduleError, a ValueError
+    return text
+
+
+def _priority(text: str) -> str:
+    if text not in {priority.value for priority in Priority}:
+        raise NotARunError(f"{names.ANNOTATION_PRIORITY}: no priority: {text[:40]}")
+    return text
+
+
+def _name(text: str, annotation: str) -> str:
+    # It becomes part of a path on the API server.
+    if text and (len(text) > NAME_LIMIT or _OBJECT_NAME.fullmatch(text) is None):
+        raise NotARunError(f"{annotation}: not the name of an object: {text[:40]}")
+    return text
+
+
+def observe_pod(pod: Body) -> Pod:
+    """A pod of a run → Pod."""
+    meta, status = pod["metadata"], pod.get("status") or {}
+    conditions = {c["type"]: c for c in status.get("conditions") or ()}
+    scheduled = conditions.get("PodScheduled", {})
+    disruption = conditions.get("DisruptionTarget", {})
+    container = pod["spec"]["containers"][0]
+    statuses: Sequence[Body] = status.get("containerStatuses") or ()
+    state = statuses[0].get("state") or {} if statuses else {}
+    waiting = state.get("waiting") or {}
+    running = state.get("running") or {}
+    terminated = state.get("terminated") or {}
+    return Pod(
+        name=meta["name"],
+        created_at=_instant(meta["creationTimestamp"]),
+        phase=status.get("phase", "Pending"),
+        reason=status.get("reason", ""),
+        message=cut(status.get("message", ""), MESSAGE_LIMIT),
+        disruption=disruption.get("reason", "") if disruption.get("status") == "True" else "",
+        unschedulable=(
+            cut(scheduled.get("message", ""), MESSAGE_LIMIT)
+            if scheduled.get("status") == "False"
+            else ""
+        ),
+        waiting_reason=waiting.get("reason", ""),
+        waiting_message=cut(waiting.get("message", ""), MESSAGE_LIMIT),
+        started_at=parse_time(running.get("startedAt") or terminated.get("startedAt")),
+        finished_at=parse_time(terminated.get("finishedAt")),
+        exit_code=terminated.get("exitCode"),
+        exit_reason=terminated.get("reason", ""),
+        # The kubelet keeps this many bytes.
+        result_text=cut(terminated.get("message", ""), TERMINATION_LOG_LIMIT),
+        memory_limit=(container.get("resources", {}).get("limits") or {}).get("memory", ""),
+        image=container.get("image", ""),
+        resource_version=int(meta.get("resourceVersion") or 0),
+        namespace=meta["namespace"],
+    )
+
+
+def _instant(text: str) -> datetime:
+    instant = parse_time(text)
+    if instant is None:
+        raise ValueError("an instant is missing")
+    return instant

@@ -1,0 +1,241 @@
+"""What the children of a ReportSchedule should look like: definition ConfigMap and CronJob."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from report_operator.api.v1alpha1.resource import API_VERSION, KIND, ReportSchedule
+from report_operator.api.v1alpha1.spec import MissedRunsPolicy, ReportScheduleSpec
+from report_operator.domain import names
+from report_operator.domain.schedules.pods import CONTAINER, PodSettings, pod_template
+from report_operator.domain.times import format_time
+from report_runner.contract import pod as podcontract
+from report_runner.contract.definition import Definition
+from report_runner.contract.model import parse_duration
+from report_runner.contract.reasons import PERMANENT_EXIT_CODES
+
+Body = dict[str, Any]
+
+HISTORY_OUT_OF_THE_WAY = 1_000_000  # the operator prunes, not the CronJob controller
+SKIP_DEADLINE_SECONDS = 60  # a slot that is not missed: its Job is a little late at most
+APPLIED_DIGITS = 16
+DEFINITION_LIMIT = 900_000  # bytes; a ConfigMap holds a MiB
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenDefinition:
+    """The definition that runs use, and the ConfigMap that holds it."""
+
+    name: str
+    content: str
+    secrets: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the content, in hex."""
+        return names.definition_digest(self.content)
+
+
+def freeze_definition(schedule: ReportSchedule, template_text: str | None) -> FrozenDefinition:
+    """The definition of a schedule as it is now; equal content has an equal name."""
+    spec = schedule.spec
+    definition = Definition(
+        namespace=schedule.namespace,
+        name=schedule.name,
+        uid=schedule.uid,
+        report_type=spec.report_type,
+        time_zone=spec.time_zone,
+        report=spec.report,
+        delivery=spec.delivery,
+        output=spec.output,
+        template_text=template_text,
+    )
+    content = json.dumps(
+        definition.to_wire(), sort_keys=True, separators=(",", ":"), ensure_ascii=False
+    )
+    return FrozenDefinition(
+        name=names.definition_name(names.cronjob_name(schedule.name), content),
+        content=content,
+        secrets=tuple(definition.secret_names()),
+    )
+
+
+def desired_config_map(schedule: ReportSchedule, definition: FrozenDefinition) -> Body:
+    """The immutable ConfigMap of a definition."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": _metadata(schedule, definition.name),
+        "immutable": True,
+        "data": {podcontract.DEFINITION_KEY: definition.content},
+    }
+
+
+def desired_cronjob(
+    schedule: ReportSchedule,
+    definition: FrozenDefinition,
+    settings: PodSettings,
+    since: datetime,
+) -> Body:
+    """The CronJob, with every field of its spec: one that is not here is not ours."""
+    body = _cronjob(schedule, definition, settings, since)
+    spec = json.dumps(body["spec"], sort_keys=True)
+    digest = hashlib.sha256(spec.encode()).hexdigest()[:APPLIED_DIGITS]
+    body["metadata"]["annotations"][names.ANNOTATION_APPLIED] = digest
+    return body
+
+
+def _cronjob(
+    schedule: ReportSchedule,
+    definition: FrozenDefinition,
+    settings: PodSettings,
+    since: datetime,
+) -> Body:
+    spec = schedule.spec
+    meta = _metadata(schedule, names.cronjob_name(schedule.name))
+    meta["annotations"] = {
+        names.ANNOTATION_SCHEDULE: schedule.name,
+        names.ANNOTATION_LATE_AFTER: spec.late_after,
+        names.ANNOTATION_SINCE: format_time(since),
+    }
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": meta,
+        "spec": {
+            "schedule": spec.schedule,
+            "timeZone": spec.time_zone,
+            "suspend": spec.suspend,
+            "concurrencyPolicy": spec.concurrency_policy.value,
+            "startingDeadlineSeconds": starting_deadline(spec),
+            "successfulJobsHistoryLimit": HISTORY_OUT_OF_THE_WAY,
+            "failedJobsHistoryLimit": HISTORY_OUT_OF_THE_WAY,
+            "jobTemplate": _job_template(schedule, definition, settings),
+        },
+    }
+
+
+def starting_deadline(spec: ReportScheduleSpec) -> int:
+    """Seconds after which the CronJob controller leaves a missed slot alone.
+
+    It is always set: without it the controller gives up on a schedule that missed 100 starts.
+    """
+    if spec.missed_runs.policy is MissedRunsPolicy.SKIP:
+        return SKIP_DEADLINE_SECONDS
+    return max(_seconds(spec.missed_runs.start_within), SKIP_DEADLINE_SECONDS)
+
+
+def _metadata(schedule: ReportSchedule, name: str) -> Body:
+    return {
+        "name": name,
+        "namespace": schedule.namespace,
+        "labels": _labels(schedule),
+        "ownerReferences": [
+            {
+                "apiVersion": API_VERSION,
+                "kind": KIND,
+                "name": schedule.name,
+                "uid": schedule.uid,
+                "controller": True,
+                "blockOwnerDeletion": False,
+            }
+        ],
+    }
+
+
+def _labels(schedule: ReportSchedule) -> dict[str, str]:
+    return {
+        names.LABEL_UID: schedule.uid,
+        names.LABEL_SCHEDULE: names.cronjob_name(schedule.name),
+        names.LABEL_TIER: schedule.spec.tier.value,
+        names.LABEL_MANAGED_BY: names.MANAGED_BY,
+    }
+
+
+def _job_template(
+    schedule: ReportSchedule, definition: FrozenDefinition, settings: PodSettings
+) -> Body:
+    spec = schedule.spec
+    return {
+        "metadata": {
+            "labels": _labels(schedule),
+            "annotations": {
+                names.ANNOTATION_SCHEDULE: schedule.name,
+                names.ANNOTATION_PRIORITY: spec.priority.value,
+                names.ANNOTATION_TIME_ZONE: spec.time_zone,
+                names.ANNOTATION_CONCURRENCY: spec.concurrency_policy.value,
+                names.ANNOTATION_DEFINITION: definition.name,
+            },
+        },
+        "spec": {
+            "suspend": True,  # the queue: admission sets it to false
+            "backoffLimit": spec.retry.limit,
+            "podReplacementPolicy": "Failed",
+            "podFailurePolicy": {
+                "rules": [
+                    {
+                        "action": "Ignore",
+                        "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
+                    },
+                    {
+                        "action": "FailJob",
+                        "onExitCodes": {
+                            "containerName": CONTAINER,
+                            "operator": "In",
+                            "values": sorted(PERMANENT_EXIT_CODES),
+                        },
+                    },
+                ]
+            },
+            "template": pod_template(
+                spec,
+                _labels(schedule),
+                definition.name,
+                definition.digest,
+                definition.secrets,
+                settings,
+            ),
+        },
+    }
+
+
+def _seconds(duration: str) -> int:
+    return int(parse_duration(duration) / timedelta(seconds=1))
+
+
+def job_for_slot(cronjob: Mapping[str, Any], slot: datetime) -> Body:
+    """The Job that the CronJob controller would make for a slot, under the same name.
+
+    Source: `getJobFromTemplate2` in pkg/controller/cronjob/utils.go of Kubernetes.
+    """
+    meta, template = cronjob["metadata"], cronjob["spec"]["jobTemplate"]
+    job_meta = template.get("metadata") or {}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": names.job_name(meta["name"], slot),
+            "namespace": meta["namespace"],
+            "labels": dict(job_meta.get("labels") or {}),
+            "annotations": {
+                **(job_meta.get("annotations") or {}),
+                names.ANNOTATION_CRONJOB_SLOT: format_time(slot),
+            },
+            "ownerReferences": [
+                {
+                    "apiVersion": "batch/v1",
+                    "kind": "CronJob",
+                    "name": meta["name"],
+                    "uid": meta["uid"],
+                    "controller": True,
+                    "blockOwnerDeletion": False,
+                }
+            ],
+        },
+        "spec": template["spec"],
+    }

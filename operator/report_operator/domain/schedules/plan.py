@@ -1,0 +1,45 @@
+"""The plan in effect: what the live CronJob says, also while the newest spec is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from report_operator.domain import names
+from report_operator.domain.cron.schedule import ScheduleError, load_zone, parse
+from report_operator.domain.schedules.lateness import Plan
+from report_operator.domain.times import parse_time
+from report_runner.contract.model import parse_duration
+
+DEFAULT_LATE_AFTER = "30m"
+CARRIED_OVER = timedelta(days=366)
+
+
+def observe_plan(cronjob: Mapping[str, Any]) -> Plan | None:
+    """CronJob → Plan; None where its schedule is not one (somebody edited it by hand)."""
+    meta, spec = cronjob["metadata"], cronjob["spec"]
+    annotations = meta.get("annotations") or {}
+    try:
+        since = parse_time(annotations.get(names.ANNOTATION_SINCE))
+    except ValueError:  # somebody edited it
+        since = None
+    created = parse_time(meta["creationTimestamp"])
+    if created is None:
+        return None
+    # It is carried over where somebody deleted the CronJob, but not from 1970: each change of the
+    # clocks since then would have to be looked at.
+    since = max(since, created - CARRIED_OVER) if since else created
+    try:
+        late_after = parse_duration(
+            annotations.get(names.ANNOTATION_LATE_AFTER, DEFAULT_LATE_AFTER)
+        )
+        return Plan(
+            schedule=parse(spec["schedule"]),
+            zone=load_zone(spec.get("timeZone")),
+            since=since,
+            suspended=bool(spec.get("suspend")),
+            late_after=late_after,
+        )
+    except (ScheduleError, ValueError, OverflowError):
+        return None
