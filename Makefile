@@ -53,7 +53,7 @@ integration: venv ## against the real cluster (brought up if it is not), end to 
 	trap finish EXIT
 	$(BIN)/python hack/up.py
 	eval "$$($(LOCAL) env)"
-	pytest -q -n 2 --dist worksteal tests/integration tests/contract/test_corpus_api_server.py tests/e2e
+	pytest -q -n 2 --dist worksteal tests/integration tests/attacks tests/contract/test_corpus_api_server.py tests/e2e
 	pytest -q tests/runbook
 
 fuzz: venv ## 10,000 hostile objects at a running operator, on a control plane of its own

@@ -139,7 +139,9 @@ class InlineSource(Model):
         description="Each row an object; its keys are the columns. A cell holds lists and objects "
         "of at most 4 levels.",
     )
-    columns: Annotated[list[str], unique()] = Field(
+    columns: Annotated[
+        list[Annotated[str, StringConstraints(min_length=1, max_length=253)]], unique()
+    ] = Field(
         default_factory=list,
         max_length=200,
         json_schema_extra=LIST_SET,

@@ -50,6 +50,7 @@ def test_check_finds_a_difference(tmp_path, monkeypatch, capsys):
     target = BACKFILL.target
     target.parent.mkdir()
     generator.REFERENCE.parent.mkdir()
+    generator.PREVIEW_SCHEMA.parent.mkdir(parents=True)
     assert generator.main(["--check"]) == 1
     assert "run --write" in capsys.readouterr().err
     assert generator.main(["--write"]) == 0
