@@ -170,8 +170,12 @@ class Arena:
         for name in ("postgresSecret", "redisSecret", "fileServerUrl", "healthPort"):
             config.pop(name, None)
         config |= {
-            "metricsPort": 0, "resyncSeconds": 5, "leaseSeconds": LEASE_SECONDS, "leaseName": NAME, **settings
-        }  # fmt: skip
+            "metricsPort": 0,
+            "resyncSeconds": 5,
+            "leaseSeconds": LEASE_SECONDS,
+            "leaseName": NAME,
+            **settings,
+        }
         kubeconfig = self.kubeconfig_of(self.operator_account)
         self.operator = OperatorProcess(self.directory, kubeconfig, RELEASE, config)
         self.operator.start()
