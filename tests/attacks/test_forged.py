@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from hack.testbed.namespace import BATCH, CORE, MERGE, SCHEDULES, Body, Namespace
-from hack.testbed.waiting import wait_for
+from hack.testbed.waiting import UnexpectedError, wait_for
 from report_operator.domain import names
 from tests.attacks.arena import Arena, wide_gate
 from tests.attacks.forged import FORGED, OWN, OWN_UID, VICTIM, VICTIM_UID, Forged
 from tests.attacks.vectors import Attacks
 
-SECONDS = 90.0  # for all of them to be seen to again
+SECONDS = 180.0  # for all of them to be seen to again
 STEADY = "steady-forged"
 TOLD = (
     "runCounts",
@@ -173,7 +173,8 @@ def _end_runs(arena: Arena) -> None:
     """Forged runs that were let in fail, until two resyncs bring no further pod."""
     team = arena.attackers
     ended: set[str] = set()
-    while True:
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
         pods = [
             pod
             for pod in team.pods()
@@ -186,3 +187,4 @@ def _end_runs(arena: Arena) -> None:
             ended.add(pod["metadata"]["name"])
         if arena.operator.exit_code is None:
             arena.operator.wait_for_resyncs()
+    raise UnexpectedError(f"runs are let in for more than {SECONDS:.0f} s: {len(ended)} so far")
