@@ -42,7 +42,7 @@ class _Finder(HTMLParser):
         for name in _ATTRIBUTES.get(tag, ()):
             value = given.get(name, "").strip()
             references = [value]
-            if name == "srcset" and not value.startswith("data:"):
+            if name == "srcset":
                 references = _SRCSET.findall(value)
             self.found += [(line, tag, one) for one in references if _is_elsewhere(one)]
         if tag == "link":

@@ -206,7 +206,7 @@ def test_a_chart_whose_expression_fails_is_an_error(tmp_path: Path, expression: 
     with pytest.raises(RunError) as caught:
         render(given(charts=charts), [Format.HTML], tmp_path)
     assert caught.value.reason is Reason.CONFIGURATION_ERROR
-    assert "spec.report.charts[bad].spec: " in caught.value.message
+    assert caught.value.message.startswith("spec.report.charts[bad].spec")
     render(given(charts=charts[:1]), [Format.HTML], tmp_path)
 
 
@@ -220,25 +220,25 @@ def test_no_file_is_embedded(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "markup",
     [
-        "<img src=@>",
-        "<img srcset='data:image/png;base64,AA 1x, @ 2x'>",
-        "<picture><source srcset='@ 1x'></picture>",
-        "<link rel=stylesheet href=@>",
-        "<link rel=attachment href=@>",
-        "<style>@import '@';</style>",
-        "<style>@font-face { font-family: x; src: url(@) }</style>",
-        "<p style=\"background: url('@')\">",
-        "<svg><image href='@'/></svg>",
-        "<svg><use xlink:href='@#a'/></svg>",
-        "<object data='@'></object>",
-        "<embed src='@'>",
-        "<iframe src='@'></iframe>",
-        "<input type=image src='@'>",
+        "<img src=REF>",
+        "<img srcset='data:image/png;base64,AA 1x, REF 2x'>",
+        "<picture><source srcset='REF 1x'></picture>",
+        "<link rel=stylesheet href=REF>",
+        "<link rel=attachment href=REF>",
+        "<style>@import 'REF';</style>",
+        "<style>@font-face { font-family: x; src: url(REF) }</style>",
+        "<p style=\"background: url('REF')\">",
+        "<svg><image href='REF'/></svg>",
+        "<svg><use xlink:href='REF#a'/></svg>",
+        "<object data='REF'></object>",
+        "<embed src='REF'>",
+        "<iframe src='REF'></iframe>",
+        "<input type=image src='REF'>",
     ],
 )
 @pytest.mark.parametrize("reference", ["https://example.com/l.png", "l.png", "file:///etc/passwd"])
 def test_what_will_not_be_loaded_is_an_error(tmp_path: Path, markup: str, reference: str) -> None:
-    template = "<p>\n" + markup.replace("@", reference)
+    template = "<p>\n" + markup.replace("REF", reference)
     with pytest.raises(RunError) as caught:
         render(given(template=template), [Format.HTML], tmp_path)
     assert caught.value.reason is Reason.CONFIGURATION_ERROR
