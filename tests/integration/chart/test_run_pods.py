@@ -19,6 +19,7 @@ from tests.support.chart import (
     helm_template,
     of_kind,
     render,
+    with_namespace,
 )
 
 TEAMS: Values = {"teamNamespaces": ["team-a", "2024"]}
@@ -184,7 +185,7 @@ def test_destinations_of_all_teams_and_of_one() -> None:
     ids=lambda value: json.dumps(value) if isinstance(value, dict) else "",
 )
 def test_what_would_silently_do_nothing_is_refused(values: Values, words: str) -> None:
-    done = helm_template(values)
+    done = helm_template(with_namespace(values))
     assert done.code != 0
     assert words in done.err
 
