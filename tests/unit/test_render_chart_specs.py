@@ -144,6 +144,16 @@ def test_control_characters_are_shown_as_in_a_table() -> None:
         assert f">{text}</text>" in svg
 
 
+def test_names_beside_each_other_keep_a_gap() -> None:
+    years = Table(("year", "v"), [(str(2000 + n), n) for n in range(11)])
+    spec = {"mark": "rect", "width": 360, "encoding": {
+        "x": {"field": "year", "type": "ordinal", "title": None},
+        "color": {"field": "v", "type": "quantitative"}}}  # fmt: skip
+    svg = draw(spec, years).svg
+    assert all("rotate(" in tag for tag in re.findall(r"<text[^>]*>20\d\d<", svg))
+    assert len(re.findall(r"<text[^>]*>20\d\d<", svg)) == 11
+
+
 def test_no_row_says_so() -> None:
     assert ">No data</text>" in draw(bars(), Table(COLUMNS, [])).svg
     assert ">No data</text>" in draw(bars(), Table((), [])).svg

@@ -23,6 +23,7 @@ _LINE = 1.2  # height of a line, by font size
 _LETTER = 0.62  # width of a letter, by font size
 _SYMBOL = 34  # a legend's symbol and the padding around it and its label
 _HOUSE_COLOURS = 8
+_GAP = 5  # pixels between two labels beside each other
 _WIDE_CATEGORIES = 20
 _CHANNELS = ("color", "fill", "stroke", "shape", "strokeDash")
 _COLOURS = ("color", "fill", "stroke")
@@ -169,7 +170,7 @@ def _axis(
     else:
         step = (size - 60) / len(names)
         least = _LEAST_X
-        if longest * _FONT < step and "labelAngle" not in axis:
+        if longest * _FONT + _GAP < step and "labelAngle" not in axis:
             axis = {"labelAngle": 0, **axis}
             font = _FONT
             wanted = height
@@ -186,7 +187,9 @@ def _axis(
     if name == "y":
         # The engine measures with another font than the one that is printed.
         axis = {"minExtent": math.ceil(longest * font), **axis}
-    channel["axis"] = {"labelFontSize": round(font, 2), "labelOverlap": False, **axis}
+    # Flush labels are moved, the first one into its neighbour.
+    fixed = {"labelFontSize": round(font, 2), "labelOverlap": False, "labelFlush": False}
+    channel["axis"] = fixed | axis
     return wanted, None
 
 
