@@ -8,12 +8,10 @@ from __future__ import annotations
 import base64
 import json
 import logging
-import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from unicodedata import bidirectional
 from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
@@ -24,6 +22,7 @@ from report_runner.models import RunError, Table
 from report_runner.render import workers
 from report_runner.render.chart_data import chart_values
 from report_runner.render.sandbox import MIB, SandboxLimits, read_bounded, share_of_memory
+from report_runner.render.svg import right_to_left, without_gradients
 from report_runner.render.tables import printable_text
 from report_runner.render.vegalite import SpecProblem
 from report_runner.render.vegalite.columns import resolve_columns
@@ -98,7 +97,6 @@ THEME: dict[str, Any] = {
     "arc": {"stroke": "#ffffff", "strokeWidth": 1},
 }
 
-_SVG_TEXT = re.compile(r"(<text\b[^>]*>)([^<]+)(</text>)")
 _SECONDS = 60.0
 _MEMORY = 1024 * MIB
 _OUTPUT = 64 * MIB
@@ -163,16 +161,6 @@ def check_spec(chart: Chart) -> None:
                 raise _wrong(chart, "image marks are not allowed")
     except ValueError as error:
         raise _wrong(chart, str(error)) from None
-
-
-def right_to_left(svg: str) -> str:
-    """Each text that begins in Hebrew, Arabic or the like, as a paragraph of that direction."""
-
-    def isolated(match: re.Match[str]) -> str:
-        first = next((d for c in match[2] if (d := bidirectional(c)) in ("L", "R", "AL")), "L")
-        return match[0] if first == "L" else f"{match[1]}\u2067{match[2]}\u2069{match[3]}"
-
-    return _SVG_TEXT.sub(isolated, svg)
 
 
 def _clean(value: Any) -> Any:
@@ -281,7 +269,7 @@ class ChartJob:
             raise _wrong(chart, answer["error"])
         for warning in answer["warnings"]:
             logger.warning("%s: %s", _field(chart), warning)
-        return right_to_left(str(answer["svg"]))
+        return right_to_left(without_gradients(str(answer["svg"])))
 
     def _answers(self) -> list[dict[str, Any]]:
         if self._process is None:

@@ -154,6 +154,19 @@ def test_names_beside_each_other_keep_a_gap() -> None:
     assert len(re.findall(r"<text[^>]*>20\d\d<", svg)) == 11
 
 
+@pytest.mark.parametrize("orient", ["top", "right"])
+def test_the_colour_scale_of_a_legend_is_printed(orient: str) -> None:
+    table = Table(("a", "v"), [(str(n), n) for n in range(11)])
+    colour = {"field": "v", "type": "quantitative", "legend": {"orient": orient}}
+    spec = {"mark": "rect", "encoding": {"x": {"field": "a", "type": "ordinal"}, "color": colour}}
+    svg = draw(spec, table).svg
+    legend = svg[svg.index("role-legend-gradient") :]
+    fills = re.findall(r'<rect [^>]*fill="(rgb[^"]+)"', legend)
+    assert len(fills) >= 15
+    assert len(set(fills)) == len(fills)
+    assert "url(#" not in legend
+
+
 def test_no_row_says_so() -> None:
     assert ">No data</text>" in draw(bars(), Table(COLUMNS, [])).svg
     assert ">No data</text>" in draw(bars(), Table((), [])).svg
