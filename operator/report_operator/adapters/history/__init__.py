@@ -1,1 +1,0 @@
-"""History in PostgreSQL: the schema, who writes it and who reads it."""
