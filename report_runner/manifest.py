@@ -42,6 +42,8 @@ class Manifest(Model, extra="ignore"):
     definition: str
     generated_at: datetime
     pages: int | None = None
+    # Of the mail, rendered with the rows: an attempt that reuses the files sends the same.
+    subject: str | None = None
     inputs: dict[str, Input] = Field(default_factory=dict)
     outputs: list[OutputFile] = Field(default_factory=list)
     deliveries: dict[str, LedgerEntry] = Field(default_factory=dict)

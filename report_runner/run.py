@@ -32,7 +32,8 @@ from report_runner.environment import Paths, RunStamps, read_definition, read_st
 from report_runner.manifest import Input, Manifest
 from report_runner.models import RenderInput, RunError
 from report_runner.mounted import Secrets
-from report_runner.render.documents import builtin_template, render
+from report_runner.render.documents import builtin_template, render, render_text
+from report_runner.render.template import SUBJECT_FIELD
 from report_runner.sources import Fetched, SourceContext, fetch_all
 from report_runner.storage import OutputPaths
 
@@ -143,10 +144,9 @@ def _make(
 ) -> Manifest:
     progress.enter("sources")
     inputs: dict[str, Input] = {}
-    before = time.monotonic()
     fetched = fetch_all(SourceContext(definition, run, secrets))
     for name, found in fetched.items():
-        inputs[name] = _input(found, time.monotonic() - before)
+        inputs[name] = _input(found)
         progress.rows[name] = len(found.table.rows)
     if not any(progress.rows.values()) and not definition.report.allow_empty:
         raise RunError(
@@ -155,6 +155,8 @@ def _make(
         )
     progress.enter("render")
     data = render_input(definition, run, fetched, clock())
+    # Before the pages: a mail that cannot be sent is no reason to make them.
+    subject = _subject(definition, data)
     with tempfile.TemporaryDirectory(prefix="report-") as scratch:
         documents = render(data, definition.report.formats, Path(scratch))
         progress.enter("store")
@@ -180,6 +182,7 @@ def _make(
         definition=digest,
         generated_at=data.generated_at,
         pages=progress.pages,
+        subject=subject,
         inputs=inputs,
         outputs=outputs,
         # A recipient of an earlier version of this slot is not sent another one by itself.
@@ -212,11 +215,21 @@ def render_input(
     )
 
 
-def _input(found: Fetched, seconds: float) -> Input:
+def _subject(definition: Definition, data: RenderInput) -> str | None:
+    email = definition.delivery.email
+    if email is None:
+        return None
+    # Imported only where mail is sent: a fresh pod pays for every import.
+    from report_runner.delivery.message import header_value
+
+    return header_value(render_text(email.subject, data), SUBJECT_FIELD)
+
+
+def _input(found: Fetched) -> Input:
     for warning in found.warnings:
         logger.warning("%s", warning)
     return Input(
-        rows=len(found.table.rows), seconds=round(seconds, 3), warnings=list(found.warnings)
+        rows=len(found.table.rows), seconds=round(found.seconds, 3), warnings=list(found.warnings)
     )
 
 
@@ -230,11 +243,14 @@ def _deliver(
     clock: Callable[[], datetime],
 ) -> None:
     """Deliver on every channel; one that fails keeps none of the others back. Raises RunError."""
+    data = render_input(definition, run, {}, known.generated_at)
     context = DeliveryContext(
         definition=definition,
         run=run,
         secrets=secrets,
-        data=render_input(definition, run, {}, known.generated_at),
+        data=data,
+        # A manifest of an older version has none.
+        subject=known.subject or _subject(definition, data) or definition.report.title,
         files=[
             Attachment(
                 output_paths.root / output.path,

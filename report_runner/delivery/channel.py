@@ -33,6 +33,7 @@ class DeliveryContext:
     run: RunStamps
     secrets: Secrets
     data: RenderInput  # without tables
+    subject: str  # of the e-mail, as it was rendered with the tables
     files: Sequence[Attachment]
     clock: Callable[[], datetime]
 

@@ -41,7 +41,6 @@ from report_runner.mounted import (
     one_of,
     port,
 )
-from report_runner.render.documents import render_text
 
 SMTP_SECONDS = 30.0
 FIELD = "spec.delivery.email.smtp.secretRef"
@@ -127,7 +126,7 @@ def email_channel(spec: EmailDelivery, context: DeliveryContext) -> EmailSender:
     server = read_server(spec, context.secrets)
     content = EmailContent(
         sender=server.sender,
-        subject=render_text(spec.subject, context.data),
+        subject=context.subject,
         text=text,
         html=html,
         schedule_uid=definition.uid,

@@ -48,6 +48,10 @@ class EmailContent:
     attachments: Sequence[Attachment]
 
 
+# Seven bits in every part: a server need not offer 8BITMIME (RFC 6152).
+_POLICY = SMTP.clone(cte_type="7bit")
+
+
 def email_bodies(data: RenderInput) -> tuple[str, str]:
     """Plain text and HTML, from the templates email.txt.j2 and email.html.j2."""
     slot = data.slot.astimezone(ZoneInfo(data.time_zone))
@@ -138,7 +142,7 @@ def _headers(content: EmailContent, recipient: str) -> dict[str, str | Address]:
 
 def compose(content: EmailContent, recipient: str, now: datetime) -> EmailMessage:
     """The message for one recipient."""
-    message = EmailMessage(policy=SMTP)
+    message = EmailMessage(policy=_POLICY)
     for name, value in _headers(content, recipient).items():
         message[name] = value
     message["Date"] = format_datetime(now)

@@ -5,7 +5,9 @@ A new source is a field of `SourceSpec` in the contract, and a module with its l
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from report_runner.sources import inline
 from report_runner.sources.inline import inline_table
@@ -33,5 +35,7 @@ def fetch_all(context: SourceContext) -> dict[str, Fetched]:
     fetched: dict[str, Fetched] = {}
     for source in context.definition.report.sources:
         field, spec = source.selected()
-        fetched[source.name] = SOURCES[field]().fetch(source.name, spec, context)
+        begin = time.monotonic()
+        found = SOURCES[field]().fetch(source.name, spec, context)
+        fetched[source.name] = replace(found, seconds=time.monotonic() - begin)
     return fetched

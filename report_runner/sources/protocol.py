@@ -26,6 +26,7 @@ class Fetched:
 
     table: Table
     warnings: tuple[str, ...] = ()
+    seconds: float = 0.0  # that reading them took
 
 
 class Source(Protocol):

@@ -172,3 +172,58 @@ def test_sigterm_in_a_long_query_ends_it_on_both_sides(here: Pod, database: Any)
     assert result.message == "stopped by SIGTERM in stage sources"
     assert here.files() == []
     assert PASSWORD not in log
+
+
+SUBJECT = "Data of {{ data_date }}: {{ sources.positions.rows | length }} rows, {{ report_date }}"
+
+
+def test_the_subject_sees_what_the_page_sees(here: Pod) -> None:
+    here.define(
+        "SELECT date '2026-01-02' AS as_of, isin FROM positions LIMIT 2",
+        email={**board(), "subject": SUBJECT},
+    )
+    inbox, port = Inbox(refused=BOARD[1]), free_port()
+    keys = {"host": "127.0.0.1", "port": str(port), "from": "r@example.com", "security": "none"}
+    write_secret(here.secrets, "report-smtp", keys)
+    with serving(inbox, port):
+        assert here.run()[0] == EXIT_CODES[Reason.DELIVERY_FAILED]
+        inbox.refused = ""
+        # The next attempt reuses the files and reads no rows: its subject is the same.
+        code, _, log = here.run()
+    assert code == 0
+    assert "the files of an earlier attempt are used" in log
+    assert [mail["Subject"] for _, mail in inbox.mails] == [
+        "Data of 2026-01-02: 2 rows, 2026-01-05"
+    ] * 2
+
+
+@pytest.mark.parametrize("subject", ["{{ report_dat }}", "{{ sources.pos.rows }}", "{{ 1 / 0 }}"])
+def test_a_subject_that_does_not_render_fails_before_the_report(here: Pod, subject: str) -> None:
+    here.define(QUERY, email={**board(), "subject": subject})
+    with mailing(here) as mails:
+        code, result, _ = here.run()
+    assert code == EXIT_CODES[Reason.CONFIGURATION_ERROR]
+    assert "spec.delivery.email.subject" in result.message
+    assert here.files() == []
+    assert mails == []
+
+
+def test_every_part_of_a_mail_has_seven_bits(here: Pod) -> None:
+    here.define(QUERY, email={**board(), "subject": "Überblick – {{ report_date }}"}, title="Größe")
+    with mailing(here) as mails:
+        assert here.run()[0] == 0
+    for _, mail in mails:
+        assert mail.as_bytes().isascii()
+        parts = [part for part in mail.walk() if not part.is_multipart()]
+        assert {part["Content-Transfer-Encoding"] for part in parts} <= {
+            "quoted-printable", "base64", "7bit",
+        }  # fmt: skip
+        text = next(part for part in parts if part.get_content_type() == "text/plain")
+        assert "Größe" in text.get_payload(decode=True).decode()  # type: ignore[union-attr]
+
+
+def test_each_source_has_a_time_of_its_own(here: Pod) -> None:
+    here.define("SELECT isin, pg_sleep(1.2)::text FROM positions LIMIT 1")
+    assert here.run()[0] == 0
+    (own,) = here.manifest().inputs.values()
+    assert own.seconds >= 1.2
