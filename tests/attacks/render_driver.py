@@ -83,7 +83,8 @@ def draw_chart_here(spec: dict[str, Any]) -> dict[str, Any]:
     """As `draw_chart` and its process do it, without a process for each: starting one is slow."""
     try:
         chart = Chart(name="c", source="a", spec=spec)
-        return chart_worker.draw(charts._specification(chart, ROWS, ZONE, False), charts.THEME)
+        spec = charts._specification(chart, charts._checked(chart, ROWS), ROWS, ZONE, False)
+        return chart_worker.draw(spec, charts.THEME)
     except RunError as error:
         return {"reason": error.reason.value, "message": error.message}
     except ValidationError as error:

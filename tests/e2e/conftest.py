@@ -90,7 +90,13 @@ class Team:
 
     def start(self, name: str, job: str) -> None:
         """Start a run by hand, as on-call does."""
-        self.kubectl("create", "job", job, f"--from=cronjob/{self.status(name)['cronJob']}")
+        cronjob = wait_for(
+            f"the CronJob of {name}",
+            lambda: self.status(name).get("cronJob"),
+            SECONDS,
+            describe=lambda: self.get(name).get("status"),
+        )
+        self.kubectl("create", "job", job, f"--from=cronjob/{cronjob}")
 
     def outcome(self, name: str, job: str, seconds: float = SECONDS) -> dict[str, Any]:
         def recorded() -> dict[str, Any] | None:

@@ -185,7 +185,7 @@ def test_a_cronjob_and_a_pod_that_lie() -> None:
     store.observe_pod(pod_body(uid="p", ownerReferences=[], resourceVersion="999"))
     assert store.pods_of(run) == []
     # A CronJob is known by its own name, whatever its annotation says.
-    assert store.skipped.counts() == {"pods": 1}
+    assert store.skipped.counts() == {"cronjobs": 1, "pods": 1}
 
 
 @pytest.mark.parametrize("since", ["9999-12-31T23:59:59Z", "1970-01-01T00:00:00Z", "x"])

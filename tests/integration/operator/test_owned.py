@@ -34,6 +34,11 @@ def source(**postgres: Any) -> Body:
     return {"report": report(sources=[{"name": "facts", "postgres": {**DATABASE, **postgres}}])}
 
 
+def inline(**changes: Any) -> Body:
+    rows = {"rows": [{"a": 1, "b": 2}], **changes}
+    return {"report": report(sources=[{"name": "facts", "inline": rows}])}
+
+
 def email(**changes: Any) -> Body:
     found = {name: value for name, value in {**EMAIL, **changes}.items() if value}
     return {"delivery": {"email": found}, "report": report(formats=["pdf", "html", "csv"])}
@@ -59,6 +64,7 @@ LEAVES: dict[str, tuple[Body, Body]] = {
     "report.parameters": ({"report": report(parameters={"a": [1, {"b": None}]})}, {}),
     "report.sources.postgres.timeout": (source(timeout="1m"), source()),
     "report.sources.postgres.maxRows": (source(maxRows=7), source()),
+    "report.sources.inline.columns": (inline(columns=["b", "a"]), inline()),
     "report.charts.title": (
         {"report": report(charts=[{**CHART, "title": "A chart"}])},
         {"report": report(charts=[CHART])},

@@ -121,6 +121,16 @@ def retry(namespace: Namespace, schedule: str, slot: str, attempt: int) -> None:
         "name": f"{schedule}-again-{attempt}",
         "labels": template["metadata"]["labels"],
         "annotations": annotations,
+        # A Job is a run only if the CronJob of its schedule is its controller.
+        "ownerReferences": [
+            {
+                "apiVersion": "batch/v1",
+                "kind": "CronJob",
+                "name": cronjob["metadata"]["name"],
+                "uid": cronjob["metadata"]["uid"],
+                "controller": True,
+            }
+        ],
     }
     body = {"apiVersion": "batch/v1", "kind": "Job", "metadata": meta, "spec": template["spec"]}
     namespace.call("POST", namespace.path(BATCH, "jobs"), body)

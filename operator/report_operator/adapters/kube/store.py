@@ -82,6 +82,12 @@ class Store:
         if not said and names.LABEL_UID not in (meta.get("labels") or {}):
             return None
         key = Key(meta["namespace"], names.schedule_of_cronjob(meta["name"], said))
+        if not deleted and said != key.name:
+            # It is known by its own name: one of a schedule of ours is put right.
+            why = f"{names.ANNOTATION_SCHEDULE}: the CronJob of {said!r} has another name"
+            self.skipped.note(CRONJOBS, body, why)
+        elif not deleted:
+            self.skipped.clear(CRONJOBS, str(meta["uid"]))
         return key, self.cronjobs.observe(key, body, deleted=deleted)
 
     @_each_alone(backfill.PLURAL)
