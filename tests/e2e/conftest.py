@@ -64,7 +64,8 @@ class Team:
         self.wait_until_observed(name)
 
     def apply_manifest(self, manifest: dict[str, Any]) -> None:
-        self.kubectl("apply", "--server-side", "-f", "-", text=yaml.safe_dump(manifest))
+        # JSON: PyYAML writes the key "y" without quotes, which kubectl reads as true.
+        self.kubectl("apply", "--server-side", "-f", "-", text=json.dumps(manifest))
 
     def wait_until_observed(self, name: str) -> None:
         """Wait until the operator has reconciled the newest spec."""
