@@ -46,13 +46,6 @@ def attribute_of(box: Any, name: str) -> str | None:
     return element.get(name) if element is not None and hasattr(element, "get") else None
 
 
-def descendants(box: Any) -> Iterator[Any]:
-    """A box and all boxes inside of it, in their order."""
-    yield box
-    for child in children_of(box):
-        yield from descendants(child)
-
-
 class _WholeText(str):
     """A text whose only letter, for who iterates over it, is all of it."""
 

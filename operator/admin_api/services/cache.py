@@ -48,11 +48,6 @@ class Snapshot:
         name = (job.namespace, job.schedule)
         return next((s.uid for s in self.schedules if (s.namespace, s.name) == name), "")
 
-    def run_of(self, job: Job) -> Run | None:
-        """The Job of a run, while it is there."""
-        name = (job.namespace, job.job)
-        return next((run for run in self.runs if (run.namespace, run.name) == name), None)
-
 
 @dataclass(slots=True)
 class ClusterCache:

@@ -6,7 +6,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from math import ceil
 
@@ -14,7 +14,6 @@ from report_runner.contract.result import Outcome
 
 MESSAGE_LIMIT, PATTERN_LIMIT = 1000, 200  # characters; of a message no more is looked at
 TOP = 20  # entries of a list
-SECOND = timedelta(seconds=1)
 
 
 class Granularity(StrEnum):
