@@ -18,7 +18,6 @@ from report_runner.mounted import Secrets
 from report_runner.sources import SourceContext, fetch_all
 from tests.attacks.queries import PARAMETERS
 
-TIMEOUT = "3s"
 STATE = (
     "SELECT (SELECT count(*) FROM positions), (SELECT sum(amount) FROM positions), "
     "(SELECT count(*) FROM pg_class WHERE relname LIKE 'pwned%'), "
@@ -36,14 +35,17 @@ def _admin() -> psycopg.Connection[tuple[Any, ...]]:
     )
 
 
-def run_query(text: str) -> dict[str, Any]:
-    """`rows` as text, or `reason` and `message`; `wrote` where the database is not what it was."""
+def run_query(case: list[str]) -> dict[str, Any]:
+    """What became of a text with its time-out.
+
+    `rows` as text, or `reason` and `message`; `wrote` where the database is not what it was.
+    """
     before = _admin().execute(STATE).fetchone()
-    found = _run(text)
+    found = _run(*case)
     return {**found, "wrote": _admin().execute(STATE).fetchone() != before}
 
 
-def _run(text: str) -> dict[str, Any]:
+def _run(text: str, timeout: str) -> dict[str, Any]:
     definition = Definition.model_validate(
         {
             "namespace": "team-a",
@@ -60,7 +62,7 @@ def _run(text: str) -> dict[str, Any]:
                         "postgres": {
                             "connection": {"secretRef": {"name": "report-db"}},
                             "query": text,
-                            "timeout": TIMEOUT,
+                            "timeout": timeout,
                         },
                     }
                 ],
