@@ -13,7 +13,7 @@ Body = Mapping[str, Any]
 
 PIPE_WIDTH = 10_000  # characters; what is piped is not wrapped
 STYLES = {
-    "failed": "red", "down": "red", "degraded": "yellow", "draining": "yellow",
+    "failed": "red", "down": "red", "degraded": "yellow", "stopping": "yellow",
     "retrying": "yellow", "succeeded": "green", "healthy": "green",
 }  # fmt: skip
 STATUS_ROWS = (

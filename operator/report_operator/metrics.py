@@ -223,10 +223,14 @@ class Metrics:
             "Slots that were given up on, as in the list for on-call.",
             registry=self.registry,
         )
-        self._unrecorded = Gauge(
-            f"{PREFIX}_history_waiting_outcomes",
-            "Outcomes that are in status and not in history yet.",
-            registry=self.registry,
+        # The first name is the one of 0.1.0, kept for one release.
+        self._history_pending = tuple(
+            Gauge(
+                f"{PREFIX}_{name}",
+                "Outcomes that are in status and not in history yet.",
+                registry=self.registry,
+            )
+            for name in ("history_waiting_outcomes", "history_pending_records")
         )
         self._reconciled = Gauge(
             f"{PREFIX}_last_reconcile_timestamp_seconds",
@@ -267,9 +271,10 @@ class Metrics:
         """Whether a dependency answered."""
         self._up.labels(name).set(up)
 
-    def history_waits(self, outcomes: Callable[[], float]) -> None:
-        """How many outcomes are still to be recorded, asked for at each scrape."""
-        self._unrecorded.set_function(outcomes)
+    def history_pending(self, outcomes: Callable[[], float]) -> None:
+        """`outcomes` counts those that are still to be recorded; called at each scrape."""
+        for gauge in self._history_pending:
+            gauge.set_function(outcomes)
 
     def dead_letters(self, count: int) -> None:
         """So many are on the list."""

@@ -91,7 +91,7 @@ _JOBS: Mapping[str, Forged] = {
     **_annotated(names.ANNOTATION_DEFINITION, "absent", "", "../x", LONG),
     **_annotated(names.ANNOTATION_FAILURE_REASON, "Timeout", "NoSuchReason", "", LONG),
     **_annotated(names.ANNOTATION_FAILURE_MESSAGE, LONG, "\u202e"),
-    **_annotated(names.ANNOTATION_ASKED_BY, LONG, "system:admin", "<script>"),
+    **_annotated(names.ANNOTATION_REQUESTED_BY, LONG, "system:admin", "<script>"),
     **_annotated(names.ANNOTATION_BACKFILL, "absent", "", LONG),
     **_annotated(names.ANNOTATION_SCHEDULE, "absent", "", VICTIM, "../" + VICTIM, LONG),
     "no-schedule-name": Forged("jobs", {names.ANNOTATION_SCHEDULE: None}),

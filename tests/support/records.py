@@ -36,7 +36,7 @@ def make_record(number: int = 1, **changes: Any) -> RunRecord:
         "attempt": 1,
         "report_date": (NOW - timedelta(minutes=5)).date(),
         "manual": False,
-        "asked_by": None,
+        "requested_by": None,
         "backfill": None,
         "backfill_uid": None,
         "job": f"daily-{number}",

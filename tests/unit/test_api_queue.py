@@ -57,7 +57,7 @@ class Site:
         return json.loads(reply.text) if accept == "application/json" else reply.text
 
     async def leader(self) -> Leader:
-        return Leader("a", "u", SLOT, SLOT, 15, 1.0, draining=False)
+        return Leader("a", "u", SLOT, SLOT, 15, 1.0, stopping=False)
 
     async def checks(self) -> list[Check]:
         return []

@@ -43,7 +43,7 @@ def finished_jobs(draw: st.DrawFn) -> Run:
         names.ANNOTATION_ATTEMPT: str(draw(st.integers(1, 500))),
         names.ANNOTATION_ADMITTED_AT: format_time(admitted),
         names.ANNOTATION_DEFINITION: draw(words),
-        names.ANNOTATION_ASKED_BY: draw(words) if asked else None,
+        names.ANNOTATION_REQUESTED_BY: draw(words) if asked else None,
         names.ANNOTATION_BACKFILL: draw(words) if backfill else None,
         names.ANNOTATION_CRONJOB_SLOT: None if asked else format_time(slot),
     }

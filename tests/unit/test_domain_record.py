@@ -24,7 +24,7 @@ SENT = DeliveryResult(recipient="a@x.test", status=DeliveryStatus.SENT)
 
 
 def test_of_outcome_job_and_pods() -> None:
-    run = finished_run(asked_by="jane", backfill="month", backfill_uid="b1", definition="d1")
+    run = finished_run(requested_by="jane", backfill="month", backfill_uid="b1", definition="d1")
     text = result_text(rows={"a": 3}, pages=2, outputs=[FILE], deliveries=[SENT])
     pods = [make_pod(name="first"), make_pod(
         name="second", created_at=SLOT + timedelta(minutes=2), phase="Succeeded", exit_code=0,
@@ -33,7 +33,7 @@ def test_of_outcome_job_and_pods() -> None:
     record = record_of(OWNER, record_finished(run, pods), run, pods)
     assert record.job_id == "reports.daily.20261124T050000Z.1"
     assert (record.report_type, record.tier, record.priority) == ("dashboard", "critical", "normal")
-    assert (record.asked_by, record.backfill, record.definition) == ("jane", "month", "d1")
+    assert (record.requested_by, record.backfill, record.definition) == ("jane", "month", "d1")
     assert (record.outcome, record.error_pattern) == (Outcome.SUCCEEDED, None)
     assert (record.rows, record.pages, record.pods) == (3, 2, 2)
     assert record.outputs == (StoredOutput("2026/a.pdf", "pdf", 7, "ab"),)

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from report_operator.adapters.kube.client import ApiError, Body, KubeClient
-from report_operator.adapters.kube.lease import ANNOTATION_DRAIN, Lease
+from report_operator.adapters.kube.lease import ANNOTATION_SHUTDOWN_REQUESTED, Lease
 from report_operator.adapters.kube.resources import Resource
 
 pytestmark = pytest.mark.timeout(60)
@@ -69,10 +69,10 @@ async def test_it_is_given_back(late: int) -> None:
 async def test_whoever_is_asked_to_stop_has_renewed_before() -> None:
     leases = Leases()
     asked: list[str] = []
-    lease = make(leases, drain=lambda: asked.append(str(leases.version)))
+    lease = make(leases, on_shutdown_request=lambda: asked.append(str(leases.version)))
     assert await lease._attempt()
     assert leases.body is not None
-    leases.body["metadata"]["annotations"] = {ANNOTATION_DRAIN: "me"}
+    leases.body["metadata"]["annotations"] = {ANNOTATION_SHUTDOWN_REQUESTED: "me"}
     before = leases.version
     assert await lease._attempt()
     assert asked == [str(before + 1)]

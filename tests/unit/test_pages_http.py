@@ -50,7 +50,7 @@ class KnownCluster:
 
     async def leader(self) -> Leader:
         self._serve()
-        return Leader("a", "u", SLOT, SLOT, 15, 1.0, draining=False)
+        return Leader("a", "u", SLOT, SLOT, 15, 1.0, stopping=False)
 
     async def look_at(self, *schedules: tuple[str, str]) -> Snapshot:
         return await self.snapshot()

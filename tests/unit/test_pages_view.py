@@ -28,7 +28,7 @@ FAILURE = {
 }
 DELAY = {"since": TIME, "seconds": 1800, "stage": "Queued", "slot": TIME, "job": "daily-2"}
 LEADER = Leader(
-    holder="a", uid="u", acquired_at=SLOT, renewed_at=SLOT, seconds=15, silent=1.0, draining=False
+    holder="a", uid="u", acquired_at=SLOT, renewed_at=SLOT, seconds=15, silent=1.0, stopping=False
 )
 
 

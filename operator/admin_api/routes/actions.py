@@ -81,7 +81,7 @@ def add(app: FastAPI, attempts: AttemptService, clock: Callable[[], datetime]) -
         leader = await cluster.leader()
         if leader.holder is None:
             raise RefusedError(409, "no operator leads just now: there is nobody to stop")
-        await cluster.drain(leader.holder)
+        await cluster.request_shutdown(leader.holder)
         lease = ObjectReference(
             "coordination.k8s.io/v1", "Lease", cluster.namespace, cluster.lease_name, leader.uid
         )

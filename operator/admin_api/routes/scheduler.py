@@ -195,8 +195,8 @@ def describe_status(
         degraded.append(f"late: {delayed} of {len(statuses)} ReportSchedules")
     degraded += [f"skipped: {told}" for told in snapshot.skipped]
     state = SchedulerState.DEGRADED if degraded else SchedulerState.HEALTHY
-    if leader.draining:
-        state = SchedulerState.DRAINING
+    if leader.stopping:
+        state = SchedulerState.STOPPING
     elif not _leads(leader):
         state = SchedulerState.DOWN
     return SchedulerStatus(

@@ -71,7 +71,7 @@ class Backfill(BaseModel):
     suspend: bool
     would_run: list[WouldRun] = Field(description="Of a dry run, the first 100.")
     would_run_count: int | None
-    asked_by: str | None
+    requested_by: str | None
     created_at: Instant
     completed_at: Instant | None
 

@@ -95,7 +95,7 @@ class Job(BaseModel):
     slot: Instant = Field(description="The instant for which it was scheduled.")
     report_date: date | None = None
     attempt: int = Field(description="1, and more for an explicit retry of the slot.")
-    asked_by: str | None = Field(default=None, description="Who asked for a further attempt.")
+    requested_by: str | None = Field(default=None, description="Who asked for a further attempt.")
     definition: str | None = Field(default=None, description="The ConfigMap that it used.")
     created_at: Instant | None = Field(default=None, description="When its Job was made.")
     admitted_at: Instant | None = Field(default=None, description="When it was let start.")
@@ -248,7 +248,7 @@ class SchedulerState(StrEnum):
 
     HEALTHY = "healthy"
     DEGRADED = "degraded"
-    DRAINING = "draining"
+    STOPPING = "stopping"
     DOWN = "down"
 
 

@@ -23,11 +23,11 @@ COMPONENT = "report-scheduler-api"
 class AuditAction(StrEnum):
     """What was done; the value is the Event's reason."""
 
-    RETRY = "RetryAskedFor"
-    GENERATE = "GenerateAskedFor"
-    PURGE = "PurgeAskedFor"
-    SHUTDOWN = "ShutdownAskedFor"
-    BACKFILL = "BackfillAskedFor"
+    RETRY = "RetryRequested"
+    GENERATE = "GenerateRequested"
+    PURGE = "PurgeRequested"
+    SHUTDOWN = "ShutdownRequested"
+    BACKFILL = "BackfillRequested"
 
 
 @dataclass(frozen=True, slots=True)

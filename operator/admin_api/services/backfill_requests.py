@@ -24,7 +24,7 @@ Body = dict[str, Any]
 def backfills_for(
     request: BackfillRequest,
     schedules: Sequence[ScheduleSummary],
-    asked_by: str,
+    requested_by: str,
     idempotency_key: str | None,
     now: datetime,
 ) -> list[Body]:
@@ -46,7 +46,7 @@ def backfills_for(
             "metadata": {
                 "name": f"backfill-{request.start_date:%Y%m%d}-{request.end_date:%Y%m%d}-{digest}",
                 "namespace": namespace,
-                "annotations": {names.ANNOTATION_ASKED_BY: asked_by},
+                "annotations": {names.ANNOTATION_REQUESTED_BY: requested_by},
             },
             "spec": spec,
         }
@@ -165,7 +165,7 @@ def describe(body: Mapping[str, Any]) -> Backfill:
         suspend=spec.suspend,
         would_run=[WouldRun.model_validate(run, from_attributes=True) for run in status.would_run],
         would_run_count=status.would_run_count,
-        asked_by=(meta.get("annotations") or {}).get(names.ANNOTATION_ASKED_BY),
+        requested_by=names.requester(meta.get("annotations") or {}) or None,
         created_at=meta["creationTimestamp"],
         completed_at=status.completion_time,
     )

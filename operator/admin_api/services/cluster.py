@@ -16,7 +16,7 @@ from admin_api.services.attempt_rules import purge_patch
 from admin_api.services.cache import ClusterCache, Snapshot
 from admin_api.services.jobs import ScheduleSummary
 from report_operator.adapters.kube.client import KubeClient
-from report_operator.adapters.kube.lease import ANNOTATION_DRAIN, LEASES
+from report_operator.adapters.kube.lease import ANNOTATION_SHUTDOWN_REQUESTED, LEASES
 from report_operator.adapters.kube.reflector import Observe, Reflector
 from report_operator.adapters.kube.resources import (
     BACKFILLS,
@@ -46,7 +46,7 @@ class Leader:
     renewed_at: datetime | None
     seconds: int
     silent: float  # seconds for which the Lease was not renewed, as seen from here
-    draining: bool
+    stopping: bool
 
 
 @dataclass(slots=True)
@@ -147,7 +147,8 @@ class Cluster:
             renewed_at=parse_time(spec.get("renewTime")),
             seconds=spec.get("leaseDurationSeconds", 15),
             silent=time.monotonic() - self._seen[1],
-            draining=holder is not None and annotations.get(ANNOTATION_DRAIN) == holder,
+            stopping=holder is not None
+            and annotations.get(ANNOTATION_SHUTDOWN_REQUESTED) == holder,
         )
 
     async def replica_sets(self) -> list[dict[str, Any]]:
@@ -161,13 +162,13 @@ class Cluster:
             )
         ]
 
-    async def drain(self, holder: str) -> None:
+    async def request_shutdown(self, holder: str) -> None:
         """Ask the leading operator to stop; it does at its next renewal."""
         await self.kube.patch(
             LEASES,
             self.namespace,
             self.lease_name,
-            {"metadata": {"annotations": {ANNOTATION_DRAIN: holder}}},
+            {"metadata": {"annotations": {ANNOTATION_SHUTDOWN_REQUESTED: holder}}},
         )
 
     async def log_tail(self, job: Job, runs: Sequence[Run]) -> list[str]:
@@ -189,7 +190,7 @@ class Cluster:
     async def _pods(self, namespace: str, job_uid: str) -> list[dict[str, Any]]:
         return await self.kube.list(PODS, namespace, labels=f"{LABEL_JOB_UID}={job_uid}")
 
-    async def make(self, schedule: ScheduleSummary, attempt: Attempt, asked_by: str) -> None:
+    async def make(self, schedule: ScheduleSummary, attempt: Attempt, requested_by: str) -> None:
         """Make the Job of an attempt, unless it is there. Raises RefusedError."""
         name = schedule.status.cron_job
         cronjob = await self.kube.get(CRONJOBS, schedule.namespace, name) if name else None
@@ -200,7 +201,7 @@ class Cluster:
                 f"it is not Ready (kubectl -n {schedule.namespace} describe reportschedule "
                 f"{schedule.name})",
             )
-        body = job_of_attempt(cronjob, attempt, asked_by)
+        body = job_of_attempt(cronjob, attempt, requested_by)
         await self.kube.create(JOBS, schedule.namespace, body)
 
     async def backfills(self) -> list[dict[str, Any]]:

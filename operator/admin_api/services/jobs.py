@@ -122,7 +122,7 @@ def _job(identity: RunIdentity, report_type: str, status: JobStatus, **more: Any
         priority=identity.priority,
         job=identity.job,
         manual=identity.manual,
-        asked_by=identity.asked_by,
+        requested_by=identity.requested_by,
         backfill=identity.backfill,
         slot=identity.slot,
         report_date=identity.report_date,

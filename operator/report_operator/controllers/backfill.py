@@ -331,7 +331,7 @@ class BackfillController:
     async def _make_jobs(self, key: Key, body: Body, status: ReportBackfillStatus) -> str:
         """Make the Jobs that are missing; why one of them could not be made, '' if all were."""
         meta = body["metadata"]
-        asked_by = (meta.get("annotations") or {}).get(names.ANNOTATION_ASKED_BY)
+        requested_by = names.requester(meta.get("annotations") or {})
         known = {
             run.name
             for uid in {item.schedule_uid for item in status.in_flight}
@@ -344,7 +344,7 @@ class BackfillController:
             job = job_of_attempt(
                 cronjob,
                 Attempt(item.slot, item.report_date, item.attempt, Priority.LOW),
-                asked_by or f"{KIND} {key.name}",
+                requested_by or f"{KIND} {key.name}",
                 BackfillMark(key.name, meta["uid"]),
             )
             try:

@@ -130,7 +130,7 @@ class HistoryArchiver:
 
     async def run(self) -> None:
         """Until cancelled."""
-        self.metrics.history_waits(lambda: sum(offer.waiting for offer in self._offers.values()))
+        self.metrics.history_pending(lambda: sum(offer.waiting for offer in self._offers.values()))
         async with asyncio.TaskGroup() as group:
             group.create_task(self._with_backoff(self._record_loop))
             group.create_task(self._with_backoff(self._store_logs_loop))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 PREFIX = "reports.adaf.io"
@@ -32,7 +33,9 @@ ANNOTATION_RUN_ID = f"{PREFIX}/run-id"
 ANNOTATION_ATTEMPT = f"{PREFIX}/attempt"
 ANNOTATION_ADMITTED_AT = f"{PREFIX}/admitted-at"
 
-ANNOTATION_ASKED_BY = f"{PREFIX}/asked-by"  # of an attempt that a person asked for
+# Of an attempt that a person asked for.
+ANNOTATION_REQUESTED_BY = f"{PREFIX}/requested-by"
+ANNOTATION_ASKED_BY = f"{PREFIX}/asked-by"  # its name in 0.1.0, still read
 
 # Of a run that a ReportBackfill asked for: its name has no place in a label where it is long.
 ANNOTATION_BACKFILL = f"{PREFIX}/backfill"
@@ -115,6 +118,11 @@ def is_definition_name_of(name: str, content: str) -> bool:
 def run_id(schedule: str, slot: datetime, attempt: int) -> str:
     """Readable and stable: schedule, slot, attempt."""
     return f"{schedule}.{slot.astimezone(UTC):%Y%m%dT%H%M%SZ}.{attempt}"
+
+
+def requester(annotations: Mapping[str, str]) -> str:
+    """Who asked for a Job or a ReportBackfill; '' where nobody is named."""
+    return annotations.get(ANNOTATION_REQUESTED_BY) or annotations.get(ANNOTATION_ASKED_BY, "")
 
 
 _JOB_ID = re.compile(

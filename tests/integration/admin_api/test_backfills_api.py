@@ -64,7 +64,7 @@ def test_repeated_request_returns_the_same_backfill(namespace: Namespace, api: A
     assert len(api.get(LISTED).body["backfills"]) == 2
     assert len(api.get(f"{LISTED}?limit=1").body["backfills"]) == 1
     assert api.get(f"{LISTED}?namespace=elsewhere").body["backfills"] == []
-    events = [e for e in namespace.list("/api/v1", "events") if e["reason"] == "BackfillAskedFor"]
+    events = [e for e in namespace.list("/api/v1", "events") if e["reason"] == "BackfillRequested"]
     assert {e["involvedObject"]["name"] for e in events} == {one["name"], keyed["name"]}
     assert len(events) == 2
 

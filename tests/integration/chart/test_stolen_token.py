@@ -248,7 +248,7 @@ def test_the_admin_api_may_do_its_work(stolen: Stolen) -> None:
     word = {"metadata": {"annotations": {"reports.adaf.io/failure-reason": "QueueTimeout"}}}
     made(api.call("PATCH", f"{jobs}/by-hand?dryRun=All", word, MERGE))
     lease = f"{space(RELEASE, '/apis/coordination.k8s.io/v1')}/leases/{NAME}"
-    asked = {"metadata": {"annotations": {"reports.adaf.io/drain": "x"}}}
+    asked = {"metadata": {"annotations": {"reports.adaf.io/shutdown-requested": "x"}}}
     made(api.call("PATCH", f"{lease}?dryRun=All", asked, MERGE))
     requests = {"metadata": {"name": f"{NAME}-requests"}, "data": {}}
     made(api.call("POST", f"{space(RELEASE)}/configmaps", requests))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -24,6 +25,7 @@ from report_operator.domain.deployment import describe_deployment
 from report_operator.domain.runs.history import PastRun, PastRunsUnavailableError
 from report_operator.domain.runs.record import RunRecord
 from report_operator.domain.statistics import FinishedRun, Granularity
+from report_operator.migrations.versions import runs_0001
 from report_runner.contract.result import DeliveryResult, DeliveryStatus, Outcome
 from tests.support.records import NOW, failed_record, make_record, many_records
 
@@ -53,6 +55,45 @@ def test_concurrent_migrations_create_the_schema_once(secret: Path) -> None:
     assert {"runs", "deliveries", "deployments", "schema_version"} == made
     migrate(conninfo)
     assert tables(secret) == made
+
+
+async def test_upgrade_keeps_who_asked_for_a_run_and_serves_the_version_before(
+    secret: Path, database: Database
+) -> None:
+    conninfo, writer = read_conninfo(secret, "tests", 10), HistoryWriter(database)
+    old = make_record(job_uid="old", requested_by="jane")
+    with psycopg.connect(conninfo) as connection:
+        connection.execute("CREATE SCHEMA report_scheduler")
+        for statement in (*runs_0001.STATEMENTS, "CREATE TABLE report_scheduler.schema_version "
+                          "AS SELECT '0001'::varchar(32) AS version_num"):  # fmt: skip
+            connection.execute(statement)
+        insert_as_before(connection, old)
+    await writer.prepare()
+    with psycopg.connect(conninfo) as connection:
+        while_rolled_out = make_record(job_uid="between", requested_by="kim")
+        insert_as_before(connection, while_rolled_out)
+    await add(writer, make_record(job_uid="new", requested_by="lee"))
+    page = await HistoryReader(writer.database).page(PageQuery(10))
+    asked = {"old": "jane", "between": "kim", "new": "lee"}
+    assert {record.job_uid: record.requested_by for record in page} == asked
+    with psycopg.connect(conninfo) as connection:
+        read = connection.execute("SELECT job_uid, asked_by FROM report_scheduler.runs")
+        assert dict(read.fetchall()) == asked
+
+
+def insert_as_before(connection: psycopg.Connection[Any], record: RunRecord) -> None:
+    """As version 0.1.0 did."""
+    connection.execute(
+        "INSERT INTO report_scheduler.runs (job_uid, job_id, namespace, schedule, schedule_uid, "
+        "report_type, tier, slot, attempt, manual, asked_by, job, outcome, message, finished_at) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        (
+            record.job_uid, record.job_id, record.namespace, record.schedule,
+            record.schedule_uid, record.report_type, record.tier, record.slot, record.attempt,
+            record.manual, record.requested_by, record.job, record.outcome, record.message,
+            record.finished_at,
+        ),
+    )  # fmt: skip
 
 
 async def test_newer_schema_is_left_alone(secret: Path, writer: HistoryWriter) -> None:

@@ -102,7 +102,7 @@ def test_runs_that_end_while_postgres_is_down(
     )
     up = 'report_scheduler_dependency_up{dependency="postgres"}'
     wait_for("it is told", lambda: metric(operator, port, up) == 0, 60, operator.log)
-    waiting = "report_scheduler_history_waiting_outcomes"
+    waiting = "report_scheduler_history_pending_records"
     wait_for("and how many wait", lambda: metric(operator, port, waiting) == RUNS // 2)
     operator.kill()
     for pod in pods[RUNS // 2 :]:

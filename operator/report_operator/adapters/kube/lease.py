@@ -25,7 +25,7 @@ from report_operator.domain.times import format_time, parse_time
 logger = logging.getLogger(__name__)
 
 # Names the holder that is to stop: whoever comes after it is not meant.
-ANNOTATION_DRAIN = "reports.adaf.io/drain"
+ANNOTATION_SHUTDOWN_REQUESTED = "reports.adaf.io/shutdown-requested"
 # Failures up to this instant were taken off the list of dead letters by a person.
 ANNOTATION_CLEARED = "reports.adaf.io/dead-letters-cleared-through"
 
@@ -47,7 +47,9 @@ class Lease:
     name: str
     identity: str
     seconds: int
-    drain: Callable[[], None] = lambda: None  # called while leading, where somebody asked for it
+    on_shutdown_request: Callable[[], None] = lambda: (
+        None
+    )  # called while leading, where somebody asked for it
     _seen: tuple[str, float] = ("", 0.0)  # version, and when we first saw it (monotonic)
 
     async def lead(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -111,9 +113,13 @@ class Lease:
             change["leaseTransitions"] = spec.get("leaseTransitions", 0) + 1
         held = await self._patch(meta["resourceVersion"], change)
         # Not before: a stop does not wait for a renewal that is under way.
-        if holder == (meta.get("annotations") or {}).get(ANNOTATION_DRAIN) == self.identity:
+        if (
+            holder
+            == (meta.get("annotations") or {}).get(ANNOTATION_SHUTDOWN_REQUESTED)
+            == self.identity
+        ):
             logger.info("asked to stop")
-            self.drain()
+            self.on_shutdown_request()
         return held
 
     async def _create(self, now: str) -> bool:

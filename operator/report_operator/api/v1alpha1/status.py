@@ -114,7 +114,7 @@ class RecentRun(StatusModel):
     backfill_uid: str | None = Field(default=None, description="Uid of that ReportBackfill.")
     tier: str | None = Field(default=None, description="The schedule's tier then.")
     priority: str | None = Field(default=None, description="Its order in the queue.")
-    asked_by: str | None = Field(default=None, description="Who asked for it, if anybody did.")
+    requested_by: str | None = Field(default=None, description="Who asked for it, if anybody did.")
     definition: str | None = Field(default=None, description="The ConfigMap that it used.")
     created_at: Instant | None = Field(default=None, description="When its Job was made.")
     admitted_at: Instant | None = Field(default=None, description="When it was let start.")

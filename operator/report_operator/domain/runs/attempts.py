@@ -63,7 +63,7 @@ def slot_of_date(schedule: CronSchedule, zone: ZoneInfo, day: date, now: datetim
 def job_of_attempt(
     cronjob: Mapping[str, Any],
     attempt: Attempt,
-    asked_by: str,
+    requested_by: str,
     backfill: BackfillMark | None = None,
 ) -> Body:
     """The Job of an attempt: the same attempt has the same name, so it is made once."""
@@ -76,7 +76,7 @@ def job_of_attempt(
         names.ANNOTATION_SLOT: format_time(attempt.slot),
         names.ANNOTATION_ATTEMPT: str(attempt.number),
         names.ANNOTATION_PRIORITY: attempt.priority.value,
-        names.ANNOTATION_ASKED_BY: asked_by,
+        names.ANNOTATION_REQUESTED_BY: requested_by,
     }
     if attempt.report_date is not None:
         annotations[names.ANNOTATION_REPORT_DATE] = attempt.report_date.isoformat()

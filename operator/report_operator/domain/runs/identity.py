@@ -29,7 +29,7 @@ class RunIdentity:
     tier: str
     priority: str | None
     manual: bool
-    asked_by: str | None
+    requested_by: str | None
     backfill: str | None  # name and uid of its ReportBackfill
     backfill_uid: str | None
     definition: str | None
@@ -53,7 +53,7 @@ def entry_fields(identity: RunIdentity) -> dict[str, Any]:
         "tier": identity.tier,
         "priority": identity.priority,
         "manual": identity.manual,
-        "asked_by": identity.asked_by,
+        "requested_by": identity.requested_by,
         "backfill": identity.backfill,
         "backfill_uid": identity.backfill_uid,
         "definition": identity.definition,
@@ -78,7 +78,7 @@ def identity_of_entry(
         tier=entry.tier or tier,
         priority=entry.priority,
         manual=entry.manual,
-        asked_by=entry.asked_by,
+        requested_by=entry.requested_by,
         backfill=entry.backfill,
         backfill_uid=entry.backfill_uid,
         definition=entry.definition,

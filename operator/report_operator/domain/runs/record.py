@@ -56,7 +56,7 @@ class RunRecord:
     attempt: int
     report_date: date | None
     manual: bool
-    asked_by: str | None
+    requested_by: str | None
     backfill: str | None
     backfill_uid: str | None
     job: str

@@ -103,7 +103,7 @@ class Run:
     definition: str = ""
     termination_reason: str = ""  # why the operator ended it
     termination_detail: str = ""
-    asked_by: str = ""  # who asked for a further attempt
+    requested_by: str = ""  # who asked for a further attempt
     backfill: str = ""  # name and uid of the ReportBackfill that asked for it
     backfill_uid: str = ""
     owner_uid: str = ""  # of the CronJob that is its controller
@@ -123,7 +123,7 @@ class Run:
             tier=self.tier,
             priority=self.priority,
             manual=self.manual,
-            asked_by=self.asked_by or None,
+            requested_by=self.requested_by or None,
             backfill=self.backfill or None,
             backfill_uid=self.backfill_uid or None,
             definition=self.definition or None,
@@ -196,7 +196,7 @@ def observe_job(job: Body) -> Run:
         termination_detail=cut(
             annotations.get(names.ANNOTATION_FAILURE_MESSAGE, ""), MESSAGE_LIMIT
         ),
-        asked_by=cut(annotations.get(names.ANNOTATION_ASKED_BY, ""), NAME_LIMIT),
+        requested_by=cut(names.requester(annotations), NAME_LIMIT),
         backfill=_name(annotations.get(names.ANNOTATION_BACKFILL, ""), names.ANNOTATION_BACKFILL),
         backfill_uid=labels.get(names.LABEL_BACKFILL_UID, ""),
         owner_uid=controller_of(meta, "CronJob"),
