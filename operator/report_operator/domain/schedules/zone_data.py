@@ -1,7 +1,7 @@
 """Whose time-zone data decide when a slot is: the control plane's, which may be older than ours.
 
 The CronJob controller makes the Jobs, so its data are the truth. They are learned from the newest
-slot that it made: data under which that instant is no slot of the schedule are not the controller's.
+slot that it made: where that instant is no slot under some data, those are not the controller's.
 """
 
 from __future__ import annotations
