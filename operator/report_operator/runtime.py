@@ -35,14 +35,17 @@ from report_operator.controllers.admission import AdmissionController
 from report_operator.controllers.backfill import BackfillController
 from report_operator.controllers.definitions import Definitions
 from report_operator.controllers.history_archiver import HistoryArchiver, NoArchive
+from report_operator.controllers.observe import ScheduleObserver
 from report_operator.controllers.owned_resources import OwnedResources
 from report_operator.controllers.redis_mirror import RedisMirror
 from report_operator.controllers.resync import Resync, WatchBlindError
-from report_operator.controllers.schedule import ScheduleController, StartLimits
+from report_operator.controllers.schedule import ScheduleController
 from report_operator.domain.deployment import describe_deployment
 from report_operator.domain.names import FIELD_MANAGER
+from report_operator.domain.runs.deadlines import StartLimits
 from report_operator.domain.runs.history import PastRuns
 from report_operator.domain.runs.outcomes import HistoryLimits
+from report_operator.domain.schedules.decision import ScheduleLimits
 from report_operator.domain.schedules.transitions import WARNING, Transition
 from report_operator.metrics import Metrics
 
@@ -110,7 +113,7 @@ class ReportOperator:
         store.skipped.tell = self._tell_skipped
         definitions = Definitions(kube)
         self._resync = Resync(kube, store, config.watched, utc_now, definitions)
-        children = OwnedResources(
+        owned_resources = OwnedResources(
             kube,
             store,
             config.runner.pod_settings(),
@@ -133,24 +136,27 @@ class ReportOperator:
             self._history_database, self._historian = self._make_historian(config.postgres_secret)
             past.append(PostgresPastRuns(self._history_database))
         self._backfiller = BackfillController(kube, store, self._recorder, past, utc_now)
+        history = self._historian or NoArchive()
         self._reconciler = ScheduleController(
             kube=kube,
             store=store,
-            children=children,
+            owned_resources=owned_resources,
+            observer=ScheduleObserver(kube, store, self._recorder, history, self._gate.waits_for),
             recorder=self._recorder,
             metrics=self.metrics,
-            keep=HistoryLimits(
-                config.history.keep_succeeded_jobs,
-                config.history.keep_failed_jobs,
-                config.history.keep_outcomes,
+            limits=ScheduleLimits(
+                StartLimits(
+                    timedelta(seconds=config.startup_deadline_seconds),
+                    timedelta(seconds=config.queue_timeout_seconds),
+                ),
+                HistoryLimits(
+                    config.history.keep_succeeded_jobs,
+                    config.history.keep_failed_jobs,
+                    config.history.keep_outcomes,
+                ),
             ),
-            limits=StartLimits(
-                timedelta(seconds=config.startup_deadline_seconds),
-                timedelta(seconds=config.queue_timeout_seconds),
-            ),
+            history=history,
             clock=utc_now,
-            history=self._historian or NoArchive(),
-            waits_for=lambda uid: self._gate.waits_for(uid),
         )
         self._lists = RedisMirror(
             kube=kube,

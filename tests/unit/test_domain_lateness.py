@@ -11,18 +11,20 @@ from factories import (
     at,
     cronjob_body,
     finished_run,
+    make_observation,
     make_plan,
     make_run,
+    make_schedule,
 )
 from hypothesis import given
 from hypothesis import strategies as st
 
+from report_operator.api.v1alpha1.status import ReportScheduleStatus
 from report_operator.domain.runs.run import Run
 from report_operator.domain.schedules.lateness import (
     CATCH_UP_LIMIT,
     CREATION_GRACE,
     NOT_CREATED,
-    Plan,
     known_slot,
     late_at,
     next_slot,
@@ -30,7 +32,7 @@ from report_operator.domain.schedules.lateness import (
     slot_without_job,
     slots_to_catch_up,
 )
-from report_operator.domain.schedules.plan import observe_plan
+from report_operator.domain.schedules.plan import Plan, observe_plan
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
@@ -144,7 +146,16 @@ def test_next_slot_lies_ahead(now: datetime, expected: datetime) -> None:
 
 
 def catch_up(plan: Plan, now: datetime, runs=(), through=None, within=2 * HOUR) -> list[datetime]:
-    return slots_to_catch_up(plan, runs, through, within, now)
+    policy = {"policy": "RunAll", "startWithin": f"{within // MINUTE}m"}
+    return slots_to_catch_up(
+        make_observation(
+            now,
+            plan=plan,
+            runs=runs,
+            spec=make_schedule({"missedRuns": policy}).spec,
+            previous=ReportScheduleStatus(handled_through=through),
+        )
+    )
 
 
 HOURLY = make_plan("0 * * * *", "UTC", since=SLOT - 10 * HOUR)
@@ -192,7 +203,7 @@ def test_rounds_of_catching_up_make_each_slot_once(every, down, within, made) ->
     runs = [make_run(slot=SLOT + n * MINUTE) for n in made]
     through = None
     created: list[datetime] = []
-    while fresh := slots_to_catch_up(plan, runs, through, within * MINUTE, now):
+    while fresh := catch_up(plan, now, runs, through, within * MINUTE):
         assert len(fresh) <= CATCH_UP_LIMIT
         assert fresh == sorted(fresh)
         created += fresh

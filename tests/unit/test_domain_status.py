@@ -1,7 +1,7 @@
-"""The status from the facts: conditions, delay, and silence while nothing changes."""
+"""The status of a schedule: conditions, delay, and silence while nothing changes."""
 
-from dataclasses import replace
 from datetime import date, datetime, timedelta
+from typing import Any
 
 import pytest
 from factories import (
@@ -11,9 +11,10 @@ from factories import (
     finished_run,
     fresh_status,
     make_entry,
-    make_facts,
     make_plan,
     make_run,
+    observed,
+    update_at,
 )
 
 from report_operator.api.v1alpha1.conditions import ConditionType, ReadyReason
@@ -27,7 +28,7 @@ from report_operator.api.v1alpha1.status import (
 )
 from report_operator.domain.runs.failure import Cause, PendingReason
 from report_operator.domain.runs.outcomes import RunHistory
-from report_operator.domain.schedules.status import Observation, ReadyProblem, compute_status
+from report_operator.domain.schedules.observation import ReadyProblem
 from report_operator.domain.schedules.transitions import transitions
 from report_runner.contract.reasons import Reason
 
@@ -43,69 +44,69 @@ def condition(status: ReportScheduleStatus, kind: ConditionType) -> Condition:
     return next(found for found in status.conditions if found.type is kind)
 
 
-def ledger(*entries) -> RunHistory:
+def history(*entries) -> RunHistory:
     return RunHistory(entries, {})
 
 
 def status_of(now: datetime, previous: ReportScheduleStatus | None = None, **changes):
-    return compute_status(previous or fresh_status(), make_facts(**changes), now).status
+    return update_at(now, previous, **changes).status
 
 
 OK, BAD = make_entry("ok"), make_entry("bad", Reason.DATABASE_UNAVAILABLE)
 PENDING = active_run()
 
-# name: now and facts, one for each situation that a schedule may be in
-SITUATIONS: dict[str, tuple[datetime, Observation]] = {
-    "new": (QUIET, make_facts()),
-    "no CronJob yet": (QUIET, make_facts(plan=None, cronjob=None, definition=None)),
+# name: now and what is observed, one for each situation that a schedule may be in
+SITUATIONS: dict[str, tuple[datetime, dict[str, Any]]] = {
+    "new": (QUIET, {}),
+    "no CronJob yet": (QUIET, {"plan": None, "cronjob": None}),
     "refused": (
         QUIET,
-        make_facts(problem=ReadyProblem(ReadyReason.INVALID_SCHEDULE, "spec.schedule: no")),
+        {"problem": ReadyProblem(ReadyReason.INVALID_SCHEDULE, "spec.schedule: no")},
     ),
-    "due": (SLOT + 29 * MINUTE, make_facts()),
-    "never created": (SLOT + 31 * MINUTE, make_facts()),
-    "queued": (SLOT + 40 * MINUTE, make_facts(runs=(make_run(),))),
+    "due": (SLOT + 29 * MINUTE, {}),
+    "never created": (SLOT + 31 * MINUTE, {}),
+    "queued": (SLOT + 40 * MINUTE, {"runs": (make_run(),)}),
     "pending": (
         SLOT + 47 * MINUTE + timedelta(microseconds=1),
-        make_facts(runs=(PENDING,), blockage=FULL, blocked_run=PENDING),
+        {"runs": (observed(PENDING, pending_reason=FULL),)},
     ),
     "secret missing": (
         SLOT + MINUTE,
-        make_facts(runs=(PENDING,), blockage=BLOCKED, blocked_run=PENDING),
+        {"runs": (observed(PENDING, pending_reason=BLOCKED),)},
     ),
-    "retrying": (SLOT + 40 * MINUTE, make_facts(runs=(active_run(failed_pods=2),))),
-    "succeeded": (SLOT + 6 * MINUTE, make_facts(runs=(finished_run("ok"),), ledger=ledger(OK))),
+    "retrying": (SLOT + 40 * MINUTE, {"runs": (active_run(failed_pods=2),)}),
+    "succeeded": (SLOT + 6 * MINUTE, {"runs": (finished_run("ok"),), "history": history(OK)}),
     "failed": (
         SLOT + 6 * MINUTE,
-        make_facts(
-            runs=(finished_run("bad", succeeded=False),),
-            ledger=RunHistory((BAD,), {"DatabaseUnavailable": 1}),
-            handled_through=SLOT,
-        ),
+        {
+            "runs": (finished_run("bad", succeeded=False),),
+            "history": RunHistory((BAD,), {"DatabaseUnavailable": 1}),
+            "handled_through": SLOT,
+        },
     ),
-    "suspended": (SLOT + DAY, make_facts(plan=make_plan(suspended=True))),
+    "suspended": (SLOT + DAY, {"plan": make_plan(suspended=True)}),
 }
 situations = pytest.mark.parametrize("name", SITUATIONS)
 
 
 @situations
-def test_status_is_still_while_the_facts_are(name: str) -> None:
-    """No write and no event, however often it is judged, and whatever the fraction of a second."""
-    now, facts = SITUATIONS[name]
-    first = compute_status(fresh_status(), facts, now)
-    again = compute_status(first.status, facts, now + timedelta(milliseconds=700))
+def test_status_does_not_change_while_nothing_observed_does(name: str) -> None:
+    """No write and no event, however often it is computed, and at any fraction of a second."""
+    now, seen = SITUATIONS[name]
+    first = update_at(now, **seen)
+    again = update_at(now + timedelta(milliseconds=700), first.status, **seen)
     assert again.status == first.status
     assert transitions(first.status, again.status) == []
     if first.check_at is not None:
         assert first.check_at > now
-        later = compute_status(first.status, facts, first.check_at - timedelta(milliseconds=1))
+        later = update_at(first.check_at - timedelta(milliseconds=1), first.status, **seen)
         assert later.status == first.status
 
 
 @situations
 def test_status_comes_back_from_the_api_server_as_it_was(name: str) -> None:
-    now, facts = SITUATIONS[name]
-    status = compute_status(fresh_status(), facts, now).status
+    now, seen = SITUATIONS[name]
+    status = update_at(now, **seen).status
     assert parse_status({"status": status.to_wire()}) == status
 
 
@@ -133,8 +134,8 @@ def test_status_that_cannot_be_read_counts_as_none() -> None:
     ],
 )
 def test_conditions(name, health, ready, delayed, failing) -> None:
-    now, facts = SITUATIONS[name]
-    status = compute_status(fresh_status(), facts, now).status
+    now, seen = SITUATIONS[name]
+    status = update_at(now, **seen).status
     assert status.health == health
     assert [c.type for c in status.conditions] == list(ConditionType)
     found = {c.type.value: (c.status, c.reason) for c in status.conditions}
@@ -149,38 +150,35 @@ def test_conditions(name, health, ready, delayed, failing) -> None:
 
 def test_failing_outweighs_late() -> None:
     now = SLOT + DAY + 31 * MINUTE
-    status = status_of(now, ledger=ledger(BAD))
+    status = status_of(now, history=history(BAD))
     assert status.health is ScheduleHealth.FAILING
     assert condition(status, ConditionType.DELAYED).status == "True"
     assert status.delay is not None
 
 
 def test_messages_say_what_is_stuck_and_why() -> None:
-    def told(name: str) -> str:
-        now, facts = SITUATIONS[name]
-        return condition(
-            compute_status(fresh_status(), facts, now).status, ConditionType.DELAYED
-        ).message
+    def message_of(name: str) -> str:
+        now, seen = SITUATIONS[name]
+        return condition(update_at(now, **seen).status, ConditionType.DELAYED).message
 
-    assert "2026-11-24T05:00:00Z" in told("never created")
-    assert "no Job was created" in told("never created")
-    assert "Job daily-29924940 waits for admission" in told("queued")
-    now, facts = SITUATIONS["queued"]
-    held = replace(facts, waits_for=lambda uid: "2 of 2 places of tier bulk are taken")
-    message = condition(
-        compute_status(fresh_status(), held, now).status, ConditionType.DELAYED
-    ).message
+    assert "2026-11-24T05:00:00Z" in message_of("never created")
+    assert "no Job was created" in message_of("never created")
+    assert "Job daily-29924940 waits for admission" in message_of("queued")
+    now, _ = SITUATIONS["queued"]
+    held = observed(make_run(), waits_for="2 of 2 places of tier bulk are taken")
+    message = condition(status_of(now, runs=(held,)), ConditionType.DELAYED).message
     assert "Job daily-29924940 waits: 2 of 2 places of tier bulk are taken" in message
-    assert "ResourceExhausted: no node takes the pod" in told("pending")
-    assert "after 2 failed" in told("retrying")
+    assert "ResourceExhausted: no node takes the pod" in message_of("pending")
+    assert "after 2 failed" in message_of("retrying")
 
 
-def test_blockage_of_another_run_is_not_blamed() -> None:
+def test_pending_reason_of_another_run_is_not_blamed() -> None:
     status = status_of(
         SLOT + 40 * MINUTE,
-        runs=(make_run(), active_run(uid="other", manual=True)),
-        blockage=FULL,
-        blocked_run=active_run(uid="other"),
+        runs=(
+            make_run(),
+            observed(active_run(uid="other", manual=True), pending_reason=FULL),
+        ),
     )
     assert "no node" not in condition(status, ConditionType.DELAYED).message
 
@@ -219,7 +217,7 @@ def test_delay_names_the_job() -> None:
     ],
 )
 def test_when_the_clock_alone_changes_something(now, changes, expected) -> None:
-    assert compute_status(fresh_status(), make_facts(**changes), now).check_at == expected
+    assert update_at(now, **changes).check_at == expected
 
 
 def test_transition_times_change_with_the_status_only() -> None:
@@ -237,7 +235,7 @@ def test_transition_times_change_with_the_status_only() -> None:
 
 
 def test_successive_outcomes() -> None:
-    first = status_of(SLOT + 6 * MINUTE, ledger=ledger(OK))
+    first = status_of(SLOT + 6 * MINUTE, history=history(OK))
     assert first.last_success_time == OK.finished_at
     assert first.last_failure is None
     assert first.consecutive_failures == 0
@@ -246,7 +244,7 @@ def test_successive_outcomes() -> None:
     bad = bad.model_copy(update={"report_date": date(2026, 11, 25)})
     worse = make_entry("worse", Reason.NODE_LOST, slot=SLOT + 2 * DAY, finished_at=SLOT + 2 * DAY)
     now = SLOT + 2 * DAY + MINUTE
-    failing = status_of(now, first, ledger=ledger(OK, bad, worse))
+    failing = status_of(now, first, history=history(OK, bad, worse))
     assert failing.consecutive_failures == 2
     assert failing.last_failure == LastFailure(
         time=worse.finished_at,
@@ -256,30 +254,30 @@ def test_successive_outcomes() -> None:
         slot=worse.slot,
     )
     assert failing.last_success_time == OK.finished_at
-    assert status_of(now, failing, ledger=ledger(OK, bad, worse)) == failing
+    assert status_of(now, failing, history=history(OK, bad, worse)) == failing
 
     # Older entries leave the list; what they said stays.
-    still = status_of(now, failing, ledger=ledger(worse))
+    still = status_of(now, failing, history=history(worse))
     assert (still.consecutive_failures, still.last_success_time) == (2, OK.finished_at)
 
     well = make_entry("well", slot=SLOT + 3 * DAY, finished_at=SLOT + 3 * DAY)
-    healed = status_of(SLOT + 3 * DAY + MINUTE, still, ledger=ledger(worse, well))
+    healed = status_of(SLOT + 3 * DAY + MINUTE, still, history=history(worse, well))
     assert healed.health is ScheduleHealth.HEALTHY
     assert healed.consecutive_failures == 0
     assert healed.last_failure == failing.last_failure
-    only = status_of(SLOT + 3 * DAY + MINUTE, healed, ledger=ledger(well))
+    only = status_of(SLOT + 3 * DAY + MINUTE, healed, history=history(well))
     assert only.last_failure == failing.last_failure
 
 
 def test_last_failure_carries_the_report_date() -> None:
     entry = BAD.model_copy(update={"report_date": date(2026, 11, 24)})
-    last = status_of(SLOT + 6 * MINUTE, ledger=ledger(entry)).last_failure
+    last = status_of(SLOT + 6 * MINUTE, history=history(entry)).last_failure
     assert last is not None
     assert last.report_date == date(2026, 11, 24)
 
 
 def test_health_and_count_agree_on_runs_that_ended_in_the_same_second() -> None:
-    status = status_of(SLOT + 6 * MINUTE, ledger=ledger(OK, BAD))
+    status = status_of(SLOT + 6 * MINUTE, history=history(OK, BAD))
     assert (status.consecutive_failures > 0) == (status.health is ScheduleHealth.FAILING)
 
 
@@ -287,16 +285,16 @@ def test_manual_success_stands_in_for_a_missed_slot() -> None:
     by_hand = {"manual": True, "slot": SLOT + 60 * MINUTE, "finished_at": SLOT + 65 * MINUTE}
     now = SLOT + 70 * MINUTE
     assert (
-        status_of(now, ledger=ledger(make_entry("m", **by_hand))).health is ScheduleHealth.HEALTHY
+        status_of(now, history=history(make_entry("m", **by_hand))).health is ScheduleHealth.HEALTHY
     )
-    failed = status_of(now, ledger=ledger(make_entry("m", Reason.TIMEOUT, **by_hand)))
+    failed = status_of(now, history=history(make_entry("m", Reason.TIMEOUT, **by_hand)))
     assert condition(failed, ConditionType.DELAYED).status == "True"
 
 
 def test_last_schedule_time_is_of_slots_alone_and_never_goes_back() -> None:
     runs = (finished_run(slot=SLOT), make_run(uid="m", manual=True, slot=SLOT + 60 * MINUTE))
     now = SLOT + 61 * MINUTE
-    first = status_of(now, runs=runs, ledger=ledger(make_entry("job-1")))
+    first = status_of(now, runs=runs, history=history(make_entry("job-1")))
     assert first.last_schedule_time == SLOT
     # The Job and its outcome are long gone; its slot is not owed again.
     later = status_of(SLOT + 10 * 60 * MINUTE, first)
@@ -316,9 +314,9 @@ def test_last_schedule_time_is_of_slots_alone_and_never_goes_back() -> None:
     ],
 )
 def test_next_slot_and_next_due(now, changes, upcoming, next_due) -> None:
-    verdict = compute_status(fresh_status(), make_facts(**changes), now)
-    assert verdict.status.next_schedule_time == upcoming
-    assert verdict.next_due == next_due
+    update = update_at(now, **changes)
+    assert update.status.next_schedule_time == upcoming
+    assert update.next_due == next_due
 
 
 def test_counts_and_names() -> None:
@@ -329,7 +327,7 @@ def test_counts_and_names() -> None:
         finished_run("d"),
         active_run(uid="e", manual=True),
     )
-    status = status_of(SLOT, runs=runs, ledger=RunHistory((OK,), {"Succeeded": 41}))
+    status = status_of(SLOT, runs=runs, history=RunHistory((OK,), {"Succeeded": 41}))
     assert (status.queued, status.active) == (2, 2)
     assert (status.cron_job, status.definition) == ("daily", "daily-0123456789")
     assert status.run_counts == {"Succeeded": 41}
@@ -346,20 +344,16 @@ def test_start_of_counting_is_remembered_while_there_is_no_cronjob() -> None:
 def test_a_backfills_outcomes_leave_the_health_alone(reason: Reason | None) -> None:
     for last in (None, Reason.DATABASE_UNAVAILABLE):
         own = make_entry("own", last)
-        before = compute_status(
-            fresh_status(), make_facts(ledger=RunHistory((own,), {})), QUIET
-        ).status
+        before = status_of(QUIET, history=history(own))
         others = tuple(
             make_entry(f"b{n}", reason, slot=SLOT - (9 - n) * DAY, manual=True, backfill="march",
                        finished_at=SLOT + (9 + n) * MINUTE)
             for n in range(4)
         )  # fmt: skip
-        after = compute_status(
-            before, make_facts(ledger=RunHistory((own, *others), {})), QUIET
-        ).status
+        after = status_of(QUIET, before, history=history(own, *others))
         assert after == before.model_copy(update={"recent_runs": [own, *others]})
 
 
 def test_a_backfills_runs_are_never_late() -> None:
     run = make_run(manual=True, backfill="march", slot=SLOT - 30 * DAY)
-    assert compute_status(fresh_status(), make_facts(runs=[run]), QUIET).status.delay is None
+    assert update_at(QUIET, runs=[run]).status.delay is None

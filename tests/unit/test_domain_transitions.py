@@ -1,15 +1,24 @@
 """One event for each transition, none while nothing changes."""
 
-from dataclasses import replace
-
 import pytest
-from factories import MINUTE, SLOT, active_run, fresh_status, make_entry, make_facts, make_run
+from factories import (
+    LIVE_CRONJOB,
+    MINUTE,
+    SLOT,
+    active_run,
+    fresh_status,
+    make_entry,
+    make_run,
+    merged,
+    observed,
+    update_at,
+)
 
 from report_operator.api.v1alpha1.conditions import ReadyReason
 from report_operator.api.v1alpha1.status import ReportScheduleStatus
 from report_operator.domain.runs.failure import Cause, PendingReason
 from report_operator.domain.runs.outcomes import RunHistory
-from report_operator.domain.schedules.status import Observation, ReadyProblem, compute_status
+from report_operator.domain.schedules.observation import ReadyProblem
 from report_operator.domain.schedules.transitions import transitions
 from report_runner.contract.reasons import Reason
 
@@ -17,27 +26,28 @@ QUIET = SLOT - 30 * MINUTE
 LATE = SLOT + 31 * MINUTE
 
 
-def at_minute(minute: int, facts: Observation, previous: ReportScheduleStatus | None = None):
-    return compute_status(previous or fresh_status(), facts, SLOT + minute * MINUTE).status
+def at_minute(minute: int, previous: ReportScheduleStatus | None = None, **changes):
+    return update_at(SLOT + minute * MINUTE, previous, **changes).status
 
 
 def events(before: ReportScheduleStatus, after: ReportScheduleStatus) -> list[tuple[str, str]]:
     return [(found.kind, found.reason) for found in transitions(before, after)]
 
 
-def refused(reason: ReadyReason, message: str = "no") -> Observation:
-    return make_facts(problem=ReadyProblem(reason, message))
+def refused(reason: ReadyReason, message: str = "no") -> ReadyProblem:
+    return ReadyProblem(reason, message)
 
 
-READY = at_minute(-30, make_facts())
-REFUSED = at_minute(-29, refused(ReadyReason.INVALID_SPEC), READY)
-DELAYED = at_minute(31, make_facts(runs=(make_run(),)), READY)
-ON_TIME = at_minute(40, make_facts(runs=(make_run(finished_at=SLOT + 39 * MINUTE),)), DELAYED)
+def history(*entries) -> RunHistory:
+    return RunHistory(entries, {})
+
+
+READY = at_minute(-30)
+REFUSED = at_minute(-29, READY, problem=refused(ReadyReason.INVALID_SPEC))
+DELAYED = at_minute(31, READY, runs=(make_run(),))
+ON_TIME = at_minute(40, DELAYED, runs=(make_run(finished_at=SLOT + 39 * MINUTE),))
 OK, BAD = make_entry("ok"), make_entry("bad", Reason.TIMEOUT)
-NO_SECRET = make_facts(
-    blockage=PendingReason(Cause(Reason.CONFIGURATION_ERROR, "no Secret x"), missing_secret="x"),
-    blocked_run=active_run(),
-)
+NO_SECRET = PendingReason(Cause(Reason.CONFIGURATION_ERROR, "no Secret x"), missing_secret="x")
 
 
 @pytest.mark.parametrize(
@@ -46,27 +56,39 @@ NO_SECRET = make_facts(
         (fresh_status(), READY, []),  # that all is well at first is no event
         (fresh_status(), REFUSED, [("Warning", "InvalidSpec")]),
         (READY, REFUSED, [("Warning", "InvalidSpec")]),
-        (REFUSED, at_minute(-20, refused(ReadyReason.INVALID_SPEC, "other words"), REFUSED), []),
         (
             REFUSED,
-            at_minute(-20, refused(ReadyReason.TEMPLATE_INVALID), REFUSED),
+            at_minute(-20, REFUSED, problem=refused(ReadyReason.INVALID_SPEC, "other words")),
+            [],
+        ),
+        (
+            REFUSED,
+            at_minute(-20, REFUSED, problem=refused(ReadyReason.TEMPLATE_INVALID)),
             [("Warning", "TemplateInvalid")],
         ),
-        (REFUSED, at_minute(-20, make_facts(), REFUSED), [("Normal", "Ready")]),
-        (READY, at_minute(-20, NO_SECRET, READY), [("Warning", "SecretNotFound")]),
-        (READY, at_minute(-20, make_facts(cronjob="other"), READY), []),
-        (READY, DELAYED, [("Warning", "Delayed")]),
-        (DELAYED, at_minute(90, make_facts(runs=(active_run(),)), DELAYED), []),  # later, stage
-        (DELAYED, ON_TIME, [("Normal", "OnTime")]),
-        (fresh_status(), at_minute(31, make_facts()), [("Warning", "Delayed")]),
+        (REFUSED, at_minute(-20, REFUSED), [("Normal", "Ready")]),
         (
             READY,
-            at_minute(6, make_facts(ledger=RunHistory((OK,), {})), READY),
+            at_minute(-20, READY, runs=(observed(active_run(), pending_reason=NO_SECRET),)),
+            [("Warning", "SecretNotFound")],
+        ),
+        (
+            READY,
+            at_minute(-20, READY, cronjob=merged(LIVE_CRONJOB, {"metadata": {"name": "other"}})),
+            [],
+        ),
+        (READY, DELAYED, [("Warning", "Delayed")]),
+        (DELAYED, at_minute(90, DELAYED, runs=(active_run(),)), []),  # later, stage
+        (DELAYED, ON_TIME, [("Normal", "OnTime")]),
+        (fresh_status(), at_minute(31), [("Warning", "Delayed")]),
+        (
+            READY,
+            at_minute(6, READY, history=history(OK)),
             [("Normal", "RunSucceeded")],
         ),
         (
             READY,
-            at_minute(6, make_facts(ledger=RunHistory((OK, BAD), {})), READY),
+            at_minute(6, READY, history=history(OK, BAD)),
             [("Normal", "RunSucceeded"), ("Warning", "RunFailed")],
         ),
     ],
@@ -77,15 +99,15 @@ def test_events(before, after, expected) -> None:
 
 
 def test_outcomes_that_leave_the_list_are_no_news() -> None:
-    both = at_minute(6, make_facts(ledger=RunHistory((OK, BAD), {})), READY)
-    one = at_minute(7, make_facts(ledger=RunHistory((BAD,), {})), both)
+    both = at_minute(6, READY, history=history(OK, BAD))
+    one = at_minute(7, both, history=history(BAD))
     assert events(both, one) == []
 
 
 def test_words() -> None:
     late, failed = (
         transitions(READY, DELAYED)[0],
-        transitions(READY, at_minute(6, make_facts(ledger=RunHistory((BAD,), {})), READY))[0],
+        transitions(READY, at_minute(6, READY, history=history(BAD)))[0],
     )
     assert "waits for admission" in late.message
     assert late.at == LATE
@@ -97,14 +119,14 @@ def test_words() -> None:
 
 def test_key_is_of_the_transition_not_of_its_discovery() -> None:
     """Who crashes before it can save finds the same again, and says the same."""
-    facts = make_facts(runs=(make_run(),))
-    assert transitions(READY, DELAYED) == transitions(READY, at_minute(31, facts, READY))
-    again = at_minute(31, facts, ON_TIME)
-    later = replace(facts, generation=4)
+    assert transitions(READY, DELAYED) == transitions(
+        READY, at_minute(31, READY, runs=(make_run(),))
+    )
+    again = at_minute(31, ON_TIME, runs=(make_run(),))
     keys = {
         found.key
         for before, after in ((READY, DELAYED), (DELAYED, ON_TIME), (ON_TIME, again))
         for found in transitions(before, after)
     }
     assert len(keys) == 2  # the third is the first: the same condition at the same time
-    assert transitions(again, at_minute(32, later, again)) == []
+    assert transitions(again, at_minute(32, again, runs=(make_run(),), generation=4)) == []

@@ -3,9 +3,9 @@
 from datetime import timedelta
 
 import pytest
-from factories import MINUTE, SLOT, active_run, finished_run, make_pod, make_run
+from factories import MINUTE, SLOT, active_run, finished_run, make_pod, make_run, observed
 
-from report_operator.domain.runs.deadlines import exceeded_deadline
+from report_operator.domain.runs.deadlines import StartLimits, exceeded_deadline
 from report_operator.domain.runs.failure import Cause, PendingReason
 from report_runner.contract.reasons import Reason
 
@@ -15,9 +15,11 @@ WAITING = make_pod(phase="Pending", exit_code=None, started_at=None, finished_at
 SECOND = timedelta(seconds=1)
 
 
-def verdict(run, pods=(), blockage=None, after=timedelta(0)):
-    found = exceeded_deadline(run, pods, blockage, STARTUP, QUEUE, SLOT + after)
-    return found and found.cause
+def cause_of(run, pods=(), pending_reason=None, after=timedelta(0), waits_for=""):
+    seen = observed(
+        run, pods=pods, pending_reason=pending_reason, now=SLOT + after, waits_for=waits_for
+    )
+    return exceeded_deadline(seen, StartLimits(startup=STARTUP, queue=QUEUE))
 
 
 NOTHING_YET = active_run(active_pods=0)
@@ -45,22 +47,20 @@ NOTHING_YET = active_run(active_pods=0)
     ],
 )
 def test_run_that_may_go_on(run, pods, after) -> None:
-    assert verdict(run, pods, FULL, after) is None
+    assert cause_of(run, pods, FULL, after) is None
 
 
 def test_queue_timeout() -> None:
-    cause = verdict(make_run(), after=QUEUE)
+    cause = cause_of(make_run(), after=QUEUE)
     assert cause.reason is Reason.QUEUE_TIMEOUT
     assert "waited 1440 min for admission, the limit" in cause.message
-    held = exceeded_deadline(
-        make_run(), (), None, STARTUP, QUEUE, SLOT + QUEUE, "2 of 2 places are taken"
-    )
+    held = cause_of(make_run(), after=QUEUE, waits_for="2 of 2 places are taken")
     assert held is not None
-    assert "1440 min for admission (2 of 2 places are taken), the limit" in held.cause.message
+    assert "1440 min for admission (2 of 2 places are taken), the limit" in held.message
 
 
 def test_purged_while_it_waits() -> None:
-    cause = verdict(
+    cause = cause_of(
         make_run(termination_reason="QueueTimeout", termination_detail="purged on request")
     )
     assert cause == Cause(Reason.QUEUE_TIMEOUT, "purged on request")
@@ -75,33 +75,33 @@ def test_purged_while_it_waits() -> None:
     ],
 )
 def test_pod_that_does_not_start(run, pods) -> None:
-    cause = verdict(run, pods, FULL, STARTUP)
+    cause = cause_of(run, pods, FULL, STARTUP)
     assert cause.reason is Reason.IMAGE_UNAVAILABLE
     assert cause.message == "could not start within 10 min: image runner:1: ErrImagePull"
-    assert verdict(run, pods, None, STARTUP).reason is Reason.INTERNAL_ERROR
+    assert cause_of(run, pods, None, STARTUP).reason is Reason.INTERNAL_ERROR
 
 
 def test_pod_that_runs_is_not_ended_although_the_job_says_so_later() -> None:
     """The Job's count of ready pods lags behind the pod itself."""
     started = make_pod(phase="Running", exit_code=None, finished_at=None)
-    assert verdict(active_run(), (started,), None, STARTUP + SECOND) is None
+    assert cause_of(active_run(), (started,), None, STARTUP + SECOND) is None
 
 
 def test_pods_that_are_not_known_yet_are_not_held_against_the_run() -> None:
     """After a restart Jobs may be heard of before their pods."""
-    assert verdict(active_run(active_pods=1), (), None, STARTUP + MINUTE) is None
+    assert cause_of(active_run(active_pods=1), (), None, STARTUP + MINUTE) is None
 
 
 def test_next_attempt_that_never_gets_a_pod_is_ended() -> None:
     """Between attempts the Job controller waits ten minutes at most; a quota may last for ever."""
     run = active_run(failed_pods=1, active_pods=0)
-    cause = verdict(run, (make_pod(),), FULL, timedelta(hours=2))
+    cause = cause_of(run, (make_pod(),), FULL, timedelta(hours=2))
     assert cause is not None
     assert cause.reason is Reason.IMAGE_UNAVAILABLE
 
 
 def test_a_backfills_run_waits_as_long_as_it_takes() -> None:
     run = make_run(backfill="march")
-    assert exceeded_deadline(run, (), None, STARTUP, QUEUE, SLOT + 30 * timedelta(days=1)) is None
+    assert cause_of(run, after=timedelta(days=30)) is None
     purged = make_run(backfill="march", termination_reason="QueueTimeout")
-    assert exceeded_deadline(purged, (), None, STARTUP, QUEUE, SLOT) is not None
+    assert cause_of(purged) is not None

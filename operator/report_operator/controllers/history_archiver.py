@@ -49,10 +49,10 @@ API_ERRORS = (ApiError, aiohttp.ClientError, OSError, TimeoutError)
 class OutcomeArchive(Protocol):
     """What the reconciler asks of history; it never waits for it."""
 
-    def unrecorded(self, schedule_uid: str, job_uids: Sequence[str]) -> set[str]:
+    def pending(self, schedule_uid: str, job_uids: Sequence[str]) -> set[str]:
         """Those whose outcome is not known to be committed: their Jobs and entries stay."""
 
-    def offer(
+    def enqueue(
         self, body: Mapping[str, Any], recent: Sequence[RecentRun], runs: Sequence[Run]
     ) -> None:
         """A ReportSchedule, the outcomes in its status as the API server has it, and its Jobs."""
@@ -61,11 +61,11 @@ class OutcomeArchive(Protocol):
 class NoArchive:
     """No PostgreSQL is configured: status is all there is."""
 
-    def unrecorded(self, schedule_uid: str, job_uids: Sequence[str]) -> set[str]:  # noqa: ARG002
+    def pending(self, schedule_uid: str, job_uids: Sequence[str]) -> set[str]:  # noqa: ARG002
         """None: nothing waits for what never comes."""
         return set()
 
-    def offer(
+    def enqueue(
         self, body: Mapping[str, Any], recent: Sequence[RecentRun], runs: Sequence[Run]
     ) -> None:
         """Nothing to do."""
@@ -105,11 +105,11 @@ class HistoryArchiver:
     _log_news: asyncio.Event = field(default_factory=asyncio.Event)
     _prepared: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def unrecorded(self, schedule_uid: str, job_uids: Sequence[str]) -> set[str]:
+    def pending(self, schedule_uid: str, job_uids: Sequence[str]) -> set[str]:
         """See History."""
         return set(job_uids) - self._recorded.get(schedule_uid, set())
 
-    def offer(
+    def enqueue(
         self, body: Mapping[str, Any], recent: Sequence[RecentRun], runs: Sequence[Run]
     ) -> None:
         """See History. It may be kept for hours, so it is kept small."""
@@ -117,7 +117,7 @@ class HistoryArchiver:
         known = self._recorded.get(uid)
         if known is not None:
             known &= {entry.uid for entry in recent} | {run.uid for run in runs}
-        missing = self.unrecorded(uid, [entry.uid for entry in recent]) - self._logs.keys()
+        missing = self.pending(uid, [entry.uid for entry in recent]) - self._logs.keys()
         if not missing:
             return
         earlier = self._offers.get(uid)
@@ -237,7 +237,7 @@ class HistoryArchiver:
             oldest = self.clock() - self.retention
             old = {entry.uid for entry in found if entry.finished_at < oldest}
             self._recorded.setdefault(uid, set()).update(old)
-        missing = self.unrecorded(uid, [entry.uid for entry in found]) - self._logs.keys()
+        missing = self.pending(uid, [entry.uid for entry in found]) - self._logs.keys()
         return [entry for entry in found if entry.uid in missing]
 
     def _note(self, owner: Owner, job_uids: set[str]) -> None:

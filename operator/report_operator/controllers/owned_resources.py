@@ -40,9 +40,9 @@ from report_operator.domain.schedules.desired import (
 )
 from report_operator.domain.schedules.exact import holds_metadata, is_exact_spec, replacement
 from report_operator.domain.schedules.lateness import slot_without_job
+from report_operator.domain.schedules.observation import ReadyProblem
 from report_operator.domain.schedules.plan import observe_plan
 from report_operator.domain.schedules.pods import PodSettings
-from report_operator.domain.schedules.status import ReadyProblem
 from report_operator.domain.schedules.transitions import WARNING, Transition
 from report_operator.domain.schedules.validation import (
     check_admission,

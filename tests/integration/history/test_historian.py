@@ -65,10 +65,10 @@ class Scene:
         runs = [make_run(entry) for entry in entries]
         for run in runs:
             self.store.pods[run.namespace, run.uid] = {"pod": ended_pod()}
-        self.historian.offer(body, entries, runs)
+        self.historian.enqueue(body, entries, runs)
 
     def waits(self, *uids: str, schedule: str = "schedule-1") -> set[str]:
-        return self.historian.unrecorded(schedule, list(uids))
+        return self.historian.pending(schedule, list(uids))
 
     async def until(self, holds: Callable[[], bool]) -> None:
         async with asyncio.timeout(20):

@@ -1,31 +1,23 @@
-"""Late is judged by the clock: a slot that nobody made a Job for is late too."""
+"""Which slots are due, late or missed, by the clock: also those that never got a Job."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
 
-from report_operator.domain.cron.schedule import CronSchedule, latest_slot, slots_between
+from report_operator.api.v1alpha1.spec import MissedRuns, MissedRunsPolicy
+from report_operator.domain.cron.schedule import latest_slot, slots_between
 from report_operator.domain.runs.run import Run
+from report_operator.domain.schedules.observation import Observation
+from report_operator.domain.schedules.plan import Plan
+from report_runner.contract.model import parse_duration
 
 NOT_CREATED = "NotCreated"
 
 # The CronJob controller makes a due Job within moments; a catch-up must not race it.
 CREATION_GRACE = timedelta(seconds=15)
 CATCH_UP_LIMIT = 100  # Jobs made in one go
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A schedule as far as slots are concerned."""
-
-    schedule: CronSchedule
-    zone: ZoneInfo
-    since: datetime  # slots before this do not count: created, unsuspended or edited then
-    suspended: bool
-    late_after: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +69,7 @@ def oldest_due(
 def slot_without_job(
     plan: Plan, handled: Iterable[datetime], within: timedelta, now: datetime
 ) -> datetime | None:
-    """The newest due slot for which no Job was made, while one still may be.
+    """The newest due slot for which no Job was made, while one may still be made.
 
     An edit ends the plan under which it was due: its Job has to be made before that.
     """
@@ -92,24 +84,20 @@ def late_at(plan: Plan, due: Due) -> datetime:
     return due.slot + plan.late_after
 
 
-def slots_to_catch_up(
-    plan: Plan,
-    runs: Sequence[Run],
-    handled_through: datetime | None,
-    start_within: timedelta,
-    now: datetime,
-) -> list[datetime]:
-    """Missed slots that policy RunAll makes up for, oldest first.
+def slots_to_catch_up(observation: Observation) -> list[datetime]:
+    """Missed slots whose Jobs the policy RunAll asks for, oldest first.
 
     The newest due slot is the CronJob controller's; its Job has the same name as ours would.
     """
-    if plan.suspended:
+    plan, now = observation.plan, observation.now
+    missed_runs = _runs_all(observation)
+    if missed_runs is None or plan is None or plan.suspended:
         return []
-    counted = max(plan.since, handled_through or plan.since)
-    floor = max(counted, now - start_within)
+    counted = max(plan.since, observation.previous.handled_through or plan.since)
+    floor = max(counted, now - parse_duration(missed_runs.start_within))
     # On the beat: @every counts from the last slot, not from the edge of the window.
     start = latest_slot(plan.schedule, plan.zone, counted, floor) or counted
-    known = {run.slot for run in runs}
+    known = {observed.run.slot for observed in observation.runs}
     missed: list[datetime] = []
     until = now - CREATION_GRACE
     while len(missed) < CATCH_UP_LIMIT:
@@ -119,3 +107,22 @@ def slots_to_catch_up(
             break
         start = window.slots[-1]
     return missed[:CATCH_UP_LIMIT]
+
+
+def handled_through(observation: Observation, catch_up: Sequence[datetime]) -> datetime | None:
+    """Up to which instant every slot has a Job, once those of `catch_up` are made."""
+    before = observation.previous.handled_through
+    if _runs_all(observation) is None or observation.plan is None:
+        return before
+    own = [observed.run.slot for observed in observation.runs if not observed.run.manual]
+    newest = max(own, default=None)
+    through = catch_up[-1] if catch_up else before
+    return max((instant for instant in (through, newest) if instant), default=None)
+
+
+def _runs_all(observation: Observation) -> MissedRuns | None:
+    """The policy where it is RunAll, for a schedule whose definition can be read."""
+    spec = observation.spec
+    if spec is None or spec.missed_runs.policy is not MissedRunsPolicy.RUN_ALL:
+        return None
+    return spec.missed_runs

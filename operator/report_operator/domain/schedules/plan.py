@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from report_operator.domain import names
-from report_operator.domain.cron.schedule import ScheduleError, load_zone, parse
-from report_operator.domain.schedules.lateness import Plan
+from report_operator.domain.cron.schedule import CronSchedule, ScheduleError, load_zone, parse
 from report_operator.domain.times import parse_time
 from report_runner.contract.model import parse_duration
 
 DEFAULT_LATE_AFTER = "30m"
 CARRIED_OVER = timedelta(days=366)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A schedule as far as slots are concerned."""
+
+    schedule: CronSchedule
+    zone: ZoneInfo
+    since: datetime  # slots before this do not count: created, unsuspended or edited then
+    suspended: bool
+    late_after: timedelta
 
 
 def observe_plan(cronjob: Mapping[str, Any]) -> Plan | None:

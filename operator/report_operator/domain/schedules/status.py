@@ -1,4 +1,4 @@
-"""The status of a ReportSchedule, decided from all that is observed."""
+"""The status and conditions of a ReportSchedule, computed from an Observation."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ from report_operator.api.v1alpha1.status import (
     ReportScheduleStatus,
     ScheduleHealth,
 )
-from report_operator.domain.runs.failure import PendingReason
+from report_operator.domain.checks import first_problem
 from report_operator.domain.runs.outcomes import RunHistory
-from report_operator.domain.runs.run import Run, cut
+from report_operator.domain.runs.run import cut
 from report_operator.domain.schedules.lateness import (
     NOT_CREATED,
     Due,
-    Plan,
     known_slot,
     late_at,
     next_slot,
     oldest_due,
 )
+from report_operator.domain.schedules.observation import Observation, ReadyProblem
+from report_operator.domain.schedules.plan import Plan
 from report_operator.domain.times import format_time
 from report_runner.contract.result import Outcome
 
@@ -36,28 +37,12 @@ DELAY_STEP = timedelta(minutes=5)  # status.delay.seconds advances in steps: few
 
 
 @dataclass(frozen=True, slots=True)
-class ReadyProblem:
-    """Why the definition is not in effect."""
+class RunDecisions:
+    """What is decided on the runs; the status follows from it."""
 
-    reason: ReadyReason
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """What was observed of one schedule. `plan` is None while there is no CronJob."""
-
-    generation: int
-    problem: ReadyProblem | None
-    plan: Plan | None
-    cronjob: str | None
-    definition: str | None
-    runs: Sequence[Run]
-    ledger: RunHistory
-    blockage: PendingReason | None
-    blocked_run: Run | None
-    handled_through: datetime | None
-    waits_for: Callable[[str], str] = lambda _: ""  # what holds a waiting run back, by Job uid
+    history: RunHistory
+    given_up: frozenset[str] = frozenset()  # uids of runs that end without ever having had a pod
+    handled_through: datetime | None = None  # up to which every slot has a Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,46 +65,41 @@ class StatusUpdate:
     check_at: datetime | None
 
 
-def compute_status(
-    previous: ReportScheduleStatus, facts: Observation, now: datetime
-) -> StatusUpdate:
-    """The status now."""
-    recent = facts.ledger.recent
+def compute_status(observation: Observation, decided: RunDecisions) -> StatusUpdate:
+    """The status that follows from what is observed and what is decided on the runs."""
+    previous, plan, now = observation.previous, observation.plan, observation.now
+    recent = decided.history.recent
+    runs = [item.run for item in observation.runs if item.run.uid not in decided.given_up]
     handled = [entry.slot for entry in recent if _stands_in(entry)]
-    if previous.last_schedule_time is not None:
-        handled.append(previous.last_schedule_time)
-    plan = facts.plan
-    due = oldest_due(plan, facts.runs, handled, now) if plan else None
-    upcoming = next_slot(plan, known_slot(plan, facts.runs, handled), now) if plan else None
+    handled += _known(previous.last_schedule_time)
+    due = oldest_due(plan, runs, handled, now) if plan else None
+    upcoming = next_slot(plan, known_slot(plan, runs, handled), now) if plan else None
     late = plan is not None and due is not None and late_at(plan, due) <= now
-    own = [
-        entry for entry in recent if entry.backfill is None
-    ]  # an old date says nothing of health
+    # A backfill's run is about an old date and says nothing of the schedule's health.
+    own = [entry for entry in recent if entry.backfill is None]
     last = _newest(own)
     failing = last is not None and last.outcome is Outcome.FAILED
-    slots = [run.slot for run in facts.runs if not run.manual]
+    slots = [run.slot for run in runs if not run.manual]
     slots += [entry.slot for entry in recent if not entry.manual]
+    updates = (_ready(observation), _delayed(observation, due, late), _failing(last))
     status = ReportScheduleStatus(
-        observed_generation=facts.generation,
+        observed_generation=observation.generation,
         health=_health(late=late, failing=failing),
-        conditions=[
-            _merge(previous, finding, facts.generation, now)
-            for finding in (_ready(facts), _delayed(facts, due, late), _failing(last))
-        ],
+        conditions=[_merge(previous, update, observation.generation, now) for update in updates],
         last_schedule_time=max([*slots, *_known(previous.last_schedule_time)], default=None),
         last_success_time=_last_success(previous, own),
         next_schedule_time=upcoming,
         last_failure=_last_failure(previous, own),
         delay=_delay(plan, due, now) if late and plan and due else None,
-        active=sum(not run.suspended and not run.finished for run in facts.runs),
-        queued=sum(run.suspended and not run.finished for run in facts.runs),
+        active=sum(not run.suspended and not run.finished for run in runs),
+        queued=sum(run.suspended and not run.finished for run in runs),
         consecutive_failures=_consecutive_failures(previous, own),
-        cron_job=facts.cronjob,
-        definition=facts.definition,
+        cron_job=observation.cronjob_name,
+        definition=observation.definition,
         schedule_since=plan.since if plan else previous.schedule_since,
-        handled_through=facts.handled_through,
+        handled_through=decided.handled_through,
         recent_runs=list(recent),
-        run_counts=dict(facts.ledger.counts),
+        run_counts=dict(decided.history.counts),
     )
     return StatusUpdate(
         status, due, due.slot if due else upcoming, _check_at(plan, due, upcoming, now)
@@ -130,14 +110,14 @@ def undecided(
     previous: ReportScheduleStatus, generation: int, why: str, now: datetime
 ) -> ReportScheduleStatus:
     """The status of a schedule that the operator cannot decide on: as it was, and not Ready."""
-    finding = _ConditionUpdate(
+    update = _ConditionUpdate(
         ConditionType.READY,
         False,
         ReadyReason.INTERNAL_ERROR,
         f"the operator cannot decide on this schedule ({why}): its CronJob stays as it is; "
         "please report this with the object",
     )
-    ready = _merge(previous, finding, generation, now)
+    ready = _merge(previous, update, generation, now)
     others = [condition for condition in previous.conditions if condition.type != ready.type]
     return previous.model_copy(
         update={"observed_generation": generation, "conditions": [ready, *others]}
@@ -164,30 +144,43 @@ def _health(*, late: bool, failing: bool) -> ScheduleHealth:
     return ScheduleHealth.DELAYED if late else ScheduleHealth.HEALTHY
 
 
-def _ready(facts: Observation) -> _ConditionUpdate:
-    if facts.problem is not None:
-        return _ConditionUpdate(
-            ConditionType.READY, False, facts.problem.reason, facts.problem.message
-        )
-    if facts.blockage is not None and facts.blockage.missing_secret:
-        return _ConditionUpdate(
-            ConditionType.READY,
-            False,
-            ReadyReason.SECRET_NOT_FOUND,
-            facts.blockage.cause.message,
-        )
+def _definition_refused(observation: Observation) -> ReadyProblem | None:
+    return observation.problem
+
+
+def _secret_missing(observation: Observation) -> ReadyProblem | None:
+    found = observation.pending.pending_reason if observation.pending else None
+    if found is None or not found.missing_secret:
+        return None
+    return ReadyProblem(ReadyReason.SECRET_NOT_FOUND, found.cause.message)
+
+
+READY_CHECKS: tuple[Callable[[Observation], ReadyProblem | None], ...] = (
+    _definition_refused,  # the newest spec is not in effect, or the CronJob could not be written
+    _secret_missing,  # it is in effect, and its runs cannot start; a run finds that, nobody earlier
+)
+
+
+def _ready(observation: Observation) -> _ConditionUpdate:
+    problem = first_problem(READY_CHECKS, observation)
+    if problem is not None:
+        return _ConditionUpdate(ConditionType.READY, False, problem.reason, problem.message)
     return _ConditionUpdate(
-        ConditionType.READY, True, ReadyReason.READY, f"CronJob {facts.cronjob} is up to date"
+        ConditionType.READY,
+        True,
+        ReadyReason.READY,
+        f"CronJob {observation.cronjob_name} is up to date",
     )
 
 
-def _delayed(facts: Observation, due: Due | None, late: bool) -> _ConditionUpdate:
+def _delayed(observation: Observation, due: Due | None, late: bool) -> _ConditionUpdate:
     if not late or due is None:
         return _ConditionUpdate(ConditionType.DELAYED, False, "OnTime", "no slot is late")
-    return _ConditionUpdate(ConditionType.DELAYED, True, due.stage, _delay_message(facts, due))
+    message = _delay_message(observation, due)
+    return _ConditionUpdate(ConditionType.DELAYED, True, due.stage, message)
 
 
-def _delay_message(facts: Observation, due: Due) -> str:
+def _delay_message(observation: Observation, due: Due) -> str:
     slot = f"slot {format_time(due.slot)}"
     run = due.run
     if run is None:
@@ -195,11 +188,12 @@ def _delay_message(facts: Observation, due: Due) -> str:
             f"{slot} is due and no Job was created for it: is the CronJob controller at work, and "
             "does a quota allow Jobs here?"
         )
+    observed = next(item for item in observation.runs if item.run.uid == run.uid)
     blocked = ""
-    if facts.blockage and facts.blocked_run and facts.blocked_run.uid == run.uid:
-        cause = facts.blockage.cause
+    if observed.pending_reason is not None:
+        cause = observed.pending_reason.cause
         blocked = f": {cause.reason.value}: {cause.message}"
-    held = facts.waits_for(run.uid)
+    held = observed.waits_for
     advice = {
         "Queued": f"waits: {held}" if held else "waits for admission behind other runs",
         "Pending": "is admitted and its pod does not run yet",
@@ -222,16 +216,16 @@ def _failing(last: RecentRun | None) -> _ConditionUpdate:
 
 
 def _merge(
-    previous: ReportScheduleStatus, finding: _ConditionUpdate, generation: int, now: datetime
+    previous: ReportScheduleStatus, update: _ConditionUpdate, generation: int, now: datetime
 ) -> Condition:
     """The condition, with the time at which its status last changed."""
-    word = "True" if finding.holds else "False"
-    before = next((c for c in previous.conditions if c.type == finding.type), None)
+    word = "True" if update.holds else "False"
+    before = next((c for c in previous.conditions if c.type == update.type), None)
     return Condition(
-        type=finding.type,
+        type=update.type,
         status=word,
-        reason=finding.reason,
-        message=cut(finding.message, CONDITION_LIMIT),
+        reason=update.reason,
+        message=cut(update.message, CONDITION_LIMIT),
         last_transition_time=(
             before.last_transition_time if before and before.status == word else now
         ),

@@ -10,7 +10,7 @@ from report_operator.api.v1alpha1.conditions import ReadyReason
 from report_operator.api.v1alpha1.spec import ReportScheduleSpec
 from report_operator.domain.admission.queue import NamespacePolicy
 from report_operator.domain.cron.schedule import ScheduleError, load_zone, parse
-from report_operator.domain.schedules.status import ReadyProblem
+from report_operator.domain.schedules.observation import ReadyProblem
 from report_runner.contract.definition import secret_refs
 from report_runner.contract.report import ConfigMapKeyReference
 from report_runner.contract.sql import query_problem

@@ -1,0 +1,108 @@
+"""Collects what a decision about one ReportSchedule is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from report_operator.adapters.kube.client import KubeClient
+from report_operator.adapters.kube.recorder import Recorder
+from report_operator.adapters.kube.resources import PODS
+from report_operator.adapters.kube.store import Store
+from report_operator.api.v1alpha1.resource import Key, ReportSchedule
+from report_operator.api.v1alpha1.status import ReportScheduleStatus
+from report_operator.controllers.history_archiver import OutcomeArchive
+from report_operator.domain import names
+from report_operator.domain.runs.failure import PendingReason, explain_pending
+from report_operator.domain.runs.observed import ObservedRun
+from report_operator.domain.runs.run import Pod, Run, Stage
+from report_operator.domain.schedules.decision import CHECK_PENDING
+from report_operator.domain.schedules.observation import Observation, ReadyProblem
+from report_operator.domain.schedules.plan import observe_plan
+
+
+@dataclass(slots=True)
+class ScheduleObserver:
+    """Reads the store, and asks the API server where the store cannot be complete."""
+
+    kube: KubeClient
+    store: Store
+    recorder: Recorder
+    history: OutcomeArchive
+    waits_for: Callable[[str], str]  # what holds a suspended run back, by Job uid
+
+    async def observe(
+        self,
+        body: Mapping[str, Any],
+        previous: ReportScheduleStatus,
+        schedule: ReportSchedule | None,
+        problem: ReadyProblem | None,
+        now: datetime,
+    ) -> Observation:
+        """`schedule` is None where the spec is invalid; `problem` says why it is not in effect."""
+        meta = body["metadata"]
+        key, uid = Key(meta["namespace"], meta["name"]), meta["uid"]
+        # The CronJob of another owner says nothing about this schedule's slots.
+        owned = self.store.cronjobs.controller(key) == uid
+        cronjob = self.store.cronjobs.get(key) if owned else None
+        runs = self.store.runs_of(uid)
+        recorded = {entry.uid for entry in previous.recent_runs}
+        pending = self.history.pending(uid, [*recorded, *(run.uid for run in runs)])
+        return Observation(
+            now=now,
+            generation=meta["generation"],
+            previous=previous,
+            spec=schedule.spec if schedule else None,
+            problem=problem,
+            cronjob=cronjob,
+            plan=observe_plan(cronjob) if cronjob else None,
+            runs=await self._runs(runs, recorded, now),
+            uncounted=self._uncounted(key, previous),
+            pending_records=frozenset(pending),
+        )
+
+    async def _runs(
+        self, runs: Sequence[Run], recorded: set[str], now: datetime
+    ) -> list[ObservedRun]:
+        found: list[ObservedRun] = []
+        asked = False
+        for run in runs:
+            pods = self.store.pods_of(run)
+            if run.finished and run.uid not in recorded:
+                pods = await self._final_pods(run, pods)
+            reason = None if asked else await self._pending_reason(run, pods, now)
+            asked = asked or reason is not None  # the oldest is enough for a status
+            found.append(ObservedRun(run, now, pods, reason, self.waits_for(run.uid)))
+        return found
+
+    async def _pending_reason(
+        self, run: Run, pods: Sequence[Pod], now: datetime
+    ) -> PendingReason | None:
+        """What keeps a run that should have started from doing so."""
+        if run.stage not in (Stage.PENDING, Stage.RETRYING) or run.deleting:
+            return None
+        newest = pods[-1] if pods else None
+        if newest is not None and newest.ended:
+            return None  # the Job controller waits before the next attempt
+        since = newest.created_at if newest else run.admitted_at
+        if since is None or now - since < CHECK_PENDING:
+            return None
+        about = newest.name if newest else run.name
+        return explain_pending(newest, await self.recorder.warnings_about(run.namespace, about))
+
+    async def _final_pods(self, run: Run, pods: list[Pod]) -> list[Pod]:
+        """The pods of a finished run; lists them where the watch has not shown the end yet."""
+        if any(pod.ended and pod.exit_code is not None for pod in pods) and not any(
+            not pod.ended for pod in pods
+        ):
+            return pods
+        labels = f"{names.LABEL_JOB_UID}={run.uid}"
+        for body in await self.kube.list(PODS, run.namespace, labels=labels):
+            self.store.observe_pod(body)
+        return self.store.pods_of(run)
+
+    def _uncounted(self, key: Key, status: ReportScheduleStatus) -> frozenset[str]:
+        jobs = frozenset[str]().union(*self.store.backfills_waiting_for(key).values())
+        return frozenset(entry.uid for entry in status.recent_runs if entry.job in jobs)

@@ -1,0 +1,26 @@
+"""A run together with what decisions about it need besides its Job."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from report_operator.domain.runs.failure import PendingReason
+from report_operator.domain.runs.run import Pod, Run
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedRun:
+    """`pods` are oldest first. `waits_for` is what held a suspended run back last, if known."""
+
+    run: Run
+    now: datetime
+    pods: Sequence[Pod] = ()
+    pending_reason: PendingReason | None = None
+    waits_for: str = ""
+
+    @property
+    def newest_pod(self) -> Pod | None:
+        """None where none was made, or none is known yet."""
+        return self.pods[-1] if self.pods else None
