@@ -82,6 +82,16 @@ FAILURES: dict[Reason, Remedy] = {
         "The node went away under the run",
         "`kubectl get nodes`; run it again",
     ),
+    Reason.REPLACED: Remedy(
+        "The next slot's run replaced it before it had ended (`concurrencyPolicy: Replace`)",
+        "Nothing, where only the newest report matters. If every run is replaced the schedule is "
+        "late: use `Forbid`, fewer slots, or make the report faster",
+    ),
+    Reason.JOB_DELETED: Remedy(
+        "Its Job was deleted before it had ended, by a person or another controller",
+        "Run it again; `kubectl -n reports get events` and the API server's audit log say who "
+        "deletes Jobs",
+    ),
     Reason.INTERNAL_ERROR: Remedy(
         "None of these",
         "`kubectl -n reports logs job/JOB`; tell the developers",
@@ -109,5 +119,10 @@ DELAYS: dict[DelayStage, Remedy] = {
     DelayStage.RETRYING: Remedy(
         "An attempt failed, the next one comes",
         "`kubectl -n reports logs job/JOB`, then as for a failure",
+    ),
+    DelayStage.REPLACING: Remedy(
+        "Each run was replaced by the next before it had ended",
+        "`kubectl -n reports get reportschedules NAME -o jsonpath='{.spec.concurrencyPolicy}'`: "
+        "use `Forbid`, fewer slots, or make the report faster",
     ),
 }

@@ -28,6 +28,7 @@ from report_operator.domain.runs.record import RunRecord
 from report_operator.domain.runs.run import Run
 from report_operator.domain.statistics import FinishedRun, Totals
 from report_operator.domain.times import format_time, parse_time
+from report_runner.contract.reasons import Reason
 from report_runner.contract.result import Outcome
 
 Body = Mapping[str, Any]
@@ -90,7 +91,7 @@ def dead_of(jobs: Iterable[Job]) -> list[Job]:
         Tried(
             (job.namespace, job.schedule, job.slot),
             order_of(job),
-            job.status is JobStatus.FAILED,
+            job.status is JobStatus.FAILED and job.reason is not Reason.REPLACED,
             job,
         )
         for job in jobs

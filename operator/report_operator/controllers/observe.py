@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from report_operator.adapters.kube.client import KubeClient
 from report_operator.adapters.kube.recorder import Recorder
-from report_operator.adapters.kube.resources import PODS
+from report_operator.adapters.kube.resources import JOBS, PODS
 from report_operator.adapters.kube.store import Store
 from report_operator.api.v1alpha1.resource import Key, ReportSchedule
-from report_operator.api.v1alpha1.status import ReportScheduleStatus
+from report_operator.api.v1alpha1.status import ActiveRun, ReportScheduleStatus
 from report_operator.controllers.history_archiver import OutcomeArchive
 from report_operator.domain import names
 from report_operator.domain.runs.failure import PendingReason, explain_pending
 from report_operator.domain.runs.observed import ObservedRun
 from report_operator.domain.runs.run import Pod, Run, Stage
+from report_operator.domain.runs.vanished import REPLACEMENT_GRACE, missing_runs
+from report_operator.domain.schedules.acknowledgement import acknowledged_through
 from report_operator.domain.schedules.decision import CHECK_PENDING
 from report_operator.domain.schedules.observation import Observation, ReadyProblem
-from report_operator.domain.schedules.plan import observe_plan
+from report_operator.domain.schedules.plan import Plan, observe_plan, plan_of_spec
+from report_operator.domain.times import parse_time
 
 
 @dataclass(slots=True)
@@ -32,6 +35,7 @@ class ScheduleObserver:
     recorder: Recorder
     history: OutcomeArchive
     waits_for: Callable[[str], str]  # what holds a suspended run back, by Job uid
+    _missing_since: dict[tuple[str, str], datetime] = field(default_factory=dict)
 
     async def observe(
         self,
@@ -47,8 +51,9 @@ class ScheduleObserver:
         # The CronJob of another owner says nothing about this schedule's slots.
         owned = self.store.cronjobs.controller(key) == uid
         cronjob = self.store.cronjobs.get(key) if owned else None
-        runs = self.store.runs_of(uid)
         recorded = {entry.uid for entry in previous.recent_runs}
+        missing, awaited = await self._missing(key, uid, previous, recorded, now)
+        runs = self.store.runs_of(uid)
         pending = self.history.pending(uid, [*recorded, *(run.uid for run in runs)])
         return Observation(
             now=now,
@@ -57,7 +62,12 @@ class ScheduleObserver:
             spec=schedule.spec if schedule else None,
             problem=problem,
             cronjob=cronjob,
-            plan=observe_plan(cronjob) if cronjob else None,
+            plan=observe_plan(cronjob)
+            if cronjob
+            else _plan_without_cronjob(meta, schedule, previous),
+            missing=missing,
+            awaited=awaited,
+            acknowledged_through=acknowledged_through(meta, previous, now),
             runs=await self._runs(runs, recorded, now),
             uncounted=self._uncounted(key, previous),
             pending_records=frozenset(pending),
@@ -103,6 +113,45 @@ class ScheduleObserver:
             self.store.observe_pod(body)
         return self.store.pods_of(run)
 
+    async def _missing(
+        self,
+        key: Key,
+        uid: str,
+        previous: ReportScheduleStatus,
+        recorded: set[str],
+        now: datetime,
+    ) -> tuple[list[ActiveRun], list[ActiveRun]]:
+        """Runs of the last status that have no Job any more: for good, and since a moment ago."""
+        gone = missing_runs(previous.active_runs, self.store.runs_of(uid), recorded)
+        self._missing_since = {
+            pair: since
+            for pair, since in self._missing_since.items()
+            if pair[0] != uid or pair[1] in {entry.uid for entry in gone}
+        }
+        missing, awaited = [], []
+        for entry in gone:
+            since = self._missing_since.setdefault((uid, entry.uid), now)
+            if now - since < REPLACEMENT_GRACE or await self._is_there(key, uid, entry):
+                awaited.append(entry)
+            else:
+                missing.append(entry)
+        return missing, awaited
+
+    async def _is_there(self, key: Key, uid: str, entry: ActiveRun) -> bool:
+        """Whether the API server has the Job, as a run of the schedule."""
+        body = await self.kube.get(JOBS, key.namespace, entry.job)
+        if body is None or body["metadata"]["uid"] != entry.uid:
+            return False
+        self.store.observe_job(body)
+        return any(run.uid == entry.uid for run in self.store.runs_of(uid))
+
     def _uncounted(self, key: Key, status: ReportScheduleStatus) -> frozenset[str]:
         jobs = frozenset[str]().union(*self.store.backfills_waiting_for(key).values())
         return frozenset(entry.uid for entry in status.recent_runs if entry.job in jobs)
+
+
+def _plan_without_cronjob(
+    meta: Mapping[str, Any], schedule: ReportSchedule | None, previous: ReportScheduleStatus
+) -> Plan | None:
+    since = previous.schedule_since or parse_time(meta.get("creationTimestamp"))
+    return plan_of_spec(schedule.spec, since) if schedule and since else None

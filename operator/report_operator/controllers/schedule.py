@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -36,7 +36,7 @@ from report_operator.domain.schedules.decision import (
     decide,
 )
 from report_operator.domain.schedules.desired import job_for_slot
-from report_operator.domain.schedules.observation import Observation, ReadyProblem
+from report_operator.domain.schedules.observation import Observation, ReadyProblem, RefusedSlot
 from report_operator.domain.schedules.status import undecided
 from report_operator.domain.schedules.transitions import transitions
 from report_operator.domain.schedules.view import ScheduleView, view_of
@@ -46,6 +46,7 @@ logger = logging.getLogger(__name__)
 
 CHECK_TEMPLATE = timedelta(seconds=1)  # whether it compiles is not known yet
 CHECK_UNDECIDED = timedelta(minutes=1)
+REFUSALS = (400, 403, 422)  # a quota, a policy, a webhook
 # Of the API server and the way to it, or of two writers: the same may go well the next time.
 TRY_AGAIN = (ApiError, PredecessorPresentError, aiohttp.ClientError, OSError, TimeoutError)
 
@@ -107,6 +108,12 @@ class ScheduleController:
         schedule, problem = await self._ensure_owned_resources(body, previous, now)
         observation = await self.observer.observe(body, previous, schedule, problem, now)
         decision = decide(observation, self.limits)
+        for overdue in decision.to_fail:
+            await self._fail_job(overdue)
+        refused = await self._catch_up(key, observation, decision.catch_up)
+        if refused is not None:
+            observation = replace(observation, refused=refused)
+            decision = decide(observation, self.limits)
         await self._apply(key, body, observation, decision)
         self.metrics.reconciled(now)
         return decision.check_after
@@ -126,9 +133,6 @@ class ScheduleController:
         self, key: Key, body: dict[str, Any], observation: Observation, decision: Decision
     ) -> None:
         """A Job goes only when the API server has accepted the status that holds its outcome."""
-        for overdue in decision.to_fail:
-            await self._fail_job(overdue)
-        await self._catch_up(key, observation, decision.catch_up)
         previous, status = observation.previous, decision.update.status
         written = await self._write_status(body, previous, status)
         self._publish(key, body, observation, decision)
@@ -159,15 +163,22 @@ class ScheduleController:
 
     async def _catch_up(
         self, key: Key, observation: Observation, slots: Sequence[datetime]
-    ) -> None:
+    ) -> RefusedSlot | None:
+        """Make the Jobs of these slots; returns the first that the API server does not take."""
         if observation.cronjob is None:
-            return
+            return None
         for slot in slots:
             job = job_for_slot(observation.cronjob, slot)
-            answer = await self.kube.create(JOBS, key.namespace, job)
+            try:
+                answer = await self.kube.create(JOBS, key.namespace, job)
+            except ApiError as error:
+                if error.status not in REFUSALS:
+                    raise
+                return RefusedSlot(slot, error.message)
             if answer is not None:
                 logger.info("%s: made the Job of the missed slot %s", key, slot)
                 self.store.observe_job(answer)
+        return None
 
     async def _write_status(
         self, body: dict[str, Any], previous: ReportScheduleStatus, status: ReportScheduleStatus

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
+from report_runner.contract.reasons import Reason
+from report_runner.contract.result import Outcome
+
 T = TypeVar("T")
 Order = tuple[int, bool, datetime]
 
@@ -19,6 +22,11 @@ class Tried(Generic[T]):
     order: Order
     failed: bool
     what: T
+
+
+def is_failure(outcome: Outcome, reason: Reason | None) -> bool:
+    """Whether a person has to look at it: that a run was replaced is the policy's doing."""
+    return outcome is Outcome.FAILED and reason is not Reason.REPLACED
 
 
 def attempt_order(number: int, ended_at: datetime | None) -> Order:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from itertools import product
 
 from report_operator.api.v1alpha1.status import RecentRun
+from report_operator.domain.runs.answers import standing_failure
 from report_operator.domain.runs.failure import Cause, explain_failure, newest_result
 from report_operator.domain.runs.identity import entry_fields
 from report_operator.domain.runs.run import MESSAGE_LIMIT, Pod, Run, cut
@@ -76,9 +77,8 @@ def merge(
     An entry goes only when its Job is gone (`existing` holds the uids of those that are not, and
     of those that a backfill has still to count), so that no outcome is counted twice, and not
     before the earlier attempts of its slot: it tells what became of them. Of the schedule's own
-    outcomes and of those of backfills `keep` stay each. The newest of its own stays in any case:
-    it tells the health. Where there is no room yet, the newest outcomes wait for the next time;
-    their Jobs wait with them.
+    outcomes and of those of backfills `keep` stay each. Those that tell the health stay. Where
+    there is no room yet, the newest outcomes wait for the next time; their Jobs wait with them.
     """
     known = {entry.uid for entry in ledger.recent}
     new = sorted(
@@ -86,8 +86,7 @@ def merge(
     )
     held = _held(ledger.recent, existing)
     new = new[: max(RECENT_LIMIT - len(held), 0)]
-    own = [entry.uid for entry in (*ledger.recent, *new) if entry.backfill is None]
-    held |= known & set(own[-1:])
+    held |= known & _tells_health([*ledger.recent, *new])
     new = new[: max(RECENT_LIMIT - len(held), 0)]
     entries = [*ledger.recent, *new]
     held |= {entry.uid for entry in new}
@@ -103,6 +102,20 @@ def merge(
     counts = Counter(dict(ledger.counts))
     counts.update(result_key(entry) for entry in new)
     return RunHistory(tuple(kept), dict(sorted(counts.items())))
+
+
+def _tells_health(entries: Sequence[RecentRun]) -> set[str]:
+    """Uids of the newest of the schedule's own, the newest of a slot, and the failure that stands.
+
+    However many runs for older dates come after them.
+    """
+    own = [entry for entry in entries if entry.backfill is None]
+    scheduled = sorted(
+        (entry for entry in own if not entry.manual), key=lambda e: (e.slot, e.finished_at)
+    )
+    failure = standing_failure(entries, None, None)
+    telling = [*own[-1:], *scheduled[-1:], *([failure] if failure else [])]
+    return {entry.uid for entry in telling}
 
 
 def _held(recent: Sequence[RecentRun], existing: Collection[str]) -> set[str]:

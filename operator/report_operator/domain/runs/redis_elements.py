@@ -11,9 +11,8 @@ from typing import Any
 from report_operator.api.v1alpha1.status import RecentRun
 from report_operator.domain.admission.queue import Queue
 from report_operator.domain.names import job_id
-from report_operator.domain.runs.dead_letter import Tried, attempt_order, dead
+from report_operator.domain.runs.dead_letter import Tried, attempt_order, dead, is_failure
 from report_operator.domain.times import format_time
-from report_runner.contract.result import Outcome
 
 LIMIT = 10_000  # elements of the list of dead letters
 QUEUE_LIMIT = 1_000  # elements of the queue: any change of it writes it anew
@@ -74,7 +73,7 @@ def given_up(
         Tried(
             entry.slot,
             attempt_order(entry.attempt, entry.finished_at),
-            entry.outcome is Outcome.FAILED,
+            is_failure(entry.outcome, entry.reason),
             entry,
         )
         for entry in recent

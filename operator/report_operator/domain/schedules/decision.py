@@ -18,6 +18,7 @@ from report_operator.domain.runs.outcomes import (
     record_finished,
 )
 from report_operator.domain.runs.run import Run, Stage
+from report_operator.domain.runs.vanished import REPLACEMENT_GRACE, outcome_of_missing
 from report_operator.domain.schedules.lateness import handled_through, slots_to_catch_up
 from report_operator.domain.schedules.observation import Observation
 from report_operator.domain.schedules.status import RunDecisions, StatusUpdate, compute_status
@@ -61,11 +62,20 @@ def decide(observation: Observation, limits: ScheduleLimits) -> Decision:
         for observed in observation.runs
         if (cause := exceeded_deadline(observed, limits.start)) is not None
     ]
+    missing = [
+        outcome_of_missing(
+            entry,
+            [item.run for item in observation.runs],
+            _concurrency(observation),
+            observation.now,
+        )
+        for entry in observation.missing
+    ]
     given_up = [
         record(item.run, (), observation.now, item.cause) for item in overdue if item.run.suspended
     ]
     catch_up = slots_to_catch_up(observation)
-    history = _history(observation, given_up, limits.history)
+    history = _history(observation, [*missing, *given_up], limits.history)
     update = compute_status(
         observation,
         RunDecisions(
@@ -85,7 +95,7 @@ def decide(observation: Observation, limits: ScheduleLimits) -> Decision:
 
 
 def _history(
-    observation: Observation, given_up: Sequence[RecentRun], limits: HistoryLimits
+    observation: Observation, ended: Sequence[RecentRun], limits: HistoryLimits
 ) -> RunHistory:
     previous = observation.previous
     finished = [
@@ -96,7 +106,7 @@ def _history(
     existing = {observed.run.uid for observed in observation.runs}
     return merge(
         RunHistory(tuple(previous.recent_runs), previous.run_counts),
-        [*given_up, *finished],
+        [*ended, *finished],
         existing | observation.uncounted | observation.pending_records,
         limits.outcomes,
     )
@@ -125,6 +135,10 @@ def _prune(
     ]
 
 
+def _concurrency(observation: Observation) -> str:
+    return observation.spec.concurrency_policy if observation.spec else ""
+
+
 def _check_after(
     observation: Observation, given_up: Sequence[RecentRun], update: StatusUpdate
 ) -> timedelta | None:
@@ -134,6 +148,8 @@ def _check_after(
     stages = {observed.run.stage for observed in observation.runs if observed.run.uid not in gone}
     if stages & {Stage.PENDING, Stage.RETRYING}:
         moments.append(CHECK_PENDING)
-    if observation.problem is not None:
+    if observation.awaited:
+        moments.append(REPLACEMENT_GRACE)
+    if observation.refused is not None or observation.problem is not None:
         moments.append(CHECK_PROBLEM)
     return min(moments, default=None)

@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 from report_operator.api.v1alpha1.spec import MissedRuns, MissedRunsPolicy
 from report_operator.domain.cron.schedule import latest_slot, slots_between
 from report_operator.domain.runs.run import Run
-from report_operator.domain.schedules.observation import Observation
+from report_operator.domain.schedules.observation import Observation, RefusedSlot
 from report_operator.domain.schedules.plan import Plan
 from report_runner.contract.model import parse_duration
 
 NOT_CREATED = "NotCreated"
+REPLACING = "Replacing"
 
 # The CronJob controller makes a due Job within moments; a catch-up must not race it.
 CREATION_GRACE = timedelta(seconds=15)
@@ -25,7 +26,7 @@ class Due:
     """A slot that is due and not finished."""
 
     slot: datetime
-    stage: str  # NotCreated, Queued, Pending, Running, Retrying
+    stage: str  # NotCreated, Queued, Pending, Running, Retrying, Replacing
     run: Run | None
 
 
@@ -79,6 +80,22 @@ def slot_without_job(
     return slot if slot is not None and now - slot <= within else None
 
 
+def unanswered_due(due: Due | None, unanswered: datetime | None, plan: Plan) -> Due | None:
+    """`due`, unless an older slot is open: its run was replaced by the next, and that one too."""
+    if unanswered is None or plan.suspended or unanswered < plan.since:
+        return due
+    return _older(due, Due(unanswered, REPLACING, due.run if due else None))
+
+
+def refused_due(due: Due | None, refused: RefusedSlot | None) -> Due | None:
+    """`due`, unless an older slot has no Job because the API server refused it."""
+    return _older(due, Due(refused.slot, NOT_CREATED, None)) if refused else due
+
+
+def _older(due: Due | None, other: Due) -> Due:
+    return due if due is not None and due.slot <= other.slot else other
+
+
 def late_at(plan: Plan, due: Due) -> datetime:
     """When a due slot becomes late."""
     return due.slot + plan.late_after
@@ -91,7 +108,7 @@ def slots_to_catch_up(observation: Observation) -> list[datetime]:
     """
     plan, now = observation.plan, observation.now
     missed_runs = _runs_all(observation)
-    if missed_runs is None or plan is None or plan.suspended:
+    if missed_runs is None or plan is None or plan.suspended or observation.refused:
         return []
     counted = max(plan.since, observation.previous.handled_through or plan.since)
     floor = max(counted, now - parse_duration(missed_runs.start_within))
@@ -112,8 +129,10 @@ def slots_to_catch_up(observation: Observation) -> list[datetime]:
 def handled_through(observation: Observation, catch_up: Sequence[datetime]) -> datetime | None:
     """Up to which instant every slot has a Job, once those of `catch_up` are made."""
     before = observation.previous.handled_through
-    if _runs_all(observation) is None or observation.plan is None:
+    if _runs_all(observation) is None or observation.plan is None or observation.refused:
         return before
+    if len(catch_up) == CATCH_UP_LIMIT:
+        return catch_up[-1]  # there may be more before the newest
     own = [observed.run.slot for observed in observation.runs if not observed.run.manual]
     newest = max(own, default=None)
     through = catch_up[-1] if catch_up else before

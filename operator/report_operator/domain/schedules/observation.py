@@ -9,7 +9,7 @@ from typing import Any
 
 from report_operator.api.v1alpha1.conditions import ReadyReason
 from report_operator.api.v1alpha1.spec import ReportScheduleSpec
-from report_operator.api.v1alpha1.status import ReportScheduleStatus
+from report_operator.api.v1alpha1.status import ActiveRun, ReportScheduleStatus
 from report_operator.domain.runs.observed import ObservedRun
 from report_operator.domain.schedules.cronjob import definition_of
 from report_operator.domain.schedules.plan import Plan
@@ -20,6 +20,14 @@ class ReadyProblem:
     """Why the definition is not in effect."""
 
     reason: ReadyReason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedSlot:
+    """The API server would not take the Job of a slot that was missed, and why."""
+
+    slot: datetime
     message: str
 
 
@@ -38,6 +46,10 @@ class Observation:
     cronjob: Mapping[str, Any] | None
     plan: Plan | None
     runs: Sequence[ObservedRun]
+    missing: Sequence[ActiveRun] = ()  # were under way and have no Job any more
+    awaited: Sequence[ActiveRun] = ()  # likewise, a moment ago: what replaces them may still come
+    acknowledged_through: datetime | None = None  # slots up to here need no report
+    refused: RefusedSlot | None = None
     uncounted: frozenset[str] = frozenset()  # uids of recorded runs a backfill has yet to count
     pending_records: frozenset[str] = frozenset()  # uids of runs that history does not have yet
 

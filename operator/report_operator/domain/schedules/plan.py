@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from report_operator.api.v1alpha1.spec import ReportScheduleSpec
 from report_operator.domain import names
 from report_operator.domain.cron.schedule import CronSchedule, ScheduleError, load_zone, parse
 from report_operator.domain.times import parse_time
@@ -26,6 +27,20 @@ class Plan:
     since: datetime  # slots before this do not count: created, unsuspended or edited then
     suspended: bool
     late_after: timedelta
+
+
+def plan_of_spec(spec: ReportScheduleSpec, since: datetime) -> Plan | None:
+    """The plan of a schedule that has no CronJob: its slots pass all the same."""
+    try:
+        return Plan(
+            schedule=parse(spec.schedule),
+            zone=load_zone(spec.time_zone),
+            since=since,
+            suspended=spec.suspend,
+            late_after=parse_duration(spec.late_after),
+        )
+    except (ScheduleError, ValueError, OverflowError):
+        return None
 
 
 def observe_plan(cronjob: Mapping[str, Any]) -> Plan | None:

@@ -16,20 +16,32 @@ from report_operator.api.v1alpha1.status import (
     ReportScheduleStatus,
     ScheduleHealth,
 )
+from report_operator.domain import names
 from report_operator.domain.checks import first_problem
+from report_operator.domain.runs.answers import (
+    counts_for_health,
+    newest_scheduled_slot,
+    standing_failure,
+    unanswered_since,
+)
 from report_operator.domain.runs.outcomes import RunHistory
 from report_operator.domain.runs.run import cut
+from report_operator.domain.runs.vanished import ACTIVE_LIMIT, active_runs
 from report_operator.domain.schedules.lateness import (
     NOT_CREATED,
+    REPLACING,
     Due,
     known_slot,
     late_at,
     next_slot,
     oldest_due,
+    refused_due,
+    unanswered_due,
 )
 from report_operator.domain.schedules.observation import Observation, ReadyProblem
 from report_operator.domain.schedules.plan import Plan
 from report_operator.domain.times import format_time
+from report_runner.contract.reasons import Reason
 from report_runner.contract.result import Outcome
 
 CONDITION_LIMIT = 4000  # characters of a message
@@ -74,17 +86,25 @@ def compute_status(observation: Observation, decided: RunDecisions) -> StatusUpd
     handled += _known(previous.last_schedule_time)
     due = oldest_due(plan, runs, handled, now) if plan else None
     upcoming = next_slot(plan, known_slot(plan, runs, handled), now) if plan else None
+    unanswered = unanswered_since(recent, previous.unanswered_since)
+    due = unanswered_due(due, unanswered, plan) if plan else None
+    due = refused_due(due, observation.refused)
     late = plan is not None and due is not None and late_at(plan, due) <= now
     # A backfill's run is about an old date and says nothing of the schedule's health.
     own = [entry for entry in recent if entry.backfill is None]
-    last = _newest(own)
-    failing = last is not None and last.outcome is Outcome.FAILED
+    acknowledged = observation.acknowledged_through
+    failure = standing_failure(recent, plan.since if plan else None, acknowledged)
     slots = [run.slot for run in runs if not run.manual]
     slots += [entry.slot for entry in recent if not entry.manual]
-    updates = (_ready(observation), _delayed(observation, due, late), _failing(last))
+    updates = (
+        _ready(observation),
+        _delayed(observation, due, late),
+        _failing(failure, _newest(own), acknowledged),
+    )
+    ready = updates[0].holds
     status = ReportScheduleStatus(
         observed_generation=observation.generation,
-        health=_health(late=late, failing=failing),
+        health=_health(late=late, failing=failure is not None, ready=ready),
         conditions=[_merge(previous, update, observation.generation, now) for update in updates],
         last_schedule_time=max([*slots, *_known(previous.last_schedule_time)], default=None),
         last_success_time=_last_success(previous, own),
@@ -93,11 +113,14 @@ def compute_status(observation: Observation, decided: RunDecisions) -> StatusUpd
         delay=_delay(plan, due, now) if late and plan and due else None,
         active=sum(not run.suspended and not run.finished for run in runs),
         queued=sum(run.suspended and not run.finished for run in runs),
-        consecutive_failures=_consecutive_failures(previous, own),
+        consecutive_failures=_consecutive_failures(previous, own) if failure else 0,
         cron_job=observation.cronjob_name,
         definition=observation.definition,
         schedule_since=plan.since if plan else previous.schedule_since,
         handled_through=decided.handled_through,
+        unanswered_since=unanswered,
+        acknowledged_through=acknowledged,
+        active_runs=[*active_runs(runs), *observation.awaited][:ACTIVE_LIMIT],
         recent_runs=list(recent),
         run_counts=dict(decided.history.counts),
     )
@@ -138,9 +161,11 @@ def _newest(recent: Sequence[RecentRun]) -> RecentRun | None:
     return ordered[-1] if ordered else None
 
 
-def _health(*, late: bool, failing: bool) -> ScheduleHealth:
+def _health(*, late: bool, failing: bool, ready: bool) -> ScheduleHealth:
     if failing:
         return ScheduleHealth.FAILING
+    if not ready:
+        return ScheduleHealth.NOT_READY
     return ScheduleHealth.DELAYED if late else ScheduleHealth.HEALTHY
 
 
@@ -183,6 +208,17 @@ def _delayed(observation: Observation, due: Due | None, late: bool) -> _Conditio
 def _delay_message(observation: Observation, due: Due) -> str:
     slot = f"slot {format_time(due.slot)}"
     run = due.run
+    if due.stage == REPLACING:
+        now = f"; Job {run.name} is {run.stage.value.lower()} now" if run else ""
+        return (
+            f"{slot}: its run was replaced by the next before it had ended, and so was each since "
+            "then (concurrencyPolicy Replace): runs take longer than the time between two slots, "
+            f"or wait longer in the queue{now}"
+        )
+    if run is None and observation.cronjob is None:
+        return f"{slot} is due and has no run, as the definition is not in effect: see Ready"
+    if run is None and observation.refused and observation.refused.slot == due.slot:
+        return f"{slot} is due, and the API server refused its Job: {observation.refused.message}"
     if run is None:
         return (
             f"{slot} is due and no Job was created for it: is the CronJob controller at work, and "
@@ -203,15 +239,36 @@ def _delay_message(observation: Observation, due: Due) -> str:
     return f"{slot}: Job {run.name} {advice}{blocked}"
 
 
-def _failing(last: RecentRun | None) -> _ConditionUpdate:
-    if last is None:
-        return _ConditionUpdate(ConditionType.FAILING, False, "NoRunYet", "no run has ended yet")
-    if last.outcome is Outcome.SUCCEEDED or last.reason is None:
+def _failing(
+    failure: RecentRun | None, newest: RecentRun | None, acknowledged: datetime | None
+) -> _ConditionUpdate:
+    if failure is not None and failure.reason is not None:
         return _ConditionUpdate(
-            ConditionType.FAILING, False, "LastRunSucceeded", f"Job {last.job} succeeded"
+            ConditionType.FAILING,
+            True,
+            failure.reason.value,
+            f"slot {format_time(failure.slot)}, Job {failure.job}: {failure.message}",
+        )
+    if newest is None:
+        return _ConditionUpdate(ConditionType.FAILING, False, "NoRunYet", "no run has ended yet")
+    if newest.outcome is Outcome.SUCCEEDED:
+        return _ConditionUpdate(
+            ConditionType.FAILING, False, "LastRunSucceeded", f"Job {newest.job} succeeded"
+        )
+    if acknowledged is not None and newest.slot <= acknowledged:
+        return _ConditionUpdate(
+            ConditionType.FAILING,
+            False,
+            "Acknowledged",
+            f"slots up to {format_time(acknowledged)} need no report: so says the annotation "
+            f"{names.ANNOTATION_ACKNOWLEDGED}",
         )
     return _ConditionUpdate(
-        ConditionType.FAILING, True, last.reason.value, f"Job {last.job}: {last.message}"
+        ConditionType.FAILING,
+        False,
+        "NoSlotFailed",
+        f"Job {newest.job} did not succeed, and no slot is without its report for that: "
+        f"{newest.message}",
     )
 
 
@@ -242,6 +299,7 @@ def _last_failure(
     previous: ReportScheduleStatus, recent: Sequence[RecentRun]
 ) -> LastFailure | None:
     failed = [entry for entry in recent if entry.outcome is Outcome.FAILED]
+    failed = [entry for entry in failed if entry.reason is not Reason.REPLACED]
     last = _newest(failed)
     if last is None or last.reason is None:
         return previous.last_failure
@@ -259,8 +317,9 @@ def _consecutive_failures(previous: ReportScheduleStatus, recent: Sequence[Recen
     """Failures since the last success; continues the old count beyond what is still listed."""
     known = {entry.uid for entry in previous.recent_runs}
     count = previous.consecutive_failures
+    newest = newest_scheduled_slot(recent)
     for entry in sorted(recent, key=lambda entry: entry.finished_at):
-        if entry.uid not in known:
+        if entry.uid not in known and counts_for_health(entry, newest):
             count = count + 1 if entry.outcome is Outcome.FAILED else 0
     return count
 
