@@ -33,7 +33,7 @@ from admin_api.schemas.scheduler import ProblemDocument
 from admin_api.services.attempts import AttemptService
 from admin_api.services.dependencies import Dependencies
 from admin_api.web.html import error_text, wants_html
-from report_operator.domain.admission.queue import AdmissionLimits
+from report_operator.domain.admission.limits import AdmissionLimits
 
 logger = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from pydantic.alias_generators import to_camel
 from report_operator.api.v1alpha1.placement import LabelKey, Labels, Toleration, parse_quantity
 from report_operator.api.v1alpha1.spec import Priority, Tier
 from report_operator.domain import names
-from report_operator.domain.admission.queue import AdmissionLimits, NamespacePolicy
+from report_operator.domain.admission.limits import AdmissionLimits, NamespacePolicy
 from report_operator.domain.schedules.pods import PodSettings
 
 

@@ -11,7 +11,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from report_operator.api.v1alpha1.status import RecentRun
-from report_operator.domain.admission.queue import Hold, Queue
+from report_operator.domain.admission.queue import Queue
+from report_operator.domain.admission.waiting import Hold
 from report_operator.domain.backfills.status import BackfillView
 from report_operator.domain.schedules.view import ScheduleView, StorageUse
 from report_runner.contract.reasons import Reason

@@ -33,6 +33,7 @@ from report_operator.api.v1alpha1.resource import Key
 from report_operator.config import OperatorConfig
 from report_operator.controllers.admission import AdmissionController
 from report_operator.controllers.backfill import BackfillController
+from report_operator.controllers.backfill_observe import BackfillObserver
 from report_operator.controllers.definitions import Definitions
 from report_operator.controllers.history_archiver import HistoryArchiver, NoArchive
 from report_operator.controllers.observe import ScheduleObserver
@@ -135,7 +136,9 @@ class ReportOperator:
         if config.postgres_secret is not None:
             self._history_database, self._historian = self._make_historian(config.postgres_secret)
             past.append(PostgresPastRuns(self._history_database))
-        self._backfiller = BackfillController(kube, store, self._recorder, past, utc_now)
+        self._backfiller = BackfillController(
+            kube, store, self._recorder, BackfillObserver(store, past), utc_now
+        )
         history = self._historian or NoArchive()
         self._reconciler = ScheduleController(
             kube=kube,

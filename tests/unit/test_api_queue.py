@@ -27,7 +27,7 @@ from admin_api.services.cluster import Cluster, Leader
 from admin_api.services.dependencies import Dependencies
 from admin_api.services.jobs import read_schedule
 from report_operator.api.v1alpha1.status import ReportScheduleStatus
-from report_operator.domain.admission.queue import AdmissionLimits, NamespacePolicy
+from report_operator.domain.admission.limits import AdmissionLimits, NamespacePolicy
 from report_operator.domain.runs.run import Pod, Run
 from tests.support.asgi import ask
 

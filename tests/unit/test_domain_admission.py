@@ -10,15 +10,9 @@ from factories import MINUTE, PATIENT, SLOT, active_run, finished_run, make_pod,
 from hypothesis import given
 from hypothesis import strategies as st
 
-from report_operator.domain.admission.queue import (
-    PRIORITIES,
-    AdmissionLimits,
-    Hold,
-    NamespacePolicy,
-    Queue,
-    does_not_start,
-    make_queue,
-)
+from report_operator.domain.admission.limits import PRIORITIES, AdmissionLimits, NamespacePolicy
+from report_operator.domain.admission.queue import Queue, does_not_start, make_queue
+from report_operator.domain.admission.waiting import Hold
 from report_operator.domain.runs.run import Run
 
 MANY = AdmissionLimits(overall=100)

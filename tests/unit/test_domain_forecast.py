@@ -10,7 +10,8 @@ from report_operator.domain.admission.forecast import (
     likely_starts,
     typical_duration,
 )
-from report_operator.domain.admission.queue import AdmissionLimits, make_queue
+from report_operator.domain.admission.limits import AdmissionLimits
+from report_operator.domain.admission.queue import make_queue
 from report_operator.domain.runs.run import Run
 
 

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from report_operator.api.v1alpha1.status import RecentRun
-from report_operator.domain.admission.queue import AdmissionLimits, make_queue
+from report_operator.domain.admission.limits import AdmissionLimits
+from report_operator.domain.admission.queue import make_queue
 from report_operator.domain.runs.redis_elements import (
     LIMIT,
     QUEUE_LIMIT,

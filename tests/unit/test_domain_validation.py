@@ -1,21 +1,30 @@
 """What the schema cannot tell: the message names the field and the remedy."""
 
+from typing import Any
+
 import pytest
 from factories import SLOT, make_schedule
 
 from report_operator.api.v1alpha1.conditions import ReadyReason
-from report_operator.domain.admission.queue import NamespacePolicy
+from report_operator.domain.admission.limits import NamespacePolicy
+from report_operator.domain.schedules.observation import ReadyProblem
 from report_operator.domain.schedules.validation import (
-    check_admission,
-    check_fires,
-    check_queries,
-    check_schedule,
-    check_secrets,
+    SpecObservation,
+    check_spec,
     check_template,
     template_problem,
 )
 from report_runner.contract.report import ConfigMapKeyReference
 from report_runner.contract.templating import compile_problem
+
+
+def problem_of(spec, **changes: Any) -> ReadyProblem | None:
+    values = {
+        "namespace": "finance", "now": SLOT, "secret_allowed": lambda name: True,
+        "policy": NamespacePolicy(),
+    }  # fmt: skip
+    return check_spec(SpecObservation(spec=spec, **{**values, **changes}))
+
 
 REFERENCE = ConfigMapKeyReference(name="pages", key="daily.j2")
 
@@ -40,20 +49,20 @@ REFERENCE = ConfigMapKeyReference(name="pages", key="daily.j2")
     ],
 )
 def test_wrong_schedule(spec, reason, words) -> None:
-    problem = check_schedule(make_schedule(spec).spec)
+    problem = problem_of(make_schedule(spec).spec)
     assert problem is not None
     assert problem.reason is reason
     for word in words:
         assert word in problem.message
 
 
-@pytest.mark.parametrize("expression", ["0 6 * * 1-5", "@every 90s", "@daily", "0 0 31 2 *"])
+@pytest.mark.parametrize("expression", ["0 6 * * 1-5", "@every 90s", "@daily"])
 def test_right_schedule(expression: str) -> None:
-    assert check_schedule(make_schedule({"schedule": expression}).spec) is None
+    assert problem_of(make_schedule({"schedule": expression}).spec) is None
 
 
 def test_schedule_that_never_fires() -> None:
-    problem = check_fires(make_schedule({"schedule": "0 0 31 2 *"}).spec, SLOT)
+    problem = problem_of(make_schedule({"schedule": "0 0 31 2 *"}).spec)
     assert problem is not None
     assert problem.reason is ReadyReason.INVALID_SCHEDULE
     assert "spec.schedule: 0 0 31 2 *" in problem.message
@@ -61,7 +70,7 @@ def test_schedule_that_never_fires() -> None:
 
 @pytest.mark.parametrize("expression", ["0 0 29 2 *", "@every 90s", "@yearly"])
 def test_schedule_that_fires_one_day(expression: str) -> None:
-    assert check_fires(make_schedule({"schedule": expression}).spec, SLOT) is None
+    assert problem_of(make_schedule({"schedule": expression}).spec) is None
 
 
 @pytest.mark.parametrize(
@@ -73,13 +82,13 @@ def test_schedule_that_fires_one_day(expression: str) -> None:
 )
 def test_secret_that_is_not_allowed(refused: str, field: str) -> None:
     spec = make_schedule().spec
-    problem = check_secrets(spec, lambda name: name != refused)
+    problem = problem_of(spec, secret_allowed=lambda name: name != refused)
     assert problem is not None
     assert problem.reason is ReadyReason.SECRET_NOT_ALLOWED
     assert problem.message.startswith(field)
     assert refused in problem.message
     assert "allowedSecrets" in problem.message
-    assert check_secrets(spec, lambda name: True) is None
+    assert problem_of(spec) is None
 
 
 @pytest.mark.parametrize(
@@ -143,7 +152,7 @@ def test_right_template(text: str) -> None:
     ],
 )
 def test_tier_and_priority_have_to_be_allowed_in_the_namespace(policy, reason, words) -> None:
-    problem = check_admission("finance", make_schedule().spec, policy)
+    problem = problem_of(make_schedule().spec, policy=policy)
     assert (problem.reason if problem else None) == reason
     assert all(word in (problem.message if problem else "") for word in words)
 
@@ -168,7 +177,7 @@ def test_template_that_does_not_compile(text: str, reason: ReadyReason, words: s
 
 def test_placeholder_inside_quotes() -> None:
     spec = make_schedule().spec
-    assert check_queries(spec) is None
+    assert problem_of(spec) is None
     source = spec.report.sources[0]
     assert source.postgres is not None
     query = "SELECT 1\nWHERE now() > date '%(report_date)s'"
@@ -176,7 +185,7 @@ def test_placeholder_inside_quotes() -> None:
         update={"postgres": source.postgres.model_copy(update={"query": query})}
     )
     report = spec.report.model_copy(update={"sources": [wrong]})
-    problem = check_queries(spec.model_copy(update={"report": report}))
+    problem = problem_of(spec.model_copy(update={"report": report}))
     assert problem is not None
     assert problem.reason is ReadyReason.INVALID_SPEC
     assert "spec.report.sources[0].postgres.query: line 2, column 21: %(report_date)s stands" in (

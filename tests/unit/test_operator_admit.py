@@ -11,7 +11,7 @@ from factories import MINUTE, SLOT, at, job_body, make_run, merged, pod_body
 from report_operator.adapters.kube.client import ApiError, KubeClient
 from report_operator.adapters.kube.store import Store
 from report_operator.controllers.admission import AdmissionController, admission_patch
-from report_operator.domain.admission.queue import AdmissionLimits, NamespacePolicy
+from report_operator.domain.admission.limits import AdmissionLimits, NamespacePolicy
 from report_operator.domain.runs.run import Stage, observe_job
 
 

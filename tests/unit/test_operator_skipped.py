@@ -26,7 +26,7 @@ from report_operator.adapters.kube.skipped import LIMIT, Skipped, printable
 from report_operator.adapters.kube.store import Store
 from report_operator.api.v1alpha1.resource import Key
 from report_operator.controllers.admission import AdmissionController
-from report_operator.domain.admission.queue import AdmissionLimits
+from report_operator.domain.admission.limits import AdmissionLimits
 from report_operator.domain.schedules.plan import observe_plan
 
 DAILY = Key("reports", "daily")

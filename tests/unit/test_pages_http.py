@@ -26,7 +26,7 @@ from admin_api.web.html import HEADERS
 from report_operator.adapters.kube.client import ApiError
 from report_operator.api.v1alpha1.conditions import ConditionType
 from report_operator.api.v1alpha1.status import Condition, LastFailure, ReportScheduleStatus
-from report_operator.domain.admission.queue import AdmissionLimits
+from report_operator.domain.admission.limits import AdmissionLimits
 from report_operator.domain.runs.run import Run
 from report_runner.contract.reasons import Reason
 from tests.support.asgi import Reply, ask

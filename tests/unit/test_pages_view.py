@@ -14,7 +14,8 @@ from admin_api.services.cluster import Leader
 from admin_api.services.jobs import ScheduleSummary, jobs_of, read_schedule
 from admin_api.web import view
 from admin_api.web.view import ProblemKind
-from report_operator.domain.admission.queue import AdmissionLimits, make_queue
+from report_operator.domain.admission.limits import AdmissionLimits
+from report_operator.domain.admission.queue import make_queue
 from report_operator.domain.runs.run import Run
 from report_operator.domain.times import format_time
 

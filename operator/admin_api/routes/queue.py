@@ -20,13 +20,9 @@ from report_operator.domain.admission.forecast import (
     likely_starts,
     typical_duration,
 )
-from report_operator.domain.admission.queue import (
-    AdmissionLimits,
-    Queue,
-    Waiting,
-    does_not_start,
-    make_queue,
-)
+from report_operator.domain.admission.limits import AdmissionLimits
+from report_operator.domain.admission.queue import Queue, does_not_start, make_queue
+from report_operator.domain.admission.waiting import Waiting
 from report_operator.domain.names import job_id
 from report_operator.domain.runs.failure import explain_pending
 from report_operator.domain.runs.run import Run

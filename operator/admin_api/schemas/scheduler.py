@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from report_operator.api.v1alpha1.spec import Priority
-from report_operator.domain.admission.queue import Hold
+from report_operator.domain.admission.waiting import Hold
 from report_operator.domain.times import format_time
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import DeliveryStatus

@@ -16,7 +16,8 @@ from admin_api.services.cluster import Leader
 from admin_api.services.jobs import ScheduleSummary
 from report_operator.api.v1alpha1.spec import Tier
 from report_operator.api.v1alpha1.status import ReportScheduleStatus
-from report_operator.domain.admission.queue import Queue, Waiting
+from report_operator.domain.admission.queue import Queue
+from report_operator.domain.admission.waiting import Waiting
 from report_operator.domain.runs.run import Run
 
 ACTIVE = (JobStatus.PENDING, JobStatus.RUNNING, JobStatus.RETRYING)

@@ -12,11 +12,10 @@ from report_operator.adapters.kube.client import ApiError, KubeClient
 from report_operator.adapters.kube.resources import JOBS
 from report_operator.adapters.kube.store import Store, job_reference
 from report_operator.domain import names
+from report_operator.domain.admission.limits import AdmissionLimits
 from report_operator.domain.admission.queue import (
-    AdmissionLimits,
     Queue,
     does_not_start,
-    is_active,
     make_queue,
     start_overdue_since,
 )
@@ -78,7 +77,7 @@ class AdmissionController:
         stuck = {
             run.uid
             for run in runs
-            if is_active(run) and does_not_start(run, self._newest(run), self.start_grace, now)
+            if run.active and does_not_start(run, self._newest(run), self.start_grace, now)
         }
         refused = {uid for uid, refusal in self._refused.items() if now < refusal.retry_at}
         return make_queue(runs, self.limits, stuck, refused)
@@ -132,7 +131,7 @@ class AdmissionController:
         now = self.clock()
         moments = [refusal.retry_at for refusal in self._refused.values()]
         for run in self.store.owned_runs():
-            if is_active(run):
+            if run.active:
                 since = start_overdue_since(run, self._newest(run))
                 if since is not None:
                     moments.append(since + self.start_grace)

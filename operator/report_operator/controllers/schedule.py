@@ -25,9 +25,10 @@ from report_operator.api.v1alpha1.resource import (
     parse_status,
 )
 from report_operator.api.v1alpha1.status import ReportScheduleStatus
+from report_operator.controllers.cronjobs import PredecessorPresentError
 from report_operator.controllers.history_archiver import OutcomeArchive
 from report_operator.controllers.observe import ScheduleObserver
-from report_operator.controllers.owned_resources import OwnedResources, PredecessorPresentError
+from report_operator.controllers.owned_resources import OwnedResources
 from report_operator.domain import names
 from report_operator.domain.schedules.decision import (
     Decision,

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from report_operator.domain.admission.queue import AdmissionLimits, Queue, is_active, make_queue
+from report_operator.domain.admission.limits import AdmissionLimits
+from report_operator.domain.admission.queue import Queue, make_queue
 from report_operator.domain.runs.run import Run
 
 FORECAST_LIMIT = 100  # runs at the head of the queue: the further behind, the less is known
@@ -33,7 +34,7 @@ def likely_starts(
     New runs that come meanwhile are not foreseen.
     """
     stuck = {run.uid for run in queue.not_starting}
-    active = {run.uid: run for run in runs if is_active(run)}
+    active = {run.uid: run for run in runs if run.active}
     waiting = {entry.run.uid: entry.run for entry in queue.waiting[:FORECAST_LIMIT]}
     ends = {
         run.uid: max((run.admitted_at or run.created_at) + durations[run.schedule_uid], now)

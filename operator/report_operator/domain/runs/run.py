@@ -137,6 +137,21 @@ class Run:
         return self.finished_at is not None
 
     @property
+    def active(self) -> bool:
+        """Whether the run is admitted and has not ended."""
+        return not self.suspended and not self.finished
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the run is in the queue."""
+        return (
+            self.suspended
+            and not self.finished
+            and not self.deleting
+            and not self.termination_reason
+        )
+
+    @property
     def stage(self) -> Stage:
         """Where it is now."""
         if self.finished:

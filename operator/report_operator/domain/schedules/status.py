@@ -111,7 +111,7 @@ def compute_status(observation: Observation, decided: RunDecisions) -> StatusUpd
         next_schedule_time=upcoming,
         last_failure=_last_failure(previous, own),
         delay=_delay(plan, due, now) if late and plan and due else None,
-        active=sum(not run.suspended and not run.finished for run in runs),
+        active=sum(run.active for run in runs),
         queued=sum(run.suspended and not run.finished for run in runs),
         consecutive_failures=_consecutive_failures(previous, own) if failure else 0,
         cron_job=observation.cronjob_name,
