@@ -11,6 +11,7 @@ from typing import Any
 from report_operator.adapters.kube.client import ApiError, KubeClient
 from report_operator.adapters.kube.resources import JOBS
 from report_operator.adapters.kube.store import Store, job_reference
+from report_operator.api.v1alpha1.resource import Key
 from report_operator.domain import names
 from report_operator.domain.admission.limits import AdmissionLimits
 from report_operator.domain.admission.queue import (
@@ -80,7 +81,14 @@ class AdmissionController:
             if run.active and does_not_start(run, self._newest(run), self.start_grace, now)
         }
         refused = {uid for uid, refusal in self._refused.items() if now < refusal.retry_at}
-        return make_queue(runs, self.limits, stuck, refused)
+        suspended = {
+            run.uid
+            for run in runs
+            if run.waiting
+            and run.scheduled
+            and self.store.schedules.suspended(Key(run.namespace, run.schedule))
+        }
+        return make_queue(runs, self.limits, stuck, refused, suspended)
 
     def waits_for(self, uid: str) -> str:
         """What held a waiting run back in the last pass, for a person; '' if nothing is known."""

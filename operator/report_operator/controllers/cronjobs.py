@@ -19,7 +19,7 @@ from report_operator.api.v1alpha1.conditions import ReadyReason
 from report_operator.api.v1alpha1.resource import API_VERSION, Key, ReportSchedule
 from report_operator.api.v1alpha1.status import ReportScheduleStatus
 from report_operator.domain import names
-from report_operator.domain.schedules.cronjob import is_settled
+from report_operator.domain.schedules.cronjob import is_orphan, is_settled
 from report_operator.domain.schedules.desired import job_for_slot
 from report_operator.domain.schedules.exact import holds_metadata, is_exact_spec, replacement
 from report_operator.domain.schedules.lateness import slot_without_job
@@ -93,10 +93,12 @@ class CronJobWriter:
     ) -> ReadyProblem | None:
         meta = live["metadata"]
         was_ours = self._was_applied(schedule.key, live, desired)
+        orphan = is_orphan(schedule, live)
         since = names.ANNOTATION_SINCE
         before, after = (body["metadata"].get("annotations") or {} for body in (live, desired))
         if not is_settled(schedule, previous) and before.get(since) != after[since]:
-            await self._make_job_of_due_slot(live, desired, now)
+            if not orphan:
+                await self._make_job_of_due_slot(live, desired, now)
             await self._start_counting_at(live, now)
         try:
             answer = await self.kube.json_patch(
@@ -120,7 +122,38 @@ class CronJobWriter:
                 ),
             )
         self._remember(schedule.key, desired, answer)
+        if orphan:
+            await self._clear_waiting_jobs(schedule, meta["uid"], now)
         return None
+
+    async def _clear_waiting_jobs(
+        self, schedule: ReportSchedule, cronjob_uid: str, now: datetime
+    ) -> None:
+        """Delete the waiting Jobs of the schedule that the CronJob belonged to before.
+
+        Nobody admits them, and with concurrencyPolicy Forbid the CronJob controller would make no
+        other while one of them is there.
+        """
+        waiting = [
+            run
+            for run in self.store.runs.values()
+            if run.namespace == schedule.namespace
+            and run.owner_uid == cronjob_uid
+            and run.schedule_uid != schedule.uid
+            and run.waiting
+        ]
+        for run in waiting:
+            await self.kube.delete(JOBS, run.namespace, run.name, run.uid)
+        event = Transition(
+            WARNING,
+            "CronJobAdopted",
+            f"the CronJob {names.cronjob_name(schedule.name)} was left behind by a deleted "
+            f"ReportSchedule of this name and is this one's now; {len(waiting)} of its Jobs that "
+            "waited were deleted: generate the reports of their dates where they are wanted",
+            now,
+            cronjob_uid,
+        )
+        record_warning(self.recorder, schedule, event)
 
     def _remember(self, key: Key, desired: Body, answer: Body) -> None:
         self._applied[key] = (_digest(desired), answer["metadata"]["generation"])

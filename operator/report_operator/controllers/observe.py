@@ -54,6 +54,7 @@ class ScheduleObserver:
         recorded = {entry.uid for entry in previous.recent_runs}
         missing, awaited = await self._missing(key, uid, previous, recorded, now)
         runs = self.store.runs_of(uid)
+        plan = observe_plan(cronjob) if cronjob else _plan_without_cronjob(meta, schedule, previous)
         pending = self.history.pending(uid, [*recorded, *(run.uid for run in runs)])
         return Observation(
             now=now,
@@ -62,20 +63,25 @@ class ScheduleObserver:
             spec=schedule.spec if schedule else None,
             problem=problem,
             cronjob=cronjob,
-            plan=observe_plan(cronjob)
-            if cronjob
-            else _plan_without_cronjob(meta, schedule, previous),
+            plan=plan,
             missing=missing,
             awaited=awaited,
             acknowledged_through=acknowledged_through(meta, previous, now),
-            runs=await self._runs(runs, recorded, now),
+            runs=await self._runs(runs, recorded, schedule, plan, now),
             uncounted=self._uncounted(key, previous),
             pending_records=frozenset(pending),
         )
 
     async def _runs(
-        self, runs: Sequence[Run], recorded: set[str], now: datetime
+        self,
+        runs: Sequence[Run],
+        recorded: set[str],
+        schedule: ReportSchedule | None,
+        plan: Plan | None,
+        now: datetime,
     ) -> list[ObservedRun]:
+        suspended = schedule is not None and schedule.spec.suspend
+        resumed_at = plan.since if plan else None
         found: list[ObservedRun] = []
         asked = False
         for run in runs:
@@ -84,7 +90,9 @@ class ScheduleObserver:
                 pods = await self._final_pods(run, pods)
             reason = None if asked else await self._pending_reason(run, pods, now)
             asked = asked or reason is not None  # the oldest is enough for a status
-            found.append(ObservedRun(run, now, pods, reason, self.waits_for(run.uid)))
+            held = suspended and run.waiting and run.scheduled
+            waits_for = self.waits_for(run.uid)
+            found.append(ObservedRun(run, now, pods, reason, waits_for, held, resumed_at))
         return found
 
     async def _pending_reason(

@@ -21,6 +21,7 @@ class _CompressedObject:
     uid: str
     version: int
     controller: str  # uid of the owner that is its controller; '' where it has none
+    suspended: bool  # spec.suspend
     body: bytes  # JSON, deflated: a twentieth of what the same takes as dicts
 
 
@@ -44,7 +45,9 @@ class ObjectCache(Mapping[Key, Body]):
             return False
         kept = {name: value for name, value in meta.items() if name != "managedFields"}
         packed = zlib.compress(encode({**body, "metadata": kept}), level=1)
-        self._packed[key] = _CompressedObject(meta["uid"], version, controller_of(meta), packed)
+        self._packed[key] = _CompressedObject(
+            meta["uid"], version, controller_of(meta), _is_suspended(body), packed
+        )
         return True
 
     def version(self, key: Key) -> int | None:
@@ -61,6 +64,11 @@ class ObjectCache(Mapping[Key, Body]):
         """The uid of the owner that is its controller; None where there is no such object."""
         known = self._packed.get(key)
         return known.controller if known is not None else None
+
+    def suspended(self, key: Key) -> bool:
+        """`spec.suspend`; False where there is no such object."""
+        known = self._packed.get(key)
+        return known is not None and known.suspended
 
     def drop(self, key: Key) -> None:
         """Its newest version cannot be used: an older one says nothing any more."""
@@ -89,3 +97,8 @@ class ObjectCache(Mapping[Key, Body]):
 
     def __len__(self) -> int:
         return len(self._packed)
+
+
+def _is_suspended(body: Mapping[str, Any]) -> bool:
+    spec = body.get("spec")
+    return isinstance(spec, Mapping) and spec.get("suspend") is True

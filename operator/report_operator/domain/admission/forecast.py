@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from report_operator.domain.admission.limits import AdmissionLimits
 from report_operator.domain.admission.queue import Queue, make_queue
+from report_operator.domain.admission.waiting import Hold
 from report_operator.domain.runs.run import Run
 
 FORECAST_LIMIT = 100  # runs at the head of the queue: the further behind, the less is known
@@ -35,7 +36,11 @@ def likely_starts(
     """
     stuck = {run.uid for run in queue.not_starting}
     active = {run.uid: run for run in runs if run.active}
-    waiting = {entry.run.uid: entry.run for entry in queue.waiting[:FORECAST_LIMIT]}
+    waiting = {
+        entry.run.uid: entry.run
+        for entry in queue.waiting[:FORECAST_LIMIT]
+        if entry.hold is not Hold.SUSPENDED
+    }
     ends = {
         run.uid: max((run.admitted_at or run.created_at) + durations[run.schedule_uid], now)
         for run in active.values()

@@ -32,9 +32,11 @@ class Places:
         runs: Iterable[Run],
         not_starting: Collection[str],
         refused: Collection[str],
+        suspended: Collection[str],
     ) -> None:
         self.limits = limits
         self.refused = refused
+        self.suspended = suspended
         self.of_namespace: Counter[str] = Counter()  # all active runs
         self.share: Counter[str] = Counter()  # and those that only wait for a place overall
         # Schedules, by namespace too: a Job of another may name the same uid.
@@ -104,6 +106,11 @@ def _refused(candidate: Candidate) -> Held | None:
     return Held(Hold.REFUSED) if refused else None
 
 
+def _schedule_suspended(candidate: Candidate) -> Held | None:
+    suspended = candidate.run.uid in candidate.places.suspended
+    return Held(Hold.SUSPENDED) if suspended else None
+
+
 def _schedule_busy(candidate: Candidate) -> Held | None:
     run, places = candidate.run, candidate.places
     if run.concurrency != FORBID:
@@ -136,6 +143,7 @@ def _overall_full(candidate: Candidate) -> Held | None:
 
 CHECKS: tuple[Callable[[Candidate], Held | None], ...] = (
     _refused,  # by the API server a moment ago; its place goes to the next run
+    _schedule_suspended,
     _schedule_busy,  # concurrencyPolicy Forbid
     _namespace_full,
     _tier_full,  # or what the tier leaves to backfills is

@@ -76,19 +76,21 @@ def make_queue(
     limits: AdmissionLimits,
     not_starting: Collection[str] = (),
     refused: Collection[str] = (),
+    suspended: Collection[str] = (),
 ) -> Queue:
     """The queue of all waiting runs.
 
     `not_starting` are uids of active runs that do not start: they take places of their namespace
     only, as long as there are no more of them than places overall. `refused` are uids of waiting
-    runs that the API server does not let start just now.
+    runs that the API server does not let start just now, `suspended` those of scheduled runs whose
+    schedule is suspended; what somebody asked for by name runs all the same.
 
     A run that its tier, its namespace or its schedule's concurrency policy holds back does not hold
     back others behind it. A run that is being deleted still counts: its pod may still work. A run
     of a backfill never keeps its schedule busy for one that is due or asked for.
     """
     known = list(runs)
-    places = Places(limits, known, not_starting, refused)
+    places = Places(limits, known, not_starting, refused, suspended)
     taken = places.overall
     waiting = [
         places.admit(run, position)

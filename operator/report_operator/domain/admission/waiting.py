@@ -17,6 +17,7 @@ class Hold(StrEnum):
     OVERALL = "OverallLimit"
     BACKFILL_HEADROOM = "BackfillHeadroom"
     REFUSED = "Refused"
+    SUSPENDED = "ScheduleSuspended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +63,5 @@ class Waiting:
                 return f"{places} for runs of backfills are taken, the others are the schedules'"
             case Hold.REFUSED:
                 return "the API server refused to let it start; the operator tries again"
+            case Hold.SUSPENDED:
+                return "its schedule is suspended (spec.suspend)"

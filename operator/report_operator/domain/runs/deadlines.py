@@ -44,9 +44,12 @@ def _purged(observed: ObservedRun, limits: StartLimits) -> Cause | None:  # noqa
 def _queued_too_long(observed: ObservedRun, limits: StartLimits) -> Cause | None:
     run = observed.run
     # A backfill's run is meant to wait until there is room.
-    if run.stage is not Stage.QUEUED or run.backfill:
+    if run.stage is not Stage.QUEUED or run.backfill or observed.held:
         return None
-    waited = observed.now - run.created_at
+    begun = run.created_at
+    if run.scheduled and observed.resumed_at is not None:
+        begun = max(begun, observed.resumed_at)
+    waited = observed.now - begun
     if waited < limits.queue:
         return None
     return Cause(

@@ -19,6 +19,8 @@ class ObservedRun:
     pods: Sequence[Pod] = ()
     pending_reason: PendingReason | None = None
     waits_for: str = ""
+    held: bool = False  # in the queue, as its schedule is suspended
+    resumed_at: datetime | None = None  # when its schedule was last made, edited or resumed
 
     @property
     def newest_pod(self) -> Pod | None:

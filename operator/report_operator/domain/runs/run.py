@@ -152,6 +152,11 @@ class Run:
         )
 
     @property
+    def scheduled(self) -> bool:
+        """Whether it is of a slot that came due, not asked for by a person or a backfill."""
+        return not self.manual and not self.backfill
+
+    @property
     def stage(self) -> Stage:
         """Where it is now."""
         if self.finished:

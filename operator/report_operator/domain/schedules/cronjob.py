@@ -37,6 +37,19 @@ def is_of_predecessor(schedule: ReportSchedule, cronjob: Mapping[str, Any]) -> b
     return owner_uid(cronjob) != schedule.uid and owner_kind(cronjob) == schedule.kind
 
 
+def is_orphan(schedule: ReportSchedule, cronjob: Mapping[str, Any]) -> bool:
+    """Whether it was left behind: its ReportSchedule was deleted with `--cascade=orphan`, or it was
+    restored from a backup without it.
+    """
+    meta = cronjob["metadata"]
+    labels, annotations = meta.get("labels") or {}, meta.get("annotations") or {}
+    return (
+        owner_uid(cronjob) == ""
+        and labels.get(names.LABEL_MANAGED_BY) == names.MANAGED_BY
+        and annotations.get(names.ANNOTATION_SCHEDULE) == schedule.name
+    )
+
+
 def definition_of(cronjob: Mapping[str, Any]) -> str | None:
     """Name of the definition that its Jobs are marked with; None where somebody removed it."""
     template = cronjob["spec"]["jobTemplate"].get("metadata") or {}
@@ -64,7 +77,7 @@ def counts_since(
 ) -> datetime:
     """From when on slots count: now for a new, edited or resumed schedule."""
     since_before = previous.schedule_since
-    if live is None:
+    if live is None or is_orphan(schedule, live):
         return since_before or now
     if since_before is not None and is_settled(schedule, previous):
         # An edit of the live CronJob by somebody else does not make any slot less due.

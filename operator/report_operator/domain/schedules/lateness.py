@@ -110,6 +110,8 @@ def slots_to_catch_up(observation: Observation) -> list[datetime]:
     missed_runs = _runs_all(observation)
     if missed_runs is None or plan is None or plan.suspended or observation.refused:
         return []
+    if observation.cronjob is None:
+        return []  # there is nothing to make a Job from
     counted = max(plan.since, observation.previous.handled_through or plan.since)
     floor = max(counted, now - parse_duration(missed_runs.start_within))
     # On the beat: @every counts from the last slot, not from the edge of the window.
@@ -129,7 +131,7 @@ def slots_to_catch_up(observation: Observation) -> list[datetime]:
 def handled_through(observation: Observation, catch_up: Sequence[datetime]) -> datetime | None:
     """Up to which instant every slot has a Job, once those of `catch_up` are made."""
     before = observation.previous.handled_through
-    if _runs_all(observation) is None or observation.plan is None or observation.refused:
+    if _runs_all(observation) is None or observation.cronjob is None or observation.refused:
         return before
     if len(catch_up) == CATCH_UP_LIMIT:
         return catch_up[-1]  # there may be more before the newest

@@ -13,7 +13,7 @@ from report_operator.api.v1alpha1.spec import ReportScheduleSpec
 from report_operator.domain.admission.limits import NamespacePolicy
 from report_operator.domain.checks import first_problem
 from report_operator.domain.cron.schedule import ScheduleError, load_zone, parse
-from report_operator.domain.schedules.cronjob import is_of_predecessor, owner_uid
+from report_operator.domain.schedules.cronjob import is_of_predecessor, is_orphan, owner_uid
 from report_operator.domain.schedules.desired import DEFINITION_LIMIT, FrozenDefinition
 from report_operator.domain.schedules.observation import ReadyProblem
 from report_runner.contract.definition import secret_refs
@@ -160,7 +160,9 @@ def _definition_fits(observation: DefinitionObservation) -> ReadyProblem | None:
 
 def _name_is_free(observation: DefinitionObservation) -> ReadyProblem | None:
     schedule, live = observation.schedule, observation.live
-    if live is None or owner_uid(live) == schedule.uid or is_of_predecessor(schedule, live):
+    if live is None or owner_uid(live) == schedule.uid:
+        return None
+    if is_of_predecessor(schedule, live) or is_orphan(schedule, live):
         return None
     return ReadyProblem(
         ReadyReason.NAME_CONFLICT,
