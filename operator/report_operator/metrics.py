@@ -40,7 +40,7 @@ class ScheduleCollector(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
         """One pass over all schedules."""
-        failed = _gauge("last_run_failed", "Whether the last finished run failed.")
+        failed = _gauge("last_run_failed", "Whether the newest slot failed and has no report.")
         ready = _gauge("schedule_ready", "Whether the definition is in effect.")
         due = _gauge(
             "next_due_timestamp_seconds",

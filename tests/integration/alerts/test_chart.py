@@ -19,6 +19,7 @@ ALERTS = {
     "ReportSchedulerDown",
     "ReportSchedulerQueueBacklog",
     "ReportSchedulerRunsNotStarting",
+    "ReportSchedulerNotReady",
     "ReportSchedulerDeadLetters",
     "ReportSchedulerStorageFull",
     "ReportSchedulerDatabaseDown",
