@@ -88,14 +88,14 @@ class _LogWanted:
 
 @dataclass(slots=True)
 class HistoryArchiver:
-    """History over HistoryWriter; `changed` is called when Jobs of a schedule may go."""
+    """Writes with HistoryWriter; a schedule is enqueued when Jobs of it may be pruned."""
 
     writer: HistoryWriter
     kube: KubeClient
     store: Store
     metrics: Metrics
     clock: Callable[[], datetime]
-    changed: Callable[[Key], None]
+    enqueue_schedule: Callable[[Key], None]
     deployment: Deployment
     retention: timedelta | None
     _offers: dict[str, _Offer] = field(default_factory=dict)  # by the schedule's uid
@@ -244,7 +244,7 @@ class HistoryArchiver:
         """They are recorded: their Jobs may go."""
         if job_uids:
             self._recorded.setdefault(owner.uid, set()).update(job_uids)
-            self.changed(Key(owner.namespace, owner.name))
+            self.enqueue_schedule(Key(owner.namespace, owner.name))
 
     async def _add(self, entries: Sequence[HistoryEntry]) -> set[str]:
         """Record them; the uids of those that PostgreSQL refuses for what they say."""

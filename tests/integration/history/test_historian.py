@@ -88,7 +88,7 @@ async def scene(
         store=store,
         metrics=Metrics(list, list, {}),
         clock=lambda: datetime.now(UTC),
-        changed=changed.append,
+        enqueue_schedule=changed.append,
         deployment=describe_deployment("1", "reports:1", {}),
         retention=retention,
     )
