@@ -24,8 +24,9 @@ from report_operator.controllers.admission import AdmissionController
 from report_operator.controllers.backfill import BackfillController
 from report_operator.controllers.backfill_observe import BackfillObserver
 from report_operator.controllers.definitions import Definitions
-from report_operator.controllers.history_archiver import HistoryArchiver, NoArchive
+from report_operator.controllers.history_archiver import HistoryArchiver
 from report_operator.controllers.observe import ScheduleObserver
+from report_operator.controllers.outcome_archive import NoArchive
 from report_operator.controllers.owned_resources import OwnedResources
 from report_operator.controllers.redis_mirror import RedisMirror
 from report_operator.controllers.resync import Resync

@@ -11,10 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import aiohttp
-
 from report_operator import handlers
-from report_operator.adapters.kube.client import ApiError
+from report_operator.adapters.kube.errors import API_ERRORS
 from report_operator.app import App, utc_now
 from report_operator.controllers.resync import WatchBlindError
 
@@ -129,7 +127,7 @@ class Runtime:
         """Whether it succeeded. Raises WatchBlindError."""
         try:
             changed = await self.app.resync.run()
-        except (ApiError, aiohttp.ClientError, OSError, TimeoutError) as error:
+        except API_ERRORS as error:
             logger.warning("resync: %s", error or type(error).__name__)
             return False
         except WatchBlindError:

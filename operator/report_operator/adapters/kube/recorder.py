@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import aiohttp
-
-from report_operator.adapters.kube.client import ApiError, KubeClient
+from report_operator.adapters.kube.client import KubeClient
+from report_operator.adapters.kube.errors import API_ERRORS
 from report_operator.adapters.kube.resources import EVENTS
 from report_operator.adapters.kube.skipped import SkippedObject
 from report_operator.adapters.ttl_cache import TTLCache
@@ -99,7 +98,7 @@ class Recorder:
             body = await self._waiting.get()
             try:
                 await self.kube.create(EVENTS, body["metadata"]["namespace"], body)
-            except (ApiError, aiohttp.ClientError, OSError, TimeoutError, TypeError) as error:
+            except (*API_ERRORS, TypeError) as error:
                 logger.warning("an event could not be written: %s", error)
             finally:
                 self._waiting.task_done()

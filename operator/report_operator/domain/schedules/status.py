@@ -18,7 +18,6 @@ from report_operator.api.v1alpha1.status import (
 )
 from report_operator.domain.checks import first_problem
 from report_operator.domain.runs.outcomes import RunHistory
-from report_operator.domain.runs.run import cut
 from report_operator.domain.schedules.lateness import (
     NOT_CREATED,
     Due,
@@ -29,6 +28,7 @@ from report_operator.domain.schedules.lateness import (
 )
 from report_operator.domain.schedules.observation import Observation, ReadyProblem
 from report_operator.domain.schedules.plan import Plan
+from report_operator.domain.texts import cut
 from report_operator.domain.times import format_time
 from report_runner.contract.result import Outcome
 
