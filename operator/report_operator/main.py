@@ -19,15 +19,16 @@ import uvloop
 from report_operator.adapters.kube.client import KubeClient
 from report_operator.adapters.kube.lease import Lease, LeaseLostError
 from report_operator.adapters.probes import serve
+from report_operator.app import build
 from report_operator.config import ConfigError, OperatorConfig, load_config
 from report_operator.controllers.resync import WatchBlindError
-from report_operator.runtime import ReportOperator, take_signals
+from report_operator.runtime import Runtime, take_signals
 
 logger = logging.getLogger("report_operator")
 
 EXIT_RESTART = 1  # the Deployment starts it again
 EXIT_CONFIG = 78
-GC_ALLOCATIONS = 50_000  # objects made before the youngest are looked through
+GC_ALLOCATIONS = 50_000  # before a collection of the youngest generation
 DEFAULT_CONFIG = Path("/etc/report-scheduler/config.yaml")
 
 
@@ -48,7 +49,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Parse the command line and run."""
+    """Returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="report-scheduler", description="The operator behind ReportSchedules."
     )
@@ -69,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{args.config}: right")
         return 0
     set_up_logging(args.log_format, args.log_level)
-    # A fifth of the work would be to look through what is no garbage: modules, and events.
+    # A fifth of the CPU time would go into collecting what is no garbage: modules and events.
     gc.freeze()
     gc.set_threshold(GC_ALLOCATIONS, 20, 20)
     return uvloop.run(_run(config))
@@ -85,7 +86,7 @@ def set_up_logging(style: str, level: str) -> None:
     )
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.getLogger("kopf").setLevel(logging.WARNING)
-    # Of a watch that a stop interrupts: kopf cannot close its generators half-way.
+    # A stop interrupts a watch, and kopf cannot close its generators half-way.
     logging.getLogger("asyncio").addFilter(
         lambda record: "closing of asynchronous generator" not in record.getMessage()
     )
@@ -98,15 +99,16 @@ async def _run(config: OperatorConfig) -> int:
     identity = f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"
     namespace = os.environ.get("POD_NAMESPACE", "default")
     async with await KubeClient.connect() as kube:
-        operator = ReportOperator(kube, config, identity, namespace)
+        app = build(kube, config, identity, namespace)
+        runtime = Runtime(app)
         lease = Lease(kube, namespace, config.lease_name, identity, config.lease_seconds, stop.set)
         async with serve(
-            operator.health, operator.metrics.registry, config.health_port, config.metrics_port
+            runtime.health, app.metrics.registry, config.health_port, config.metrics_port
         ):
-            leading = asyncio.create_task(lease.lead(lambda: operator.run(stop)))
+            leading = asyncio.create_task(lease.lead(lambda: runtime.run(stop)))
             waiting = asyncio.create_task(stop.wait())
             await asyncio.wait({leading, waiting}, return_when=asyncio.FIRST_COMPLETED)
-            if operator.started is None:
+            if runtime.started is None:
                 leading.cancel()
             try:
                 await leading

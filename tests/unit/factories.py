@@ -16,7 +16,8 @@ from report_operator.domain import names
 from report_operator.domain.cron.schedule import load_zone, parse
 from report_operator.domain.runs.observed import ObservedRun
 from report_operator.domain.runs.outcomes import RunHistory
-from report_operator.domain.runs.run import Pod, Run
+from report_operator.domain.runs.pod import Pod
+from report_operator.domain.runs.run import Run
 from report_operator.domain.schedules.observation import Observation
 from report_operator.domain.schedules.plan import Plan
 from report_operator.domain.schedules.status import RunDecisions, StatusUpdate, compute_status

@@ -28,7 +28,8 @@ from admin_api.services.dependencies import Dependencies
 from admin_api.services.jobs import read_schedule
 from report_operator.api.v1alpha1.status import ReportScheduleStatus
 from report_operator.domain.admission.limits import AdmissionLimits, NamespacePolicy
-from report_operator.domain.runs.run import Pod, Run
+from report_operator.domain.runs.pod import Pod
+from report_operator.domain.runs.run import Run
 from tests.support.asgi import ask
 
 NOW = SLOT + 2 * MINUTE

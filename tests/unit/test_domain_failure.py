@@ -15,7 +15,7 @@ from report_operator.domain.runs.failure import (
     explain_pod,
     newest_result,
 )
-from report_operator.domain.runs.run import Pod
+from report_operator.domain.runs.pod import Pod
 from report_runner.contract.reasons import EXIT_CODES, EXIT_USAGE, Reason
 
 FAILED = finished_run(succeeded=False)

@@ -15,7 +15,8 @@ from factories import (
     pod_condition,
 )
 
-from report_operator.domain.runs.run import Stage, observe_job, observe_pod
+from report_operator.domain.runs.pod import observe_pod
+from report_operator.domain.runs.run import Stage, observe_job
 
 DONE = SLOT + 5 * MINUTE
 STARTED = {"startTime": "2026-11-24T05:00:07Z"}

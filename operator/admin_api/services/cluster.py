@@ -29,7 +29,8 @@ from report_operator.adapters.kube.resources import (
 from report_operator.adapters.kube.skipped import Skipped
 from report_operator.domain.names import LABEL_JOB_UID, LABEL_UID
 from report_operator.domain.runs.attempts import Attempt, job_of_attempt
-from report_operator.domain.runs.run import Pod, Run, observe_pod
+from report_operator.domain.runs.pod import Pod, observe_pod
+from report_operator.domain.runs.run import Run
 from report_operator.domain.times import parse_time
 
 LOG_LINES = 20

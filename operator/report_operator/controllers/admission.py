@@ -21,7 +21,8 @@ from report_operator.domain.admission.queue import (
     start_overdue_since,
 )
 from report_operator.domain.cron.schedule import load_zone
-from report_operator.domain.runs.run import Pod, Run
+from report_operator.domain.runs.pod import Pod
+from report_operator.domain.runs.run import Run
 from report_operator.domain.times import format_time
 
 logger = logging.getLogger(__name__)

@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-import aiohttp
-
 from report_operator.adapters.kube.client import ApiError, KubeClient
+from report_operator.adapters.kube.errors import API_ERRORS
 from report_operator.adapters.kube.recorder import Recorder
 from report_operator.adapters.kube.resources import BACKFILLS, JOBS
 from report_operator.adapters.kube.skipped import REASON_LIMIT, printable
@@ -47,8 +46,6 @@ CANDIDATES_LIMIT = 20_000  # schedules
 BATCH = 500  # slots whose past is asked for at once
 CHECK_HELD_UP = timedelta(seconds=15)
 CHECK_UNDECIDED = timedelta(minutes=1)
-# Of the API server and the way to it: the same may go well the next time.
-TRY_AGAIN = (ApiError, aiohttp.ClientError, OSError, TimeoutError)
 
 Body = dict[str, Any]
 
@@ -83,7 +80,7 @@ class BackfillController:
             body = None
         try:
             again = await self._reconcile(key, body)
-        except TRY_AGAIN:
+        except API_ERRORS:
             raise
         except Exception as error:
             if body is None:

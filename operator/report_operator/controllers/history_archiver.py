@@ -13,13 +13,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
-import aiohttp
 import orjson
 import psycopg
 
-from report_operator.adapters.kube.client import ApiError, KubeClient
+from report_operator.adapters.kube.client import KubeClient
+from report_operator.adapters.kube.errors import API_ERRORS
 from report_operator.adapters.kube.resources import PODS
 from report_operator.adapters.kube.store import Store
 from report_operator.adapters.postgres.database import HistoryUnavailableError, one_line
@@ -28,8 +28,9 @@ from report_operator.api.v1alpha1.resource import PLURAL, Key, parse_status
 from report_operator.api.v1alpha1.status import RecentRun
 from report_operator.domain import names
 from report_operator.domain.deployment import Deployment
+from report_operator.domain.runs.pod import Pod
 from report_operator.domain.runs.record import LOG_LINES, Owner, deliveries_of, log_tail, record_of
-from report_operator.domain.runs.run import Pod, Run
+from report_operator.domain.runs.run import Run
 from report_operator.metrics import Metrics
 from report_runner.contract.result import Outcome
 
@@ -43,32 +44,6 @@ LOG_SECONDS = 5.0  # for the log of one run
 LOGS_AT_ONCE = 8
 LOGS_WAITING = 1000  # beyond, a failed run is recorded without its log
 PRUNE_BATCH, PRUNE_PAUSE_SECONDS, PRUNE_SECONDS = 5000, 0.5, 3600.0
-API_ERRORS = (ApiError, aiohttp.ClientError, OSError, TimeoutError)
-
-
-class OutcomeArchive(Protocol):
-    """What the reconciler asks of history; it never waits for it."""
-
-    def pending(self, schedule_uid: str, job_uids: Sequence[str]) -> set[str]:
-        """Those whose outcome is not known to be committed: their Jobs and entries stay."""
-
-    def enqueue(
-        self, body: Mapping[str, Any], recent: Sequence[RecentRun], runs: Sequence[Run]
-    ) -> None:
-        """A ReportSchedule, the outcomes in its status as the API server has it, and its Jobs."""
-
-
-class NoArchive:
-    """No PostgreSQL is configured: status is all there is."""
-
-    def pending(self, schedule_uid: str, job_uids: Sequence[str]) -> set[str]:  # noqa: ARG002
-        """None: nothing waits for what never comes."""
-        return set()
-
-    def enqueue(
-        self, body: Mapping[str, Any], recent: Sequence[RecentRun], runs: Sequence[Run]
-    ) -> None:
-        """Nothing to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +63,14 @@ class _LogWanted:
 
 @dataclass(slots=True)
 class HistoryArchiver:
-    """History over HistoryWriter; `changed` is called when Jobs of a schedule may go."""
+    """Writes with HistoryWriter; a schedule is enqueued when Jobs of it may be pruned."""
 
     writer: HistoryWriter
     kube: KubeClient
     store: Store
     metrics: Metrics
     clock: Callable[[], datetime]
-    changed: Callable[[Key], None]
+    enqueue_schedule: Callable[[Key], None]
     deployment: Deployment
     retention: timedelta | None
     _offers: dict[str, _Offer] = field(default_factory=dict)  # by the schedule's uid
@@ -244,7 +219,7 @@ class HistoryArchiver:
         """They are recorded: their Jobs may go."""
         if job_uids:
             self._recorded.setdefault(owner.uid, set()).update(job_uids)
-            self.changed(Key(owner.namespace, owner.name))
+            self.enqueue_schedule(Key(owner.namespace, owner.name))
 
     async def _add(self, entries: Sequence[HistoryEntry]) -> set[str]:
         """Record them; the uids of those that PostgreSQL refuses for what they say."""

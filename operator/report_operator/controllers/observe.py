@@ -13,11 +13,12 @@ from report_operator.adapters.kube.resources import JOBS, PODS
 from report_operator.adapters.kube.store import Store
 from report_operator.api.v1alpha1.resource import Key, ReportSchedule
 from report_operator.api.v1alpha1.status import ActiveRun, ReportScheduleStatus
-from report_operator.controllers.history_archiver import OutcomeArchive
+from report_operator.controllers.outcome_archive import OutcomeArchive
 from report_operator.domain import names
 from report_operator.domain.runs.failure import PendingReason, explain_pending
 from report_operator.domain.runs.observed import ObservedRun
-from report_operator.domain.runs.run import Pod, Run, Stage
+from report_operator.domain.runs.pod import Pod
+from report_operator.domain.runs.run import Run, Stage
 from report_operator.domain.runs.vanished import REPLACEMENT_GRACE, missing_runs
 from report_operator.domain.schedules.acknowledgement import acknowledged_through
 from report_operator.domain.schedules.decision import CHECK_PENDING

@@ -10,9 +10,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-import aiohttp
-
-from report_operator.adapters.kube.client import ApiError, KubeClient
+from report_operator.adapters.kube.client import KubeClient
+from report_operator.adapters.kube.errors import API_ERRORS
 from report_operator.adapters.kube.lease import read_cleared, write_cleared
 from report_operator.adapters.kube.store import Store
 from report_operator.adapters.redis.client import UNAVAILABLE, describe
@@ -100,7 +99,7 @@ class RedisMirror:
     async def _read_cleared(self) -> bool:
         try:
             self._cleared = await read_cleared(self.kube, self.namespace, self.lease)
-        except (ApiError, aiohttp.ClientError, OSError, TimeoutError) as error:
+        except API_ERRORS as error:
             logger.warning("the lease could not be read: %s", error or type(error).__name__)
             return False
         return True
@@ -186,7 +185,7 @@ class RedisMirror:
         try:
             # First of all: a list that comes back by itself cannot be cleared.
             await write_cleared(self.kube, self.namespace, self.lease, deleted)
-        except (ApiError, aiohttp.ClientError, OSError, TimeoutError) as error:
+        except API_ERRORS as error:
             logger.warning(
                 "the dead letters stay deleted, though not yet for good: %s",
                 error or type(error).__name__,

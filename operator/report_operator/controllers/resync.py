@@ -63,7 +63,7 @@ class Resync:
         for kind, (labels, observe) in observers.items():
             news: set[Key] = set()
             listed: set[str] = set()
-            async for body in self._each(kind, labels=labels):
+            async for body in self._iterate(kind, labels=labels):
                 listed.add(body["metadata"]["uid"])
                 found = observe(body)
                 if found and found[1]:
@@ -82,11 +82,11 @@ class Resync:
         await self._definitions()
         return changed
 
-    async def _each(
-        self, kind: Resource, **chosen: Unpack[ListOptions]
+    async def _iterate(
+        self, kind: Resource, **options: Unpack[ListOptions]
     ) -> AsyncIterator[dict[str, Any]]:
         for namespace in self.namespaces:
-            async for body in self.kube.each(kind, namespace, **chosen):
+            async for body in self.kube.iterate(kind, namespace, **options):
                 yield body
 
     def _forget(self, gone: set[str]) -> None:
@@ -105,7 +105,7 @@ class Resync:
         """Remove definitions that nothing uses, and note the versions of the others."""
         used = self._used_definitions()
         found: dict[Reference, Version] = {}
-        async for body in self._each(CONFIGMAPS, labels=names.LABEL_UID, metadata_only=True):
+        async for body in self._iterate(CONFIGMAPS, labels=names.LABEL_UID, metadata_only=True):
             meta = body["metadata"]
             if (reference := (meta["namespace"], meta["name"])) in used:
                 found[reference] = version_of(body)

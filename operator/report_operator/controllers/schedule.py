@@ -8,9 +8,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-import aiohttp
-
 from report_operator.adapters.kube.client import ApiError, KubeClient
+from report_operator.adapters.kube.errors import API_ERRORS
 from report_operator.adapters.kube.recorder import Recorder
 from report_operator.adapters.kube.resources import JOBS, SCHEDULES
 from report_operator.adapters.kube.skipped import REASON_LIMIT, printable
@@ -26,8 +25,8 @@ from report_operator.api.v1alpha1.resource import (
 )
 from report_operator.api.v1alpha1.status import ReportScheduleStatus
 from report_operator.controllers.cronjobs import PredecessorPresentError
-from report_operator.controllers.history_archiver import OutcomeArchive
 from report_operator.controllers.observe import ScheduleObserver
+from report_operator.controllers.outcome_archive import OutcomeArchive
 from report_operator.controllers.owned_resources import OwnedResources
 from report_operator.domain import names
 from report_operator.domain.schedules.decision import (
@@ -49,7 +48,7 @@ CHECK_TEMPLATE = timedelta(seconds=1)  # whether it compiles is not known yet
 CHECK_UNDECIDED = timedelta(minutes=1)
 REFUSALS = (400, 403, 422)  # a quota, a policy, a webhook
 # Of the API server and the way to it, or of two writers: the same may go well the next time.
-TRY_AGAIN = (ApiError, PredecessorPresentError, aiohttp.ClientError, OSError, TimeoutError)
+TRY_AGAIN = (*API_ERRORS, PredecessorPresentError)
 
 
 @dataclass(slots=True)

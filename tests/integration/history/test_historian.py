@@ -17,7 +17,8 @@ from report_operator.api.v1alpha1.resource import Key
 from report_operator.api.v1alpha1.status import RecentRun, ReportScheduleStatus
 from report_operator.controllers.history_archiver import HistoryArchiver
 from report_operator.domain.deployment import describe_deployment
-from report_operator.domain.runs.run import Pod, Run
+from report_operator.domain.runs.pod import Pod
+from report_operator.domain.runs.run import Run
 from report_operator.metrics import Metrics
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import Outcome
@@ -88,7 +89,7 @@ async def scene(
         store=store,
         metrics=Metrics(list, list, {}),
         clock=lambda: datetime.now(UTC),
-        changed=changed.append,
+        enqueue_schedule=changed.append,
         deployment=describe_deployment("1", "reports:1", {}),
         retention=retention,
     )

@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import aiohttp
-
 from report_operator.adapters.kube.client import ApiError, Body, KubeClient
+from report_operator.adapters.kube.errors import API_ERRORS
 from report_operator.adapters.kube.resources import Resource
 from report_operator.domain.times import format_time, parse_time
 
@@ -86,7 +85,7 @@ class Lease:
         try:
             async with asyncio.timeout(self.seconds / 3):
                 return await self._acquire_or_renew()
-        except (ApiError, aiohttp.ClientError, OSError, TimeoutError) as error:
+        except API_ERRORS as error:
             logger.warning("lease %s/%s: %s", self.namespace, self.name, error or "timed out")
             return False
 
@@ -161,7 +160,7 @@ class Lease:
                 if await self._patch(version, {"holderIdentity": "", "leaseDurationSeconds": 1}):
                     return
                 # The server has done our last renewal meanwhile, though we did not wait for it.
-        except (ApiError, aiohttp.ClientError, OSError, TimeoutError) as error:
+        except API_ERRORS as error:
             logger.warning("the lease was not given back: %s", error)
 
 

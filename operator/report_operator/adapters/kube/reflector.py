@@ -13,15 +13,13 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import aiohttp
-
-from report_operator.adapters.kube.client import ApiError, Body, KubeClient
+from report_operator.adapters.kube.client import Body, KubeClient
+from report_operator.adapters.kube.errors import API_ERRORS
 from report_operator.adapters.kube.resources import Resource
 from report_operator.adapters.kube.skipped import Skipped
 
 logger = logging.getLogger(__name__)
 
-ERRORS = (ApiError, aiohttp.ClientError, OSError, TimeoutError)
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.5, 15.0
 
 
@@ -56,7 +54,7 @@ class Reflector:
             begun = loop.time()
             try:
                 version = await self._list()
-            except ERRORS as error:
+            except API_ERRORS as error:
                 _answer(waiting, error)
             else:
                 _answer(waiting)
@@ -70,12 +68,12 @@ class Reflector:
                 delay = min(2 * delay, LAST_RETRY_SECONDS)
 
     async def current(self) -> None:
-        """What was told is what there is, to a few milliseconds. Raises one of ERRORS."""
+        """What was told is what there is, to a few milliseconds. Raises one of API_ERRORS."""
         if not self._following:
             await self.fresh()
 
     async def fresh(self) -> None:
-        """What there is at this moment has been told. Raises one of ERRORS."""
+        """What there is at this moment has been told. Raises one of API_ERRORS."""
         answer = asyncio.get_running_loop().create_future()
         self._waiting.append(answer)
         self._asked.set()
@@ -113,7 +111,7 @@ class Reflector:
                     await asyncio.wait(both)
                 if not both[0].cancelled():
                     both[0].result()
-        except ERRORS as error:
+        except API_ERRORS as error:
             logger.info("watch of %s: %s", self.kind.plural, error or type(error).__name__)
 
     async def _tell(self, events: AsyncGenerator[tuple[str, Body]]) -> None:

@@ -35,14 +35,14 @@ class SkippedObject:
 
 
 # Called once for each version: the object, its JSON.
-Tell = Callable[[SkippedObject, Mapping[str, Any]], None]
+OnSkipped = Callable[[SkippedObject, Mapping[str, Any]], None]
 
 
 class Skipped:
     """By kind and uid."""
 
-    def __init__(self, tell: Tell | None = None) -> None:
-        self.tell = tell
+    def __init__(self, on_skipped: OnSkipped | None = None) -> None:
+        self.on_skipped = on_skipped
         self._known: dict[tuple[str, str], SkippedObject] = {}
         self._counts: Counter[str] = Counter()
 
@@ -61,8 +61,8 @@ class Skipped:
             oldest = next(iter(self._known))
             del self._known[oldest]
             self._counts[oldest[0]] -= 1
-        if self.tell is not None and isinstance(body, Mapping):
-            self.tell(found, body)
+        if self.on_skipped is not None and isinstance(body, Mapping):
+            self.on_skipped(found, body)
         return True
 
     def clear(self, plural: str, uid: str) -> None:

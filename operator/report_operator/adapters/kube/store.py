@@ -14,7 +14,8 @@ from report_operator.adapters.kube.skipped import Skipped
 from report_operator.api.v1alpha1 import backfill
 from report_operator.api.v1alpha1.resource import PLURAL, Key
 from report_operator.domain import names
-from report_operator.domain.runs.run import Pod, Run, controller_of, observe_pod
+from report_operator.domain.runs.pod import Pod, observe_pod
+from report_operator.domain.runs.run import Run, controller_of
 
 Body = Mapping[str, Any]
 T = TypeVar("T")

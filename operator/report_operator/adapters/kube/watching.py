@@ -16,8 +16,9 @@ from typing import Any
 import aiohttp
 import kopf
 
-from report_operator.adapters.kube.client import PAGE_BYTES, login
+from report_operator.adapters.kube.connection import login
 from report_operator.adapters.kube.decoding import decode, is_shallow, shallow
+from report_operator.adapters.kube.listing import PAGE_BYTES
 
 logger = logging.getLogger(__name__)
 

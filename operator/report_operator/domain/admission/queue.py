@@ -17,7 +17,8 @@ from functools import cached_property
 from report_operator.domain.admission.limits import PRIORITIES, AdmissionLimits
 from report_operator.domain.admission.places import Places
 from report_operator.domain.admission.waiting import Waiting
-from report_operator.domain.runs.run import Pod, Run, Stage
+from report_operator.domain.runs.pod import Pod
+from report_operator.domain.runs.run import Run, Stage
 
 
 @dataclass(frozen=True)

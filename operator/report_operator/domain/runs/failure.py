@@ -6,7 +6,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from report_operator.domain.runs.run import MESSAGE_LIMIT, Pod, Run, cut
+from report_operator.domain.runs.pod import Pod
+from report_operator.domain.runs.run import Run
+from report_operator.domain.texts import MESSAGE_LIMIT, cut
 from report_runner.contract.reasons import Reason, reason_of_exit_code
 from report_runner.contract.result import RunResult, parse_result
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from report_operator.domain.runs.failure import PendingReason
-from report_operator.domain.runs.run import Pod, Run
+from report_operator.domain.runs.pod import Pod
+from report_operator.domain.runs.run import Run
 
 
 @dataclass(frozen=True, slots=True)

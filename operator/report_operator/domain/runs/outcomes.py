@@ -12,7 +12,9 @@ from report_operator.api.v1alpha1.status import RecentRun
 from report_operator.domain.runs.answers import standing_failure
 from report_operator.domain.runs.failure import Cause, explain_failure, newest_result
 from report_operator.domain.runs.identity import entry_fields
-from report_operator.domain.runs.run import MESSAGE_LIMIT, Pod, Run, cut
+from report_operator.domain.runs.pod import Pod
+from report_operator.domain.runs.run import Run
+from report_operator.domain.texts import MESSAGE_LIMIT, cut
 from report_runner.contract.result import Outcome
 
 RECENT_LIMIT = 100  # maxItems of status.recentRuns

@@ -9,8 +9,10 @@ from datetime import date, datetime
 from report_operator.api.v1alpha1.status import RecentRun
 from report_operator.domain.runs.failure import newest_result
 from report_operator.domain.runs.identity import RunIdentity, identity_of_entry
-from report_operator.domain.runs.run import MESSAGE_LIMIT, Pod, Run, cut
+from report_operator.domain.runs.pod import Pod
+from report_operator.domain.runs.run import Run
 from report_operator.domain.statistics import error_pattern
+from report_operator.domain.texts import MESSAGE_LIMIT, cut
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import DeliveryResult, Outcome
 

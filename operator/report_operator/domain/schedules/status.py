@@ -25,7 +25,6 @@ from report_operator.domain.runs.answers import (
     unanswered_since,
 )
 from report_operator.domain.runs.outcomes import RunHistory
-from report_operator.domain.runs.run import cut
 from report_operator.domain.runs.vanished import ACTIVE_LIMIT, active_runs
 from report_operator.domain.schedules.lateness import (
     NOT_CREATED,
@@ -40,6 +39,7 @@ from report_operator.domain.schedules.lateness import (
 )
 from report_operator.domain.schedules.observation import Observation, ReadyProblem
 from report_operator.domain.schedules.plan import Plan
+from report_operator.domain.texts import cut
 from report_operator.domain.times import format_time
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import Outcome
