@@ -23,6 +23,7 @@ from report_operator.domain.admission.queue import (
 from report_operator.domain.cron.schedule import load_zone
 from report_operator.domain.runs.pod import Pod
 from report_operator.domain.runs.run import Run
+from report_operator.domain.schedules.zone_data import slot_date
 from report_operator.domain.times import format_time
 
 logger = logging.getLogger(__name__)
@@ -156,9 +157,9 @@ def admission_patch(run: Run, now: datetime) -> dict[str, Any]:
 
     Annotations of the pod template may be changed while a Job is suspended and has not started
     (validation of k8s.io/api/batch/v1 Job). The report date is the slot's date in the schedule's
-    zone.
+    zone, as the control plane has it.
     """
-    report_date = run.slot.astimezone(load_zone(run.time_zone)).date().isoformat()
+    report_date = slot_date(run.slot, load_zone(run.time_zone), run.slot_offset).isoformat()
     stamps = {
         names.ANNOTATION_SLOT: format_time(run.slot),
         names.ANNOTATION_REPORT_DATE: run.report_date or report_date,

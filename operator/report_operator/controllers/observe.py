@@ -24,6 +24,7 @@ from report_operator.domain.schedules.acknowledgement import acknowledged_throug
 from report_operator.domain.schedules.decision import CHECK_PENDING
 from report_operator.domain.schedules.observation import Observation, ReadyProblem
 from report_operator.domain.schedules.plan import Plan, observe_plan, plan_of_spec
+from report_operator.domain.schedules.zone_data import learn_zone
 from report_operator.domain.times import parse_time
 
 
@@ -56,6 +57,9 @@ class ScheduleObserver:
         missing, awaited = await self._missing(key, uid, previous, recorded, now)
         runs = self.store.runs_of(uid)
         plan = observe_plan(cronjob) if cronjob else _plan_without_cronjob(meta, schedule, previous)
+        if plan is not None:
+            made = [run.slot for run in runs if run.scheduled]
+            plan = learn_zone(plan, [*made, *filter(None, [previous.last_schedule_time])])
         pending = self.history.pending(uid, [*recorded, *(run.uid for run in runs)])
         return Observation(
             now=now,

@@ -78,7 +78,7 @@ class BaseCondition(StatusModel):
 class Condition(BaseCondition):
     """Of a ReportSchedule."""
 
-    type: ConditionType = Field(description="Ready, Delayed or Failing.")
+    type: ConditionType = Field(description="Ready, Delayed, Failing or ZoneDataDiffers.")
 
 
 class LastFailure(StatusModel):

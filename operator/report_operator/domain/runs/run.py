@@ -73,6 +73,7 @@ class Run:
     termination_reason: str = ""  # why the operator ended it
     termination_detail: str = ""
     requested_by: str = ""  # who asked for a further attempt
+    slot_offset: timedelta | None = None  # from UTC, as the CronJob controller wrote the slot
     backfill: str = ""  # name and uid of the ReportBackfill that asked for it
     backfill_uid: str = ""
     owner_uid: str = ""  # of the CronJob that is its controller
@@ -160,6 +161,7 @@ def observe_job(job: Body) -> Run:
         schedule_uid=labels[names.LABEL_UID],
         slot=_slot(stamped or scheduled or created_at, created_at),
         manual=scheduled is None,
+        slot_offset=_offset(annotations.get(names.ANNOTATION_CRONJOB_SLOT)),
         tier=labels.get(names.LABEL_TIER, "standard"),
         priority=_priority(annotations.get(names.ANNOTATION_PRIORITY, Priority.NORMAL.value)),
         concurrency=cut(annotations.get(names.ANNOTATION_CONCURRENCY, "Forbid"), NAME_LIMIT),
@@ -209,6 +211,11 @@ def _slot(slot: datetime, created_at: datetime) -> datetime:
     if slot > created_at + CLOCK_TOLERANCE:
         raise NotARunError(f"its slot {slot} lies after its creation")
     return slot
+
+
+def _offset(text: str | None) -> timedelta | None:
+    """Of the zone that the CronJob controller writes a slot in."""
+    return datetime.fromisoformat(text).utcoffset() if text else None
 
 
 def _attempt(text: str) -> int:

@@ -11,6 +11,7 @@ from report_operator.domain.cron.schedule import latest_slot, slots_between
 from report_operator.domain.runs.run import Run
 from report_operator.domain.schedules.observation import Observation, RefusedSlot
 from report_operator.domain.schedules.plan import Plan
+from report_operator.domain.schedules.zone_data import common_slots
 from report_runner.contract.model import parse_duration
 
 NOT_CREATED = "NotCreated"
@@ -63,8 +64,15 @@ def oldest_due(
         return Due(waiting[0].slot, waiting[0].stage.value, waiting[0])
     if plan.suspended:
         return None
-    missed = plan.schedule.next_after(known_slot(plan, known_runs, handled), plan.zone)
+    missed = first_slot_after(plan, known_slot(plan, known_runs, handled))
     return Due(missed, NOT_CREATED, None) if missed is not None and missed <= now else None
+
+
+def first_slot_after(plan: Plan, known: datetime) -> datetime | None:
+    """When the next slot has come whichever time-zone data the control plane has."""
+    slots = [plan.schedule.next_after(known, zone) for zone in plan.zones]
+    found = [slot for slot in slots if slot is not None]
+    return max(found) if len(found) == len(slots) else None
 
 
 def slot_without_job(
@@ -77,7 +85,9 @@ def slot_without_job(
     if plan.suspended:
         return None
     slot = latest_slot(plan.schedule, plan.zone, known_slot(plan, (), handled), now)
-    return slot if slot is not None and now - slot <= within else None
+    if slot is None or now - slot > within:
+        return None
+    return slot if common_slots(plan.schedule, plan.zones, [slot]) else None
 
 
 def unanswered_due(due: Due | None, unanswered: datetime | None, plan: Plan) -> Due | None:
@@ -106,9 +116,20 @@ def slots_to_catch_up(observation: Observation) -> list[datetime]:
 
     The newest due slot is the CronJob controller's; its Job has the same name as ours would.
     """
+    missed, plan = _missed_slots(observation), observation.plan
+    if plan is None or observation.refused:
+        return []
+    # Where nobody knows whether it is a slot for the CronJob controller as well, there would be
+    # two reports: they wait until its data are known.
+    if len(common_slots(plan.schedule, plan.zones, missed)) < len(missed):
+        return []
+    return missed
+
+
+def _missed_slots(observation: Observation) -> list[datetime]:
     plan, now = observation.plan, observation.now
     missed_runs = _runs_all(observation)
-    if missed_runs is None or plan is None or plan.suspended or observation.refused:
+    if missed_runs is None or plan is None or plan.suspended:
         return []
     if observation.cronjob is None:
         return []  # there is nothing to make a Job from
@@ -131,8 +152,10 @@ def slots_to_catch_up(observation: Observation) -> list[datetime]:
 def handled_through(observation: Observation, catch_up: Sequence[datetime]) -> datetime | None:
     """Up to which instant every slot has a Job, once those of `catch_up` are made."""
     before = observation.previous.handled_through
-    if _runs_all(observation) is None or observation.cronjob is None or observation.refused:
+    if _runs_all(observation) is None or observation.cronjob is None:
         return before
+    if not catch_up and _missed_slots(observation):
+        return before  # they cannot be made yet
     if len(catch_up) == CATCH_UP_LIMIT:
         return catch_up[-1]  # there may be more before the newest
     own = [observed.run.slot for observed in observation.runs if not observed.run.manual]

@@ -27,6 +27,15 @@ class Plan:
     since: datetime  # slots before this do not count: created, unsuspended or edited then
     suspended: bool
     late_after: timedelta
+    # The control plane's time-zone data may be older than ours (schedules/zone_data.py): `zone` is
+    # the likeliest, and while nobody knows these are possible too.
+    other_zones: tuple[ZoneInfo, ...] = ()
+    zone_difference: str = ""  # both versions, where they are known to differ
+
+    @property
+    def zones(self) -> tuple[ZoneInfo, ...]:
+        """All that are possible."""
+        return (self.zone, *self.other_zones)
 
 
 def plan_of_spec(spec: ReportScheduleSpec, since: datetime) -> Plan | None:

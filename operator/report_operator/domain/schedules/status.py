@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from report_operator.api.v1alpha1.conditions import ConditionType, ReadyReason
 from report_operator.api.v1alpha1.status import (
-    Condition,
     Delay,
     DelayStage,
     LastFailure,
@@ -16,8 +15,6 @@ from report_operator.api.v1alpha1.status import (
     ReportScheduleStatus,
     ScheduleHealth,
 )
-from report_operator.domain import names
-from report_operator.domain.checks import first_problem
 from report_operator.domain.runs.answers import (
     counts_for_health,
     newest_scheduled_slot,
@@ -26,10 +23,18 @@ from report_operator.domain.runs.answers import (
 )
 from report_operator.domain.runs.outcomes import RunHistory
 from report_operator.domain.runs.vanished import ACTIVE_LIMIT, active_runs
+from report_operator.domain.schedules.conditions import (
+    ConditionUpdate,
+    delayed_condition,
+    failing_condition,
+    merge_condition,
+    ready_condition,
+    zone_data_condition,
+)
 from report_operator.domain.schedules.lateness import (
     NOT_CREATED,
-    REPLACING,
     Due,
+    first_slot_after,
     known_slot,
     late_at,
     next_slot,
@@ -37,14 +42,11 @@ from report_operator.domain.schedules.lateness import (
     refused_due,
     unanswered_due,
 )
-from report_operator.domain.schedules.observation import Observation, ReadyProblem
+from report_operator.domain.schedules.observation import Observation
 from report_operator.domain.schedules.plan import Plan
-from report_operator.domain.texts import cut
-from report_operator.domain.times import format_time
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import Outcome
 
-CONDITION_LIMIT = 4000  # characters of a message
 DELAY_STEP = timedelta(minutes=5)  # status.delay.seconds advances in steps: few writes
 
 
@@ -55,16 +57,6 @@ class RunDecisions:
     history: RunHistory
     given_up: frozenset[str] = frozenset()  # uids of runs that end without ever having had a pod
     handled_through: datetime | None = None  # up to which every slot has a Job
-
-
-@dataclass(frozen=True, slots=True)
-class _ConditionUpdate:
-    """A condition before it is known since when it holds."""
-
-    type: ConditionType
-    holds: bool
-    reason: str
-    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +77,9 @@ def compute_status(observation: Observation, decided: RunDecisions) -> StatusUpd
     handled = [entry.slot for entry in recent if _stands_in(entry)]
     handled += _known(previous.last_schedule_time)
     due = oldest_due(plan, runs, handled, now) if plan else None
-    upcoming = next_slot(plan, known_slot(plan, runs, handled), now) if plan else None
+    known = known_slot(plan, runs, handled) if plan else now
+    upcoming = next_slot(plan, known, now) if plan else None
+    latest = first_slot_after(plan, known) if plan and not plan.suspended else None
     unanswered = unanswered_since(recent, previous.unanswered_since)
     due = unanswered_due(due, unanswered, plan) if plan else None
     due = refused_due(due, observation.refused)
@@ -97,15 +91,18 @@ def compute_status(observation: Observation, decided: RunDecisions) -> StatusUpd
     slots = [run.slot for run in runs if not run.manual]
     slots += [entry.slot for entry in recent if not entry.manual]
     updates = (
-        _ready(observation),
-        _delayed(observation, due, late),
-        _failing(failure, _newest(own), acknowledged),
+        ready_condition(observation),
+        delayed_condition(observation, due, late),
+        failing_condition(failure, _newest(own), acknowledged),
+        *zone_data_condition(observation, previous),
     )
     ready = updates[0].holds
     status = ReportScheduleStatus(
         observed_generation=observation.generation,
         health=_health(late=late, failing=failure is not None, ready=ready),
-        conditions=[_merge(previous, update, observation.generation, now) for update in updates],
+        conditions=[
+            merge_condition(previous, update, observation.generation, now) for update in updates
+        ],
         last_schedule_time=max([*slots, *_known(previous.last_schedule_time)], default=None),
         last_success_time=_last_success(previous, own),
         next_schedule_time=upcoming,
@@ -125,7 +122,7 @@ def compute_status(observation: Observation, decided: RunDecisions) -> StatusUpd
         run_counts=dict(decided.history.counts),
     )
     return StatusUpdate(
-        status, due, due.slot if due else upcoming, _check_at(plan, due, upcoming, now)
+        status, due, due.slot if due else latest, _check_at(plan, due, upcoming, now)
     )
 
 
@@ -133,14 +130,14 @@ def undecided(
     previous: ReportScheduleStatus, generation: int, why: str, now: datetime
 ) -> ReportScheduleStatus:
     """The status of a schedule that the operator cannot decide on: as it was, and not Ready."""
-    update = _ConditionUpdate(
+    update = ConditionUpdate(
         ConditionType.READY,
         False,
         ReadyReason.INTERNAL_ERROR,
         f"the operator cannot decide on this schedule ({why}): its CronJob stays as it is; "
         "please report this with the object",
     )
-    ready = _merge(previous, update, generation, now)
+    ready = merge_condition(previous, update, generation, now)
     others = [condition for condition in previous.conditions if condition.type != ready.type]
     return previous.model_copy(
         update={"observed_generation": generation, "conditions": [ready, *others]}
@@ -167,127 +164,6 @@ def _health(*, late: bool, failing: bool, ready: bool) -> ScheduleHealth:
     if not ready:
         return ScheduleHealth.NOT_READY
     return ScheduleHealth.DELAYED if late else ScheduleHealth.HEALTHY
-
-
-def _definition_refused(observation: Observation) -> ReadyProblem | None:
-    return observation.problem
-
-
-def _secret_missing(observation: Observation) -> ReadyProblem | None:
-    found = observation.pending.pending_reason if observation.pending else None
-    if found is None or not found.missing_secret:
-        return None
-    return ReadyProblem(ReadyReason.SECRET_NOT_FOUND, found.cause.message)
-
-
-READY_CHECKS: tuple[Callable[[Observation], ReadyProblem | None], ...] = (
-    _definition_refused,  # the newest spec is not in effect, or the CronJob could not be written
-    _secret_missing,  # it is in effect, and its runs cannot start; a run finds that, nobody earlier
-)
-
-
-def _ready(observation: Observation) -> _ConditionUpdate:
-    problem = first_problem(READY_CHECKS, observation)
-    if problem is not None:
-        return _ConditionUpdate(ConditionType.READY, False, problem.reason, problem.message)
-    return _ConditionUpdate(
-        ConditionType.READY,
-        True,
-        ReadyReason.READY,
-        f"CronJob {observation.cronjob_name} is up to date",
-    )
-
-
-def _delayed(observation: Observation, due: Due | None, late: bool) -> _ConditionUpdate:
-    if not late or due is None:
-        return _ConditionUpdate(ConditionType.DELAYED, False, "OnTime", "no slot is late")
-    message = _delay_message(observation, due)
-    return _ConditionUpdate(ConditionType.DELAYED, True, due.stage, message)
-
-
-def _delay_message(observation: Observation, due: Due) -> str:
-    slot = f"slot {format_time(due.slot)}"
-    run = due.run
-    if due.stage == REPLACING:
-        now = f"; Job {run.name} is {run.stage.value.lower()} now" if run else ""
-        return (
-            f"{slot}: its run was replaced by the next before it had ended, and so was each since "
-            "then (concurrencyPolicy Replace): runs take longer than the time between two slots, "
-            f"or wait longer in the queue{now}"
-        )
-    if run is None and observation.cronjob is None:
-        return f"{slot} is due and has no run, as the definition is not in effect: see Ready"
-    if run is None and observation.refused and observation.refused.slot == due.slot:
-        return f"{slot} is due, and the API server refused its Job: {observation.refused.message}"
-    if run is None:
-        return (
-            f"{slot} is due and no Job was created for it: is the CronJob controller at work, and "
-            "does a quota allow Jobs here?"
-        )
-    observed = next(item for item in observation.runs if item.run.uid == run.uid)
-    blocked = ""
-    if observed.pending_reason is not None:
-        cause = observed.pending_reason.cause
-        blocked = f": {cause.reason.value}: {cause.message}"
-    held = observed.waits_for
-    advice = {
-        "Queued": f"waits: {held}" if held else "waits for admission behind other runs",
-        "Pending": "is admitted and its pod does not run yet",
-        "Running": "is running",
-        "Retrying": f"waits for its next attempt after {run.failed_pods} failed",
-    }.get(due.stage, due.stage)
-    return f"{slot}: Job {run.name} {advice}{blocked}"
-
-
-def _failing(
-    failure: RecentRun | None, newest: RecentRun | None, acknowledged: datetime | None
-) -> _ConditionUpdate:
-    if failure is not None and failure.reason is not None:
-        return _ConditionUpdate(
-            ConditionType.FAILING,
-            True,
-            failure.reason.value,
-            f"slot {format_time(failure.slot)}, Job {failure.job}: {failure.message}",
-        )
-    if newest is None:
-        return _ConditionUpdate(ConditionType.FAILING, False, "NoRunYet", "no run has ended yet")
-    if newest.outcome is Outcome.SUCCEEDED:
-        return _ConditionUpdate(
-            ConditionType.FAILING, False, "LastRunSucceeded", f"Job {newest.job} succeeded"
-        )
-    if acknowledged is not None and newest.slot <= acknowledged:
-        return _ConditionUpdate(
-            ConditionType.FAILING,
-            False,
-            "Acknowledged",
-            f"slots up to {format_time(acknowledged)} need no report: so says the annotation "
-            f"{names.ANNOTATION_ACKNOWLEDGED}",
-        )
-    return _ConditionUpdate(
-        ConditionType.FAILING,
-        False,
-        "NoSlotFailed",
-        f"Job {newest.job} did not succeed, and no slot is without its report for that: "
-        f"{newest.message}",
-    )
-
-
-def _merge(
-    previous: ReportScheduleStatus, update: _ConditionUpdate, generation: int, now: datetime
-) -> Condition:
-    """The condition, with the time at which its status last changed."""
-    word = "True" if update.holds else "False"
-    before = next((c for c in previous.conditions if c.type == update.type), None)
-    return Condition(
-        type=update.type,
-        status=word,
-        reason=update.reason,
-        message=cut(update.message, CONDITION_LIMIT),
-        last_transition_time=(
-            before.last_transition_time if before and before.status == word else now
-        ),
-        observed_generation=generation,
-    )
 
 
 def _last_success(previous: ReportScheduleStatus, recent: Sequence[RecentRun]) -> datetime | None:

@@ -71,5 +71,9 @@ def _condition(after: Condition, before: Condition | None) -> Transition | None:
             if is_true:
                 return Transition(WARNING, "Delayed", after.message, at, key)
             return Transition(NORMAL, "OnTime", "no slot is late any more", at, key)
+        case ConditionType.ZONE_DATA:
+            if is_true == was_true or not is_true:
+                return None
+            return Transition(WARNING, "ZoneDataDiffers", after.message, at, key)
         case _:
             return None  # each failed run has an event of its own
