@@ -18,11 +18,11 @@ from prometheus_client import CollectorRegistry
 from admin_api.app import make_app
 from admin_api.auth.tokens import Tokens
 from admin_api.errors import UNREACHABLE, RefusedError, reason_of
-from admin_api.routes.files import FileServers
 from admin_api.services.attempts import AttemptService
 from admin_api.services.audit import Audit
+from admin_api.services.backends import Backends
 from admin_api.services.cluster import Cluster
-from admin_api.services.dependencies import Dependencies
+from admin_api.services.files import FileServers
 from admin_api.services.history_client import HistoryClient
 from admin_api.services.idempotency import IdempotencyStore
 from report_operator.adapters.kube.client import KubeClient
@@ -109,18 +109,15 @@ async def _serve(config: OperatorConfig, port: int, health_port: int, *, network
             cluster, requests, Audit(kube, _now), _now, HistoryClient(history)
         )
         servers = FileServers(session, config.file_server_url, config.watched)
-        dependencies = Dependencies(config.redis_secret, history)
-        tokens = Tokens(kube) if network else None
         app = make_app(
             attempts,
+            Backends(config.redis_secret, history),
             servers,
-            dependencies,
-            _now,
             exposition,
-            tokens,
-            config.runbook_url,
+            Tokens(kube) if network else None,
             limits=config.admission_limits(),
             start_grace=timedelta(seconds=config.admission.start_grace_seconds),
+            runbook_url=config.runbook_url,
         )
         # kubectl port-forward ends on loopback.
         host = EVERYWHERE if network else LOOPBACK

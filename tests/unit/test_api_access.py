@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from typing import Any, cast
 
 import pytest
-from fastapi.routing import APIRoute
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 from test_pages_http import DOWN, RUN, KnownCluster, Site
 
+from admin_api.app import ROUTERS
 from admin_api.auth.access import AccessMiddleware
 from admin_api.auth.answer_policy import AnswerPolicy
 from admin_api.auth.caller import Caller, claimed
@@ -49,19 +48,14 @@ class KnownTokens:
 
 def routes_of(site: Site) -> list[tuple[str, str]]:
     """Method and path of each."""
-
-    def walk(routes: Sequence[Any]) -> list[tuple[str, str]]:
-        found = []
-        for route in routes:
-            if isinstance(route, APIRoute | Route):
-                path = re.sub(r"\{path(:path)?\}", "2026/x.html", route.path)
-                path = re.sub(r"\{[a-z]+(:path)?\}", "x", path)
-                found += [(method, path) for method in sorted(route.methods or ())]
-            else:
-                found += walk(route.routes)
-        return found
-
-    return walk(site.app.routes)
+    own: list[BaseRoute] = [route for router in ROUTERS for route in router.routes]
+    found = []
+    for route in [*site.app.routes, *own]:
+        if isinstance(route, Route):
+            path = re.sub(r"\{path(:path)?\}", "2026/x.html", route.path)
+            path = re.sub(r"\{[a-z]+(:path)?\}", "x", path)
+            found += [(method, path) for method in sorted(route.methods or ())]
+    return found
 
 
 def test_every_route_answers_with_the_policy() -> None:
@@ -192,10 +186,10 @@ def test_a_name_over_loopback_is_a_claim() -> None:
 async def test_what_a_caller_may_see() -> None:
     assert await Caller("kim").may_see("reports")
     team = Caller("t", User("dashboards"), cast(Any, KnownTokens("reports")))
-    assert await team.unseen(["reports", "others", "others"]) == {"others"}
+    assert await team.hidden(["reports", "others", "others"]) == {"others"}
     assert not await team.may_see(ALL_NAMESPACES)
     everything = Caller("t", User("dashboards"), cast(Any, KnownTokens(ALL_NAMESPACES)))
-    assert await everything.unseen(["reports", "others"]) == set()
+    assert await everything.hidden(["reports", "others"]) == set()
 
 
 JOB = f"{SCHEDULER}/jobs/{RUN.rpartition('/')[2]}"

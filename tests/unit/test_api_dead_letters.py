@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from admin_api.routes.dead_letters import RETRY_LIMIT, RetryAll, RetryThese, choose
-from admin_api.schemas.scheduler import Job, JobStatus
+from admin_api.schemas.dead_letters import RETRY_LIMIT, RetryAll, RetryThese
+from admin_api.schemas.jobs import Job, JobStatus
 from admin_api.services.cache import Snapshot
+from admin_api.services.dead_letters import choose
 from admin_api.services.jobs import dead_of
 from report_operator.domain.names import job_id
 

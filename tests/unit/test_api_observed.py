@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from factories import MINUTE, SLOT, job_body, make_entry, schedule_body
 
-from admin_api.schemas.scheduler import JobStatus
+from admin_api.schemas.jobs import JobStatus
 from admin_api.services.cache import ClusterCache
 from report_operator.api.v1alpha1.status import ReportScheduleStatus
 from report_operator.domain.times import format_time

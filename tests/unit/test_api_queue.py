@@ -20,11 +20,11 @@ from factories import (
 from snapshots import snapshot_of
 
 from admin_api.app import make_app
-from admin_api.schemas.scheduler import Check
+from admin_api.schemas.status import Check
 from admin_api.services.attempts import AttemptService
+from admin_api.services.backends import Backends
 from admin_api.services.cache import Snapshot
 from admin_api.services.cluster import Cluster, Leader
-from admin_api.services.dependencies import Dependencies
 from admin_api.services.jobs import read_schedule
 from report_operator.api.v1alpha1.status import ReportScheduleStatus
 from report_operator.domain.admission.queue import AdmissionLimits, NamespacePolicy
@@ -49,8 +49,8 @@ class Site:
             cast(Cluster, self), cast(Any, None), cast(Any, None), lambda: NOW
         )
         app = make_app(
-            attempts, cast(Any, None), cast(Dependencies, self), lambda: NOW, cast(Any, None),
-            None, limits=self.limits, start_grace=MINUTE,
+            attempts, cast(Backends, self), cast(Any, None), cast(Any, None), None,
+            limits=self.limits, start_grace=MINUTE,
         )  # fmt: skip
         reply = ask(app, "GET", path, accept=accept)
         assert reply.status == 200, reply.text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, cast
 from urllib.parse import urlencode
 
@@ -15,12 +16,14 @@ from snapshots import snapshot_of
 
 from admin_api.app import make_app
 from admin_api.auth.tokens import Denied, Tokens
-from admin_api.routes import backfills
-from admin_api.schemas.scheduler import Check, Job
+from admin_api.dependencies import get_backfills
+from admin_api.schemas.backfills import BackfillRequest
+from admin_api.schemas.jobs import Job
+from admin_api.schemas.status import Check
 from admin_api.services.attempts import AttemptService
+from admin_api.services.backends import Backends
 from admin_api.services.cache import Snapshot
 from admin_api.services.cluster import Cluster, Leader
-from admin_api.services.dependencies import Dependencies
 from admin_api.services.jobs import read_schedule
 from admin_api.web.html import HEADERS
 from report_operator.adapters.kube.client import ApiError
@@ -78,7 +81,7 @@ class KnownCluster:
 class Site:
     cluster: KnownCluster = field(default_factory=KnownCluster)
     tokens: Any = None
-    dependencies: list[Check] = field(default_factory=list)
+    backend_checks: list[Check] = field(default_factory=list)
     app: FastAPI = field(init=False)
 
     def __post_init__(self) -> None:
@@ -86,13 +89,13 @@ class Site:
             cast(Cluster, self.cluster), cast(Any, None), cast(Any, None), self.now
         )
         self.app = make_app(
-            attempts, cast(Any, None), cast(Dependencies, self), self.now, cast(Any, None),
+            attempts, cast(Backends, self), cast(Any, None), cast(Any, None),
             cast(Tokens, self.tokens), limits=AdmissionLimits(overall=1), start_grace=MINUTE,
         )  # fmt: skip
 
     async def checks(self) -> list[Check]:
-        """Of dependencies."""
-        return self.dependencies
+        """As Backends does."""
+        return self.backend_checks
 
     @staticmethod
     def now() -> Any:
@@ -268,7 +271,7 @@ def test_what_was_seen_last_is_shown_while_the_cluster_does_not_answer(site: Sit
 
 
 def test_a_dependency_that_is_down_is_named(site: Site) -> None:
-    site.dependencies = [Check(name="redis", ok=False, latency_ms=1, reason="connection refused")]
+    site.backend_checks = [Check(name="redis", ok=False, latency_ms=1, reason="connection refused")]
     text = site.get("/").text
     assert "Scheduler: degraded" in text
     assert "redis: connection refused" in text
@@ -307,27 +310,34 @@ def test_filter_and_pages_of_recent_runs(site: Site) -> None:
     assert "No run is like that" in site.get("/fragments/runs?status=succeeded").text
 
 
-def test_a_backfill_is_looked_over_before_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[dict[str, Any], str]] = []
-    keys: list[str] = []
+@dataclass
+class RecordedBackfills:
+    """In place of BackfillService: remembers what it was asked for."""
 
-    async def make(wanted: dict[str, Any], who: str, key: str) -> list[str]:
-        asked.append((wanted, who))
-        keys.append(key)
-        return ["reports/backfill-1"]
+    requests: list[tuple[dict[str, Any], str]] = field(default_factory=list)
+    keys: list[str | None] = field(default_factory=list)
 
-    monkeypatch.setattr(backfills, "add", lambda *_: make)
-    site = Site()
+    async def make(
+        self, wanted: BackfillRequest, requested_by: str, key: str | None
+    ) -> list[SimpleNamespace]:
+        self.requests.append((wanted.model_dump(mode="json"), requested_by))
+        self.keys.append(key)
+        return [SimpleNamespace(namespace="reports", name="backfill-1")]
+
+
+def test_backfill_form_is_reviewed_before_it_is_sent(site: Site) -> None:
+    recorded = RecordedBackfills()
+    site.app.dependency_overrides[get_backfills] = lambda: recorded
     token, cookie = token_of(site.get("/backfill"))
-    wish = {
+    filled_in = {
         "token": token,
         "start_date": "2026-11-20",
         "end_date": "2026-11-22",
         "report_types": ["critical", "positions"],
         "reprocess": "failed",
     }
-    review = site.post("/backfill", wish, cookie=cookie)
-    assert (review.status, asked) == (200, [])
+    review = site.post("/backfill", filled_in, cookie=cookie)
+    assert (review.status, recorded.requests) == (200, [])
     assert "3 days" in review.text
     fields = re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', review.text)
     done = ask(
@@ -335,8 +345,8 @@ def test_a_backfill_is_looked_over_before_it_starts(monkeypatch: pytest.MonkeyPa
         **{"content-type": "application/x-www-form-urlencoded", "x-on-call": "ana"},
     )  # fmt: skip
     assert (done.status, done.headers["location"]) == (303, "/backfill?made=reports%2Fbackfill-1")
-    assert keys == [dict(fields)["key"]]
-    assert asked == [
+    assert recorded.keys == [dict(fields)["key"]]
+    assert recorded.requests == [
         (
             {
                 "start_date": "2026-11-20",
@@ -344,6 +354,9 @@ def test_a_backfill_is_looked_over_before_it_starts(monkeypatch: pytest.MonkeyPa
                 "report_types": ["critical", "positions"],
                 "reprocess": "failed",
                 "dry_run": False,
+                "max_concurrent": 2,
+                "namespace": None,
+                "schedule": None,
             },
             "claimed: ana (loopback)",
         )
@@ -354,7 +367,7 @@ def test_a_backfill_is_looked_over_before_it_starts(monkeypatch: pytest.MonkeyPa
         ({"report_types": []}, "report_types"),
         ({"start_date": ""}, "start_date"),
     ]:
-        refused = site.post("/backfill", {**wish, **wrong}, cookie=cookie)
+        refused = site.post("/backfill", {**filled_in, **wrong}, cookie=cookie)
         assert refused.status == 422
         assert said in refused.text
-    assert len(asked) == 1
+    assert len(recorded.requests) == 1

@@ -65,7 +65,7 @@ def now_of(schedules: list[ScheduleSummary], *runs: Run) -> view.Dashboard:
     return view.describe_dashboard(LEADER, snapshot_of(schedules, runs), (), queue, starts, "")
 
 
-def test_trouble_by_tier_then_gravity() -> None:
+def test_problem_by_tier_then_gravity() -> None:
     found = now_of(
         [
             schedule("a", "bulk", FAILING),
@@ -75,8 +75,8 @@ def test_trouble_by_tier_then_gravity() -> None:
             schedule("e", "critical", WELL),
             schedule("f", "critical", FAILING),
         ]
-    ).troubles
-    assert [trouble.schedule.name for trouble in found] == ["f", "c", "b", "d", "a"]
+    ).problems
+    assert [entry.schedule.name for entry in found] == ["f", "c", "b", "d", "a"]
 
 
 def test_all_that_is_wrong_with_one_schedule() -> None:
@@ -87,13 +87,13 @@ def test_all_that_is_wrong_with_one_schedule() -> None:
     }
     late = make_run(uid="2", name="daily-2", schedule_uid="uid-daily")
     failed = finished_run("1", succeeded=False, name="daily-1", schedule_uid="uid-daily")
-    (trouble,) = now_of([schedule("daily", "critical", status)], late, failed).troubles
-    assert [problem.kind for problem in trouble.problems] == [
+    (entry,) = now_of([schedule("daily", "critical", status)], late, failed).problems
+    assert [problem.kind for problem in entry.problems] == [
         ProblemKind.FAILING,
         ProblemKind.LATE,
         ProblemKind.NOT_READY,
     ]
-    failing, delayed, _ = trouble.problems
+    failing, delayed, _ = entry.problems
     assert (failing.reason, failing.message, failing.times) == (
         "DatabaseUnavailable",
         "connection refused",
@@ -102,8 +102,8 @@ def test_all_that_is_wrong_with_one_schedule() -> None:
     assert failing.remedy is not None
     assert "run it again" in failing.remedy.action
     assert delayed.message == "slot 05:00 waits"
-    assert trouble.run is not None
-    assert trouble.run.job == "daily-1"  # the failure, not the run that waits
+    assert entry.run is not None
+    assert entry.run.job == "daily-1"  # the failure, not the run that waits
 
 
 @pytest.mark.parametrize(("status", "job"), [(FAILING, "daily-1"), (LATE, "daily-2")])
@@ -112,11 +112,11 @@ def test_the_run_to_look_at(status: dict[str, Any], job: str) -> None:
         make_run(uid="2", name="daily-2", schedule_uid="uid-daily"),
         finished_run("1", succeeded=False, name="daily-1", schedule_uid="uid-daily"),
     ]
-    (trouble,) = now_of([schedule("daily", "bulk", status)], *runs).troubles
-    assert trouble.run is not None
-    assert trouble.run.job == job
-    (trouble,) = now_of([schedule("daily", "bulk", status)]).troubles
-    assert trouble.run is None
+    (entry,) = now_of([schedule("daily", "bulk", status)], *runs).problems
+    assert entry.run is not None
+    assert entry.run.job == job
+    (entry,) = now_of([schedule("daily", "bulk", status)]).problems
+    assert entry.run is None
 
 
 def test_queue_in_the_order_of_admission_and_running_longest_first() -> None:
@@ -137,8 +137,8 @@ def test_queue_in_the_order_of_admission_and_running_longest_first() -> None:
         ("normal", None),
         ("low", None),
     ]
-    assert [underway.job.job for underway in found.running] == ["old", "young"]
-    assert found.sentence == (
+    assert [active.job.job for active in found.running] == ["old", "young"]
+    assert found.summary == (
         "Scheduler healthy. 0 need attention, 2 running, 3 waiting, 0 given up."
     )
 

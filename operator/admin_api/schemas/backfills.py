@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from admin_api.schemas.scheduler import LIST_LIMIT, Instant
+from admin_api.schemas.common import LIST_LIMIT, Instant
 from report_operator.api.v1alpha1.backfill_spec import CONCURRENT_LIMIT, Reprocess
 from report_operator.api.v1alpha1.backfill_status import BackfillState
 

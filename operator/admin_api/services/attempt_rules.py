@@ -7,7 +7,8 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from admin_api.errors import RefusedError
-from admin_api.schemas.scheduler import GenerateRequest, Job, JobStatus
+from admin_api.schemas.attempts import GenerateRequest
+from admin_api.schemas.jobs import Job, JobStatus
 from admin_api.services.jobs import DONE, ScheduleSummary, order_of
 from report_operator.api.v1alpha1.spec import Priority
 from report_operator.domain import names
@@ -21,7 +22,9 @@ Body = dict[str, Any]
 KNOWN_LIMIT = 30  # names in one message
 
 
-def retry(job: Job, jobs: Sequence[Job], priority: Priority = Priority.HIGH) -> Attempt | Job:
+def decide_retry(
+    job: Job, jobs: Sequence[Job], priority: Priority = Priority.HIGH
+) -> Attempt | Job:
     """The next attempt of a failed run's slot, or the one under way. Raises RefusedError."""
     attempts = attempts_of(job.namespace, job.schedule, job.slot, jobs)
     newest = attempts[-1] if attempts else job
@@ -36,11 +39,10 @@ def retry(job: Job, jobs: Sequence[Job], priority: Priority = Priority.HIGH) -> 
     return Attempt(newest.slot, newest.report_date, newest.attempt + 1, priority)
 
 
-def generate(
-    request: GenerateRequest, schedule: ScheduleSummary, jobs: Sequence[Job], now: datetime
+def decide_generate(
+    request: GenerateRequest, schedule: ScheduleSummary, slot: datetime, jobs: Sequence[Job]
 ) -> Attempt | Job:
-    """An attempt for a date, or the one that is under way. Raises RefusedError."""
-    slot = slot_of(schedule, request.date, now)
+    """The next attempt of a slot, or the one under way."""
     attempts = attempts_of(schedule.namespace, schedule.name, slot, jobs)
     if attempts and attempts[-1].status not in DONE:
         return attempts[-1]

@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import chain
 from typing import Any
 
-from admin_api.schemas.scheduler import Job
+from admin_api.schemas.jobs import Job
 from admin_api.services.jobs import ScheduleSummary, dead_of, jobs_of, newest_first, read_schedule
 from report_operator.adapters.kube.run_store import RunStore
 from report_operator.adapters.kube.skipped import Skipped

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from admin_api.errors import RefusedError
-from admin_api.schemas.scheduler import Job
+from admin_api.schemas.jobs import Job
 from admin_api.services.attempt_rules import purge_patch
 from admin_api.services.cache import ClusterCache, Snapshot
 from admin_api.services.jobs import ScheduleSummary

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from admin_api.errors import RefusedError
-from admin_api.schemas.scheduler import Job, JobsQuery, JobStatus
+from admin_api.schemas.jobs import Job, JobsQuery, JobStatus
 from admin_api.services.cache import Snapshot
 from admin_api.services.jobs import ScheduleSummary, job_of_record, merge_jobs, read_cursor, unknown
 from report_operator.adapters.postgres.database import HistoryUnavailableError

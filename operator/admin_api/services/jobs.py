@@ -11,14 +11,9 @@ from itertools import islice
 from typing import Any
 
 from admin_api.errors import RefusedError
-from admin_api.schemas.scheduler import (
-    SCHEDULER,
-    Job,
-    Jobs,
-    JobsQuery,
-    JobStatus,
-    PerformanceMetrics,
-)
+from admin_api.paths import SCHEDULER
+from admin_api.schemas.jobs import Job, Jobs, JobsQuery, JobStatus
+from admin_api.schemas.status import PerformanceMetrics
 from report_operator.api.v1alpha1.resource import parse_status
 from report_operator.api.v1alpha1.status import RecentRun, ReportScheduleStatus
 from report_operator.domain.names import schedule_of_job_id

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from admin_api.web.html import Pages
+from admin_api.dependencies import PagesDep
 
 Schema = Mapping[str, Any]
+
+router = APIRouter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,33 +49,30 @@ class Model:
     values: str  # of an enumeration
 
 
-def add(app: FastAPI, pages: Pages) -> None:
-    """Attach it."""
-
-    @app.get("/docs", include_in_schema=False)
-    async def reference() -> Response:
-        document = app.openapi()
-        return pages.show(
-            "reference.html",
-            title=document["info"]["title"],
-            operations=list(operations(document)),
-            models=list(models(document)),
-        )
+@router.get("/docs", include_in_schema=False)
+async def reference(request: Request, pages: PagesDep) -> Response:
+    document = request.app.openapi()
+    return pages.show(
+        "reference.html",
+        title=document["info"]["title"],
+        operations=list(operations(document)),
+        models=list(models(document)),
+    )
 
 
 def operations(document: Schema) -> Iterator[Operation]:
     """The calls, in the order of the document."""
     for path, methods in document["paths"].items():
-        for method, told in methods.items():
+        for method, operation in methods.items():
             yield Operation(
                 method.upper(),
                 path,
-                told.get("description") or told.get("summary", ""),
-                [_parameter(one) for one in told.get("parameters", ())],
-                _content(told.get("requestBody", {})),
+                operation.get("description") or operation.get("summary", ""),
+                [_parameter(one) for one in operation.get("parameters", ())],
+                _content(operation.get("requestBody", {})),
                 [
                     (status, answer.get("description", ""), _content(answer))
-                    for status, answer in told["responses"].items()
+                    for status, answer in operation["responses"].items()
                 ],
             )
 

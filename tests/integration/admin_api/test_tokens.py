@@ -12,7 +12,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from admin_api.auth.access import AccessMiddleware
 from admin_api.auth.tokens import ALL_NAMESPACES, Tokens, User
-from admin_api.auth.visibility import caller_of
 from hack.testbed.controlplane import ControlPlane
 from hack.testbed.namespace import CORE, Namespace
 from report_operator.adapters.kube.client import KubeClient
@@ -26,7 +25,7 @@ PATH = "/api/admin/scheduler/status"
 
 async def who_called(scope: Scope, receive: Receive, send: Send) -> None:
     """The application behind the guard."""
-    await PlainTextResponse(caller_of(Request(scope)).name)(scope, receive, send)
+    await PlainTextResponse(Request(scope).state.caller.name)(scope, receive, send)
 
 
 @pytest.fixture

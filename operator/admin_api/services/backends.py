@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from admin_api.schemas.scheduler import Check
+from admin_api.schemas.status import Check
 from report_operator.adapters.postgres.database import HistoryUnavailableError
 from report_operator.adapters.postgres.reader import HistoryReader
 from report_operator.adapters.redis import client
@@ -34,7 +34,7 @@ async def timed(
 
 
 @dataclass(slots=True)
-class Dependencies:
+class Backends:
     """Those that are configured; a Redis that hangs is asked every two seconds at most."""
 
     redis_secret: Path | None
