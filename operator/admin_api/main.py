@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="report-scheduler-api", description="The admin API, for kubectl port-forward."
     )
-    parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="the operator's")
+    parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="the operator's file")
     parser.add_argument("--port", type=int, default=PORT)
     parser.add_argument("--health-port", type=int, default=HEALTH_PORT, help="0: none")
     parser.add_argument(
@@ -65,7 +65,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"report-scheduler-api: {error}", file=sys.stderr)
         return EXIT_CONFIG
     set_up_logging(args.log_format, "INFO")
-    # uvicorn raises the signal that ended it once more when it is done; it has been obeyed then.
+    # uvicorn raises the signal that ended it again after its shutdown: ignore it then.
     signal.signal(signal.SIGTERM, lambda *_: None)
     asyncio.run(_serve(config, args.port, args.health_port, network=args.network))
     return 0
@@ -104,9 +104,9 @@ async def _serve(config: OperatorConfig, port: int, health_port: int, *, network
 
         namespace = os.environ.get("POD_NAMESPACE", "default")
         cluster = Cluster(kube, namespace, config.lease_name, config.watched)
-        requests = IdempotencyStore(kube, namespace, f"{config.lease_name}-requests", _now)
+        idempotency = IdempotencyStore(kube, namespace, f"{config.lease_name}-requests", _now)
         attempts = AttemptService(
-            cluster, requests, Audit(kube, _now), _now, HistoryClient(history)
+            cluster, idempotency, Audit(kube, _now), _now, HistoryClient(history)
         )
         servers = FileServers(session, config.file_server_url, config.watched)
         app = make_app(
@@ -122,8 +122,7 @@ async def _serve(config: OperatorConfig, port: int, health_port: int, *, network
         # kubectl port-forward ends on loopback.
         host = EVERYWHERE if network else LOOPBACK
         server = make_server(app, host, port, LIMITS)
-        # What is there now stays: looking through it for garbage takes 100 ms, in which nobody is
-        # answered.
+        # A collection of what is loaded by now would hold up all requests for 100 ms.
         gc.freeze()
         watching = asyncio.create_task(_watch(cluster, config.lease_seconds / 3))
         watching.add_done_callback(lambda _: setattr(server, "should_exit", True))
@@ -132,19 +131,19 @@ async def _serve(config: OperatorConfig, port: int, health_port: int, *, network
         finally:
             watching.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await watching  # where it has failed, nothing that is answered would be current
+                await watching  # raises why the watches ended: without them answers would be stale
 
 
 async def _watch(cluster: Cluster, pause: float) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(_watch_lease(cluster, pause))
-        group.create_task(cluster.follow())
+        group.create_task(cluster.watch())
 
 
 async def _watch_lease(cluster: Cluster, pause: float) -> None:
-    """See each renewal, also while nobody asks: silence is measured from the last one seen."""
+    """Read the Lease regularly: its age is measured from the last renewal seen."""
     while True:
-        with contextlib.suppress(*UNREACHABLE):  # whoever asks is told
+        with contextlib.suppress(*UNREACHABLE):  # requests report it
             await cluster.leader()
         await asyncio.sleep(pause)
 

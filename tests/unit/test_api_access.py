@@ -14,7 +14,7 @@ from test_pages_http import DOWN, RUN, KnownCluster, Site
 from admin_api.app import ROUTERS
 from admin_api.auth.access import AccessMiddleware
 from admin_api.auth.answer_policy import AnswerPolicy
-from admin_api.auth.caller import Caller, claimed
+from admin_api.auth.caller import Caller, claimed_name
 from admin_api.auth.request_bounds import BODY_LIMIT, DISCARD_LIMIT, read_body
 from admin_api.auth.tokens import ALL_NAMESPACES, Denied, User
 from tests.support.asgi import ask, reply_of
@@ -38,7 +38,7 @@ class KnownTokens:
     def __init__(self, *namespaces: str) -> None:
         self.namespaces = namespaces
 
-    async def who(self, *_: str | None) -> User | Denied:
+    async def authenticate(self, *_: str | None) -> User | Denied:
         return User("dashboards")
 
     async def may_read(self, user: User, namespace: str) -> bool:
@@ -177,10 +177,10 @@ async def test_a_body_that_is_too_large_is_read_to_a_bound() -> None:
 
 
 def test_a_name_over_loopback_is_a_claim() -> None:
-    assert claimed({"x-on-call": "kim"}) == "claimed: kim (loopback)"
-    assert claimed({}) == claimed({"x-on-call": " "}) == "unnamed (loopback)"
-    assert claimed({"x-on-call": "a\tb" + "x" * 1000}) == f"claimed: a?b{'x' * 97} (loopback)"
-    assert claimed({"x-on-call": "system:admin"}) != "system:admin"
+    assert claimed_name({"x-on-call": "kim"}) == "claimed: kim (loopback)"
+    assert claimed_name({}) == claimed_name({"x-on-call": " "}) == "unnamed (loopback)"
+    assert claimed_name({"x-on-call": "a\tb" + "x" * 1000}) == f"claimed: a?b{'x' * 97} (loopback)"
+    assert claimed_name({"x-on-call": "system:admin"}) != "system:admin"
 
 
 async def test_what_a_caller_may_see() -> None:

@@ -8,7 +8,7 @@ from admin_api.schemas.dead_letters import RETRY_LIMIT, RetryAll, RetryThese
 from admin_api.schemas.jobs import Job, JobStatus
 from admin_api.services.cache import Snapshot
 from admin_api.services.dead_letters import choose
-from admin_api.services.jobs import dead_of
+from admin_api.services.jobs import dead_letters_of
 from report_operator.domain.names import job_id
 
 SLOT = datetime(2026, 11, 24, 5, tzinfo=UTC)
@@ -31,24 +31,24 @@ def job(number: int = 0, attempt: int = 1, status: JobStatus = JobStatus.FAILED)
 
 
 def seen(jobs: list[Job]) -> Snapshot:
-    return Snapshot((), (), jobs, dead_of(jobs))
+    return Snapshot((), (), jobs, dead_letters_of(jobs))
 
 
 def test_the_newest_attempt_decides() -> None:
     failed = job()
-    assert dead_of([failed]) == [failed]
+    assert dead_letters_of([failed]) == [failed]
     for status in set(JobStatus) - {JobStatus.FAILED}:
-        assert dead_of([job(attempt=2, status=status), failed]) == []
-        assert dead_of([failed, job(attempt=2, status=status)]) == []
+        assert dead_letters_of([job(attempt=2, status=status), failed]) == []
+        assert dead_letters_of([failed, job(attempt=2, status=status)]) == []
     again = job(attempt=2)
-    assert dead_of([again, failed]) == [again]
-    assert dead_of([failed, job(attempt=2, status=JobStatus.SUCCEEDED), job(attempt=3)]) == [
-        job(attempt=3)
-    ]
+    assert dead_letters_of([again, failed]) == [again]
+    assert dead_letters_of(
+        [failed, job(attempt=2, status=JobStatus.SUCCEEDED), job(attempt=3)]
+    ) == [job(attempt=3)]
 
 
 def test_other_slots_do_not_count() -> None:
-    assert dead_of([job(1, status=JobStatus.SUCCEEDED), job(0)]) == [job(0)]
+    assert dead_letters_of([job(1, status=JobStatus.SUCCEEDED), job(0)]) == [job(0)]
 
 
 def test_all_are_the_oldest_first_and_bounded() -> None:

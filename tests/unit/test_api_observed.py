@@ -40,7 +40,7 @@ def test_a_run_its_outcome_and_the_end_of_its_job() -> None:
     failed = make_entry("job-1", Reason.TIMEOUT, job="daily-job-1")
     observed.observe_schedule(schedule(3, failed))
     assert statuses(observed) == [JobStatus.FAILED], "the outcome stands for the Job"
-    assert [job.job for job in observed.snapshot().dead] == ["daily-job-1"]
+    assert [job.job for job in observed.snapshot().dead_letters] == ["daily-job-1"]
     observed.observe_run(run(4), deleted=True)
     assert statuses(observed) == [JobStatus.FAILED]
     assert observed.snapshot().runs == ()
@@ -60,8 +60,8 @@ def test_the_same_object_while_nothing_changes() -> None:
     before = observed.snapshot()
     observed.observe_schedule(schedule(1))
     observed.observe_run(run(2, "job-2"))
-    observed.keep_schedules(None, {s.uid for s in before.schedules})
-    observed.keep_runs("elsewhere", set())
+    observed.retain_schedules(None, {s.uid for s in before.schedules})
+    observed.retain_runs("elsewhere", set())
     assert observed.snapshot() is before
 
 
@@ -69,9 +69,9 @@ def test_what_a_list_does_not_have_is_gone() -> None:
     observed = ClusterCache()
     observed.observe_schedule(schedule(1, make_entry("job-1")))
     observed.observe_run(run(2, "job-2"))
-    observed.keep_runs(None, set())
+    observed.retain_runs(None, set())
     assert statuses(observed) == [JobStatus.SUCCEEDED]
-    observed.keep_schedules(None, set())
+    observed.retain_schedules(None, set())
     assert observed.snapshot().jobs == []
     assert observed.snapshot().schedules == []
 
@@ -80,7 +80,7 @@ def test_a_deleted_schedule_takes_its_runs_from_sight() -> None:
     observed = ClusterCache()
     observed.observe_schedule(schedule(1, make_entry("job-1", Reason.TIMEOUT)))
     observed.observe_schedule(schedule(2), deleted=True)
-    assert (observed.snapshot().jobs, observed.snapshot().dead) == ([], [])
+    assert (observed.snapshot().jobs, observed.snapshot().dead_letters) == ([], [])
     observed.observe_schedule(schedule(2), deleted=True)
 
 
@@ -96,7 +96,7 @@ def test_newest_first_over_all_schedules() -> None:
         )
     found = observed.snapshot()
     assert [job.job for job in found.jobs] == ["job-1", "job-0", "job-2"], "then by id"
-    assert list(found.dead) == list(found.jobs)
+    assert list(found.dead_letters) == list(found.jobs)
     assert [s.name for s in found.schedules] == ["name-0", "name-1", "name-2"]
     assert [job.job for job in found.of_schedule("reports", "name-1")] == ["job-1"]
     assert found.of_schedule("reports", "x") == ()
@@ -121,11 +121,11 @@ def test_what_one_schedule_has_at_this_moment() -> None:
     for version, name in enumerate(("gone", "there")):
         observed.observe_run(run(version, name))
     uid = schedule(1)["metadata"]["uid"]
-    observed.keep_of(uid, {"there"})
-    observed.keep_name("reports", "daily", uid)
+    observed.retain_runs_of(uid, {"there"})
+    observed.retain_name("reports", "daily", uid)
     assert [job.job for job in observed.snapshot().jobs] == ["daily-there"]
     assert len(observed.snapshot().schedules) == 2
-    observed.keep_name("reports", "daily", "a-successor")
+    observed.retain_name("reports", "daily", "a-successor")
     assert [s.name for s in observed.snapshot().schedules] == ["other"]
 
 

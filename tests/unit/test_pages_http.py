@@ -55,7 +55,7 @@ class KnownCluster:
         self._serve()
         return Leader("a", "u", SLOT, SLOT, 15, 1.0, stopping=False)
 
-    async def look_at(self, *schedules: tuple[str, str]) -> Snapshot:
+    async def refresh(self, *schedules: tuple[str, str]) -> Snapshot:
         return await self.snapshot()
 
     async def snapshot(self) -> Snapshot:
@@ -198,7 +198,7 @@ def test_errors_are_pages_to_a_browser_and_problems_to_curl(site: Site) -> None:
 
 def test_from_the_network_a_browser_is_told_of_port_forward() -> None:
     class NoTokens:
-        async def who(self, *_: str) -> Denied:
+        async def authenticate(self, *_: str) -> Denied:
             return Denied(401, "a bearer token is needed")
 
     for tokens, status in ((None, 403), (NoTokens(), 401)):
@@ -264,7 +264,7 @@ def test_what_was_seen_last_is_shown_while_the_cluster_does_not_answer(site: Sit
         reply = site.get(path)
         assert reply.status == 200
         assert "it does not answer in time" in reply.text
-    assert "as it was at" in site.get("/").text
+    assert "shows the state of" in site.get("/").text
     assert "ConfigurationError" in site.get(RUN).text
     site.cluster.error = None
     assert "does not answer" not in site.get("/").text
@@ -307,7 +307,7 @@ def test_filter_and_pages_of_recent_runs(site: Site) -> None:
     query = older[1].replace("&amp;", "&")
     assert "status=failed" in query
     assert site.get(f"/fragments/runs?{query}").text.count('<th role="rowheader"') == 5
-    assert "No run is like that" in site.get("/fragments/runs?status=succeeded").text
+    assert "No runs match" in site.get("/fragments/runs?status=succeeded").text
 
 
 @dataclass
@@ -361,7 +361,7 @@ def test_backfill_form_is_reviewed_before_it_is_sent(site: Site) -> None:
             "claimed: ana (loopback)",
         )
     ]
-    assert "backfill-1 is made" in site.get(done.headers["location"]).text
+    assert "backfill-1 is created" in site.get(done.headers["location"]).text
     for wrong, said in [
         ({"end_date": "2026-11-19"}, "is before start_date"),
         ({"report_types": []}, "report_types"),

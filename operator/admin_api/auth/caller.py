@@ -36,7 +36,7 @@ class Caller:
         return {each for each in set(namespaces) if not await self.may_see(each)}
 
 
-def claimed(headers: dict[str, str]) -> str:
+def claimed_name(headers: dict[str, str]) -> str:
     """The name of a caller over loopback, marked as a claim: nothing verifies it."""
     given = headers.get("x-on-call", "")[:NAME_LIMIT]
     name = "".join(c if c.isprintable() else "?" for c in given).strip()

@@ -82,5 +82,5 @@ async def shutdown(
     lease = ObjectReference(
         "coordination.k8s.io/v1", "Lease", cluster.namespace, cluster.lease_name, leader.uid
     )
-    await audit.tell(AuditAction.SHUTDOWN, caller.name, leader.holder, lease)
+    await audit.record(AuditAction.SHUTDOWN, caller.name, leader.holder, lease)
     return Accepted(message=f"{leader.holder} stops; runs in flight go on")

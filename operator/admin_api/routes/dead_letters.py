@@ -31,7 +31,7 @@ async def dead_letters(
     """Slots whose newest attempt failed for good."""
     found = [
         job
-        for job in (await cluster.snapshot()).dead
+        for job in (await cluster.snapshot()).dead_letters
         if query.report_type in (None, job.report_type)
     ]
     page = select(found, JobsQuery(limit=query.limit, cursor=query.cursor))

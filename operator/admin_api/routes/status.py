@@ -103,7 +103,7 @@ async def metrics(
         return PlainTextResponse(await exposition())
     since, reader = now - METRICS_SPAN, history.reader
     snapshot, (stored, degraded) = await asyncio.gather(
-        cluster.snapshot(), history.ask(reader.totals(since) if reader else None)
+        cluster.snapshot(), history.query(reader.totals(since) if reader else None)
     )
     found = measure(stored or totals(recent(snapshot.jobs, since)), snapshot.jobs, degraded)
     return JSONResponse(found.model_dump(mode="json"))

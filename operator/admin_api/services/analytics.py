@@ -55,7 +55,7 @@ class Analytics:
     async def _count_failures(self, period: Period) -> FailureAnalytics:
         since = self.clock() - SPANS[period]
         reader = self.history.reader
-        found, degraded = await self.history.ask(reader.failures(since) if reader else None)
+        found, degraded = await self.history.query(reader.failures(since) if reader else None)
         if found is None:
             found = statistics.failures(recent((await self.cluster.snapshot()).jobs, since))
         return describe_failures(period, since, found, degraded)
@@ -64,7 +64,7 @@ class Analytics:
         since = self.clock() - SPANS[period]
         step = Granularity.HOUR if period is Period.DAY else Granularity.DAY
         reader = self.history.reader
-        found, degraded = await self.history.ask(
+        found, degraded = await self.history.query(
             reader.performance(since, step) if reader else None
         )
         if found is None:

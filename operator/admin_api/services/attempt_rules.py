@@ -1,4 +1,4 @@
-"""What an action comes to: pure decisions, each the same however often it is asked for."""
+"""Decisions about attempts, computed without I/O: the same input gives the same attempt."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def decide_generate(
 
 
 def attempts_of(namespace: str, name: str, slot: datetime, jobs: Iterable[Job]) -> list[Job]:
-    """The attempts of a slot, the newest last."""
+    """The attempts of a slot, oldest first."""
     found = [j for j in jobs if (j.namespace, j.schedule, j.slot) == (namespace, name, slot)]
     return sorted(found, key=order_of)
 
@@ -68,7 +68,7 @@ def slot_of(schedule: ScheduleSummary, day: date, now: datetime) -> datetime:
 
 
 def choose(request: GenerateRequest, schedules: Sequence[ScheduleSummary]) -> ScheduleSummary:
-    """The one ReportSchedule that is meant. Raises RefusedError."""
+    """The one ReportSchedule that the request names. Raises RefusedError."""
     of_type = [schedule for schedule in schedules if schedule.report_type == request.type]
     found = [
         schedule
@@ -93,15 +93,15 @@ def choose(request: GenerateRequest, schedules: Sequence[ScheduleSummary]) -> Sc
 
 
 def purge_patch(run: Run, hours: float) -> Body:
-    """Mark a waiting run as given up: the operator records it as failed and removes its Job."""
+    """A patch after which the operator records the run as failed and removes its Job."""
     return {
         "metadata": {
             "resourceVersion": run.resource_version,
             "annotations": {
                 names.ANNOTATION_FAILURE_REASON: Reason.QUEUE_TIMEOUT.value,
                 names.ANNOTATION_FAILURE_MESSAGE: (
-                    f"purged from the queue on request, after more than {hours:g} h; retry it to "
-                    "have the report all the same"
+                    f"purged from the queue on request, after more than {hours:g} h; retry it if "
+                    "the report is still needed"
                 ),
             },
         }
@@ -109,7 +109,7 @@ def purge_patch(run: Run, hours: float) -> Body:
 
 
 def to_purge(runs: Iterable[Run], hours: float, now: datetime) -> list[Run]:
-    """Runs that wait for admission for longer, oldest first."""
+    """Runs that have waited for admission for more than `hours`, oldest first."""
     age = timedelta(hours=hours)
     return sorted(
         (

@@ -81,7 +81,7 @@ class AttemptService:
             return await self._resume(request, reservation)
         now = self.clock()
         found = await self._choose(wanted)
-        snapshot = await self.cluster.look_at((found.namespace, found.name))
+        snapshot = await self.cluster.refresh((found.namespace, found.name))
         schedule = attempt_rules.choose(wanted, snapshot.schedules)
         slot = attempt_rules.slot_of(schedule, wanted.date, now)
         snapshot = await self.history.with_slot(snapshot, schedule, slot)
@@ -95,14 +95,14 @@ class AttemptService:
         if isinstance(decision, Job):
             identity = decision.id
         else:
-            await self.cluster.make(schedule, decision, requested_by)
+            await self.cluster.create_attempt(schedule, decision, requested_by)
             identity = job_id(schedule.namespace, schedule.name, decision.slot, decision.number)
-        await self.audit.tell(action, requested_by, identity, subject_of(schedule))
+        await self.audit.record(action, requested_by, identity, reference_to(schedule))
         return identity
 
     async def _load_run(self, identity: str) -> Snapshot:
         """The schedule's runs as they are now, and the attempts of the run's slot in history."""
-        snapshot = await self.cluster.look_at(schedule_of(identity))
+        snapshot = await self.cluster.refresh(schedule_of(identity))
         return await self.history.with_run(snapshot, identity)
 
     async def _choose(self, wanted: GenerateRequest) -> ScheduleSummary:
@@ -126,14 +126,14 @@ class AttemptService:
             reservation = await self.idempotency.reserve(request.key, request.fingerprint, entry)
             return await self._resume(request, reservation)
         identity = await self.make(schedule, decision, request.action, request.requested_by)
-        snapshot = await self.cluster.look_at((schedule.namespace, schedule.name))
+        snapshot = await self.cluster.refresh((schedule.namespace, schedule.name))
         return find_job(snapshot.jobs, identity)
 
     async def _resume(self, request: AttemptRequest, reservation: Reservation) -> Job:
         """The attempt that a key stands for: made now, unless that was done before."""
         entry = reservation.entry
         name = (entry.namespace, entry.schedule)
-        snapshot = await self.cluster.look_at(name)
+        snapshot = await self.cluster.refresh(name)
         known = next((job for job in snapshot.jobs if job.id == entry.identity), entry.answer)
         if entry.answer is not None and known is not None:
             return known
@@ -141,21 +141,21 @@ class AttemptService:
         # Another request may have made it meanwhile; its Job may even be gone again.
         decision = known or entry.attempt
         identity = await self.make(schedule, decision, request.action, request.requested_by)
-        answer = find_job((await self.cluster.look_at(name)).jobs, identity)
+        answer = find_job((await self.cluster.refresh(name)).jobs, identity)
         await self.idempotency.complete(reservation, answer)
         return answer
 
 
 def known_schedule(snapshot: Snapshot, namespace: str, name: str) -> ScheduleSummary:
-    """Raises RefusedError."""
+    """Raises RefusedError where the schedule is gone."""
     for schedule in snapshot.schedules:
         if (schedule.namespace, schedule.name) == (namespace, name):
             return schedule
     raise RefusedError(409, f"the ReportSchedule {namespace}/{name} is gone")
 
 
-def subject_of(schedule: ScheduleSummary) -> ObjectReference:
-    """For an Event about it."""
+def reference_to(schedule: ScheduleSummary) -> ObjectReference:
+    """The ReportSchedule as the object of an Event."""
     return ObjectReference(API_VERSION, KIND, schedule.namespace, schedule.name, schedule.uid)
 
 

@@ -31,13 +31,13 @@ class BackfillService:
         bodies = backfills_for(wanted, snapshot.schedules, requested_by, key, self.clock())
         found: list[Backfill] = []
         for body in bodies:
-            made, is_new = await self.cluster.make_backfill(body)
+            made, is_new = await self.cluster.create_backfill(body)
             found.append(describe(made))
             if is_new:
                 meta = made["metadata"]
                 namespace, name = meta["namespace"], meta["name"]
                 subject = ObjectReference(API_VERSION, KIND, namespace, name, meta["uid"])
-                await self.audit.tell(
+                await self.audit.record(
                     AuditAction.BACKFILL, requested_by, f"{namespace}/{name}", subject
                 )
         return found

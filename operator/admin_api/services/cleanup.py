@@ -6,7 +6,7 @@ from datetime import datetime
 from http import HTTPStatus
 
 from admin_api.services import attempt_rules
-from admin_api.services.attempts import subject_of
+from admin_api.services.attempts import reference_to
 from admin_api.services.audit import Audit, AuditAction
 from admin_api.services.cluster import Cluster
 from report_operator.adapters.kube.client import ApiError
@@ -31,5 +31,5 @@ async def purge_queue(
         identity = job_id(run.namespace, run.schedule, run.slot, run.attempt)
         removed.append(identity)
         if schedule := schedules.get(run.schedule_uid):
-            await audit.tell(AuditAction.PURGE, requested_by, identity, subject_of(schedule))
+            await audit.record(AuditAction.PURGE, requested_by, identity, reference_to(schedule))
     return removed

@@ -32,7 +32,7 @@ async def retry_dead_letters(
 ) -> Retried:
     """A further attempt for each, or the reason why not. Raises what Cluster raises."""
     names = schedules_of(wanted, await attempts.cluster.snapshot())
-    snapshot = await attempts.cluster.look_at(*names)
+    snapshot = await attempts.cluster.refresh(*names)
     selection = choose(wanted, snapshot)
     refused = list(selection.refused)
     made: set[str] = set()
@@ -45,7 +45,7 @@ async def retry_dead_letters(
             made.add(await attempts.make(schedule, decision, AuditAction.RETRY, requested_by))
         except (RefusedError, ApiError) as error:
             refused.append(Refusal(id=job.id, reason=error.message))
-    jobs = [job for job in (await attempts.cluster.look_at(*names)).jobs if job.id in made]
+    jobs = [job for job in (await attempts.cluster.refresh(*names)).jobs if job.id in made]
     return Retried(jobs=jobs, refused=refused, left=selection.left)
 
 
@@ -59,7 +59,7 @@ def schedules_of(wanted: RetryThese | RetryAll, snapshot: Snapshot) -> set[tuple
 def choose(wanted: RetryThese | RetryAll, snapshot: Snapshot) -> RetrySelection:
     """The runs of these ids, or the oldest dead letters, at most RETRY_LIMIT."""
     if isinstance(wanted, RetryAll):
-        oldest_first = snapshot.dead[::-1]
+        oldest_first = snapshot.dead_letters[::-1]
         left = max(len(oldest_first) - RETRY_LIMIT, 0)
         return RetrySelection(oldest_first[:RETRY_LIMIT], (), left)
     found: list[Job] = []

@@ -19,7 +19,7 @@ VERSION_LABEL = "app.kubernetes.io/version"
 async def recent_deployments(cluster: Cluster, history: HistoryClient) -> list[Deployment]:
     """Newest first, at most LIMIT."""
     reader = history.reader
-    stored, _ = await history.ask(reader.deployments(LIMIT) if reader else None)
+    stored, _ = await history.query(reader.deployments(LIMIT) if reader else None)
     if stored:
         return [of_history(deployment) for deployment in stored]
     return of_replica_sets(await cluster.replica_sets())[:LIMIT]

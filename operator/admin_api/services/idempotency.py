@@ -24,8 +24,8 @@ from report_operator.api.v1alpha1.spec import Priority
 from report_operator.domain.names import job_id
 from report_operator.domain.runs.attempts import Attempt
 
-KEPT_FOR = timedelta(hours=24)
-KEPT = 500  # the newest; some 600 bytes each, and a ConfigMap holds a MiB
+RETENTION = timedelta(hours=24)
+ENTRY_LIMIT = 500  # the newest; some 600 bytes each, and a ConfigMap holds a MiB
 CONFLICTS = 10  # tries to write while other requests with keys write too
 
 IdempotencyKey = Annotated[
@@ -101,7 +101,7 @@ def surplus(entries: Mapping[str, IdempotencyEntry], now: datetime) -> set[str]:
     return {
         name
         for place, name in enumerate(newest_first)
-        if place >= KEPT - 1 or now - entries[name].at > KEPT_FOR
+        if place >= ENTRY_LIMIT - 1 or now - entries[name].at > RETENTION
     }
 
 

@@ -58,7 +58,7 @@ async def retry(
 async def confirm_retry_all(
     request: Request, cluster: ClusterDep, forms: FormsDep, pages: PagesDep
 ) -> Response:
-    dead = (await cluster.snapshot()).dead
+    dead = (await cluster.snapshot()).dead_letters
     visitor = forms.visitor(request)
     page = pages.show("retry_all.html", dead=dead, at_once=RETRY_LIMIT, token=visitor.token)
     return visitor.remember(page)

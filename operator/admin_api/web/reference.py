@@ -1,4 +1,4 @@
-"""`/docs`: the OpenAPI document as a page, made here, without a script."""
+"""`/docs`: the OpenAPI document as a page without scripts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ router = APIRouter()
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter, or a field of an object."""
+    """A parameter of a call, or a field of a model."""
 
     name: str
     place: str  # "query", "path", "header"; '' of a field
@@ -29,8 +29,6 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One call."""
-
     method: str
     path: str
     summary: str
@@ -41,8 +39,6 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A named object of requests and answers."""
-
     name: str
     description: str
     fields: list[Parameter]
@@ -61,7 +57,7 @@ async def reference(request: Request, pages: PagesDep) -> Response:
 
 
 def operations(document: Schema) -> Iterator[Operation]:
-    """The calls, in the order of the document."""
+    """In the order of the document."""
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             yield Operation(
@@ -78,7 +74,7 @@ def operations(document: Schema) -> Iterator[Operation]:
 
 
 def models(document: Schema) -> Iterator[Model]:
-    """The named types, by name."""
+    """Ordered by name."""
     for name, schema in sorted(document.get("components", {}).get("schemas", {}).items()):
         required = schema.get("required", ())
         yield Model(

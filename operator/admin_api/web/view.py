@@ -108,7 +108,7 @@ def describe_dashboard(
             for entry in queue.waiting
             if (key := _key(entry.run)) in jobs
         ],
-        dead=snapshot.dead,
+        dead=snapshot.dead_letters,
         next_slot=min((slot for slot in upcoming if slot), default=None),
     )
 

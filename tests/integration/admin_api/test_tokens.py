@@ -113,7 +113,7 @@ async def test_what_reports_say_is_a_right_in_a_namespace(
     monkeypatch.setenv("KUBECONFIG", str(plane.kubeconfig))
     async with await KubeClient.connect() as kube:
         before, tokens = Tokens(kube), Tokens(kube)
-        user = await before.who(f"Bearer {token}", "get", PATH)
+        user = await before.authenticate(f"Bearer {token}", "get", PATH)
         assert isinstance(user, User)
         assert not await before.may_read(user, namespace.name)
         namespace.call(
