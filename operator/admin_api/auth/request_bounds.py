@@ -110,8 +110,8 @@ def json_refusal(body: bytes) -> Refusal | None:
     try:
         text = json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        return 422, "half of a surrogate pair is no character"
-    return (422, "NUL is no character of a name") if rb"\u0000" in text else None
+        return 422, "half of a surrogate pair is not a character"
+    return (422, "NUL is not allowed in a name") if rb"\u0000" in text else None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

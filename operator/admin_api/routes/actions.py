@@ -33,7 +33,7 @@ async def retry(
     attempts: AttemptsDep,
     key: IdempotencyKey = None,
 ) -> Job:
-    """A further attempt for a failed run's slot; asked twice, it is the same one."""
+    """A further attempt for a failed run's slot; a repeated request returns the same one."""
     return await visible_one(caller, await attempts.retry(identity, caller.name, key))
 
 
@@ -45,7 +45,7 @@ async def generate(
     attempts: AttemptsDep,
     key: IdempotencyKey = None,
 ) -> Job:
-    """An attempt for a date, with the schedule's own definition."""
+    """An attempt for a date, with the schedule's definition."""
     return await visible_one(caller, await attempts.generate(wanted, caller.name, key))
 
 
@@ -58,7 +58,7 @@ async def cleanup(
     audit: AuditDep,
     now: NowDep,
 ) -> Cleanup:
-    """Give up runs that wait for longer; the operator records and removes each."""
+    """Give up runs that have waited for longer; the operator records and removes them."""
     removed = await purge_queue(cluster, audit, wanted.older_than_hours, caller.name, now)
     return Cleanup(removed=len(removed), jobs=removed)
 
@@ -77,10 +77,10 @@ async def shutdown(
         )
     leader = await cluster.leader()
     if leader.holder is None:
-        raise RefusedError(409, "no operator leads just now: there is nobody to stop")
+        raise RefusedError(409, "no operator leads just now: there is nothing to stop")
     await cluster.request_shutdown(leader.holder)
     lease = ObjectReference(
         "coordination.k8s.io/v1", "Lease", cluster.namespace, cluster.lease_name, leader.uid
     )
     await audit.record(AuditAction.SHUTDOWN, caller.name, leader.holder, lease)
-    return Accepted(message=f"{leader.holder} stops; runs in flight go on")
+    return Accepted(message=f"{leader.holder} stops; active runs continue")

@@ -33,11 +33,11 @@ async def backfill(
     service: BackfillsDep,
     key: OccasionKey = None,
 ) -> Backfills:
-    """A ReportBackfill in each namespace concerned; asked twice in a day, it is the same."""
+    """A ReportBackfill in each namespace concerned; repeated on the same day, the same ones."""
     return Backfills(backfills=await service.make(wanted, caller.name, key))
 
 
 @router.get(f"{REPORTS}/backfills", tags=["read"])
 async def backfills(query: Annotated[BackfillsQuery, Query()], service: BackfillsDep) -> Backfills:
-    """All of them, newest first, with their progress."""
+    """ReportBackfills, newest first, with their progress."""
     return Backfills(backfills=await service.list_newest(query.namespace, query.limit))

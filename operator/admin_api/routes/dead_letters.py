@@ -43,6 +43,6 @@ async def dead_letters(
 async def retry(
     wanted: RetryThese | RetryAll, _: NoQuery, caller: CallerDep, attempts: AttemptsDep
 ) -> Retried:
-    """A further attempt for each; one that is under way stands for itself."""
+    """A further attempt for each; where one is under way, that one."""
     found = await retry_dead_letters(attempts, wanted, caller.name)
     return found.model_copy(update={"jobs": await visible(caller, found.jobs)})

@@ -24,7 +24,7 @@ async def jobs(
     cluster: ClusterDep,
     history: HistoryDep,
 ) -> Response:
-    """Runs, newest first: those that history has, and those under way."""
+    """Runs, newest first: from history, and those under way."""
     page = await list_jobs(cluster, history, query)
     page = page.model_copy(update={"jobs": await visible(caller, page.jobs)})
     # pydantic serializes the page at once: FastAPI would go through every job in Python.
@@ -35,5 +35,5 @@ async def jobs(
 async def job(
     identity: str, _: NoQuery, caller: CallerDep, cluster: ClusterDep, history: HistoryDep
 ) -> JobDetail:
-    """One run, with the last lines of its log: its pod's, or of a failed run those kept."""
+    """One run, with the last lines of its pod's log; those of a failed run are stored."""
     return await visible_one(caller, await get_job(cluster, history, identity))

@@ -18,5 +18,5 @@ router = APIRouter()
 async def queue(
     query: Annotated[QueueQuery, Query()], cluster: ClusterDep, view: QueueDep
 ) -> QueuePage:
-    """Waiting runs in the order of admission: what holds each back, and its likely start."""
+    """Waiting runs in the order of admission, with what holds each back and its likely start."""
     return page_of(view, await cluster.snapshot(), query)

@@ -50,7 +50,7 @@ def _respond(answer: BaseModel, *, healthy: bool) -> Response:
 async def status(
     _: NoQuery, cluster: ClusterDep, backends: BackendsDep, queue: QueueDep
 ) -> SchedulerStatus:
-    """How the scheduler is, and what is degraded."""
+    """State of the scheduler, and what is degraded."""
     leader, snapshot, checks = await asyncio.gather(
         cluster.leader(), cluster.snapshot(), backends.checks()
     )
@@ -75,7 +75,7 @@ async def health(_: NoQuery, cluster: ClusterDep, backends: BackendsDep) -> Resp
     response_model=DatabaseHealth,
 )
 async def database(_: NoQuery, history: HistoryDep) -> Response:
-    """History's database: a connection made now, and what the server says of itself."""
+    """The history database: a new connection, and the server's own figures."""
     reader = history.reader
     answer = describe_database(
         await reader.check() if reader else DatabaseState(NOT_CONFIGURED, 0.0)

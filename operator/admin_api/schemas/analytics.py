@@ -10,7 +10,7 @@ from admin_api.schemas.common import Degraded, Instant
 
 
 class Period(StrEnum):
-    """How far back, from now."""
+    """A time span that ends now."""
 
     DAY = "24h"
     WEEK = "7d"
@@ -18,8 +18,6 @@ class Period(StrEnum):
 
 
 class PeriodQuery(BaseModel):
-    """Over which period."""
-
     model_config = ConfigDict(extra="forbid")
 
     period: Period = Period.WEEK
@@ -31,7 +29,7 @@ class HourRate(BaseModel):
     hour: int = Field(ge=0, le=23)
     runs: int
     failures: int
-    rate: float = Field(description="Failures of a run, 0 to 1; 0 where there was none.")
+    rate: float = Field(description="Share of failed runs, 0 to 1; 0 without runs.")
 
 
 class FailedType(BaseModel):
@@ -44,7 +42,7 @@ class FailedType(BaseModel):
 
 
 class ErrorPattern(BaseModel):
-    """Failures with one message but for numbers, ids, literals, hosts."""
+    """Failures whose messages differ only in numbers, ids, literals and hosts."""
 
     pattern: str = Field(examples=["no connection to <host> after <n> s"])
     count: int
@@ -53,7 +51,7 @@ class ErrorPattern(BaseModel):
 
 
 class FailureAnalytics(BaseModel):
-    """Why and when runs failed."""
+    """Failed runs by hour, type and message."""
 
     period: Period
     since: Instant
@@ -83,7 +81,7 @@ class SlowType(BaseModel):
 
 
 class PerformanceAnalytics(BaseModel):
-    """How long runs took, from their first pod's start to their end."""
+    """Run times, from the start of the first pod to the end."""
 
     period: Period
     since: Instant

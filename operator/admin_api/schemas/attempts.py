@@ -9,12 +9,14 @@ from report_operator.api.v1alpha1.spec import Priority
 
 
 class GenerateRequest(BaseModel):
-    """Which report to make."""
-
     model_config = ConfigDict(extra="forbid")
 
     type: Name = Field(examples=["executive_dashboard"], description="spec.reportType.")
     date: ReportDate
     priority: Priority = Priority.NORMAL
-    namespace: Name | None = Field(default=None, description="Where several have the type.")
-    schedule: Name | None = Field(default=None, description="Where several have the type.")
+    namespace: Name | None = Field(
+        default=None, description="Required where several schedules have the type."
+    )
+    schedule: Name | None = Field(
+        default=None, description="Required where several schedules have the type."
+    )

@@ -27,8 +27,8 @@ LIST_LIMIT = 500
 Instant = Annotated[AwareDatetime, PlainSerializer(format_time, return_type=str)]
 
 
-def _written_out(pattern: str, example: str) -> BeforeValidator:
-    """Only text of this form: numbers would pass as seconds or days since 1970."""
+def _text_like(pattern: str, example: str) -> BeforeValidator:
+    """Accepts text of this form only: pydantic would read numbers as seconds since 1970."""
     compiled = re.compile(pattern)
 
     def check(value: object) -> object:
@@ -41,24 +41,24 @@ def _written_out(pattern: str, example: str) -> BeforeValidator:
 
 def _sendable(text: str) -> str:
     if not text.isascii() and text.encode(errors="ignore").decode() != text:
-        raise ValueError("half of a surrogate pair is no character")
+        raise ValueError("half of a surrogate pair is not a character")
     return text
 
 
 def _after_1969(day: date) -> date:
     if day < FIRST_DATE:
-        raise ValueError(f"{day} is before {FIRST_DATE}, the first that can be asked for")
+        raise ValueError(f"{day} is before {FIRST_DATE}, the earliest date allowed")
     return day
 
 
-FIRST_DATE = date(1970, 1, 1)  # slots are counted from there; what is older is a typing error
+FIRST_DATE = date(1970, 1, 1)  # slots are counted from there; an older date is a typing error
 ReportDate = Annotated[
-    date, _written_out(r"\d{4}-\d\d-\d\d$", "2026-11-24"), AfterValidator(_after_1969)
+    date, _text_like(r"\d{4}-\d\d-\d\d$", "2026-11-24"), AfterValidator(_after_1969)
 ]
 Name = Annotated[str, Field(max_length=253), AfterValidator(_sendable)]
 JobId = Annotated[str, Field(max_length=400), AfterValidator(_sendable)]
-AskedInstant = Annotated[AwareDatetime, _written_out(r"\d{4}-\d\d-\d\d", "2026-11-24T05:00:00Z")]
-Degraded = Annotated[list[str], Field(description="What this answer lacks, and why.")]
+QueryInstant = Annotated[AwareDatetime, _text_like(r"\d{4}-\d\d-\d\d", "2026-11-24T05:00:00Z")]
+Degraded = Annotated[list[str], Field(description="What is missing from this answer, and why.")]
 
 
 class Nothing(BaseModel):

@@ -13,7 +13,7 @@ RETRY_LIMIT = 100  # in one call
 
 
 class DeadLetters(BaseModel):
-    """A page of them, the newest failure first; each is the slot's newest attempt."""
+    """A page, the newest failure first; each is the newest attempt of its slot."""
 
     dead_letters: list[Job]
     total: int = Field(description="On all pages.")
@@ -23,8 +23,6 @@ class DeadLetters(BaseModel):
 
 
 class DeadLettersQuery(BaseModel):
-    """Which of them."""
-
     model_config = ConfigDict(extra="forbid")
 
     report_type: str | None = None
@@ -33,7 +31,7 @@ class DeadLettersQuery(BaseModel):
 
 
 class RetryThese(BaseModel):
-    """Some."""
+    """Retry the dead letters with these ids."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -41,7 +39,7 @@ class RetryThese(BaseModel):
 
 
 class RetryAll(BaseModel):
-    """Every one, as far as one call goes."""
+    """Retry the oldest dead letters, up to the limit of one call."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -49,15 +47,15 @@ class RetryAll(BaseModel):
 
 
 class Refusal(BaseModel):
-    """One that is not tried again."""
+    """A dead letter that is not retried."""
 
     id: str
     reason: str
 
 
 class Retried(BaseModel):
-    """What became of it."""
+    """The result of a retry."""
 
-    jobs: list[Job] = Field(description="The attempts, made now or under way already.")
+    jobs: list[Job] = Field(description="The attempts: made now, or already under way.")
     refused: list[Refusal]
     left: int = Field(description=f"With `all`: dead letters beyond the first {RETRY_LIMIT}.")

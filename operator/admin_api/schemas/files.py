@@ -8,8 +8,6 @@ from report_runner.contract.files import PATH_LIMIT
 
 
 class FilesQuery(BaseModel):
-    """Of a directory."""
-
     model_config = ConfigDict(extra="forbid")
 
     after: str = Field(default="", max_length=PATH_LIMIT, description="`next` of the page before.")

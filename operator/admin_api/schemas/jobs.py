@@ -7,13 +7,13 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from admin_api.schemas.common import LIST_LIMIT, AskedInstant, Degraded, Instant
+from admin_api.schemas.common import LIST_LIMIT, Degraded, Instant, QueryInstant
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import DeliveryStatus
 
 
 class JobStatus(StrEnum):
-    """Where a run is, or how it ended."""
+    """The stage of a run, or its result."""
 
     QUEUED = "queued"
     PENDING = "pending"
@@ -35,17 +35,19 @@ class Job(BaseModel):
     namespace: str
     schedule: str = Field(description="The ReportSchedule's name.")
     tier: str
-    priority: str | None = Field(default=None, description="Order in the queue.")
+    priority: str | None = Field(default=None, description="high, normal or low.")
     job: str = Field(description="The Kubernetes Job's name.")
     manual: bool = Field(description="Started by a person, not by the schedule.")
-    backfill: str | None = Field(default=None, description="The ReportBackfill it is part of.")
+    backfill: str | None = Field(default=None, description="The ReportBackfill that it belongs to.")
     slot: Instant = Field(description="The instant for which it was scheduled.")
     report_date: date | None = None
-    attempt: int = Field(description="1, and more for an explicit retry of the slot.")
+    attempt: int = Field(description="1 for the first, counted up by each retry of the slot.")
     requested_by: str | None = Field(default=None, description="Who asked for a further attempt.")
-    definition: str | None = Field(default=None, description="The ConfigMap that it used.")
+    definition: str | None = Field(
+        default=None, description="The ConfigMap with the definition that it used."
+    )
     created_at: Instant | None = Field(default=None, description="When its Job was made.")
-    admitted_at: Instant | None = Field(default=None, description="When it was let start.")
+    admitted_at: Instant | None = Field(default=None, description="When it was admitted to start.")
     started_at: Instant | None = None
     finished_at: Instant | None = None
     queued_seconds: int | None = None
@@ -56,7 +58,8 @@ class Job(BaseModel):
         default_factory=list, description="Files, relative to /var/adaf/reports."
     )
     not_shown: str | None = Field(
-        default=None, description="What was left out for want of a right in the namespace."
+        default=None,
+        description="Fields left out because the caller has no right in the namespace.",
     )
 
 
@@ -80,7 +83,7 @@ class OutputFile(BaseModel):
 
 
 class Delivery(BaseModel):
-    """What became of one recipient in this attempt."""
+    """The delivery to one recipient in this attempt."""
 
     recipient: str
     status: DeliveryStatus
@@ -99,7 +102,7 @@ class SlotAttempt(BaseModel):
 
 
 class JobDetail(Job):
-    """One run with all that is kept of it."""
+    """One run with all stored details."""
 
     pages: int | None = None
     pods: int | None = Field(default=None, description="Pods that were started for it.")
@@ -108,20 +111,18 @@ class JobDetail(Job):
     attempts: list[SlotAttempt] = Field(default_factory=list, description="Newest first.")
     log: list[str] = Field(
         default_factory=list,
-        description="The last lines of its newest pod; of a failed run they are kept.",
+        description="The last lines of its newest pod; those of a failed run are stored.",
     )
     log_command: str = Field(description="The whole log, while the pod exists.")
     degraded: Degraded = Field(default_factory=list)
 
 
 class JobsQuery(BaseModel):
-    """Which jobs."""
-
     model_config = ConfigDict(extra="forbid")
 
     status: JobStatus | None = None
     report_type: str | None = None
-    since: AskedInstant | None = Field(default=None, description="With a zone.")
-    until: AskedInstant | None = Field(default=None, description="With a zone.")
+    since: QueryInstant | None = Field(default=None, description="With a zone.")
+    until: QueryInstant | None = Field(default=None, description="With a zone.")
     limit: int = Field(default=100, ge=1, le=LIST_LIMIT)
     cursor: str | None = Field(default=None, description="`next` of the page before.")

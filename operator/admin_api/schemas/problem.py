@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 
 class ProblemDocument(BaseModel):
-    """RFC 9457."""
+    """An error (RFC 9457)."""
 
     type: str = "about:blank"
     title: str

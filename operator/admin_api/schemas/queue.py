@@ -17,22 +17,24 @@ class QueueEntry(BaseModel):
     namespace: str
     schedule: str = Field(description="The ReportSchedule's name.")
     job: str = Field(description="The Kubernetes Job's name.")
-    tier: str = Field(description="The one that counts; see `note`.")
-    priority: str = Field(description="The one that counts; see `note`.")
+    tier: str = Field(description="The effective one; see `note`.")
+    priority: str = Field(description="The effective one; see `note`.")
     note: str | None = Field(
-        default=None, description="What the run declares and its namespace may not have."
+        default=None, description="What the run declares, but its namespace does not allow."
     )
     slot: Instant
     enqueued_at: Instant
     backfill: str | None = None
-    hold: Hold | None = Field(default=None, description="What holds it back; null: it starts now.")
+    hold: Hold | None = Field(
+        default=None, description="The limit that holds it back; null: it starts now."
+    )
     waits_for: str | None = Field(
         default=None, examples=["2 of 2 places of tier bulk are taken"],
-        description="The same for a person.",
+        description="The same as text.",
     )  # fmt: skip
     likely_start: Instant | None = Field(
         default=None,
-        description="By how long past runs took, without those that come meanwhile; null: unknown.",
+        description="Estimated from past run times, without runs yet to come; null: unknown.",
     )
 
 
@@ -42,33 +44,31 @@ class QueuePage(BaseModel):
     queue: list[QueueEntry]
     total: int
     places: int = Field(description="Runs that may be active at once.")
-    places_taken: int = Field(description="Of these, by runs that work or are about to start.")
+    places_taken: int = Field(
+        description="Places taken by runs that are running or about to start."
+    )
     not_starting: dict[str, int] = Field(
-        description="By namespace, admitted runs without a pod that runs; they take places of "
-        "their namespace only."
+        description="Admitted runs without a running pod, by namespace; they take places of their "
+        "namespace only."
     )
     next: int | None = Field(description="`after` of the next page, if there is one.")
 
 
 class QueueQuery(BaseModel):
-    """Which part of the queue."""
-
     model_config = ConfigDict(extra="forbid")
 
     limit: int = Field(default=100, ge=1, le=LIST_LIMIT)
-    after: int = Field(default=0, ge=0, le=1_000_000, description="A position: those behind it.")
+    after: int = Field(default=0, ge=0, le=1_000_000, description="List runs after this position.")
 
 
 class CleanupRequest(BaseModel):
-    """Which waiting runs to give up."""
-
     model_config = ConfigDict(extra="forbid")
 
     older_than_hours: float = Field(ge=0, le=24 * 365, strict=True)
 
 
 class Cleanup(BaseModel):
-    """What was given up; each is recorded as failed with the reason QueueTimeout."""
+    """The runs given up; each is recorded as failed with the reason QueueTimeout."""
 
     removed: int
     jobs: list[str] = Field(description="Their ids.")

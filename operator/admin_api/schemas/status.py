@@ -19,21 +19,19 @@ class SchedulerState(StrEnum):
 
 
 class SchedulerStatus(BaseModel):
-    """How the scheduler is."""
-
     status: SchedulerState
     uptime: int | None = Field(description="Seconds since the leading operator took over.")
     active_jobs: int
     queue_depth: int
     last_heartbeat: Instant | None = Field(description="When the operator last renewed its lease.")
-    degraded: list[str] = Field(description="What is not as it should be.")
+    degraded: list[str] = Field(description="Problems, one a line.")
     schedules: int
     failing: int
     delayed: int
 
 
 class Check(BaseModel):
-    """One thing that health depends on."""
+    """A check of one dependency."""
 
     name: str
     ok: bool
@@ -53,7 +51,7 @@ class DatabaseHealth(BaseModel):
 
     status: SchedulerState
     ok: bool
-    latency_ms: float = Field(description="To connect anew and be answered.")
+    latency_ms: float = Field(description="Of a new connection and a query.")
     reason: str = Field(default="", description="Why it is not ok.")
     server_version: str | None = None
     connections: dict[str, int] = Field(
@@ -65,7 +63,7 @@ class DatabaseHealth(BaseModel):
 
 
 class PerformanceMetrics(BaseModel):
-    """Over the recorded runs of the last 24 hours."""
+    """Statistics of the runs that ended in the last 24 hours."""
 
     processing_rate: float = Field(description="Finished jobs a minute.")
     avg_execution_time_ms: float | None
@@ -77,14 +75,12 @@ class PerformanceMetrics(BaseModel):
 
 
 class ShutdownQuery(BaseModel):
-    """How to stop."""
-
     model_config = ConfigDict(extra="forbid")
 
     graceful: bool = True
 
 
 class Accepted(BaseModel):
-    """An action that goes on by itself."""
+    """An action that continues in the background."""
 
     message: str

@@ -1,4 +1,4 @@
-"""Attempts on request: each is made once, however often it is asked for and whoever dies halfway.
+"""Attempts on request: each is made once, over repeated requests and crashes.
 
 Job names are deterministic and an Idempotency-Key is stored before its Job is made, so repeated
 requests and crashes lead to the same attempt.
@@ -91,7 +91,7 @@ class AttemptService:
     async def make(
         self, schedule: ScheduleSummary, decision: Decision, action: AuditAction, requested_by: str
     ) -> str:
-        """Make the Job of an attempt, unless it is there, and record who asked; the run's id."""
+        """Create the Job of an attempt, unless it exists, and record the request; the run's id."""
         if isinstance(decision, Job):
             identity = decision.id
         else:

@@ -217,7 +217,9 @@ class Cluster:
         made = await self.kube.create(BACKFILLS, namespace, body)
         found = made or await self.kube.get(BACKFILLS, namespace, name)
         if found is None:
-            raise RefusedError(409, f"{namespace}/{name} was deleted just now: ask again")
+            raise RefusedError(
+                409, f"{namespace}/{name} was deleted just now: send the request again"
+            )
         return found, made is not None
 
     async def purge(self, run: Run, hours: float) -> None:

@@ -163,7 +163,7 @@ def test_all_dead_letters_are_retried(namespace: Namespace, api: Api, browser: B
     browser.press(Keys.ENTER, Keys.ENTER)
     browser.wait_for_text("2 runs are tried again")
     assert len(namespace.jobs()) == 4
-    browser.wait_for_text("No report is missing for good")
+    browser.wait_for_text("No dead letters")
 
 
 def test_stale_data_is_marked(
