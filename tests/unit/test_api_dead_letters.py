@@ -34,7 +34,7 @@ def seen(jobs: list[Job]) -> Snapshot:
     return Snapshot((), (), jobs, dead_letters_of(jobs))
 
 
-def test_the_newest_attempt_decides() -> None:
+def test_dead_letter_depends_on_the_newest_attempt() -> None:
     failed = job()
     assert dead_letters_of([failed]) == [failed]
     for status in set(JobStatus) - {JobStatus.FAILED}:
@@ -47,11 +47,11 @@ def test_the_newest_attempt_decides() -> None:
     ) == [job(attempt=3)]
 
 
-def test_other_slots_do_not_count() -> None:
+def test_success_of_another_slot_does_not_matter() -> None:
     assert dead_letters_of([job(1, status=JobStatus.SUCCEEDED), job(0)]) == [job(0)]
 
 
-def test_all_are_the_oldest_first_and_bounded() -> None:
+def test_retry_all_selects_the_oldest_up_to_the_limit() -> None:
     jobs = [job(number) for number in reversed(range(RETRY_LIMIT + 7))]
     chosen = choose(RetryAll(all=True), seen(jobs))
     assert [found.slot for found in chosen.jobs] == [
@@ -60,7 +60,7 @@ def test_all_are_the_oldest_first_and_bounded() -> None:
     assert (chosen.left, list(chosen.refused)) == (7, [])
 
 
-def test_some_by_id() -> None:
+def test_retry_selects_by_id_and_refuses_unknown_ids() -> None:
     chosen = choose(RetryThese(ids=[job(1).id, "x", job(1).id]), seen([job(1), job(0)]))
     assert chosen.jobs == [job(1)]
     assert [refusal.id for refusal in chosen.refused] == ["x"]

@@ -33,7 +33,7 @@ def entry(age: timedelta = timedelta(), request: str = "retry x") -> Idempotency
     )
 
 
-def test_a_key_belongs_to_one_request() -> None:
+def test_key_is_refused_with_another_request() -> None:
     records = IdempotencyRecords({digest("key"): entry()}, "1")
     assert records.find("key", "retry x") == entry()
     assert records.find("other", "retry y") is None
@@ -42,19 +42,19 @@ def test_a_key_belongs_to_one_request() -> None:
     assert raised.value.status == 422
 
 
-def test_old_keys_go() -> None:
+def test_expired_entries_are_removed() -> None:
     second = timedelta(seconds=1)
     entries = {"old": entry(RETENTION + second), "kept": entry(RETENTION)}
     assert surplus(entries, NOW) == {"old"}
 
 
-def test_the_newest_stay_and_leave_room_for_one() -> None:
+def test_oldest_entries_make_room_for_one_more() -> None:
     entries = {f"{number}": entry(timedelta(seconds=number)) for number in range(ENTRY_LIMIT + 3)}
     assert surplus(entries, NOW) == {
         f"{number}" for number in range(ENTRY_LIMIT - 1, ENTRY_LIMIT + 3)
     }
 
 
-def test_an_entry_outlives_a_restart() -> None:
+def test_entry_survives_serialization() -> None:
     text = entry().model_dump_json(exclude_none=True)
     assert IdempotencyEntry.model_validate_json(text).attempt == entry().attempt

@@ -1,4 +1,4 @@
-"""The queue as the admin API tells it: order, position, what holds each back, likely start."""
+"""The queue as the admin API shows it: order, position, what holds each back, likely start."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ RUNS = (
 )
 
 
-def test_the_queue_in_its_order_with_reasons_and_likely_starts() -> None:
+def test_queue_has_order_reasons_and_likely_starts() -> None:
     body = Site(RUNS).get("/api/admin/scheduler/queue")
     assert [
         (e["position"], e["report_type"], e["hold"], e["waits_for"], e["likely_start"])
@@ -114,7 +114,7 @@ def test_the_queue_in_its_order_with_reasons_and_likely_starts() -> None:
     }  # fmt: skip
 
 
-def test_pages() -> None:
+def test_queue_pagination() -> None:
     site = Site(RUNS)
     first = site.get("/api/admin/scheduler/queue?limit=2")
     assert ([e["position"] for e in first["queue"]], first["next"]) == ([1, 2], 2)
@@ -123,14 +123,14 @@ def test_pages() -> None:
     assert site.get("/api/admin/scheduler/queue?after=9")["queue"] == []
 
 
-def test_the_page_shows_the_same_order_and_reasons() -> None:
+def test_page_shows_the_order_and_reasons_of_the_api() -> None:
     text = Site(RUNS).get("/fragments/now", "text/html")
     section = text[text.index('id="queue"') :]
     assert section.index("type-urgent") < section.index("type-third") < section.index("type-first")
     assert "1 of 1 places of namespace a are taken" in section
 
 
-def test_what_a_namespace_may_not_have_is_noted() -> None:
+def test_disallowed_priority_is_noted() -> None:
     limits = AdmissionLimits(1, policy=NamespacePolicy(highest_priority="normal"))
     entry = next(
         e for e in Site(RUNS, limits).get("/api/admin/scheduler/queue")["queue"]
@@ -141,7 +141,7 @@ def test_what_a_namespace_may_not_have_is_noted() -> None:
 
 
 @pytest.mark.parametrize("path", ["/api/admin/scheduler/status", "/fragments/now"])
-def test_runs_that_do_not_start_while_others_wait_are_trouble(path: str) -> None:
+def test_admitted_runs_that_do_not_start_degrade_the_status(path: str) -> None:
     hanging = [run_of(active_run, f"h{n}", "a", admitted_at=SLOT) for n in range(3)]
     site = Site([*hanging, run_of(make_run, "more", "a")], AdmissionLimits(3))
     told = site.get(path, "text/html" if path.startswith("/f") else "application/json")

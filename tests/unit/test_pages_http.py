@@ -123,7 +123,7 @@ def token_of(reply: Reply) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("path", ["/", RUN, f"{RUN}/retry", "/schedules", "/nothing"])
-def test_every_page_is_held_to_the_policy(site: Site, path: str) -> None:
+def test_every_page_has_the_content_security_policy(site: Site, path: str) -> None:
     reply = site.get(path)
     assert reply.status == (404 if path == "/nothing" else 200)
     for name, value in HEADERS.items():
@@ -133,7 +133,7 @@ def test_every_page_is_held_to_the_policy(site: Site, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", RUN, f"{RUN}/retry", f"/runs/{HOSTILE}"])
-def test_what_others_wrote_is_text(site: Site, path: str) -> None:
+def test_texts_of_others_are_escaped(site: Site, path: str) -> None:
     text = site.get(path).text
     assert "<script>alert" not in text
     assert "<img src=x" not in text
@@ -141,7 +141,7 @@ def test_what_others_wrote_is_text(site: Site, path: str) -> None:
         assert "&lt;script&gt;alert(1)" in text
 
 
-def test_files_may_be_kept_for_ever_under_names_of_their_content(site: Site) -> None:
+def test_static_files_are_immutable_under_hashed_names(site: Site) -> None:
     urls = re.findall(r'(?:src|href)="(/static/[^"]+)"', site.get("/").text)
     assert {url.rpartition(".")[2] for url in urls} == {"svg", "css", "js"}
     for url in urls:
@@ -161,7 +161,7 @@ def test_files_may_be_kept_for_ever_under_names_of_their_content(site: Site) -> 
         ("/generate", {"type": "executive_dashboard", "date": "2026-11-24"}),
     ],
 )
-def test_a_form_without_its_token_does_nothing(site: Site, path: str, fields: Any) -> None:
+def test_form_without_its_token_is_refused(site: Site, path: str, fields: Any) -> None:
     token, cookie = token_of(site.get(f"{RUN}/retry"))
     other, _ = token_of(Site().get(f"{RUN}/retry"))
     for sent, more in [
@@ -177,7 +177,7 @@ def test_a_form_without_its_token_does_nothing(site: Site, path: str, fields: An
         assert "nothing was done" in reply.text
 
 
-def test_the_cookie_is_for_this_site_alone(site: Site) -> None:
+def test_cookie_is_httponly_and_samesite_strict(site: Site) -> None:
     reply = site.get(f"{RUN}/retry")
     assert re.search(r"; HttpOnly;.*SameSite=strict", reply.headers["set-cookie"])
     token, cookie = token_of(reply)
@@ -186,7 +186,7 @@ def test_the_cookie_is_for_this_site_alone(site: Site) -> None:
     assert token in again.text
 
 
-def test_errors_are_pages_to_a_browser_and_problems_to_curl(site: Site) -> None:
+def test_errors_are_html_for_browsers_and_problem_documents_otherwise(site: Site) -> None:
     for path in ("/runs/none", "/api/admin/scheduler/jobs/none", "/?status=gone", "/?cursor=%21"):
         page = site.get(path)
         assert page.headers["content-type"].startswith("text/html")
@@ -196,7 +196,7 @@ def test_errors_are_pages_to_a_browser_and_problems_to_curl(site: Site) -> None:
     assert "status" in site.get("/?status=gone").text
 
 
-def test_from_the_network_a_browser_is_told_of_port_forward() -> None:
+def test_refused_browser_gets_the_port_forward_command() -> None:
     class NoTokens:
         async def authenticate(self, *_: str) -> Denied:
             return Denied(401, "a bearer token is needed")
@@ -225,7 +225,7 @@ def test_from_the_network_a_browser_is_told_of_port_forward() -> None:
         ("", 421),
     ],
 )
-def test_only_loopback_is_a_name_of_this_site(site: Site, host: str, status: int) -> None:
+def test_only_loopback_hosts_are_accepted(site: Site, host: str, status: int) -> None:
     assert ask(site.app, "GET", "/", host=host).status == status
 
 
@@ -239,14 +239,14 @@ def test_only_loopback_is_a_name_of_this_site(site: Site, host: str, status: int
         ("POST", "navigate", "document", 403),
     ],
 )
-def test_other_sites_may_link_here_and_do_nothing_else(
+def test_other_sites_may_only_link(
     site: Site, method: str, mode: str, dest: str, status: int
 ) -> None:
     more = {"sec-fetch-site": "cross-site", "sec-fetch-mode": mode, "sec-fetch-dest": dest}
     assert ask(site.app, method, "/", **more).status == status
 
 
-def test_a_cluster_that_was_never_seen(site: Site) -> None:
+def test_page_before_the_first_snapshot(site: Site) -> None:
     site.cluster.error = DOWN
     reply = site.get("/")
     assert reply.status == 200
@@ -257,7 +257,7 @@ def test_a_cluster_that_was_never_seen(site: Site) -> None:
     assert "etcd has no leader" in site.get(RUN).text
 
 
-def test_what_was_seen_last_is_shown_while_the_cluster_does_not_answer(site: Site) -> None:
+def test_last_snapshot_is_shown_during_an_outage(site: Site) -> None:
     site.get("/")
     site.cluster.error = TimeoutError()
     for path in ("/", "/fragments/now", "/fragments/runs", RUN):
@@ -270,14 +270,14 @@ def test_what_was_seen_last_is_shown_while_the_cluster_does_not_answer(site: Sit
     assert "does not answer" not in site.get("/").text
 
 
-def test_a_dependency_that_is_down_is_named(site: Site) -> None:
+def test_unavailable_backend_is_named(site: Site) -> None:
     site.backend_checks = [Check(name="redis", ok=False, latency_ms=1, reason="connection refused")]
     text = site.get("/").text
     assert "Scheduler: degraded" in text
     assert "redis: connection refused" in text
 
 
-def test_one_run(site: Site) -> None:
+def test_page_of_a_run(site: Site) -> None:
     text = site.get(RUN).text
     assert "The message names the field" in text  # the remedy
     assert "one line" in text
@@ -285,7 +285,7 @@ def test_one_run(site: Site) -> None:
     assert f'href="{RUN}/retry"' in text
 
 
-def test_a_run_that_was_tried_again_leads_there(site: Site) -> None:
+def test_retried_run_links_to_the_later_attempt(site: Site) -> None:
     site.cluster.entries = (FAILED, make_entry("2", attempt=2, outputs=["2026/a b.pdf"]))
     text = site.get(RUN).text
     assert f'href="{RUN[:-1]}2"' in text
@@ -296,7 +296,7 @@ def test_a_run_that_was_tried_again_leads_there(site: Site) -> None:
     assert "succeeded" in refused.text
 
 
-def test_filter_and_pages_of_recent_runs(site: Site) -> None:
+def test_recent_runs_are_filtered_and_paginated(site: Site) -> None:
     site.cluster.entries = [
         make_entry(str(n), Reason.TIMEOUT, slot=SLOT + n * MINUTE) for n in range(30)
     ]

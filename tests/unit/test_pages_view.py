@@ -1,4 +1,4 @@
-"""What the page shows first, and of one run."""
+"""View models of the first page and of one run."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def now_of(schedules: list[ScheduleSummary], *runs: Run) -> view.Dashboard:
     return view.describe_dashboard(LEADER, snapshot_of(schedules, runs), (), queue, starts, "")
 
 
-def test_problem_by_tier_then_gravity() -> None:
+def test_problems_are_ordered_by_tier_and_gravity() -> None:
     found = now_of(
         [
             schedule("a", "bulk", FAILING),
@@ -79,7 +79,7 @@ def test_problem_by_tier_then_gravity() -> None:
     assert [entry.schedule.name for entry in found] == ["f", "c", "b", "d", "a"]
 
 
-def test_all_that_is_wrong_with_one_schedule() -> None:
+def test_schedule_with_several_problems() -> None:
     status = {
         **FAILING,
         "conditions": [*FAILING["conditions"], *LATE["conditions"], *NOT_READY["conditions"]],
@@ -107,7 +107,7 @@ def test_all_that_is_wrong_with_one_schedule() -> None:
 
 
 @pytest.mark.parametrize(("status", "job"), [(FAILING, "daily-1"), (LATE, "daily-2")])
-def test_the_run_to_look_at(status: dict[str, Any], job: str) -> None:
+def test_problem_links_to_the_run_that_caused_it(status: dict[str, Any], job: str) -> None:
     runs = [
         make_run(uid="2", name="daily-2", schedule_uid="uid-daily"),
         finished_run("1", succeeded=False, name="daily-1", schedule_uid="uid-daily"),
@@ -119,7 +119,7 @@ def test_the_run_to_look_at(status: dict[str, Any], job: str) -> None:
     assert entry.run is None
 
 
-def test_queue_in_the_order_of_admission_and_running_longest_first() -> None:
+def test_queue_is_in_order_of_admission_and_active_runs_longest_first() -> None:
     def run(kind: Callable[..., Run], name: str, **changes: Any) -> Run:
         return kind(**{"name": name, "uid": name, "schedule_uid": "uid-daily", **changes})
 
@@ -143,7 +143,7 @@ def test_queue_in_the_order_of_admission_and_running_longest_first() -> None:
     )
 
 
-def test_schedules_by_text_and_page() -> None:
+def test_schedules_are_filtered_and_paginated() -> None:
     every = [
         schedule("weekly", "bulk", WELL, reportType="positions"),
         schedule("daily", "bulk", FAILING, reportType="dashboard"),
@@ -170,7 +170,7 @@ def steps(run: Run | None, now: Any, **kept: int) -> list[tuple[str, int, bool]]
     return [(step.name, step.seconds, step.going_on) for step in view.stage_spans(job, run, now)]
 
 
-def test_steps_of_a_run_that_waits_and_of_one_that_runs() -> None:
+def test_stages_of_waiting_and_active_runs() -> None:
     waiting = make_run(schedule_uid="uid-daily", created_at=SLOT)
     assert steps(waiting, SLOT + MINUTE) == [("Queued", 60, True)]
     running = active_run(
@@ -179,14 +179,14 @@ def test_steps_of_a_run_that_waits_and_of_one_that_runs() -> None:
     assert steps(running, SLOT + 3 * MINUTE) == [("Queued", 60, False), ("Running", 120, True)]
 
 
-def test_steps_of_a_finished_run() -> None:
+def test_stages_of_a_finished_run() -> None:
     assert steps(None, SLOT, queued_seconds=60, run_seconds=180) == [
         ("Queued", 60, False), ("Running", 180, False)
     ]  # fmt: skip
     assert steps(None, SLOT) == []
 
 
-def test_shares_fill_the_bar() -> None:
+def test_stage_shares_add_up_to_100_percent() -> None:
     (job,) = jobs_of(schedule("daily", "bulk", WELL), [finished_run("1", schedule_uid="uid-daily")])
     job = job.model_copy(update={"queued_seconds": 10, "pending_seconds": 30, "run_seconds": 60})
     found = view.stage_spans(job, None, SLOT + timedelta(hours=1))

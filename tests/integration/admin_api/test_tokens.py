@@ -100,7 +100,7 @@ async def test_token_does_not_allow_cross_site_requests_on_loopback(
     assert reply.status == 421
 
 
-async def test_what_reports_say_is_a_right_in_a_namespace(
+async def test_report_contents_need_a_right_in_the_namespace(
     plane: ControlPlane, namespace: Namespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token = token_of(namespace, "dashboards", "get")
