@@ -29,8 +29,14 @@ from report_operator.adapters.kube.client import KubeClient
 from report_operator.adapters.postgres.database import Database
 from report_operator.adapters.postgres.reader import HistoryReader
 from report_operator.adapters.probes import serve
-from report_operator.config import ConfigError, OperatorConfig, load_config
-from report_operator.main import DEFAULT_CONFIG, EXIT_CONFIG, set_up_logging
+from report_operator.config import (
+    DEFAULT_CONFIG,
+    EXIT_CONFIG,
+    ConfigError,
+    OperatorConfig,
+    load_config,
+)
+from report_operator.logs import set_up_logging
 from report_runner.bounded_http import Limits, make_server
 
 LOOPBACK = "127.0.0.1"

@@ -5,13 +5,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
-import json
 import logging
 import os
 import socket
 import sys
 import uuid
-from datetime import UTC, datetime
 from pathlib import Path
 
 import uvloop
@@ -19,32 +17,21 @@ import uvloop
 from report_operator.adapters.kube.client import KubeClient
 from report_operator.adapters.kube.lease import Lease, LeaseLostError
 from report_operator.adapters.probes import serve
-from report_operator.config import ConfigError, OperatorConfig, load_config
+from report_operator.config import (
+    DEFAULT_CONFIG,
+    EXIT_CONFIG,
+    ConfigError,
+    OperatorConfig,
+    load_config,
+)
 from report_operator.controllers.resync import WatchBlindError
+from report_operator.logs import set_up_logging
 from report_operator.runtime import ReportOperator, take_signals
 
 logger = logging.getLogger("report_operator")
 
 EXIT_RESTART = 1  # the Deployment starts it again
-EXIT_CONFIG = 78
 GC_ALLOCATIONS = 50_000  # objects made before the youngest are looked through
-DEFAULT_CONFIG = Path("/etc/report-scheduler/config.yaml")
-
-
-class JsonFormatter(logging.Formatter):
-    """One line of JSON for each record."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Time, level, logger, message, and the traceback where there is one."""
-        line = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -73,23 +60,6 @@ def main(argv: list[str] | None = None) -> int:
     gc.freeze()
     gc.set_threshold(GC_ALLOCATIONS, 20, 20)
     return uvloop.run(_run(config))
-
-
-def set_up_logging(style: str, level: str) -> None:
-    """To standard error, as `json` or `text`."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(
-        JsonFormatter()
-        if style == "json"
-        else logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
-    )
-    logging.basicConfig(level=level, handlers=[handler], force=True)
-    logging.getLogger("kopf").setLevel(logging.WARNING)
-    # Of a watch that a stop interrupts: kopf cannot close its generators half-way.
-    logging.getLogger("asyncio").addFilter(
-        lambda record: "closing of asynchronous generator" not in record.getMessage()
-    )
-    logging.getLogger("aiohttp").setLevel(logging.WARNING)
 
 
 async def _run(config: OperatorConfig) -> int:

@@ -8,13 +8,12 @@ import os
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, TypedDict, Unpack
 
 import aiohttp
-import kopf
 
+from report_operator.adapters.kube.connection import Connection, login
 from report_operator.adapters.kube.decoding import decode, encode
 from report_operator.adapters.kube.resources import PODS, Resource
 from report_operator.domain.names import FIELD_MANAGER
@@ -35,7 +34,7 @@ REQUEST_SECONDS = 30.0
 WATCH_SECONDS = 540  # how long the server is to keep a watch
 WATCH_SILENCE_SECONDS = 90.0  # it sends a bookmark every minute
 CONNECTIONS = 100
-TOKEN_SECONDS = 60.0  # how old what is known of a token may be
+TOKEN_SECONDS = 60.0  # that a token is reused before it is read again
 
 
 class ListOptions(TypedDict, total=False):
@@ -68,7 +67,7 @@ class _PageTooLargeError(Exception):
 class KubeClient:
     """One connection pool. Every call raises ApiError, or aiohttp.ClientError / TimeoutError."""
 
-    def __init__(self, info: kopf.ConnectionInfo) -> None:
+    def __init__(self, info: Connection) -> None:
         self.writes: Counter[str] = Counter()  # by plural; leases are not worth counting
         self._info = info
         self._told_at = time.monotonic()
@@ -81,7 +80,7 @@ class KubeClient:
 
     @classmethod
     async def connect(cls) -> Self:
-        """In a pod by its service account, elsewhere by the kubeconfig; as kopf does."""
+        """In a pod by its service account, elsewhere by the kubeconfig. Raises LoginError."""
         return cls(login())
 
     async def __aenter__(self) -> Self:
@@ -315,22 +314,6 @@ class KubeClient:
                 return False
             raise
         return True
-
-
-def login() -> kopf.ConnectionInfo:
-    """Raises kopf.LoginError where there is neither a service account nor a kubeconfig."""
-    settings = kopf.OperatorSettings()
-    info = kopf.login_with_service_account(settings=settings)
-    if info is not None:
-        host, port = (os.environ.get(f"KUBERNETES_SERVICE_{part}") for part in ("HOST", "PORT"))
-        if host and port:  # not by its name: the API server is there while DNS is not
-            host = f"[{host}]" if ":" in host else host
-            return replace(info, server=f"https://{host}:{port}")
-        return info
-    info = kopf.login_with_kubeconfig(settings=settings)
-    if info is None:
-        raise kopf.LoginError("no API server: run in a pod, or set KUBECONFIG")
-    return info
 
 
 async def _events(response: aiohttp.ClientResponse) -> AsyncGenerator[tuple[str, Body]]:

@@ -16,7 +16,8 @@ from typing import Any
 import aiohttp
 import kopf
 
-from report_operator.adapters.kube.client import PAGE_BYTES, login
+from report_operator.adapters.kube.client import PAGE_BYTES
+from report_operator.adapters.kube.connection import login
 from report_operator.adapters.kube.decoding import decode, is_shallow, shallow
 
 logger = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ _ITEMS = re.compile(rb',\s*"items"\s*:\s*\[')
 
 
 def watch_session() -> kopf.AiohttpSession:
-    """Logged in as KubeClient is. Raises kopf.LoginError."""
+    """Logged in as KubeClient is. Raises LoginError."""
     info = login()
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=info.as_ssl_context()),
