@@ -1,4 +1,4 @@
-"""What a failure or a delay means and what to do then: the tables of docs/runbook.md.
+"""Remedies for failures and delays: the tables of docs/runbook.md.
 
 The texts are Markdown as there (code spans and links to its sections), and a test holds the two to
 each other. `-n reports`, NAME and JOB stand for the namespace, the schedule and the run's Job.
@@ -15,13 +15,11 @@ from report_runner.contract.reasons import Reason
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """A row of the table."""
-
     meaning: str
     action: str
 
     def of(self, namespace: str, schedule: str, job: str | None) -> Remedy:
-        """The same with the names of a run in its commands."""
+        """The remedy with a run's names in its commands."""
         action = self.action.replace("-n reports ", f"-n {namespace} ")
         action = re.sub(r"\bNAME\b", schedule, action)
         return Remedy(self.meaning, re.sub(r"\bJOB\b", job, action) if job else action)

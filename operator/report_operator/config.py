@@ -24,6 +24,9 @@ from report_operator.domain import names
 from report_operator.domain.admission.limits import AdmissionLimits, NamespacePolicy
 from report_operator.domain.schedules.pods import PodSettings
 
+DEFAULT_CONFIG = Path("/etc/report-scheduler/config.yaml")
+EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h
+
 
 class ConfigError(ValueError):
     """The configuration file is wrong; the message names the field."""

@@ -7,12 +7,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Se
 from types import TracebackType
 from typing import Self, Unpack
 
-import kopf
-
 from report_operator.adapters.kube import listing
-from report_operator.adapters.kube.connection import JSON, Body, Connection, decode_body, login
+from report_operator.adapters.kube.connection import JSON, Body, Connection, decode_body
 from report_operator.adapters.kube.errors import ApiError
 from report_operator.adapters.kube.listing import ListOptions
+from report_operator.adapters.kube.login import Credentials, login
 from report_operator.adapters.kube.resources import PODS, Resource
 from report_operator.domain.names import FIELD_MANAGER
 
@@ -28,13 +27,13 @@ WATCH_SECONDS = 540  # after which the server ends a watch
 class KubeClient:
     """Every call raises ApiError, or aiohttp.ClientError / TimeoutError."""
 
-    def __init__(self, info: kopf.ConnectionInfo) -> None:
+    def __init__(self, info: Credentials) -> None:
         self._connection = Connection(info)
         self.writes = self._connection.writes
 
     @classmethod
     async def connect(cls) -> Self:
-        """With the service account in a pod, with the kubeconfig elsewhere; as kopf does."""
+        """In a pod by its service account, elsewhere by the kubeconfig. Raises LoginError."""
         return cls(login())
 
     async def __aenter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""The connection to the API server: login, sending, streaming, decoding."""
+"""The connection to the API server: sending, streaming, decoding."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ import os
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import aiohttp
-import kopf
 
 from report_operator.adapters.kube.decoding import decode, encode
 from report_operator.adapters.kube.errors import ApiError, api_error
+from report_operator.adapters.kube.login import Credentials, login
 
 Body = dict[str, Any]
 
@@ -34,7 +33,7 @@ class AnswerTooLargeError(Exception):
 class Connection:
     """One pool. Every call raises ApiError, or aiohttp.ClientError / TimeoutError."""
 
-    def __init__(self, info: kopf.ConnectionInfo) -> None:
+    def __init__(self, info: Credentials) -> None:
         self.writes: Counter[str] = Counter()  # by plural; without leases
         self._info = info
         self._logged_in_at = time.monotonic()
@@ -110,22 +109,6 @@ class Connection:
         if self._info.token and time.monotonic() - self._logged_in_at > TOKEN_SECONDS:
             self._info, self._logged_in_at = login(), time.monotonic()
         return self._info.as_http_headers()
-
-
-def login() -> kopf.ConnectionInfo:
-    """Raises kopf.LoginError where there is neither a service account nor a kubeconfig."""
-    settings = kopf.OperatorSettings()
-    info = kopf.login_with_service_account(settings=settings)
-    if info is not None:
-        host, port = (os.environ.get(f"KUBERNETES_SERVICE_{part}") for part in ("HOST", "PORT"))
-        if host and port:  # not by its name: the API server is there while DNS is not
-            host = f"[{host}]" if ":" in host else host
-            return replace(info, server=f"https://{host}:{port}")
-        return info
-    info = kopf.login_with_kubeconfig(settings=settings)
-    if info is None:
-        raise kopf.LoginError("no API server: run in a pod, or set KUBECONFIG")
-    return info
 
 
 async def _events(response: aiohttp.ClientResponse) -> AsyncGenerator[tuple[str, Body]]:

@@ -16,9 +16,9 @@ from typing import Any
 import aiohttp
 import kopf
 
-from report_operator.adapters.kube.connection import login
 from report_operator.adapters.kube.decoding import decode, is_shallow, shallow
 from report_operator.adapters.kube.listing import PAGE_BYTES
+from report_operator.adapters.kube.login import login
 
 logger = logging.getLogger(__name__)
 

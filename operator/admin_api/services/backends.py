@@ -1,4 +1,4 @@
-"""What the scheduler uses beside the cluster: whether it answers, asked by the API itself."""
+"""Checks of PostgreSQL and Redis, made by the API itself."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from admin_api.schemas.scheduler import Check
+from admin_api.schemas.status import Check
 from report_operator.adapters.postgres.database import HistoryUnavailableError
 from report_operator.adapters.postgres.reader import HistoryReader
 from report_operator.adapters.redis import client
@@ -20,13 +20,13 @@ T = TypeVar("T")
 
 
 async def timed(
-    name: str, ask: Callable[[], Awaitable[T]], unavailable: tuple[type[Exception], ...]
+    name: str, call: Callable[[], Awaitable[T]], unavailable: tuple[type[Exception], ...]
 ) -> tuple[Check, T | None]:
-    """Ask once; the answer, if there is one. `unavailable` is what `ask` raises otherwise."""
+    """Call once, and time it; the answer is None where `call` raised one of `unavailable`."""
     start = time.perf_counter()
     reason, answer = "", None
     try:
-        answer = await ask()
+        answer = await call()
     except unavailable as error:
         reason = client.describe(error)
     latency = round(1000 * (time.perf_counter() - start), 1)
@@ -34,21 +34,20 @@ async def timed(
 
 
 @dataclass(slots=True)
-class Dependencies:
-    """Those that are configured; a Redis that hangs is asked every two seconds at most."""
+class Backends:
+    """Checks are cached for FRESH_SECONDS, also those of a backend that hangs."""
 
     redis_secret: Path | None
     history: HistoryReader | None = None
-    _answers: TTLCache[str, list[Check]] = field(init=False)
+    _checks: TTLCache[str, list[Check]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._answers = TTLCache(lambda _: self._ask(), FRESH_SECONDS)
+        self._checks = TTLCache(lambda _: self._check(), FRESH_SECONDS)
 
     async def checks(self) -> list[Check]:
-        """One for each."""
-        return await self._answers.get("all")
+        return await self._checks.get("all")
 
-    async def _ask(self) -> list[Check]:
+    async def _check(self) -> list[Check]:
         secret, found = self.redis_secret, []
         if self.history is not None:
             postgres = timed("postgres", self.history.ping, (HistoryUnavailableError,))

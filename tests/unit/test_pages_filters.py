@@ -1,4 +1,4 @@
-"""Words of the page, and remedies that are the runbook's."""
+"""Filters of the templates, and remedies equal to the runbook's."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_clock_time(instant: str, text: str) -> None:
     assert template_filters.clock_time(at(instant), NOW) == text
 
 
-def test_markdown_is_text_but_for_code_and_sections() -> None:
+def test_markdown_renders_code_and_section_links_only() -> None:
     text = "`a<b` <script> [Queue](#for-queue) [x](https://evil.example)"
     assert template_filters.markdown(text, 'https://r/"b"') == (
         "<code>a&lt;b</code> &lt;script&gt; "
@@ -61,7 +61,7 @@ def test_markdown_is_text_but_for_code_and_sections() -> None:
     assert template_filters.markdown("[Queue](#for-queue)", "") == "Queue"
 
 
-def test_remedies_are_the_tables_of_the_runbook() -> None:
+def test_remedies_equal_the_tables_of_the_runbook() -> None:
     rows = {
         name: runbook.Remedy(meaning, action)
         for name, meaning, action in re.findall(
@@ -75,7 +75,7 @@ def test_remedies_are_the_tables_of_the_runbook() -> None:
     assert {name: rows.get(name) for name in told} == told
 
 
-def test_sections_that_remedies_name_are_there() -> None:
+def test_remedies_link_to_existing_sections() -> None:
     def anchor(heading: str) -> str:
         return re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-")
 
@@ -86,7 +86,7 @@ def test_sections_that_remedies_name_are_there() -> None:
     assert named | {"failure-reasons", "reportschedulerdown"} <= known
 
 
-def test_a_remedy_names_the_run() -> None:
+def test_remedy_commands_name_the_run() -> None:
     found = runbook.FAILURES[Reason.INTERNAL_ERROR].of("team-a", "daily", "daily-1")
     assert "kubectl -n team-a logs job/daily-1" in found.action
     found = runbook.DELAYS[DelayStage.NOT_CREATED].of("team-a", "daily", None)
