@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from hack.testbed.namespace import BATCH, CORE, MERGE, SCHEDULES, Body, Namespace
@@ -215,7 +216,10 @@ def attempt(namespace: Namespace, schedule: str, job: str, slot: str, number: in
     namespace.call("POST", namespace.path(BATCH, "jobs"), body)
 
 
-def test_suspension_holds_what_waits(namespace: Namespace, operator: OperatorProcess) -> None:
+def test_suspension_holds_what_waits(
+    namespace: Namespace, make_operator: Callable[..., OperatorProcess]
+) -> None:
+    make_operator(admission={"maxActive": 1}).start()
     namespace.apply("blocker", concurrencyPolicy="Allow")
     namespace.wait_until_observed("blocker")
     namespace.start("blocker", "first")
