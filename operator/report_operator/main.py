@@ -36,7 +36,6 @@ class JsonFormatter(logging.Formatter):
     """One line of JSON for each record."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Time, level, logger, message, and the traceback where there is one."""
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -77,7 +76,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def set_up_logging(style: str, level: str) -> None:
-    """To standard error, as `json` or `text`."""
+    """To standard error; `style` is `json` or `text`."""
     handler = logging.StreamHandler()
     handler.setFormatter(
         JsonFormatter()

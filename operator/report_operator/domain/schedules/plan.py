@@ -1,4 +1,4 @@
-"""The plan in effect: what the live CronJob says, also while the newest spec is refused."""
+"""The plan in effect, from the live CronJob: also while the newest spec is refused."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CARRIED_OVER = timedelta(days=366)
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A schedule as far as slots are concerned."""
+    """When a schedule has slots."""
 
     schedule: CronSchedule
     zone: ZoneInfo
@@ -29,7 +29,7 @@ class Plan:
 
 
 def observe_plan(cronjob: Mapping[str, Any]) -> Plan | None:
-    """CronJob → Plan; None where its schedule is not one (somebody edited it by hand)."""
+    """None where the schedule is invalid because somebody edited the CronJob."""
     meta, spec = cronjob["metadata"], cronjob["spec"]
     annotations = meta.get("annotations") or {}
     try:

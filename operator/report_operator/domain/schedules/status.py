@@ -38,7 +38,7 @@ DELAY_STEP = timedelta(minutes=5)  # status.delay.seconds advances in steps: few
 
 @dataclass(frozen=True, slots=True)
 class RunDecisions:
-    """What is decided on the runs; the status follows from it."""
+    """Decisions on the runs; the status follows from them."""
 
     history: RunHistory
     given_up: frozenset[str] = frozenset()  # uids of runs that end without ever having had a pod
@@ -47,7 +47,7 @@ class RunDecisions:
 
 @dataclass(frozen=True, slots=True)
 class _ConditionUpdate:
-    """A condition before it is known since when it holds."""
+    """A condition without the time since when it holds."""
 
     type: ConditionType
     holds: bool
@@ -109,7 +109,7 @@ def compute_status(observation: Observation, decided: RunDecisions) -> StatusUpd
 def undecided(
     previous: ReportScheduleStatus, generation: int, why: str, now: datetime
 ) -> ReportScheduleStatus:
-    """The status of a schedule that the operator cannot decide on: as it was, and not Ready."""
+    """The status of a schedule that the operator cannot decide on: unchanged, and not Ready."""
     update = _ConditionUpdate(
         ConditionType.READY,
         False,
@@ -279,7 +279,7 @@ def _delay(plan: Plan, due: Due, now: datetime) -> Delay:
 def _check_at(
     plan: Plan | None, due: Due | None, upcoming: datetime | None, now: datetime
 ) -> datetime | None:
-    """When to look again although nothing happens."""
+    """When to reconcile again although nothing happens."""
     if plan is None:
         return None
     moments = [*_known(upcoming)]
