@@ -15,7 +15,7 @@ from typing import Any
 logger = logging.getLogger(__name__)
 
 LIMIT = 20_000  # objects that are remembered; the oldest are forgotten, and found again
-NAMED = 5  # objects that are named where the health is told
+NAMED = 5  # objects that the health report names
 REASON_LIMIT = 300  # characters
 
 
