@@ -74,28 +74,28 @@ def register(registry: kopf.OperatorRegistry, store: Store, queues: EventQueues)
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
     async def schedule_event(event: kopf.RawEvent, **_: Any) -> None:
-        store.heard.add(PLURAL)
+        store.watched.add(PLURAL)
         found = store.observe_schedule(event["object"], deleted=_deleted(event))
         if found and found[1]:
             queues.enqueue_schedule(found[0])
 
     @kopf.on.event(GROUP, VERSION, backfill.PLURAL, registry=registry)
     async def backfill_event(event: kopf.RawEvent, **_: Any) -> None:
-        store.heard.add(backfill.PLURAL)
+        store.watched.add(backfill.PLURAL)
         found = store.observe_backfill(event["object"], deleted=_deleted(event))
         if found and found[1]:
             queues.enqueue_backfill(found[0])
 
     @kopf.on.event("batch", "v1", "cronjobs", registry=registry)
     async def cronjob_event(event: kopf.RawEvent, **_: Any) -> None:
-        store.heard.add("cronjobs")
+        store.watched.add("cronjobs")
         found = store.observe_cronjob(event["object"], deleted=_deleted(event))
         if found and found[1]:
             queues.enqueue_schedule(found[0])
 
     @kopf.on.event("batch", "v1", "jobs", registry=registry)
     async def job_event(event: kopf.RawEvent, **_: Any) -> None:
-        store.heard.add("jobs")
+        store.watched.add("jobs")
         found = store.observe_job(event["object"], deleted=_deleted(event))
         if found and found[1]:
             queues.enqueue_schedule(found[0])

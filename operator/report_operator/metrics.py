@@ -1,4 +1,4 @@
-"""Metrics of the schedules; all of them are rebuilt from the cluster at start."""
+"""Metrics; all of them are rebuilt from the cluster at start."""
 
 from __future__ import annotations
 
@@ -35,11 +35,10 @@ class ScheduleCollector(Collector):
         self._views = views
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
-        """Nothing: what there is depends on the cluster."""
+        """Nothing: the labels depend on the cluster."""
         return iter(())
 
     def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
-        """One pass over all schedules."""
         failed = _gauge("last_run_failed", "Whether the newest slot failed and has no report.")
         ready = _gauge("schedule_ready", "Whether the definition is in effect.")
         due = _gauge(
@@ -92,17 +91,16 @@ def _gauge(name: str, text: str) -> GaugeMetricFamily:
 
 
 class _BackfillCollector(Collector):
-    """How far each backfill is, made from the views at each scrape."""
+    """Progress of each backfill, made from the views at each scrape."""
 
     def __init__(self, views: BackfillViews) -> None:
         self._views = views
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
-        """Nothing: what there is depends on the cluster."""
+        """Nothing: the labels depend on the cluster."""
         return iter(())
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """One pass over all backfills."""
         family = GaugeMetricFamily(
             f"{PREFIX}_backfill_runs",
             "Slots of a ReportBackfill by state: done, failed, skipped, running, left.",
@@ -121,7 +119,7 @@ class _AdmissionCollector(Collector):
         self._queue, self._refusals = queue, refusals
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
-        """Nothing: what there is depends on the cluster."""
+        """Nothing: the labels depend on the cluster."""
         return iter(())
 
     def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
@@ -153,7 +151,7 @@ class _AdmissionCollector(Collector):
 
 
 class _WritesCollector(Collector):
-    """Requests that changed something, by kind."""
+    """Writing requests, by kind."""
 
     def __init__(self, writes: Mapping[str, int]) -> None:
         self._writes = writes
@@ -169,13 +167,13 @@ class _WritesCollector(Collector):
 
 
 class _SkippedCollector(Collector):
-    """Objects that are left out, by kind."""
+    """Skipped objects, by kind."""
 
     def __init__(self, counts: Callable[[], Mapping[str, int]]) -> None:
         self._counts = counts
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
-        """Nothing: what there is depends on the cluster."""
+        """Nothing: the labels depend on the cluster."""
         return iter(())
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
@@ -191,8 +189,6 @@ class _SkippedCollector(Collector):
 
 
 class Metrics:
-    """Everything that /metrics shows."""
-
     def __init__(
         self,
         views: Views,
@@ -245,11 +241,11 @@ class Metrics:
         )
 
     def follow_admission(self, queue: Callable[[], Queue], refusals: Callable[[], int]) -> None:
-        """Tell of the queue as it is at each scrape."""
+        """Both are called at each scrape."""
         self.registry.register(_AdmissionCollector(queue, refusals))
 
     def run_recorded(self, namespace: str, name: str, tier: str, run: RecentRun) -> None:
-        """A finished run's stage times."""
+        """Adds the stage times of a finished run."""
         for stage, seconds in (
             ("queued", run.queued_seconds),
             ("pending", run.pending_seconds),
@@ -259,24 +255,21 @@ class Metrics:
                 self._stages.labels(namespace, name, tier, stage).observe(seconds)
 
     def reconciled(self, now: datetime) -> None:
-        """A schedule was reconciled."""
         self._reconciled.set(now.timestamp())
 
     def resynced(self, now: datetime, *, up: bool) -> None:
-        """A resync ended; `up` is whether the API server answered."""
+        """`up` is whether the API server answered."""
         self.dependency("kubernetes", up=up)
         if up:
             self._resynced.set(now.timestamp())
 
     def dependency(self, name: str, *, up: bool) -> None:
-        """Whether a dependency answered."""
         self._up.labels(name).set(up)
 
     def history_pending(self, outcomes: Callable[[], float]) -> None:
-        """`outcomes` counts those that are still to be recorded; called at each scrape."""
+        """`outcomes` returns the number of pending records; it is called at each scrape."""
         for gauge in self._history_pending:
             gauge.set_function(outcomes)
 
     def dead_letters(self, count: int) -> None:
-        """So many are on the list."""
         self._dead_letters.set(count)

@@ -1,4 +1,4 @@
-"""Admission: lets waiting runs start, and stamps on them what their pods need to know."""
+"""Admission: resumes waiting runs, and stamps on them what their pods need."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from report_operator.domain.times import format_time
 
 logger = logging.getLogger(__name__)
 
-# Answers that tell of the API server as a whole, not of one Job.
+# Answers that concern the API server as a whole, not one Job.
 SERVER_STATUSES = (401, 429, 503, 504)
 PASSES = 5  # in one go, where Jobs are refused and others may have their places
 NEXT_GO = timedelta(seconds=1)
@@ -56,7 +56,7 @@ class AdmissionController:
     _last: Queue = field(default_factory=lambda: Queue((), 0, 0))
 
     async def admit(self) -> timedelta | None:
-        """Let all start that may; when the clock alone may let others start.
+        """Resume all runs that may start; returns when time alone may let others start.
 
         A Job that the API server refuses to change is skipped for a while and its place goes to the
         next one. Raises where the API server does not serve at all.
@@ -64,17 +64,17 @@ class AdmissionController:
         for _ in range(PASSES):
             before = self.refusals
             self._last = self.queue()
-            chosen = self._last.admissible
-            for run in chosen:
+            admissible = self._last.admissible
+            for run in admissible:
                 await self._admit(run)
             if self.refusals == before:
-                if chosen:
+                if admissible:
                     self._last = self.queue()
-                return self._look_again()
+                return self._check_after()
         return NEXT_GO
 
     def queue(self) -> Queue:
-        """The queue as it is now."""
+        """Computed from the store."""
         now = self.clock()
         runs = list(self.store.owned_runs())
         stuck = {
@@ -93,7 +93,7 @@ class AdmissionController:
         return make_queue(runs, self.limits, stuck, refused, suspended)
 
     def waits_for(self, uid: str) -> str:
-        """What held a waiting run back in the last pass, for a person; '' if nothing is known."""
+        """What held a waiting run back in the last pass, for a person; '' if it is not known."""
         entry = self._last.by_uid.get(uid)
         return entry.reason if entry else ""
 
@@ -104,7 +104,7 @@ class AdmissionController:
             ValueError,
             OverflowError,
             TypeError,
-        ) as error:  # annotations say what no zone or date can be
+        ) as error:  # an annotation is not a time zone or a date
             self._refuse(run, str(error))
             return
         try:
@@ -132,8 +132,8 @@ class AdmissionController:
             run.namespace, run.name, times, pause.total_seconds(), why,
         )  # fmt: skip
 
-    def _look_again(self) -> timedelta | None:
-        """When a place comes back, or a refused Job is tried again, although nothing happens."""
+    def _check_after(self) -> timedelta | None:
+        """When a place is freed, or a refused Job is tried again, although nothing happens."""
         for uid in [uid for uid in self._refused if uid not in self.store.runs]:
             del self._refused[uid]
         if not self._last.waiting:
@@ -153,7 +153,7 @@ class AdmissionController:
 
 
 def admission_patch(run: Run, now: datetime) -> dict[str, Any]:
-    """Start the run, and tell its pod slot, report date and run id.
+    """Resume the Job, and stamp slot, report date and run id on its pod template.
 
     Annotations of the pod template may be changed while a Job is suspended and has not started
     (validation of k8s.io/api/batch/v1 Job). The report date is the slot's date in the schedule's

@@ -27,10 +27,10 @@ _KINDS = {
 def describe(error: ValidationError, root: str, model: type[Model]) -> str:
     """The first problems of a `model`, each with its path below `root`."""
     found = error.errors(include_url=False)
-    told = [_problem(item, root, model) for item in found[:SHOWN]]
+    messages = [_problem(item, root, model) for item in found[:SHOWN]]
     if len(found) > SHOWN:
-        told.append(f"and {len(found) - SHOWN} more problems")
-    return "; ".join(told)
+        messages.append(f"and {len(found) - SHOWN} more problems")
+    return "; ".join(messages)
 
 
 def _problem(item: ErrorDetails, root: str, model: type[Model]) -> str:
@@ -64,10 +64,10 @@ def _words(item: ErrorDetails, context: dict[str, Any], key: Any, model: type[Mo
         return f"has to have at most {context['max_length']} characters"
     if kind in ("greater_than_equal", "less_than_equal"):
         return f"{_shown(item['input'])}: {item['msg']}"
-    told = item["msg"].removeprefix("Value error, ")
+    message = item["msg"].removeprefix("Value error, ")
     given = item["input"]
     scalar = isinstance(given, str | int) and given != ""
-    return f"{_shown(given)}: {told}" if scalar else told
+    return f"{_shown(given)}: {message}" if scalar else message
 
 
 def _suggestion(item: ErrorDetails, key: Any, model: type[Model]) -> str:

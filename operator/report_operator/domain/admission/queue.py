@@ -23,7 +23,7 @@ from report_operator.domain.runs.run import Run, Stage
 
 @dataclass(frozen=True)
 class Queue:
-    """All waiting runs in their order, and the places as they were before any of them starts."""
+    """All waiting runs in their order, and the places before any of them starts."""
 
     waiting: Sequence[Waiting]
     taken: int
@@ -32,7 +32,7 @@ class Queue:
 
     @property
     def admissible(self) -> list[Run]:
-        """Those that may start now, in the order in which they should."""
+        """The runs that may start now, in the order in which they should."""
         return [entry.run for entry in self.waiting if entry.hold is None]
 
     @property
@@ -46,10 +46,10 @@ class Queue:
 
 
 def start_overdue_since(run: Run, newest: Pod | None) -> datetime | None:
-    """From when on an admitted run should have had a pod that runs; None where it has one.
+    """From when on an admitted run should have had a running pod; None where it has one.
 
-    `newest` is the run's newest pod. Without pods, which not everybody follows, a run between two
-    attempts counts as one that works.
+    `newest` is the run's newest pod. Without pods, which some callers do not watch, a run between
+    two attempts counts as working.
     """
     if run.suspended or run.finished or run.deleting:
         return None
@@ -63,7 +63,7 @@ def start_overdue_since(run: Run, newest: Pod | None) -> datetime | None:
 
 
 def does_not_start(run: Run, newest: Pod | None, grace: timedelta, now: datetime) -> bool:
-    """Whether an admitted run has no pod that runs, for longer than it should."""
+    """Whether an admitted run has had no running pod for longer than `grace`."""
     since = start_overdue_since(run, newest)
     if since is None:
         return False

@@ -1,4 +1,4 @@
-"""What a dead letter is: of a slot that was tried, the newest attempt, where it failed for good."""
+"""What a dead letter is: the newest attempt for a slot, where it failed for good."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Order = tuple[int, bool, datetime]
 
 @dataclass(frozen=True, slots=True)
 class Tried(Generic[T]):
-    """One attempt for a slot, and what its teller knows it as."""
+    """One attempt for a slot, and the caller's own object for it."""
 
     slot: Hashable
     order: Order
@@ -30,9 +30,9 @@ def is_failure(outcome: Outcome, reason: Reason | None) -> bool:
 
 
 def attempt_order(number: int, ended_at: datetime | None) -> Order:
-    """By this the attempts of a slot are sorted, the newest last.
+    """Sort key of the attempts of a slot, the newest last.
 
-    One under way (`ended_at` is None) is newer than one of the same number that has ended: such
+    An active one (`ended_at` is None) is newer than an ended one of the same number: such attempts
     are made by hand.
     """
     return number, ended_at is None, ended_at or datetime.min.replace(tzinfo=UTC)

@@ -22,7 +22,7 @@ RECENT_LIMIT = 100  # maxItems of status.recentRuns
 
 @dataclass(frozen=True, slots=True)
 class HistoryLimits:
-    """How much stays: finished Jobs (for their logs) and outcomes."""
+    """How many finished Jobs (for their logs) and outcomes stay."""
 
     succeeded_jobs: int
     failed_jobs: int
@@ -72,9 +72,9 @@ def _seconds(start: datetime | None, end: datetime | None) -> int | None:
 
 
 def merge(
-    ledger: RunHistory, fresh: Sequence[RecentRun], existing: Collection[str], keep: int
+    history: RunHistory, fresh: Sequence[RecentRun], existing: Collection[str], keep: int
 ) -> RunHistory:
-    """The ledger with new outcomes, oldest first.
+    """The history with new outcomes, oldest first.
 
     An entry goes only when its Job is gone (`existing` holds the uids of those that are not, and
     of those that a backfill has still to count), so that no outcome is counted twice, and not
@@ -82,15 +82,15 @@ def merge(
     outcomes and of those of backfills `keep` stay each. Those that tell the health stay. Where
     there is no room yet, the newest outcomes wait for the next time; their Jobs wait with them.
     """
-    known = {entry.uid for entry in ledger.recent}
+    known = {entry.uid for entry in history.recent}
     new = sorted(
         (entry for entry in fresh if entry.uid not in known), key=lambda entry: entry.finished_at
     )
-    held = _held(ledger.recent, existing)
+    held = _held(history.recent, existing)
     new = new[: max(RECENT_LIMIT - len(held), 0)]
-    held |= known & _tells_health([*ledger.recent, *new])
+    held |= known & _tells_health([*history.recent, *new])
     new = new[: max(RECENT_LIMIT - len(held), 0)]
-    entries = [*ledger.recent, *new]
+    entries = [*history.recent, *new]
     held |= {entry.uid for entry in new}
     old = [entry for entry in entries if entry.uid not in held]
     gone: set[str] = set()
@@ -101,7 +101,7 @@ def merge(
     overfull = len(entries) - len(gone) - RECENT_LIMIT
     gone.update([entry.uid for entry in old if entry.uid not in gone][: max(overfull, 0)])
     kept = [entry for entry in entries if entry.uid not in gone]
-    counts = Counter(dict(ledger.counts))
+    counts = Counter(dict(history.counts))
     counts.update(result_key(entry) for entry in new)
     return RunHistory(tuple(kept), dict(sorted(counts.items())))
 
@@ -121,7 +121,7 @@ def _tells_health(entries: Sequence[RecentRun]) -> set[str]:
 
 
 def _held(recent: Sequence[RecentRun], existing: Collection[str]) -> set[str]:
-    """Uids of entries whose Job is there, or the Job of an earlier attempt of their slot."""
+    """Uids of entries whose Job exists, or the Job of an earlier attempt of their slot."""
     oldest: dict[datetime, int] = {}
     for entry in recent:
         if entry.uid in existing:
@@ -138,9 +138,9 @@ def result_key(entry: RecentRun) -> str:
     return entry.reason.value if entry.reason else Outcome.SUCCEEDED.value
 
 
-def prunable(runs: Sequence[Run], ledger: RunHistory, keep: HistoryLimits) -> list[Run]:
+def prunable(runs: Sequence[Run], history: RunHistory, keep: HistoryLimits) -> list[Run]:
     """Finished Jobs whose outcome is recorded and which need not stay for their logs."""
-    recorded = {entry.uid for entry in ledger.recent}
+    recorded = {entry.uid for entry in history.recent}
     surplus: list[Run] = []
     kinds = product((True, False), ((True, keep.succeeded_jobs), (False, keep.failed_jobs)))
     for of_backfill, (succeeded, limit) in kinds:

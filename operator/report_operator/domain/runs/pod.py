@@ -39,12 +39,11 @@ class Pod:
 
     @property
     def ended(self) -> bool:
-        """No container of it will run any more."""
+        """Whether no container of it will run any more."""
         return self.phase in ("Succeeded", "Failed")
 
 
 def observe_pod(pod: Body) -> Pod:
-    """A pod of a run → Pod."""
     meta, status = pod["metadata"], pod.get("status") or {}
     conditions = {c["type"]: c for c in status.get("conditions") or ()}
     scheduled = conditions.get("PodScheduled", {})

@@ -26,12 +26,10 @@ CLOCK_TOLERANCE = timedelta(hours=1)  # between controller and API server
 
 
 class NotARunError(ValueError):
-    """A Job that says of itself what cannot be."""
+    """A Job with annotations that cannot be true."""
 
 
 class Stage(StrEnum):
-    """Where a run is."""
-
     QUEUED = "Queued"
     PENDING = "Pending"
     RUNNING = "Running"
@@ -80,7 +78,6 @@ class Run:
 
     @property
     def identity(self) -> RunIdentity:
-        """Which run it is."""
         return RunIdentity(
             namespace=self.namespace,
             schedule=self.schedule,
@@ -103,7 +100,7 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """The Job is complete or failed for good."""
+        """Whether the Job is complete or failed for good."""
         return self.finished_at is not None
 
     @property
@@ -128,7 +125,6 @@ class Run:
 
     @property
     def stage(self) -> Stage:
-        """Where it is now."""
         if self.finished:
             return Stage.SUCCEEDED if self.succeeded else Stage.FAILED
         if self.suspended:
@@ -139,10 +135,9 @@ class Run:
 
 
 def observe_job(job: Body) -> Run:
-    """A Job of ours → Run.
+    """Raises KeyError, TypeError or ValueError where the Job lacks what every run has.
 
-    Raises KeyError, TypeError or ValueError where the Job lacks what every Job of ours has, or
-    says what cannot be: a run that nobody can place must not start.
+    Also where its annotations cannot be true: a run that cannot be placed must not start.
     """
     meta, spec, status = job["metadata"], job["spec"], job.get("status") or {}
     annotations, labels = meta.get("annotations") or {}, meta["labels"]
@@ -197,8 +192,8 @@ def observe_job(job: Body) -> Run:
 def controller_of(meta: Body, kind: str = "") -> str:
     """The uid of the owner that is the controller, and of this kind; '' where there is none.
 
-    Anybody may write any owner: it counts only together with an object that is there and has the
-    uid, in the same namespace.
+    Anybody may write any owner: it counts only together with an existing object of that uid in the
+    same namespace.
     """
     for owner in meta.get("ownerReferences") or ():
         if owner.get("controller") and kind in ("", owner.get("kind")):

@@ -24,7 +24,7 @@ CATCH_UP_LIMIT = 100  # Jobs made in one go
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A slot that is due and not finished."""
+    """A slot that is due and has not finished."""
 
     slot: datetime
     stage: str  # NotCreated, Queued, Pending, Running, Retrying, Replacing
@@ -32,7 +32,7 @@ class Due:
 
 
 def next_slot(plan: Plan, known: datetime, now: datetime) -> datetime | None:
-    """The next slot to come; None while suspended or where there is none.
+    """The next slot in the future; None while suspended or where there is none.
 
     `known` is the newest slot so far, or `plan.since`: @every counts from it.
     """
@@ -52,8 +52,8 @@ def oldest_due(
 ) -> Due | None:
     """The oldest slot that is due and has no outcome yet.
 
-    `handled` are instants up to which nothing is owed any more: slots with a recorded outcome,
-    and successful runs that somebody started by hand (they stand in for a slot that was missed).
+    `handled` are instants up to which no slot is due any more: slots with a recorded outcome, and
+    successful runs that somebody started by hand (they stand in for a missed slot).
     """
     known_runs = list(runs)
     waiting = sorted(
@@ -107,7 +107,6 @@ def _older(due: Due | None, other: Due) -> Due:
 
 
 def late_at(plan: Plan, due: Due) -> datetime:
-    """When a due slot becomes late."""
     return due.slot + plan.late_after
 
 

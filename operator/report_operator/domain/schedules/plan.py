@@ -1,4 +1,4 @@
-"""The plan in effect: what the live CronJob says, also while the newest spec is refused."""
+"""The plan in effect, from the live CronJob: also while the newest spec is refused."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CARRIED_OVER = timedelta(days=366)
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A schedule as far as slots are concerned."""
+    """When a schedule has slots."""
 
     schedule: CronSchedule
     zone: ZoneInfo
@@ -53,7 +53,7 @@ def plan_of_spec(spec: ReportScheduleSpec, since: datetime) -> Plan | None:
 
 
 def observe_plan(cronjob: Mapping[str, Any]) -> Plan | None:
-    """CronJob → Plan; None where its schedule is not one (somebody edited it by hand)."""
+    """None where the schedule is invalid because somebody edited the CronJob."""
     meta, spec = cronjob["metadata"], cronjob["spec"]
     annotations = meta.get("annotations") or {}
     try:

@@ -52,7 +52,7 @@ DELAY_STEP = timedelta(minutes=5)  # status.delay.seconds advances in steps: few
 
 @dataclass(frozen=True, slots=True)
 class RunDecisions:
-    """What is decided on the runs; the status follows from it."""
+    """Decisions on the runs; the status follows from them."""
 
     history: RunHistory
     given_up: frozenset[str] = frozenset()  # uids of runs that end without ever having had a pod
@@ -214,7 +214,7 @@ def _delay(plan: Plan, due: Due, now: datetime) -> Delay:
 def _check_at(
     plan: Plan | None, due: Due | None, upcoming: datetime | None, now: datetime
 ) -> datetime | None:
-    """When to look again although nothing happens."""
+    """When to reconcile again although nothing happens."""
     if plan is None:
         return None
     moments = [*_known(upcoming)]

@@ -16,7 +16,7 @@ WARNING = "Warning"
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """Something that happened; `key` is the same however often it is found out."""
+    """`key` is the same however often the transition is found."""
 
     kind: str
     reason: str
@@ -26,7 +26,7 @@ class Transition:
 
 
 def transitions(before: ReportScheduleStatus, after: ReportScheduleStatus) -> list[Transition]:
-    """What lies between two statuses, oldest first."""
+    """From one status to the next, oldest first."""
     known = {entry.uid for entry in before.recent_runs}
     found = [_ended(entry) for entry in after.recent_runs if entry.uid not in known]
     old = {condition.type: condition for condition in before.conditions}

@@ -48,7 +48,7 @@ def test_json_of_any_depth_is_read_and_written(levels: int) -> None:
     assert is_shallow(deep(levels)) is (levels < 127)
 
 
-def test_only_what_is_too_deep_is_taken_away() -> None:
+def test_only_too_deep_parts_are_pruned() -> None:
     raw = b'{"b":"\\"[{","c":[],"x":' + b"[" * 3000 + b"]" * 3000 + b',"d":[1,{"e":null}]}'
     found = decode(raw)
     assert (found["b"], found["c"], found["d"]) == ('"[{', [], [1, {"e": None}])
@@ -62,7 +62,7 @@ def test_only_what_is_too_deep_is_taken_away() -> None:
         decode(b'{"a":')
 
 
-def test_a_deep_object_is_kept_as_far_as_it_goes() -> None:
+def test_deep_object_keeps_its_upper_levels() -> None:
     bodies = ObjectCache()
     body = schedule_body()
     body["spec"]["x"] = orjson.loads(b"[" * 900 + b"]" * 900)
@@ -71,7 +71,7 @@ def test_a_deep_object_is_kept_as_far_as_it_goes() -> None:
     assert (bodies.uid(DAILY), bodies.controller(DAILY)) == (UID, "")
 
 
-def test_each_version_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_each_version_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
     told: list[str] = []
     skipped = Skipped(lambda found, _: told.append(f"{found.name} {found.version}"))
     for version in (1, 1, 2):
@@ -86,7 +86,7 @@ def test_each_version_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     assert (skipped.counts(), len(skipped)) == ({}, 0)
 
 
-def test_there_is_a_bound() -> None:
+def test_number_of_skipped_objects_is_bounded() -> None:
     logging.disable()
     try:
         skipped = Skipped()
@@ -131,7 +131,7 @@ SLOT_STAMP = "reports.adaf.io/slot"
         {"reports.adaf.io/admitted-at": "9999-12-31T23:59:59Z"},
     ],
 )
-def test_a_job_that_says_what_cannot_be_is_no_run(annotations: dict[str, str]) -> None:
+def test_job_with_impossible_annotations_is_skipped(annotations: dict[str, str]) -> None:
     store = known_store()
     store.observe_job(job_body())
     hostile = merged(job_body(), {"metadata": {"uid": "h", "annotations": annotations}})
@@ -164,7 +164,7 @@ OWNER = job_body()["metadata"]["ownerReferences"][0]
         {"annotations": {"reports.adaf.io/schedule-name": "another"}},
     ],
 )
-def test_a_job_that_lies_about_its_schedule_is_no_run(lie: dict[str, Any]) -> None:
+def test_job_that_claims_another_schedule_is_skipped(lie: dict[str, Any]) -> None:
     store = known_store()
     store.observe_job(merged(job_body(), {"metadata": {"uid": "liar", "name": "liar", **lie}}))
     assert store.runs_of(UID) == []
@@ -175,7 +175,7 @@ def test_a_job_that_lies_about_its_schedule_is_no_run(lie: dict[str, Any]) -> No
     assert "not a run" in (store.skipped.reason("jobs", "liar") or "")
 
 
-def test_a_cronjob_and_a_pod_that_lie() -> None:
+def test_cronjob_and_pod_that_claim_another_schedule_are_skipped() -> None:
     store = known_store()
     store.observe_job(job_body())
     (run,) = store.runs_of(UID)
@@ -189,7 +189,7 @@ def test_a_cronjob_and_a_pod_that_lie() -> None:
 
 
 @pytest.mark.parametrize("since", ["9999-12-31T23:59:59Z", "1970-01-01T00:00:00Z", "x"])
-def test_a_plan_does_not_begin_outside_of_reason(since: str) -> None:
+def test_plan_never_begins_long_before_the_cronjob(since: str) -> None:
     annotations = {"reports.adaf.io/schedule-since": since, "reports.adaf.io/late-after": "30m"}
     plan = observe_plan(cronjob_body({"metadata": {"annotations": annotations}}))
     assert plan is not None
@@ -227,15 +227,15 @@ async def test_a_refused_run_takes_no_place_and_stops_none() -> None:
         }
         store.observe_job(merged(job_body(), {"metadata": meta}))
     server = RefusingServer("a")
-    gate = AdmissionController(server, store, AdmissionLimits(1), MINUTE, lambda: SLOT)  # type: ignore[arg-type]
-    await gate.admit()
+    controller = AdmissionController(server, store, AdmissionLimits(1), MINUTE, lambda: SLOT)  # type: ignore[arg-type]
+    await controller.admit()
     assert server.patched == ["a", "b"]
     assert "cannot be started" in (store.skipped.reason("jobs", "a") or "")
     assert not store.runs["b"].suspended
 
 
 @pytest.mark.parametrize("name", ["../x", "..", "a/b", "a%2Fb", "a?b", "a#b"])
-def test_no_name_leads_elsewhere(name: str) -> None:
+def test_invalid_name_makes_no_path(name: str) -> None:
     with pytest.raises(ValueError, match="not the name of an object"):
         JOBS.path("reports", name)
     with pytest.raises(ValueError, match="not the name of an object"):

@@ -164,7 +164,7 @@ async def test_key_that_fails_for_days_is_not_given_up(monkeypatch: pytest.Monke
     assert work.done == ["a"]
 
 
-async def test_of_several_times_the_earliest_holds() -> None:
+async def test_earliest_of_several_times_counts() -> None:
     work = Work()
     async with working(work) as queue:
         queue.add_after("later first", 3600)
@@ -188,7 +188,7 @@ async def test_timers_end_with_the_queue() -> None:
     assert timer.cancelled()
 
 
-async def test_what_is_in_hand_is_finished_and_nothing_else_is_begun() -> None:
+async def test_finish_ends_running_work_and_starts_nothing_more() -> None:
     work = Work(held=True)
     queue = WorkQueue(work, 2)
     task = asyncio.create_task(queue.run())
@@ -204,7 +204,7 @@ async def test_what_is_in_hand_is_finished_and_nothing_else_is_begun() -> None:
     assert sorted(work.done) == ["a", "b"]
 
 
-async def test_what_is_in_hand_does_not_hold_up_the_end_for_ever() -> None:
+async def test_finish_waits_for_a_bounded_time() -> None:
     work = Work(held=True)
     async with working(work) as queue:
         queue.add("hangs")

@@ -48,7 +48,7 @@ REFERENCE = ConfigMapKeyReference(name="pages", key="daily.j2")
         ({"timeZone": "Local"}, ReadyReason.INVALID_TIME_ZONE, ("spec.timeZone: ",)),
     ],
 )
-def test_wrong_schedule(spec, reason, words) -> None:
+def test_invalid_schedule_or_zone_is_a_problem(spec, reason, words) -> None:
     problem = problem_of(make_schedule(spec).spec)
     assert problem is not None
     assert problem.reason is reason
@@ -57,7 +57,7 @@ def test_wrong_schedule(spec, reason, words) -> None:
 
 
 @pytest.mark.parametrize("expression", ["0 6 * * 1-5", "@every 90s", "@daily"])
-def test_right_schedule(expression: str) -> None:
+def test_valid_schedule_is_no_problem(expression: str) -> None:
     assert problem_of(make_schedule({"schedule": expression}).spec) is None
 
 

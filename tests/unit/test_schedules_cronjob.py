@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 from factories import SLOT, make_schedule, merged
-from test_domain_desired import SINCE, build
+from test_schedules_desired import SINCE, build
 
 from report_operator.api.v1alpha1.conditions import ConditionType, ReadyReason
 from report_operator.api.v1alpha1.status import Condition, ReportScheduleStatus

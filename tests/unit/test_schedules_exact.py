@@ -4,13 +4,13 @@ import copy
 
 import pytest
 from factories import make_schedule, merged
-from test_domain_desired import SETTINGS, SINCE, build
+from test_schedules_desired import SETTINGS, SINCE, build
 
 from report_operator.domain.schedules.desired import desired_cronjob, freeze_definition
 from report_operator.domain.schedules.exact import holds_metadata, is_exact_spec, replacement
 
 
-def test_what_the_server_may_write_in_another_way_is_the_same() -> None:
+def test_equal_quantities_in_other_units_are_equal() -> None:
     schedule = make_schedule({"resources": {"limits": {"cpu": "0.5", "memory": "1024Mi"}}})
     definition = freeze_definition(schedule, None)
     desired = desired_cronjob(schedule, definition, SETTINGS, SINCE)
@@ -58,7 +58,7 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("name", FOREIGN)
-def test_what_somebody_else_wrote_is_seen(name: str) -> None:
+def test_foreign_changes_are_detected(name: str) -> None:
     _, desired = build()
     live = copy.deepcopy(desired["spec"])
     assert is_exact_spec(live, desired["spec"])
@@ -87,7 +87,7 @@ def test_what_somebody_else_wrote_is_seen(name: str) -> None:
         ),
     ],
 )  # fmt: skip
-def test_edges(live, desired, expected) -> None:
+def test_equality_of_edge_cases(live, desired, expected) -> None:
     assert is_exact_spec(live, desired) is expected
 
 

@@ -93,18 +93,18 @@ NO_SECRET = PendingReason(Cause(Reason.CONFIGURATION_ERROR, "no Secret x"), miss
         ),
     ],
 )
-def test_events(before, after, expected) -> None:
+def test_each_transition_makes_one_event(before, after, expected) -> None:
     assert events(before, after) == expected
     assert events(after, after) == []
 
 
-def test_outcomes_that_leave_the_list_are_no_news() -> None:
+def test_outcomes_that_leave_the_list_make_no_event() -> None:
     both = at_minute(6, READY, history=history(OK, BAD))
     one = at_minute(7, both, history=history(BAD))
     assert events(both, one) == []
 
 
-def test_words() -> None:
+def test_messages_name_slot_job_and_reason() -> None:
     late, failed = (
         transitions(READY, DELAYED)[0],
         transitions(READY, at_minute(6, READY, history=history(BAD)))[0],
@@ -117,7 +117,7 @@ def test_words() -> None:
     assert (failed.at, failed.key) == (BAD.finished_at, "bad")
 
 
-def test_key_is_of_the_transition_not_of_its_discovery() -> None:
+def test_same_transition_has_the_same_key_when_found_again() -> None:
     """Who crashes before it can save finds the same again, and says the same."""
     assert transitions(READY, DELAYED) == transitions(
         READY, at_minute(31, READY, runs=(make_run(),))

@@ -35,7 +35,7 @@ def letters(*recent: RecentRun, under_way: frozenset[tuple[datetime, int]] = fro
     return [json.loads(letter.element) for letter in found]
 
 
-def test_an_element_of_the_queue() -> None:
+def test_queue_element_has_the_fields_of_a_waiting_run() -> None:
     run = make_run(priority="high", created_at=SLOT + MINUTE)
     queue = make_queue([run, active_run(uid="other")], AdmissionLimits(overall=1))
     (element,) = queue_elements(queue, TYPES)
@@ -57,7 +57,7 @@ def test_an_element_of_the_queue() -> None:
         st.tuples(st.sampled_from(("high", "normal", "low", "?")), st.integers(0, 5)), max_size=20
     )
 )
-def test_the_head_of_the_queue_runs_next(waiting: list[tuple[str, int]]) -> None:
+def test_head_of_the_list_is_the_next_run(waiting: list[tuple[str, int]]) -> None:
     runs = [
         make_run(uid=str(n), name=f"daily-{n}", priority=priority, slot=SLOT + slot * MINUTE)
         for n, (priority, slot) in enumerate(waiting)
@@ -69,11 +69,11 @@ def test_the_head_of_the_queue_runs_next(waiting: list[tuple[str, int]]) -> None
     ]
 
 
-def test_runs_of_a_schedule_that_is_gone_are_not_shown() -> None:
+def test_runs_of_a_deleted_schedule_are_left_out() -> None:
     assert queue_elements(make_queue([make_run()], AdmissionLimits(overall=1)), {}) == []
 
 
-def test_the_queue_is_bounded_at_its_end_with_a_word() -> None:
+def test_queue_list_is_bounded_and_says_how_many_are_left_out() -> None:
     runs = [
         make_run(uid=str(n), name=f"daily-{n}", slot=SLOT + n * MINUTE)
         for n in range(QUEUE_LIMIT + 5)
@@ -87,7 +87,7 @@ def test_the_queue_is_bounded_at_its_end_with_a_word() -> None:
     )
 
 
-def test_an_element_of_the_dead_letters() -> None:
+def test_dead_letter_element_has_the_fields_of_the_failed_run() -> None:
     assert letters(failed(message="no route")) == [
         {
             "id": "reports.daily.20261124T050000Z.1",
@@ -142,17 +142,17 @@ def letter(minutes: int, name: str = "a") -> DeadLetter:
     return DeadLetter(SLOT + minutes * MINUTE, name, f"{minutes}")
 
 
-def test_the_newest_comes_first() -> None:
+def test_newest_dead_letter_comes_first() -> None:
     found = dead_letters([letter(1), letter(3), letter(2)], None)
     assert [one.element for one in found] == ["3", "2", "1"]
 
 
-def test_only_newer_ones_than_those_that_were_cleared() -> None:
+def test_cleared_dead_letters_stay_away() -> None:
     found = dead_letters([letter(1), letter(2), letter(3)], SLOT + 2 * MINUTE)
     assert [one.element for one in found] == ["3"]
 
 
-def test_the_oldest_go_where_there_are_too_many() -> None:
+def test_oldest_dead_letters_are_dropped_beyond_the_limit() -> None:
     found = dead_letters([letter(n) for n in range(LIMIT + 5)], None)
     assert len(found) == LIMIT
     assert found[-1].element == "5"

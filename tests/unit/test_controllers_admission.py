@@ -15,7 +15,7 @@ from report_operator.domain.admission.limits import AdmissionLimits, NamespacePo
 from report_operator.domain.runs.run import Stage, observe_job
 
 
-def test_patch_starts_the_run_and_tells_its_pod() -> None:
+def test_admission_patch_resumes_the_job_and_stamps_its_pod() -> None:
     now = SLOT + timedelta(minutes=2, microseconds=5)
     patch = admission_patch(make_run(attempt=2, slot=SLOT), now)
     stamps = {
@@ -79,7 +79,7 @@ def test_run_by_hand_reports_on_the_day_of_its_start() -> None:
 
 @pytest.fixture(autouse=True)
 def _owned(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every Job here is its schedule's; test_operator_skipped.py shows what becomes of others."""
+    """Every Job here is its schedule's; test_adapters_skipped.py shows what becomes of others."""
     monkeypatch.setattr(Store, "owns", lambda _store, _run: True)
 
 
@@ -146,19 +146,19 @@ def test_a_job_that_is_refused_does_not_stop_the_others(
     for name in "abc":
         server.add(name)
     server.errors["a"] = ApiError(status, "Refused", "a webhook says no")
-    gate = gate_of(server, clock, overall=1)
-    again = asyncio.run(gate.admit())
+    controller = gate_of(server, clock, overall=1)
+    again = asyncio.run(controller.admit())
     assert active(server) == {"b"}
-    assert gate.refusals == 1
-    assert "refused" in gate.waits_for("a")
-    assert gate.waits_for("c") == "1 of 1 places are taken"
+    assert controller.refusals == 1
+    assert "refused" in controller.waits_for("a")
+    assert controller.waits_for("c") == "1 of 1 places are taken"
     assert again == timedelta(seconds=1)
-    asyncio.run(gate.admit())
+    asyncio.run(controller.admit())
     assert server.asked == ["a", "b"]  # not asked again at once
     clock.now += 2 * MINUTE
     server.errors.clear()
-    gate.limits = AdmissionLimits(overall=3)
-    asyncio.run(gate.admit())
+    controller.limits = AdmissionLimits(overall=3)
+    asyncio.run(controller.admit())
     assert active(server) == {"a", "b", "c"}
 
 
@@ -190,8 +190,8 @@ def test_a_job_whose_annotations_say_nonsense_does_not_stop_the_others(
         },
     )
     server.add("c")
-    gate = gate_of(server, clock, overall=9)
-    asyncio.run(gate.admit())
+    controller = gate_of(server, clock, overall=9)
+    asyncio.run(controller.admit())
     assert active(server) == {"c"}
     assert server.store.skipped.counts() == {"jobs": 2}
 
@@ -206,19 +206,21 @@ def test_a_server_that_does_not_serve_is_asked_again_by_the_queue(
         asyncio.run(gate_of(server, clock, overall=9).admit())
 
 
-def test_the_clock_alone_gives_a_place_back(server: Server, clock: Clock) -> None:
+def test_place_of_a_run_that_does_not_start_is_freed_by_time_alone(
+    server: Server, clock: Clock
+) -> None:
     server.add("hangs")
-    gate = gate_of(server, clock, overall=1)
-    assert asyncio.run(gate.admit()) is None
+    controller = gate_of(server, clock, overall=1)
+    assert asyncio.run(controller.admit()) is None
     pending = pod_body({"phase": "Pending"}, name="p", creationTimestamp="2026-11-24T05:00:10Z")
     pending["metadata"]["labels"]["batch.kubernetes.io/controller-uid"] = "hangs"
     pending["metadata"]["ownerReferences"][0]["uid"] = "hangs"
     pending["metadata"]["namespace"] = "a"
     server.store.observe_pod(pending)
     server.add("next", namespace="b")
-    again = asyncio.run(gate.admit())
+    again = asyncio.run(controller.admit())
     assert active(server) == {"hangs"}
     assert again == timedelta(seconds=70)  # a minute after its pod was made
     clock.now += again
-    asyncio.run(gate.admit())
+    asyncio.run(controller.admit())
     assert active(server) == {"hangs", "next"}

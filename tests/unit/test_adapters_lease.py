@@ -54,7 +54,7 @@ def make(leases: Leases, **more: Any) -> Lease:
 
 
 @pytest.mark.parametrize("late", [0, 1, 3])
-async def test_it_is_given_back(late: int) -> None:
+async def test_lease_is_released_on_shutdown(late: int) -> None:
     leases = Leases(late)
 
     async def work() -> None:
@@ -66,7 +66,7 @@ async def test_it_is_given_back(late: int) -> None:
     assert leases.body["spec"]["holderIdentity"] == ""
 
 
-async def test_whoever_is_asked_to_stop_has_renewed_before() -> None:
+async def test_shutdown_request_is_seen_after_the_renewal() -> None:
     leases = Leases()
     asked: list[str] = []
     lease = make(leases, on_shutdown_request=lambda: asked.append(str(leases.version)))

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from factories import make_schedule
-from test_domain_desired import LABELS, SETTINGS, SINCE
+from test_schedules_desired import LABELS, SETTINGS, SINCE
 
 from report_operator.api.v1alpha1.placement import ResourceRequirements
 from report_operator.domain.schedules.desired import desired_cronjob, freeze_definition

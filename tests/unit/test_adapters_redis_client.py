@@ -14,13 +14,13 @@ from report_operator.adapters.redis.client import (
 )
 
 
-def test_what_is_absent_has_its_default(tmp_path: Path) -> None:
+def test_absent_settings_have_defaults(tmp_path: Path) -> None:
     expected = RedisSettings("redis", 6379, None, None, tls=False, ca_file=None)
     assert read_settings(tmp_path) == expected
     assert read_settings(tmp_path / "none") == expected
 
 
-def test_every_key(tmp_path: Path) -> None:
+def test_settings_are_read_from_every_key(tmp_path: Path) -> None:
     keys = {"host": "r.test\n", "port": "7", "username": "u", "password": "p", "tls": "True"}
     for key, value in (keys | {"ca.crt": "x"}).items():
         (tmp_path / key).write_text(value)
@@ -38,19 +38,19 @@ def test_every_key(tmp_path: Path) -> None:
         ("tls", "on", "tls: write true or false"),
     ],
 )
-def test_what_is_wrong_is_named(tmp_path: Path, key: str, value: str, said: str) -> None:
+def test_invalid_setting_is_named(tmp_path: Path, key: str, value: str, said: str) -> None:
     (tmp_path / key).write_text(value)
     with pytest.raises(RedisSettingsError, match=said):
         read_settings(tmp_path)
 
 
-def test_a_password_that_is_no_text_is_not_told(tmp_path: Path) -> None:
+def test_undecodable_password_is_not_in_the_message(tmp_path: Path) -> None:
     (tmp_path / "password").write_bytes(b"secret\xff")
     with pytest.raises(RedisSettingsError, match="password: ") as told:
         read_settings(tmp_path)
     assert "secret" not in str(told.value)
 
 
-def test_an_error_without_words() -> None:
+def test_error_without_a_message_is_described() -> None:
     assert describe(TimeoutError()) == "no answer in time"
     assert describe(OSError("a\nb")) == "a b"

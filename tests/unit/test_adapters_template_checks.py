@@ -24,7 +24,7 @@ async def checks(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[TemplateCheck
     await made.close()
 
 
-async def test_what_compiles_and_what_does_not(checks: TemplateChecks) -> None:
+async def test_template_that_does_not_compile_is_a_problem(checks: TemplateChecks) -> None:
     assert await checks.problem("a", "<h1>{{ title }}</h1>") is None
     assert await checks.problem("a", "") is None
     found = await checks.problem("a", "\n{{ x | nosuch }}")
@@ -71,7 +71,7 @@ async def test_no_process_at_all_is_no_templates_fault(
         await checks.problem("a", "x")
 
 
-async def test_a_namespace_keeps_waiting_only_itself(
+async def test_slow_templates_delay_their_own_namespace_only(
     checks: TemplateChecks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free = asyncio.Event()

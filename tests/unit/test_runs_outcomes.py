@@ -37,8 +37,8 @@ EMPTY = RunHistory((), {})
 NONE_KEPT = HistoryLimits(0, 0, 1)
 
 
-def uids(ledger: RunHistory) -> list[str]:
-    return [entry.uid for entry in ledger.recent]
+def uids(history: RunHistory) -> list[str]:
+    return [entry.uid for entry in history.recent]
 
 
 def test_outcome_of_a_success() -> None:
@@ -103,9 +103,9 @@ def test_unfinished_run_has_no_outcome() -> None:
 
 def test_new_outcomes_are_counted_and_listed_by_their_end() -> None:
     late = make_entry("late", Reason.TIMEOUT, finished_at=SLOT + 9 * MINUTE)
-    ledger = merge(EMPTY, [late, make_entry("early")], {"late", "early"}, keep=20)
-    assert uids(ledger) == ["early", "late"]
-    assert ledger.counts == {"Succeeded": 1, "Timeout": 1}
+    history = merge(EMPTY, [late, make_entry("early")], {"late", "early"}, keep=20)
+    assert uids(history) == ["early", "late"]
+    assert history.counts == {"Succeeded": 1, "Timeout": 1}
 
 
 def test_merging_again_changes_nothing() -> None:
@@ -120,25 +120,25 @@ def test_merging_again_changes_nothing() -> None:
 
 def test_entry_stays_while_its_job_does() -> None:
     old, new = make_entry("old"), make_entry("new", finished_at=SLOT + 9 * MINUTE)
-    ledger = merge(RunHistory((old,), {"Succeeded": 1}), [new], {"old", "new"}, keep=1)
-    assert uids(ledger) == ["old", "new"]
-    assert uids(merge(ledger, [], {"new"}, keep=1)) == ["new"]
+    history = merge(RunHistory((old,), {"Succeeded": 1}), [new], {"old", "new"}, keep=1)
+    assert uids(history) == ["old", "new"]
+    assert uids(merge(history, [], {"new"}, keep=1)) == ["new"]
 
 
 def test_newest_entries_stay_when_all_jobs_are_gone() -> None:
     entries = tuple(make_entry(str(n), finished_at=SLOT + n * MINUTE) for n in range(9))
-    ledger = RunHistory(entries, {"Succeeded": 9})
-    assert uids(merge(ledger, [], (), keep=3)) == ["6", "7", "8"]
-    assert uids(merge(ledger, [], (), keep=0)) == ["8"]  # never none at all: it tells the health
-    assert merge(ledger, [], (), keep=3).counts == {"Succeeded": 9}
+    history = RunHistory(entries, {"Succeeded": 9})
+    assert uids(merge(history, [], (), keep=3)) == ["6", "7", "8"]
+    assert uids(merge(history, [], (), keep=0)) == ["8"]  # never none at all: it tells the health
+    assert merge(history, [], (), keep=3).counts == {"Succeeded": 9}
 
 
 def test_newest_entry_stays_although_only_older_jobs_do() -> None:
     """It tells whether the schedule is failing: no failure may turn into health by pruning."""
     success = make_entry("success")
     failure = make_entry("failure", Reason.TIMEOUT, finished_at=SLOT + 9 * MINUTE)
-    ledger = RunHistory((success, failure), {"Succeeded": 1, "Timeout": 1})
-    assert uids(merge(ledger, [], {"success"}, keep=1))[-1] == "failure"
+    history = RunHistory((success, failure), {"Succeeded": 1, "Timeout": 1})
+    assert uids(merge(history, [], {"success"}, keep=1))[-1] == "failure"
 
 
 def test_a_retry_is_known_as_long_as_what_it_mended() -> None:
@@ -149,11 +149,11 @@ def test_a_retry_is_known_as_long_as_what_it_mended() -> None:
         make_entry(str(n), slot=SLOT + n * MINUTE, finished_at=SLOT + n * MINUTE)
         for n in range(10, 15)
     ]
-    ledger = RunHistory((failure, success), {"Succeeded": 1, "Timeout": 1})
-    ledger = merge(ledger, others, {"failure"}, keep=3)
-    ledger = merge(ledger, [], {"failure"}, keep=3)
-    assert uids(ledger) == ["failure", "success", "14"]
-    assert uids(merge(ledger, [], (), keep=1)) == ["14"]
+    history = RunHistory((failure, success), {"Succeeded": 1, "Timeout": 1})
+    history = merge(history, others, {"failure"}, keep=3)
+    history = merge(history, [], {"failure"}, keep=3)
+    assert uids(history) == ["failure", "success", "14"]
+    assert uids(merge(history, [], (), keep=1)) == ["14"]
 
 
 def test_outcomes_beyond_the_limit_wait_their_turn() -> None:
@@ -172,10 +172,10 @@ def test_outcomes_beyond_the_limit_wait_their_turn() -> None:
 def test_prunable_are_the_oldest_of_each_kind_beyond_what_is_kept() -> None:
     good = [finished_run(f"g{n}", finished_at=SLOT + n * MINUTE) for n in range(4)]
     bad = [finished_run(f"b{n}", succeeded=False, finished_at=SLOT - n * MINUTE) for n in range(4)]
-    ledger = merge(EMPTY, [make_entry(run.uid) for run in good + bad], (), keep=50)
-    chosen = prunable([*good, *bad], ledger, HistoryLimits(3, 2, 20))
+    history = merge(EMPTY, [make_entry(run.uid) for run in good + bad], (), keep=50)
+    chosen = prunable([*good, *bad], history, HistoryLimits(3, 2, 20))
     assert [run.uid for run in chosen] == ["g0", "b3", "b2"]
-    assert prunable([*good, *bad], ledger, HistoryLimits(4, 4, 20)) == []
+    assert prunable([*good, *bad], history, HistoryLimits(4, 4, 20)) == []
 
 
 @pytest.mark.parametrize(
@@ -193,22 +193,22 @@ def test_never_prunable(run: Run) -> None:
 
 def test_unrecorded_jobs_do_not_push_out_recorded_ones() -> None:
     runs = [finished_run(str(n), finished_at=SLOT + n * MINUTE) for n in range(5)]
-    ledger = RunHistory(tuple(make_entry(str(n)) for n in range(2)), {})
-    assert prunable(runs, ledger, HistoryLimits(2, 2, 20)) == []
+    history = RunHistory(tuple(make_entry(str(n)) for n in range(2)), {})
+    assert prunable(runs, history, HistoryLimits(2, 2, 20)) == []
 
 
 def cycle(
     saved: RunHistory, runs: dict[str, Run], reasons: dict[str, Reason | None], keep: HistoryLimits
 ) -> tuple[RunHistory, list[Run]]:
-    """What one reconciliation decides, from the saved ledger and the Jobs there are."""
+    """What one reconciliation decides, from the saved history and the Jobs there are."""
     known = set(uids(saved))
     fresh = [
         make_entry(uid, reasons[uid], finished_at=run.finished_at)
         for uid, run in runs.items()
         if run.finished_at and uid not in known
     ]
-    ledger = merge(saved, fresh, set(runs), keep.outcomes)
-    return ledger, prunable(list(runs.values()), ledger, keep)
+    history = merge(saved, fresh, set(runs), keep.outcomes)
+    return history, prunable(list(runs.values()), history, keep)
 
 
 @settings(PATIENT, max_examples=60)
@@ -244,9 +244,9 @@ def test_every_outcome_is_counted_once_whatever_happens_in_between(steps, keep, 
                 uid, succeeded=reasons[uid] is None, finished_at=SLOT + ended * MINUTE
             )
             ended += 1
-        ledger, doomed = cycle(saved, runs, reasons, keep)
+        history, doomed = cycle(saved, runs, reasons, keep)
         if fate != "crash":
-            saved = ledger
+            saved = history
             for run in doomed[: {"saved": 0, "some": part}.get(fate, len(doomed))]:
                 assert run.uid in uids(saved)
                 del runs[run.uid]
@@ -300,8 +300,8 @@ def test_jobs_of_backfills_are_kept_beside_the_schedules_own() -> None:
         finished_run(f"b{n}", backfill="march", finished_at=SLOT + (9 + n) * MINUTE)
         for n in range(3)
     ]
-    ledger = merge(EMPTY, [make_entry(run.uid) for run in own + old], (), keep=50)
-    assert {run.uid for run in prunable([*own, *old], ledger, HistoryLimits(2, 2, 20))} == {
+    history = merge(EMPTY, [make_entry(run.uid) for run in own + old], (), keep=50)
+    assert {run.uid for run in prunable([*own, *old], history, HistoryLimits(2, 2, 20))} == {
         "o0",
         "b0",
     }

@@ -268,7 +268,7 @@ def test_definition_has_another_name_only_where_its_content_is_another(spec, tex
     assert (after.content == before.content) is same
 
 
-def test_the_pod_is_told_the_digest_of_its_definition_by_its_own_spec() -> None:
+def test_pod_spec_has_the_digest_of_its_definition() -> None:
     definition, cronjob = build()
     digest = hashlib.sha256(definition.content.encode()).hexdigest()
     assert definition.digest == digest

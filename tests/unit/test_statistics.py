@@ -42,12 +42,12 @@ HOUR = timedelta(hours=1)
         ("", ""),
     ],
 )  # fmt: skip
-def test_what_differs_each_time_is_left_out(message: str, pattern: str) -> None:
+def test_error_pattern_replaces_what_differs_each_time(message: str, pattern: str) -> None:
     assert error_pattern(message) == pattern
 
 
 @pytest.mark.parametrize("text", ["x" * 5000, "a." * 5000, "/" * 5000, "1:" * 5000, "'" * 5000])
-def test_patterns_are_bounded(text: str) -> None:
+def test_error_pattern_is_bounded(text: str) -> None:
     assert len(error_pattern(text)) <= PATTERN_LIMIT
 
 
@@ -57,7 +57,7 @@ def run(kind: str = "a", message: str | None = None, seconds: int | None = 60, h
     return FinishedRun(kind, outcome, SLOT + hours * HOUR, seconds, message or "")
 
 
-def test_failures_by_hour_type_and_pattern() -> None:
+def test_failures_are_grouped_by_hour_type_and_pattern() -> None:
     found = failures(
         [run(), run("a", "no 1"), run("a", "no 2", hours=24), run("b", "else", hours=2), run("c")]
     )
@@ -68,7 +68,7 @@ def test_failures_by_hour_type_and_pattern() -> None:
     ]  # fmt: skip
 
 
-def test_run_times_by_hour_and_by_day() -> None:
+def test_run_times_are_grouped_by_hour_and_by_day() -> None:
     runs = [run(seconds=n) for n in range(1, 101)] + [run("b", seconds=7, hours=1)]
     runs.append(run("c", seconds=None))  # given up on before it ran
     found = performance(runs, Granularity.HOUR)
@@ -80,7 +80,7 @@ def test_run_times_by_hour_and_by_day() -> None:
     assert (day.start, day.runs) == (SLOT.replace(hour=0), 101)
 
 
-def test_totals() -> None:
+def test_totals_count_runs_and_average_their_time() -> None:
     found = totals([run(seconds=10), run("b", "no", seconds=20), run(seconds=None)])
     assert (found.finished, found.succeeded, found.avg_seconds) == (3, 2, 15.0)
     assert totals([]).avg_seconds is None

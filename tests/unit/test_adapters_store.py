@@ -36,7 +36,7 @@ def cronjob(version: int, **meta: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("make", "method"), [(schedule, "schedule"), (cronjob, "cronjob")])
-def test_stale_versions_are_no_news(make, method: str) -> None:
+def test_older_version_never_replaces_a_newer_one(make, method: str) -> None:
     store = Store()
     observe = getattr(store, f"observe_{method}")
     known = getattr(store, f"{method}s")
@@ -93,7 +93,7 @@ def store_of_daily() -> Store:
     return store
 
 
-def test_jobs() -> None:
+def test_observed_job_is_a_run_of_its_schedule() -> None:
     store = store_of_daily()
     assert store.observe_job(job(9)) == (DAILY, True)
     assert store.observe_job(job(9)) == (DAILY, False)
@@ -154,7 +154,7 @@ def test_pod_is_not_set_back_by_an_old_version() -> None:
     assert [pod.phase for pod in store.pods_of(run)] == ["Failed"]
 
 
-def test_pods_heard_of_before_their_job() -> None:
+def test_pods_observed_before_their_job_belong_to_it() -> None:
     store = store_of_daily()
     late = pod_body(name="b", creationTimestamp="2026-11-24T05:09:00Z")
     assert store.observe_pod(late) is None

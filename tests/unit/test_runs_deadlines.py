@@ -46,11 +46,11 @@ NOTHING_YET = active_run(active_pods=0)
         (active_run(failed_pods=1, active_pods=0), (make_pod(),), STARTUP + MINUTE),
     ],
 )
-def test_run_that_may_go_on(run, pods, after) -> None:
+def test_run_within_its_deadlines_goes_on(run, pods, after) -> None:
     assert cause_of(run, pods, FULL, after) is None
 
 
-def test_queue_timeout() -> None:
+def test_queued_run_is_ended_after_the_queue_timeout() -> None:
     cause = cause_of(make_run(), after=QUEUE)
     assert cause.reason is Reason.QUEUE_TIMEOUT
     assert "waited 1440 min for admission, the limit" in cause.message
@@ -59,7 +59,7 @@ def test_queue_timeout() -> None:
     assert "1440 min for admission (2 of 2 places are taken), the limit" in held.message
 
 
-def test_purged_while_it_waits() -> None:
+def test_purged_queued_run_is_ended_with_its_reason() -> None:
     cause = cause_of(
         make_run(termination_reason="QueueTimeout", termination_detail="purged on request")
     )
@@ -74,20 +74,20 @@ def test_purged_while_it_waits() -> None:
         (active_run(failed_pods=1), (make_pod(created_at=SLOT - MINUTE), WAITING)),
     ],
 )
-def test_pod_that_does_not_start(run, pods) -> None:
+def test_run_whose_pod_does_not_start_is_ended_with_the_pending_reason(run, pods) -> None:
     cause = cause_of(run, pods, FULL, STARTUP)
     assert cause.reason is Reason.IMAGE_UNAVAILABLE
     assert cause.message == "could not start within 10 min: image runner:1: ErrImagePull"
     assert cause_of(run, pods, None, STARTUP).reason is Reason.INTERNAL_ERROR
 
 
-def test_pod_that_runs_is_not_ended_although_the_job_says_so_later() -> None:
+def test_run_with_a_running_pod_is_not_ended_while_the_job_lags_behind() -> None:
     """The Job's count of ready pods lags behind the pod itself."""
     started = make_pod(phase="Running", exit_code=None, finished_at=None)
     assert cause_of(active_run(), (started,), None, STARTUP + SECOND) is None
 
 
-def test_pods_that_are_not_known_yet_are_not_held_against_the_run() -> None:
+def test_run_is_not_ended_while_its_pods_are_not_known_yet() -> None:
     """After a restart Jobs may be heard of before their pods."""
     assert cause_of(active_run(active_pods=1), (), None, STARTUP + MINUTE) is None
 
@@ -100,7 +100,7 @@ def test_next_attempt_that_never_gets_a_pod_is_ended() -> None:
     assert cause.reason is Reason.IMAGE_UNAVAILABLE
 
 
-def test_a_backfills_run_waits_as_long_as_it_takes() -> None:
+def test_backfill_run_has_no_queue_timeout() -> None:
     run = make_run(backfill="march")
     assert cause_of(run, after=timedelta(days=30)) is None
     purged = make_run(backfill="march", termination_reason="QueueTimeout")

@@ -23,7 +23,7 @@ FILE = OutputFile(path="2026/a.pdf", format="pdf", bytes=7, sha256="ab")
 SENT = DeliveryResult(recipient="a@x.test", status=DeliveryStatus.SENT)
 
 
-def test_of_outcome_job_and_pods() -> None:
+def test_record_from_outcome_job_and_pods() -> None:
     run = finished_run(requested_by="jane", backfill="month", backfill_uid="b1", definition="d1")
     text = result_text(rows={"a": 3}, pages=2, outputs=[FILE], deliveries=[SENT])
     pods = [make_pod(name="first"), make_pod(
@@ -41,7 +41,7 @@ def test_of_outcome_job_and_pods() -> None:
     assert deliveries_of(pods) == (SENT,)
 
 
-def test_of_the_outcome_alone() -> None:
+def test_record_from_the_outcome_alone() -> None:
     entry = make_entry(reason=Reason.QUEUE_TIMEOUT, message="waited 25 h", outputs=["a.pdf"])
     record = record_of(OWNER, entry, None, ())
     assert (record.job_uid, record.job, record.tier) == (entry.uid, entry.job, "critical")
@@ -52,7 +52,7 @@ def test_of_the_outcome_alone() -> None:
     assert deliveries_of(()) == ()
 
 
-def test_a_run_that_was_given_up_on_keeps_what_its_job_said() -> None:
+def test_record_of_a_given_up_run_has_the_fields_of_its_job() -> None:
     run = make_run(uid="job-1", priority="low")
     record = record_of(OWNER, make_entry(reason=Reason.QUEUE_TIMEOUT), run, ())
     assert (record.priority, record.created_at, record.started_at) == ("low", SLOT, None)
@@ -69,7 +69,7 @@ def test_logs_are_bounded_in_lines_and_bytes() -> None:
     assert long.startswith("é")
 
 
-def test_a_deployment_is_what_runs_with_which_configuration() -> None:
+def test_deployment_changes_with_version_image_or_configuration() -> None:
     one = describe_deployment("1", "reports:1", {"workers": 1, "watch": []})
     assert one == describe_deployment("1", "reports:1", {"watch": [], "workers": 1})
     assert one.components == COMPONENTS
