@@ -52,6 +52,11 @@ class ScheduleCollector(Collector):
         runs = CounterMetricFamily(
             f"{PREFIX}_runs", "Finished runs.", labels=(*SCHEDULE_LABELS, "result", "reason")
         )
+        missed = CounterMetricFamily(
+            f"{PREFIX}_missed_slots",
+            "Slots that passed without a run, and that none will be made for.",
+            labels=SCHEDULE_LABELS,
+        )
         storage = GaugeMetricFamily(
             f"{PREFIX}_storage_used_ratio",
             "How full the report volume of a namespace was when a run last ended there.",
@@ -75,6 +80,7 @@ class ScheduleCollector(Collector):
             for reason in Reason:
                 count = view.counts.get(reason.value, 0)
                 runs.add_metric((*labels, Outcome.FAILED.value, reason.value), count)
+            missed.add_metric(labels, view.missed_slots)
             depth += view.queued
             known = volumes.get(view.namespace)
             if view.storage is not None and (known is None or known.at < view.storage.at):
@@ -83,7 +89,7 @@ class ScheduleCollector(Collector):
         total.add_metric((), depth)
         for namespace, use in volumes.items():
             storage.add_metric((namespace,), use.ratio)
-        yield from (failed, ready, due, late, success, queued, active, runs, total, storage)
+        yield from (failed, ready, due, late, success, queued, active, runs, missed, total, storage)
 
 
 def _gauge(name: str, text: str) -> GaugeMetricFamily:

@@ -13,7 +13,7 @@ import kopf
 import pytest
 import yaml
 
-from report_operator.adapters.kube import connection
+from report_operator.adapters.kube import login as login_module
 from report_operator.adapters.kube.login import LoginError, login
 
 CLUSTER = {"server": "https://10.0.0.1:6443", "insecure-skip-tls-verify": True}
@@ -40,7 +40,7 @@ def kubeconfig(path: Path, user: str = "token", **changes: Any) -> Path:
 
 @pytest.fixture(autouse=True)
 def outside_a_pod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "SERVICE_ACCOUNT", tmp_path / "serviceaccount")
+    monkeypatch.setattr(login_module, "SERVICE_ACCOUNT", tmp_path / "serviceaccount")
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"):
         monkeypatch.delenv(name, raising=False)

@@ -102,6 +102,15 @@ class Delay(StatusModel):
     job: str | None = Field(default=None, description="The run's Job, if there is one.")
 
 
+class MissedSlots(StatusModel):
+    """Slots that passed without a Job, and that no Job will be made for."""
+
+    count: int = Field(description="How many, at most 1,000 at once.")
+    first: Instant = Field(description="The oldest of them.")
+    last: Instant = Field(description="The newest of them.")
+    at: Instant = Field(description="When that was found.")
+
+
 class ActiveRun(StatusModel):
     """A run that has not ended: what is needed to say what became of it, should its Job go."""
 
@@ -181,6 +190,12 @@ class ReportScheduleStatus(StatusModel):
     )
     handled_through: Instant | None = Field(
         default=None, description="With missedRuns.policy RunAll: slots up to here have a Job."
+    )
+    last_missed: MissedSlots | None = Field(
+        default=None, description="The newest slots that passed without a Job."
+    )
+    missed_slots: int = Field(
+        default=0, description="How many slots have passed without a Job so far."
     )
     unanswered_since: Instant | None = Field(
         default=None,

@@ -42,6 +42,7 @@ from report_operator.domain.schedules.lateness import (
     refused_due,
     unanswered_due,
 )
+from report_operator.domain.schedules.missed import newly_missed
 from report_operator.domain.schedules.observation import Observation
 from report_operator.domain.schedules.plan import Plan
 from report_runner.contract.reasons import Reason
@@ -90,6 +91,8 @@ def compute_status(observation: Observation, decided: RunDecisions) -> StatusUpd
     failure = standing_failure(recent, plan.since if plan else None, acknowledged)
     slots = [run.slot for run in runs if not run.manual]
     slots += [entry.slot for entry in recent if not entry.manual]
+    newest = max([*slots, *_known(previous.last_schedule_time)], default=None)
+    missed = newly_missed(observation, newest, [*slots, *handled])
     updates = (
         ready_condition(observation),
         delayed_condition(observation, due, late),
@@ -103,7 +106,7 @@ def compute_status(observation: Observation, decided: RunDecisions) -> StatusUpd
         conditions=[
             merge_condition(previous, update, observation.generation, now) for update in updates
         ],
-        last_schedule_time=max([*slots, *_known(previous.last_schedule_time)], default=None),
+        last_schedule_time=newest,
         last_success_time=_last_success(previous, own),
         next_schedule_time=upcoming,
         last_failure=_last_failure(previous, own),
@@ -115,6 +118,8 @@ def compute_status(observation: Observation, decided: RunDecisions) -> StatusUpd
         definition=observation.definition,
         schedule_since=plan.since if plan else previous.schedule_since,
         handled_through=decided.handled_through,
+        last_missed=missed or previous.last_missed,
+        missed_slots=previous.missed_slots + (missed.count if missed else 0),
         unanswered_since=unanswered,
         acknowledged_through=acknowledged,
         active_runs=[*active_runs(runs), *observation.awaited][:ACTIVE_LIMIT],

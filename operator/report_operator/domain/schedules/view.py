@@ -36,6 +36,7 @@ class ScheduleView:
     last_success: datetime | None
     queued: int
     active: int
+    missed_slots: int
     counts: Mapping[str, int]  # by result: Succeeded, or a reason
     storage: StorageUse | None = None  # as the newest run reported that could
 
@@ -57,6 +58,7 @@ def view_of(
         last_success=status.last_success_time,
         queued=status.queued,
         active=status.active,
+        missed_slots=status.missed_slots,
         counts=status.run_counts,
         storage=storage_use(status.recent_runs),
     )
