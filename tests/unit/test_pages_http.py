@@ -91,7 +91,6 @@ class Site:
         )  # fmt: skip
 
     async def checks(self) -> list[Check]:
-        """Of dependencies."""
         return self.dependencies
 
     @staticmethod
