@@ -23,7 +23,7 @@ from zoneinfo import ZoneInfo
 from report_operator.domain.cron.zone import zone_names
 from report_operator.domain.cron.zone_releases import PATH, read_zone
 
-OLDEST = (2023, 4)  # of Go 1.22, that Kubernetes 1.30 was built with
+OLDEST = (2023, 4)  # of Go 1.22, which built the oldest Kubernetes that the chart allows
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)  # slots before it are nobody's business any more
 END = datetime(2038, 1, 1, tzinfo=UTC)
 STEP_SECONDS = 6 * 3600  # no zone keeps an offset for less

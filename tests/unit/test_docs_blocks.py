@@ -120,6 +120,19 @@ def test_command_within_a_sentence_is_one(program: str, verb: str, rest: str) ->
         assert ended.value.code == 0
 
 
+MODULES = re.compile(r"`((?:[\w-]+/)*\w+\.(?:py|tpl|yaml|mod|j2))`")
+FOLDERS = ("charts", "docs", "hack", "operator", "report_runner", "tests")
+FILES = [path.as_posix() for folder in FOLDERS for path in (ROOT / folder).rglob("*.*")]
+
+
+@pytest.mark.parametrize(
+    ("page", "name"),
+    sorted({(p.name, name) for p in pages() for name in MODULES.findall(p.read_text())}),
+)
+def test_file_that_is_named_exists(page: str, name: str) -> None:
+    assert "NAME" in name or any(file.endswith(f"/{name}") for file in FILES)
+
+
 def test_command_is_read_with_its_output() -> None:
     block = Block("x.md", 1, "console", "$ one \\\n  more   # why\nits output\n$ two\n")
     first, second = commands_of(block)
