@@ -120,7 +120,8 @@ def test_command_within_a_sentence_is_one(program: str, verb: str, rest: str) ->
         assert ended.value.code == 0
 
 
-MODULES = re.compile(r"`((?:[\w-]+/)*\w+\.(?:py|tpl|yaml|mod|j2))`")
+MODULES = re.compile(r"`((?:[\w-]+/)*[\w.-]+\.(?:py|tpl|yaml|mod|j2))`")
+ROOMS = re.compile(r"`((?:[\w-]+/)+)`")
 FOLDERS = ("charts", "docs", "hack", "operator", "report_runner", "tests")
 FILES = [path.as_posix() for folder in FOLDERS for path in (ROOT / folder).rglob("*.*")]
 
@@ -131,6 +132,12 @@ FILES = [path.as_posix() for folder in FOLDERS for path in (ROOT / folder).rglob
 )
 def test_file_that_is_named_exists(page: str, name: str) -> None:
     assert "NAME" in name or any(file.endswith(f"/{name}") for file in FILES)
+
+
+def test_folders_of_contributing_exist() -> None:
+    named = ROOMS.findall((ROOT / "CONTRIBUTING.md").read_text())
+    assert len(named) > 5
+    assert [name for name in named if not (ROOT / name).is_dir()] == []
 
 
 def test_command_is_read_with_its_output() -> None:
