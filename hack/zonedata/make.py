@@ -30,7 +30,6 @@ STEP_SECONDS = 6 * 3600  # no zone keeps an offset for less
 
 
 def main() -> None:
-    """Write the file."""
     installed = files("tzdata")
     current = _release(installed / "zoneinfo" / "tzdata.zi")
     zones: dict[str, list[dict[str, object]]] = {}
@@ -53,7 +52,7 @@ def main() -> None:
 
 
 def _release(path: Traversable) -> str:
-    """Of the first line, `# version 2026b-dirty`."""
+    """The release in the first line, `# version 2026b-dirty`."""
     with path.open("rb") as file:
         return file.readline().decode("ascii").split()[2].partition("-")[0]
 

@@ -75,6 +75,8 @@ def _delay_message(observation: Observation, due: Due) -> str:
             "then (concurrencyPolicy Replace): runs take longer than the time between two slots, "
             f"or wait longer in the queue{now}"
         )
+    if any(entry.slot == due.slot for entry in observation.awaited):
+        return f"{slot}: its Job was deleted a moment ago"
     if run is None and observation.cronjob is None:
         return f"{slot} is due and has no run, as the definition is not in effect: see Ready"
     if run is None and observation.refused and observation.refused.slot == due.slot:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from report_operator.api.v1alpha1.spec import MissedRuns, MissedRunsPolicy
+from report_operator.api.v1alpha1.status import ActiveRun
 from report_operator.domain.cron.schedule import latest_slot, slots_between
 from report_operator.domain.runs.run import Run
 from report_operator.domain.schedules.observation import Observation, RefusedSlot
@@ -100,6 +101,14 @@ def unanswered_due(due: Due | None, unanswered: datetime | None, plan: Plan) -> 
 def refused_due(due: Due | None, refused: RefusedSlot | None) -> Due | None:
     """`due`, unless an older slot has no Job because the API server refused it."""
     return _older(due, Due(refused.slot, NOT_CREATED, None)) if refused else due
+
+
+def awaited_due(due: Due | None, awaited: Iterable[ActiveRun]) -> Due | None:
+    """`due`, unless an older slot has lost its Job a moment ago."""
+    for entry in awaited:
+        if not entry.manual:
+            due = _older(due, Due(entry.slot, NOT_CREATED, None))
+    return due
 
 
 def _older(due: Due | None, other: Due) -> Due:

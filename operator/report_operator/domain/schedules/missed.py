@@ -54,8 +54,12 @@ def _passed_over(
 
 
 def _given_up(observation: Observation, plan: Plan) -> Sequence[datetime]:
-    """A late slot without a Job, whose plan an edit or a suspension has ended."""
-    delay = observation.previous.delay
+    """Due slots without a Job, whose plan an edit or a suspension has ended."""
+    previous = observation.previous
+    if plan.suspended and previous.next_schedule_time is not None:  # since the last status
+        begin = max(plan.since, previous.last_schedule_time or plan.since)
+        return slots_between(plan.schedule, plan.zone, begin, observation.now, LIMIT).slots
+    delay = previous.delay
     if delay is None or delay.stage is not DelayStage.NOT_CREATED:
         return ()
-    return [delay.slot] if plan.suspended or plan.since > delay.slot else ()
+    return [delay.slot] if plan.since > delay.slot else ()

@@ -34,6 +34,7 @@ from report_operator.domain.schedules.conditions import (
 from report_operator.domain.schedules.lateness import (
     NOT_CREATED,
     Due,
+    awaited_due,
     first_slot_after,
     known_slot,
     late_at,
@@ -83,7 +84,7 @@ def compute_status(observation: Observation, decided: RunDecisions) -> StatusUpd
     latest = first_slot_after(plan, known) if plan and not plan.suspended else None
     unanswered = unanswered_since(recent, previous.unanswered_since)
     due = unanswered_due(due, unanswered, plan) if plan else None
-    due = refused_due(due, observation.refused)
+    due = awaited_due(refused_due(due, observation.refused), observation.awaited)
     late = plan is not None and due is not None and late_at(plan, due) <= now
     # A backfill's run is about an old date and says nothing of the schedule's health.
     own = [entry for entry in recent if entry.backfill is None]
