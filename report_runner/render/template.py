@@ -92,14 +92,22 @@ def render_page(data: RenderInput, charts: Mapping[str, ChartImage]) -> Page:
 
 
 def render_line(source: str, data: RenderInput, field: str = SUBJECT_FIELD) -> str:
-    """One line of plain text, at most 500 characters. Raises RunError as `render_page` does."""
+    """One line of plain text, of 1 to 500 characters. Raises RunError as `render_page` does."""
 
     def work(write: Callable[[bytes], None]) -> None:
         context = {**template_context(data, {}), "table": _no_table}
         text = _generate(source, context, 64 * 1024, autoescape=False)
-        write(json.dumps({"text": " ".join(text.split())[:SUBJECT_LIMIT]}).encode())
+        write(json.dumps({"text": " ".join(text.split())}).encode())
 
     text: str = json.loads(_guarded(work, field, source))["text"]
+    if not text:
+        raise RunError(Reason.CONFIGURATION_ERROR, f"{field}: is empty once it is rendered")
+    if len(text) > SUBJECT_LIMIT:
+        raise RunError(
+            Reason.CONFIGURATION_ERROR,
+            f"{field}: has {len(text)} characters once it is rendered, at most {SUBJECT_LIMIT} are "
+            "possible: shorten it, as with | truncate",
+        )
     return text
 
 
