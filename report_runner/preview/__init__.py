@@ -8,15 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-from pydantic import ValidationError
+from zoneinfo import ZoneInfo
 
 from report_runner.contract.definition import Definition, Output
 from report_runner.contract.delivery import Delivery
 from report_runner.contract.reasons import EXIT_CODES, EXIT_OK
 from report_runner.contract.report import Report
-from report_runner.contract.sql import query_problem
 from report_runner.contract.templating import TEMPLATE_LIMIT, compile_problem
 from report_runner.delivery.message import email_bodies
 from report_runner.environment import RunStamps
@@ -64,7 +61,7 @@ def preview_report(directory: Path, manifest: Path | None, out: Path, slot: date
 
 def _render(found: _Manifest, directory: Path, out: Path, slot: datetime) -> None:
     definition = _definition(found, directory)
-    zone = _zone(definition, found)
+    zone = ZoneInfo(definition.time_zone)
     run = RunStamps(slot, slot.astimezone(zone).date(), "preview", 1, "")
     fetched = {s.name: Fetched(sample_table(s, directory)) for s in definition.report.sources}
     data = render_input(definition, run, fetched, datetime.now(UTC).replace(microsecond=0))
@@ -115,48 +112,48 @@ def _find(directory: Path, manifest: Path | None) -> _Manifest:
     return _Manifest(schedules[0], [document.body for document in found])
 
 
+def problems(body: dict[str, Any], now: datetime) -> list[tuple[str, str]]:
+    """Field and message of what API server and operator refuse of a ReportSchedule."""
+    # The one place where the runner asks the operator: its verdict is what is previewed.
+    from report_operator.crd.verdict import spec_problems
+
+    found = list(schema.problems(body))
+    if not isinstance(body.get("spec"), dict):
+        return found
+    # The schema's own words are the clearer ones, and have the place to the letter.
+    told = [f"{field}.{message.removesuffix(' is missing')}" for field, message in found]
+    known = {*(field for field, _ in found), *told}
+    for field, message in spec_problems(body["spec"], now):
+        if not any(place == field or place.startswith(f"{field}[") for place in known):
+            found.append((field, message))
+    return found
+
+
 def _definition(found: _Manifest, directory: Path) -> Definition:
-    refused = list(schema.problems(found.body))
+    from report_operator.crd.verdict import definition_problem
+
+    refused = problems(found.body, datetime.now(UTC))
     if refused:
         raise wrong("\n".join(found.told(field, message) for field, message in refused[:10]))
-    spec = found.body.get("spec") or {}
-    meta = found.body.get("metadata") or {}
-    parts: dict[str, Any] = {}
-    for name, model in (("report", Report), ("delivery", Delivery), ("output", Output)):
-        try:
-            parts[name] = model.model_validate(spec.get(name) or {})
-        except ValidationError as error:
-            raise wrong(_told(error, f"spec.{name}", found)) from error
-    for number, source in enumerate(parts["report"].sources):
-        query = source.postgres.query if source.postgres else ""
-        problem = query_problem(query, parts["report"].parameters)
-        if problem is not None:
-            field = f"spec.report.sources[{number}].postgres.query"
-            raise wrong(found.told(field, str(problem)))
-    try:
-        return Definition(
-            namespace=str(meta.get("namespace", "default")),
-            name=str(meta.get("name", found.path.stem)),
-            uid="preview",
-            report_type=spec.get("reportType", "preview"),
-            time_zone=spec.get("timeZone") or "Etc/UTC",
-            template_text=_template(parts["report"], found, directory),
-            **parts,
-        )
-    except ValidationError as error:
-        raise wrong(_told(error, "spec", found)) from error
-
-
-def _told(error: ValidationError, part: str, found: _Manifest) -> str:
-    lines = []
-    for item in error.errors()[:10]:
-        field = part
-        for step in item["loc"]:
-            field += f"[{step}]" if isinstance(step, int) else f".{step}"
-        if blamed := (item.get("ctx") or {}).get("path"):
-            field += f".{blamed}"
-        lines.append(found.told(field, str(item["msg"]).removeprefix("Value error, ")))
-    return "\n".join(lines)
+    spec, meta = found.body["spec"], found.body["metadata"]
+    report = Report.model_validate(spec["report"])
+    definition = Definition(
+        namespace=str(meta.get("namespace", "default")),
+        name=str(meta.get("name", found.path.stem)),
+        uid="preview",
+        report_type=spec["reportType"],
+        time_zone=spec.get("timeZone") or "Etc/UTC",
+        report=report,
+        delivery=Delivery.model_validate(spec.get("delivery") or {}),
+        output=Output.model_validate(spec.get("output") or {}),
+        template_text=_template(report, found, directory),
+    )
+    problem = definition_problem(
+        definition.namespace, definition.name, spec, definition.template_text
+    )
+    if problem is not None:
+        raise wrong(found.told("spec.report", problem))
+    return definition
 
 
 def _template(report: Report, found: _Manifest, directory: Path) -> str | None:
@@ -207,10 +204,3 @@ def _placed(message: str, found: _Manifest, directory: Path) -> str:
     if line and (directory / str(key)).is_file():
         return f"{directory / str(key)}:{line[1]}: {message}"
     return f"{found.document.place(field[0])} {message}"
-
-
-def _zone(definition: Definition, found: _Manifest) -> ZoneInfo:
-    try:
-        return ZoneInfo(definition.time_zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise wrong(found.told("spec.timeZone", f"{definition.time_zone} is not a zone")) from error
