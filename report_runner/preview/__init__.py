@@ -14,15 +14,15 @@ from report_runner.contract.definition import Definition, Output
 from report_runner.contract.delivery import Delivery
 from report_runner.contract.reasons import EXIT_CODES, EXIT_OK
 from report_runner.contract.report import Report
-from report_runner.contract.templating import TEMPLATE_LIMIT, compile_problem
 from report_runner.delivery.message import email_bodies
 from report_runner.environment import RunStamps
 from report_runner.models import RunError
 from report_runner.preview import schema
-from report_runner.preview.documents import YamlDocument, read_documents, read_text, wrong
+from report_runner.preview.documents import YamlDocument, read_documents, wrong
 from report_runner.preview.samples import sample_table
-from report_runner.render.documents import render, render_text
-from report_runner.run import render_input
+from report_runner.preview.templates import TemplateText, read_template
+from report_runner.render.documents import render
+from report_runner.run import email_subject, render_input
 from report_runner.sources import Fetched
 
 KIND = "ReportSchedule"
@@ -31,7 +31,7 @@ KIND = "ReportSchedule"
 @dataclass(frozen=True, slots=True)
 class _Manifest:
     document: YamlDocument
-    siblings: list[dict[str, Any]]  # every object in the directory
+    siblings: list[YamlDocument]  # every object in the directory
 
     @property
     def path(self) -> Path:
@@ -48,26 +48,25 @@ class _Manifest:
 
 def preview_report(directory: Path, manifest: Path | None, out: Path, slot: datetime) -> int:
     """Render the report of a manifest; prints the files or what is wrong. The exit code."""
-    found = None
+    found = template = None
     try:
         found = _find(directory, manifest)
-        _render(found, directory, out, slot)
+        definition, template = _definition(found, directory)
+        _render(definition, directory, out, slot)
     except RunError as error:
-        message = error.message if found is None else _placed(error.message, found, directory)
+        message = error.message if found is None else _placed(error.message, found, template)
         print(f"{error.reason.value}: {message}", file=sys.stderr)
         return EXIT_CODES[error.reason]
     return EXIT_OK
 
 
-def _render(found: _Manifest, directory: Path, out: Path, slot: datetime) -> None:
-    definition = _definition(found, directory)
+def _render(definition: Definition, directory: Path, out: Path, slot: datetime) -> None:
     zone = ZoneInfo(definition.time_zone)
     run = RunStamps(slot, slot.astimezone(zone).date(), "preview", 1, "")
     fetched = {s.name: Fetched(sample_table(s, directory)) for s in definition.report.sources}
     data = render_input(definition, run, fetched, datetime.now(UTC).replace(microsecond=0))
-    email = definition.delivery.email
     # First: a mail without a subject is no reason to wait for the pages.
-    subject = render_text(email.subject, data) if email else None
+    subject = email_subject(definition, data)
     out.mkdir(parents=True, exist_ok=True)
     stem = f"{definition.name}-{run.report_date}"
     for document in render(data, definition.report.formats, out):
@@ -76,11 +75,20 @@ def _render(found: _Manifest, directory: Path, out: Path, slot: datetime) -> Non
         count = document.pages
         pages = f" ({count} page{'s' if count > 1 else ''})" if count else ""
         print(f"{target}{pages}")
-    if subject is not None:
+    email = definition.delivery.email
+    if email is not None:
         text, html = email_bodies(data)
         body = out / f"{stem}.mail.html"
         body.write_text(html, encoding="utf-8")
         print(body)
+        for name, mailboxes in (
+            ("to", email.to),
+            ("cc", email.cc),
+            ("bcc", email.bcc),
+            ("replyTo", [email.reply_to] if email.reply_to else []),
+        ):
+            if mailboxes:
+                print(f"{name}: {', '.join(mailboxes)}")
         print(f"subject: {subject}")
         print("".join(f"  {line}\n" for line in text.splitlines()), end="")
 
@@ -109,7 +117,7 @@ def _find(directory: Path, manifest: Path | None) -> _Manifest:
     if len(schedules) > 1:
         names = ", ".join(str(document.path) for document in schedules)
         raise wrong(f"several {KIND}s ({names}): name one with --manifest")
-    return _Manifest(schedules[0], [document.body for document in found])
+    return _Manifest(schedules[0], found)
 
 
 def problems(body: dict[str, Any], now: datetime) -> list[tuple[str, str]]:
@@ -129,7 +137,7 @@ def problems(body: dict[str, Any], now: datetime) -> list[tuple[str, str]]:
     return found
 
 
-def _definition(found: _Manifest, directory: Path) -> Definition:
+def _definition(found: _Manifest, directory: Path) -> tuple[Definition, TemplateText | None]:
     from report_operator.crd.verdict import definition_problem
 
     refused = problems(found.body, datetime.now(UTC))
@@ -137,6 +145,7 @@ def _definition(found: _Manifest, directory: Path) -> Definition:
         raise wrong("\n".join(found.told(field, message) for field, message in refused[:10]))
     spec, meta = found.body["spec"], found.body["metadata"]
     report = Report.model_validate(spec["report"])
+    template = _template(report, found, directory)
     definition = Definition(
         namespace=str(meta.get("namespace", "default")),
         name=str(meta.get("name", found.path.stem)),
@@ -146,61 +155,32 @@ def _definition(found: _Manifest, directory: Path) -> Definition:
         report=report,
         delivery=Delivery.model_validate(spec.get("delivery") or {}),
         output=Output.model_validate(spec.get("output") or {}),
-        template_text=_template(report, found, directory),
+        template_text=template.text if template else None,
     )
     problem = definition_problem(
         definition.namespace, definition.name, spec, definition.template_text
     )
     if problem is not None:
         raise wrong(found.told("spec.report", problem))
-    return definition
+    return definition, template
 
 
-def _template(report: Report, found: _Manifest, directory: Path) -> str | None:
+def _template(report: Report, found: _Manifest, directory: Path) -> TemplateText | None:
     reference = report.template.config_map_ref
     if reference is None:
         return None
-    file = directory / reference.key
-    if file.is_file():
-        text, where = read_text(file), str(file)
-    else:
-        maps = {
-            str((body.get("metadata") or {}).get("name")): body.get("data") or {}
-            for body in found.siblings
-            if body.get("kind") == "ConfigMap"
-        }
-        if reference.key not in maps.get(reference.name, {}):
-            keys = ", ".join(f"{name}/{key}" for name, data in maps.items() for key in data)
-            raise wrong(
-                found.told(
-                    "spec.report.template.configMapRef",
-                    f"the template is neither in {file} nor in a ConfigMap {reference.name} with "
-                    f"the key {reference.key} in {directory}; there is {keys or 'no ConfigMap'}",
-                )
-            )
-        text = maps[reference.name][reference.key]
-        where = f"ConfigMap {reference.name}/{reference.key}"
-    size = len(text.encode())
-    if size > TEMPLATE_LIMIT:
-        raise wrong(
-            f"{where}: the template has {size} bytes, the limit is {TEMPLATE_LIMIT}; embed smaller "
-            "images, and take data from sources instead"
-        )
-    problem = compile_problem(text)
-    if problem is not None:
-        raise wrong(f"{where}: {problem}")
-    return text
+    try:
+        return read_template(reference, found.siblings, directory)
+    except LookupError as error:
+        raise wrong(found.told("spec.report.template.configMapRef", str(error))) from None
 
 
-def _placed(message: str, found: _Manifest, directory: Path) -> str:
+def _placed(message: str, found: _Manifest, template: TemplateText | None) -> str:
     """A message that begins with a field, with the place of that field before it."""
     field = re.match(r"spec\.[^\s:]+", message)
     if field is None:
         return message
-    line = re.match(r"spec\.report\.template: line (\d+)", message)
-    key = ((found.body["spec"]["report"].get("template") or {}).get("configMapRef") or {}).get(
-        "key", "template.html.j2"
-    )
-    if line and (directory / str(key)).is_file():
-        return f"{directory / str(key)}:{line[1]}: {message}"
+    line = re.match(r"spec\.report\.template: line (\d+)\b(?! of the page)", message)
+    if line and template is not None:
+        return template.told(int(line[1]), message)
     return f"{found.document.place(field[0])} {message}"

@@ -7,7 +7,9 @@ true, keys are texts, and the keys of an object come back in alphabetical order.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -68,14 +70,36 @@ class YamlDocument:
 
     def place(self, field: str) -> str:
         """`file:line:column` of a field such as `spec.report.charts[c].spec`, or its parent's."""
+        mark, _ = self._find(_STEP.findall(field))
+        return f"{self.path}:{mark.line + 1}:{mark.column + 1}"
+
+    def place_in_text(self, steps: Sequence[str], line: int, column: int) -> str:
+        """`file:line:column` of a line of a text, such as a template in a ConfigMap."""
+        mark, node = self._find([(step, "") for step in steps])
+        if isinstance(node, yaml.ScalarNode) and node.style == "|":
+            # The text begins on the line after the bar, with the indentation of its first line.
+            written = _lines(self.path)
+            first = node.start_mark.line + 1
+            indented = next((one for one in written[first:] if one.strip()), "")
+            indent = len(indented) - len(indented.lstrip(" "))
+            return f"{self.path}:{first + line}:{indent + column}"
+        return f"{self.path}:{mark.line + 1}:{mark.column + 1}"
+
+    def _find(self, steps: Sequence[tuple[str, str]]) -> tuple[Any, Any]:
+        """Mark and node of the last step that is there."""
         node: Any = self.node
         mark = node.start_mark
-        for name, index in _STEP.findall(field):
+        for name, index in steps:
             child = _child(node, name or index, bool(index))
             if child is None:
                 break
             mark, node = child
-        return f"{self.path}:{mark.line + 1}:{mark.column + 1}"
+        return mark, node
+
+
+@lru_cache(maxsize=8)
+def _lines(path: Path) -> list[str]:
+    return read_text(path).splitlines()
 
 
 def _child(node: Any, step: str, indexed: bool) -> tuple[Any, Any] | None:
