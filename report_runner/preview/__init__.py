@@ -115,8 +115,10 @@ def _find(directory: Path, manifest: Path | None) -> _Manifest:
             f"{manifest or directory}: no {KIND} there{there}; write one into a *.yaml file"
         )
     if len(schedules) > 1:
-        names = ", ".join(str(document.path) for document in schedules)
-        raise wrong(f"several {KIND}s ({names}): name one with --manifest")
+        names = ", ".join(document.place("kind") for document in schedules)
+        once = len({document.path for document in schedules}) == len(schedules)
+        split = "" if once else "write each into a file of its own, and "
+        raise wrong(f"several {KIND}s ({names}): {split}name one with --manifest")
     return _Manifest(schedules[0], found)
 
 

@@ -18,6 +18,17 @@ __all__ = ["YamlDocument", "read_documents", "read_text", "wrong"]
 
 # A byte order mark at the begin of an object.
 _MARK_AFTER_SEPARATOR = re.compile(r"^(---[^\n]*\n)\ufeff", re.MULTILINE)
+# What most often is behind an error of YAML's.
+_HINTS = (
+    ("alias", "a text that begins with * has to be in quotes"),
+    ("anchor", "a text that begins with & has to be in quotes"),
+    ("'\\t' that cannot start", "a tab cannot indent: use spaces"),
+    ("that cannot start any token", "a text that begins with it has to be in quotes"),
+    ("mapping values are not allowed", "a line that is indented unlike those before it, or a text "
+     "with a colon that has to be in quotes"),
+    ("<block end>", "a line that is indented unlike those before it, or a bracket or quote that is "
+     "not closed"),
+)  # fmt: skip
 _STEP = re.compile(r"\.?([^.\[\]]+)|\[([^\]]+)\]")
 
 
@@ -114,8 +125,11 @@ def read_documents(path: Path) -> list[YamlDocument]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise wrong(f"{path}{where}: {problem}") from error
+        problem = str(getattr(error, "problem", None) or str(error).splitlines()[0])
+        context = str(getattr(error, "context", None) or "")
+        hints = [hint for said, hint in _HINTS if said in f"{context}: {problem}"]
+        hint = f" ({hints[0]})" if hints else ""
+        raise wrong(f"{path}{where}: {problem}{hint}") from error
     except RecursionError:
         raise wrong(f"{path}:1:1: nested too deeply") from None
     return [document for document in documents if document.body is not None]

@@ -44,8 +44,8 @@ def sample_table(source: SourceSpec, directory: Path) -> Table:
     if source.inline is not None:
         return inline_table(source.inline)
     raise wrong(
-        f"source {source.name} needs sample data: write {table} (first line: the columns) or "
-        f"{listing}"
+        f"spec.report.sources[{source.name}]: source {source.name} needs sample data: write "
+        f"{table} (first line: the columns) or {listing}"
     )
 
 

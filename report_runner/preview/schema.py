@@ -121,7 +121,7 @@ def _check(value: Any, schema: Mapping[str, Any], field: str) -> Iterator[tuple[
     if kind and (
         not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind != "boolean")
     ):
-        yield field, f"has to be {_NAMES[kind]}"
+        yield field, f"has to be {_NAMES[kind]}{_how(value, schema)}"
         return
     if "enum" in schema and value not in schema["enum"]:
         near = get_close_matches(str(value), schema["enum"], 1, 0.6)
@@ -170,6 +170,16 @@ def _names(value: dict[str, Any], schema: Mapping[str, Any], field: str) -> Iter
             for name in value:
                 if f"'{name}'" not in rule["rule"]:
                     yield f"{field}.{name}", rule["message"]
+
+
+def _how(value: Any, schema: Mapping[str, Any]) -> str:
+    """What to write instead of a value of another type."""
+    kind, fields = schema["type"], list(schema.get("properties", ()))
+    if kind == "string" and isinstance(value, bool | int | float):
+        return ": put it in quotes"
+    if kind == "array" and isinstance(value, str):
+        return f": write [{value[:60]}]"
+    return f" with the fields {_list(sorted(fields))}" if kind == "object" and fields else ""
 
 
 def _bounds(value: Any, schema: Mapping[str, Any], field: str) -> Iterator[tuple[str, str]]:

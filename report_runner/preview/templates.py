@@ -49,15 +49,15 @@ def read_template(
     file = directory / reference.key
     if file.is_file():
         found = TemplateText(
-            read_text(file), str(file), lambda line, column: f"{file}:{line}:{column}"
+            read_text(file), "the template", lambda line, column: f"{file}:{line}:{column}"
         )
     else:
         found = _from_config_map(reference, siblings, file, directory)
     size = len(found.text.encode())
     if size > TEMPLATE_LIMIT:
         raise wrong(
-            f"{found.place(1, 1)}: {found.name}: the template has {size} bytes, the limit is "
-            f"{TEMPLATE_LIMIT}; embed smaller images, and take data from sources instead"
+            f"{found.place(1, 1)}: {found.name} has {size} bytes, the limit is {TEMPLATE_LIMIT}; "
+            "embed smaller images, and take data from sources instead"
         )
     problem = compile_problem(found.text)
     if problem is not None:
@@ -78,7 +78,11 @@ def _from_config_map(
     }
     document, data = maps.get(reference.name, (None, {}))
     if document is None or reference.key not in data:
-        there = ", ".join(f"{name}/{key}" for name, (_, keys) in maps.items() for key in keys)
+        there = ", ".join(
+            f"{name}/{key}" if key else f"{name} without keys"
+            for name, (_, keys) in maps.items()
+            for key in (list(keys) or [""])
+        )
         raise LookupError(
             f"the template is neither in {file} nor in a ConfigMap {reference.name} with the key "
             f"{reference.key} in {directory}; there is {there or 'no ConfigMap'}"

@@ -41,7 +41,8 @@ def read_data_uri(uri: str) -> DataUri:
     content = unquote_to_bytes(body)
     if "base64" in options:
         try:
-            content = base64.b64decode(re.sub(rb"\s", b"", content), validate=True)
+            bare = re.sub(rb"\s", b"", content).rstrip(b"=")
+            content = base64.b64decode(bare + b"=" * (-len(bare) % 4), validate=True)
         except binascii.Error:
             raise ValueError("is not base64 after the comma") from None
     if not content.strip():

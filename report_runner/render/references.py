@@ -54,6 +54,7 @@ _REMEDIES = {
     "other": "nothing from elsewhere is shown in a report: take it out, or write its content into "
     "the template",
 }
+NOT_LOADED = "is not loaded"
 _LIMIT = "; a template may have 256 KiB"
 
 
@@ -65,7 +66,7 @@ class _Found:
     tag: str
     kind: str
     reference: str
-    problem: str = "is not loaded"
+    problem: str = NOT_LOADED
 
 
 class _Finder(HTMLParser):
@@ -141,7 +142,7 @@ class _Finder(HTMLParser):
             for one in inner.found:
                 self._add(one.tag, one.kind, one.reference, one.problem)
 
-    def _add(self, tag: str, kind: str, reference: str, problem: str = "is not loaded") -> None:
+    def _add(self, tag: str, kind: str, reference: str, problem: str = NOT_LOADED) -> None:
         self.found.append(_Found(self.getpos()[0], tag, kind, reference, problem))
 
 
@@ -155,7 +156,8 @@ def check_references(markup: str, template: str, field: str) -> None:
     finder.close()
     if not finder.found:
         return
-    first = finder.found[0]
+    # What stands elsewhere comes before what stands here and cannot be read.
+    first = min(finder.found, key=lambda one: one.problem != NOT_LOADED)
     at = template.find(first.reference) if first.reference else -1
     where = f"line {template.count(chr(10), 0, at) + 1}"
     if at < 0:

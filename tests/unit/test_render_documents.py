@@ -257,7 +257,7 @@ def test_what_needs_no_loading_is_no_error(tmp_path: Path) -> None:
 
 
 def test_an_image_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
-    template = "<img src='data:image/png;base64,AAAA'>"
+    template = "<img src='data:image/png;base64,iVBORw0KGgo='>"  # of a PNG the first bytes alone
     with pytest.raises(RunError, match="would be missing: Failed to load image") as caught:
         render(given(template=template), [Format.PDF], tmp_path)
     assert caught.value.reason is Reason.CONFIGURATION_ERROR

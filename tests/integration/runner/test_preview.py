@@ -94,7 +94,7 @@ def test_template_file_overrides_the_config_map(example: Path) -> None:
 def test_template_syntax_error_has_its_line(example: Path) -> None:
     file = example / "template.html.j2"
     file.write_text("<h1>{{ title }}</h1>\n<p>\n{% for row in sources.positions %}\n</p>")
-    assert f"{file}:4:1: {file}: line 4: Unexpected end of template" in complaint(example)
+    assert f"{file}:4:1: the template: line 4: Unexpected end of template" in complaint(example)
     file.unlink()
     manifest = example / "schedule.yaml"
     line = edit(manifest, "<h1>{{ title }}</h1>", "<h1>{{ title | nope }}</h1>")
