@@ -156,7 +156,7 @@ def _make(
     progress.enter("render")
     data = render_input(definition, run, fetched, clock())
     # Before the pages: a mail that cannot be sent is no reason to make them.
-    subject = _subject(definition, data)
+    subject = email_subject(definition, data)
     with tempfile.TemporaryDirectory(prefix="report-") as scratch:
         documents = render(data, definition.report.formats, Path(scratch))
         progress.enter("store")
@@ -215,7 +215,8 @@ def render_input(
     )
 
 
-def _subject(definition: Definition, data: RenderInput) -> str | None:
+def email_subject(definition: Definition, data: RenderInput) -> str | None:
+    """None without mail. Raises RunError where it cannot be rendered or is no header."""
     email = definition.delivery.email
     if email is None:
         return None
@@ -250,7 +251,7 @@ def _deliver(
         secrets=secrets,
         data=data,
         # A manifest of an older version has none.
-        subject=known.subject or _subject(definition, data) or definition.report.title,
+        subject=known.subject or email_subject(definition, data) or definition.report.title,
         files=[
             Attachment(
                 output_paths.root / output.path,

@@ -13,6 +13,7 @@ from jinja2 import TemplateRuntimeError
 from markupsafe import Markup
 
 from report_runner.contract.moments import in_zone
+from report_runner.contract.words import listed, nearest, shortened
 from report_runner.models import RenderInput, Table
 from report_runner.render.charts import ChartImage
 from report_runner.render.layout import PORTRAIT
@@ -54,7 +55,7 @@ class TemplateSource:
     def column(self, name: str) -> list[Any]:
         """All values of one column, e.g. `sources.positions.column("weight") | sum`."""
         if name not in self.columns:
-            raise TemplateRuntimeError(f"source {self.name!r} has no column {name!r}")
+            raise TemplateRuntimeError(_no_column(f"source {self.name!r}", name, self.columns))
         index = self.columns.index(name)
         return [row[index] for row in self._table.rows]
 
@@ -101,6 +102,12 @@ def _day(value: Any, zone: ZoneInfo) -> date | None:
     return value if isinstance(value, date) else None
 
 
+def _no_column(where: str, name: str, known: Sequence[str]) -> str:
+    verb = "have" if where.endswith("s") else "has"
+    near = nearest(str(name), known) or ";"
+    return f"{where} {verb} no column {shortened(str(name))}{near} there is {listed(known)}"
+
+
 def _select(rows: Any, columns: Sequence[str] | None) -> tuple[list[str], list[tuple[Any, ...]]]:
     """Column names and rows of a source or of records, restricted to the wanted columns."""
     if isinstance(rows, TemplateSource):
@@ -109,12 +116,17 @@ def _select(rows: Any, columns: Sequence[str] | None) -> tuple[list[str], list[t
             return names, list(found)
         for name in columns:
             if name not in names:
-                raise TemplateRuntimeError(f"table: source {rows.name!r} has no column {name!r}")
+                where = f"table: source {rows.name!r}"
+                raise TemplateRuntimeError(_no_column(where, name, names))
         picked = [names.index(name) for name in columns]
         return list(columns), [tuple(row[i] for i in picked) for row in found]
     records = list(rows)
     if not all(isinstance(record, Mapping) for record in records):
         raise TemplateRuntimeError("table: wants a source or a list of records")
+    known = list(dict.fromkeys(str(name) for record in records for name in record))
+    for name in columns or () if records else ():
+        if name not in known:
+            raise TemplateRuntimeError(_no_column("table: the records", name, known))
     names = list(columns) if columns is not None else list(records[0]) if records else []
     return names, [tuple(record.get(name) for name in names) for record in records]
 

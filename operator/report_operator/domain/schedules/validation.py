@@ -122,12 +122,21 @@ def _not_allowed(namespace: str, field: str, declared: str, allowed: str, option
     )
 
 
-SPEC_CHECKS: tuple[Callable[[SpecObservation], ReadyProblem | None], ...] = (
+Check = Callable[[SpecObservation], ReadyProblem | None]
+
+# What the spec alone tells: the preview asks these too.
+SYNTAX_CHECKS: tuple[Check, ...] = (
     _schedule_is_valid,  # in the CronJob controller's dialect
     _time_zone_exists,
+)
+CONTENT_CHECKS: tuple[Check, ...] = (
     _schedule_fires,  # 31 February is valid, and the CronJob would wait for it in silence
-    _secrets_are_allowed,  # by the operator's allowlist
     _placeholders_are_valid,  # known, and nowhere where PostgreSQL would read them as text
+)
+SPEC_CHECKS: tuple[Check, ...] = (
+    *SYNTAX_CHECKS,
+    *CONTENT_CHECKS,
+    _secrets_are_allowed,  # by the operator's allowlist
     _tier_is_allowed,  # in this namespace
     _priority_is_allowed,
 )
