@@ -1,4 +1,4 @@
-"""A month of a schedule, in steps of five minutes, with everything that may happen to its runs.
+"""A month of a schedule, in steps of ten minutes, with everything that may happen to its runs.
 
 At every moment each slot that was due is delivered, failed, missed (and told so), replaced by one
 that is answered, or open; and what is open for too long is late.
@@ -27,7 +27,7 @@ from report_operator.domain.schedules.plan import Plan
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import Outcome
 
-STEP = 5 * MINUTE
+STEP = 10 * MINUTE
 MONTH = timedelta(days=30)
 LATE_AFTER = 30 * MINUTE
 LIMITS = ScheduleLimits(
@@ -44,7 +44,7 @@ class World:
     missed_runs: str
     now: datetime = SLOT
     plan: Plan = field(
-        default_factory=lambda: make_plan("0 * * * *", since=SLOT, late_after=LATE_AFTER)
+        default_factory=lambda: make_plan("0 */2 * * *", since=SLOT, late_after=LATE_AFTER)
     )
     jobs: dict[str, Run] = field(default_factory=dict)
     last_schedule: datetime = SLOT
