@@ -260,7 +260,7 @@ def test_every_slot_of_a_month_has_one_answer(
         decision = world.reconcile()
         if decision is not None:
             totals = world.check(decision)
-    assert totals["delivered"] > 100
+    assert totals["delivered"] > 50
     assert sum(totals.values()) == len(world.due)
     assert totals["missed"] > 0 or missed_runs == "RunAll"
     ended = sum(world.status.run_counts.values())
