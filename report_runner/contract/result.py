@@ -31,6 +31,7 @@ class OutputFile(Model):
 
     path: str
     format: Format
+    source: str | None = None  # the one that it holds, where its name has it
     bytes: Count
     sha256: str
 
