@@ -103,7 +103,8 @@ def register_loaders(connection: psycopg.Connection[Any], zone: ZoneInfo) -> Non
 def column_type(connection: psycopg.Connection[Any], column: psycopg.Column) -> ColumnType:
     """The type of a column of a result; that of a domain is the type below it."""
     info = connection.adapters.types.get(column.type_code)
-    name = "text" if info is None else info.name
+    # The registry has one entry for a type and its array.
+    name = info.name if info is not None and info.oid == column.type_code else "text"
     if name != "numeric" or column.precision is None or column.scale is None:
         return ColumnType(name)
     # numeric(2,-3): 11 bits with a sign, which psycopg gives without it.
