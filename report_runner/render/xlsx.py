@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo
 from xlsxwriter.format import Format as CellFormat
 
 from report_runner.contract import files
-from report_runner.contract.moments import in_zone
 from report_runner.contract.reasons import Reason
 from report_runner.contract.report import Format
 from report_runner.models import RenderInput, RunError, Table
@@ -22,6 +21,7 @@ from report_runner.render.xlsx_columns import (
     SheetColumn,
     cell_text,
     check_text,
+    serial,
     sheet_column,
 )
 from report_runner.render.xlsx_shim import ExactSheet, ExactWorkbook, new_workbook
@@ -198,20 +198,14 @@ class _Sheet:
                 return lambda row, value: sheet.write_boolean(row, number, value, cell_format)
             case DataKind.INTEGER | DataKind.DECIMAL | DataKind.FLOAT:
                 return lambda row, value: sheet.write_number(row, number, value, cell_format)
-            case DataKind.DATE | DataKind.TIME:
-                return lambda row, value: sheet.write_datetime(row, number, value, cell_format)
-            case DataKind.TIMESTAMP | DataKind.ZONED:
-                return lambda row, value: sheet.write_datetime(
-                    row, number, _wall(value, zone), cell_format
+            case DataKind.DATE | DataKind.TIME | DataKind.TIMESTAMP | DataKind.ZONED:
+                return lambda row, value: sheet.write_number(
+                    row, number, serial(value, zone), cell_format
                 )
             case DataKind.TEXT:
                 return lambda row, value: sheet.write_string(
                     row, number, cell_text(value, zone), cell_format
                 )
-
-
-def _wall(value: datetime, zone: ZoneInfo) -> datetime:
-    return in_zone(value, zone).replace(tzinfo=None)
 
 
 def _write_notes(workbook: ExactWorkbook, name: str, notes: Sequence[tuple[str, str, str]]) -> None:

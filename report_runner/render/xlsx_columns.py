@@ -7,6 +7,7 @@ numbers are text, a spreadsheet would make a wrong sum without a word.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -27,6 +28,8 @@ TEXT_LIMIT = 32_767  # UTF-16 units of one cell
 WIDEST = 60  # characters of a column's width
 # Day 60 of Excel is 29 February 1900, which never was: before it programs disagree.
 FIRST_DAY = date(1900, 3, 1)
+_DAY_ZERO = date(1899, 12, 30).toordinal()
+_DAY_MILLISECONDS = 86_400_000
 _LARGEST = Decimal("9.99999999999999E+307")
 _SMALLEST = Decimal("2.3E-308")
 _SHOWN_PLACES = 30  # decimals of a number format
@@ -209,6 +212,28 @@ def check_text(source: str, column: str, row: int | None, text: str) -> None:
             source, column, row,
             f"the text has a character that a workbook cannot hold; replace it {remedy}",
         )  # fmt: skip
+
+
+def serial(value: date | time, zone: ZoneInfo) -> int | float:
+    """A day or time as a spreadsheet counts it: days since 1899-12-30, by the zone's clock.
+
+    Never below the exact quotient: LibreOffice cuts what is not shown, and 22:04:08 would be
+    22:04:07.
+    """
+    if isinstance(value, time):
+        return _days(0, value)
+    wall = in_zone(value, zone) if isinstance(value, datetime) else value
+    days = wall.toordinal() - _DAY_ZERO
+    return _days(days, wall.time()) if isinstance(wall, datetime) else days
+
+
+def _days(days: int, clock: time) -> float:
+    seconds = days * 86_400 + clock.hour * 3600 + clock.minute * 60 + clock.second
+    milliseconds = seconds * 1000 + clock.microsecond // 1000
+    found = milliseconds / _DAY_MILLISECONDS
+    numerator, denominator = found.as_integer_ratio()
+    below = numerator * _DAY_MILLISECONDS < milliseconds * denominator
+    return math.nextafter(found, math.inf) if below else found
 
 
 def cell_text(value: Any, zone: ZoneInfo) -> str:

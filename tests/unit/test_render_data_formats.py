@@ -25,7 +25,7 @@ from report_runner.models import ColumnType, RenderInput, RunError, Table
 from report_runner.render.documents import render
 from report_runner.render.parquet import parquet_column
 from report_runner.render.xlsx import sheet_names
-from report_runner.render.xlsx_columns import check_text
+from report_runner.render.xlsx_columns import check_text, serial
 from report_runner.render.xlsx_shim import ExactSheet
 
 MADRID = ZoneInfo("Europe/Madrid")
@@ -169,6 +169,17 @@ def test_the_rows_of_a_workbook_have_a_cap(tmp_path: Path, monkeypatch: pytest.M
         render(data(a=repeated), [Format.XLSX], tmp_path)
     assert caught.value.reason is Reason.RESOURCE_EXHAUSTED
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_time_is_never_a_second_early() -> None:
+    """LibreOffice cuts what it does not show: the number may not be below the exact one."""
+    day = datetime(1970, 8, 8)  # noqa: DTZ001
+    for second in range(0, 86_400, 7):
+        moment = day + timedelta(seconds=second)
+        found = serial(moment, MADRID)
+        assert int((found - int(found)) * 86_400) == second
+        assert abs(found - (25_788 + Decimal(second) / 86_400).__float__()) < 1e-11
+        assert int(serial(moment.time(), MADRID) * 86_400) == second
 
 
 def test_sheet_names_are_unique_whatever_the_case() -> None:
