@@ -9,10 +9,12 @@ from __future__ import annotations
 import csv
 import html
 import json
+import math
 import random
 import re
 import struct
 import subprocess
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -27,6 +29,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 from pyarrow import parquet
+from xlsxwriter.utility import xl_rowcol_to_cell
 
 from report_runner.contract.definition import Definition
 from report_runner.contract.numbers import average, divide, round_half_up
@@ -417,12 +420,25 @@ def check_workbooks(workbooks: list[Workbook], directory: Path) -> None:
     read = read_workbooks([workbook.path for workbook in workbooks], directory)
     for workbook, sheets in zip(workbooks, read, strict=True):
         _, *rows = sheets["a"]
-        for row, right in zip(rows, workbook.texts.rows, strict=True):
+        numbers = numbers_in(workbook.path)
+        for line, (row, right) in enumerate(zip(rows, workbook.texts.rows, strict=True), 1):
             cells = row + [Cell()] * (len(right) - len(row))
-            for name, cell, expected in zip(workbook.names, cells, right, strict=True):
+            for place, (name, cell, expected) in enumerate(
+                zip(workbook.names, cells, right, strict=True)
+            ):
                 assert same_as_cell(cell, expected), (name, cell, expected)
+                if cell.kind == "float" and not cell.formula:
+                    assert numbers[xl_rowcol_to_cell(line, place)] == Decimal(expected), name
                 compared["xlsx"] += 1
                 typed_cells += cell.kind not in ("", "string")
+
+
+def numbers_in(path: Path) -> dict[str, Decimal]:
+    """The numbers of the first sheet, by cell, with the digits that stand in the file."""
+    with zipfile.ZipFile(path) as archive:
+        sheet = archive.read("xl/worksheets/sheet1.xml").decode()
+    found = re.findall(r'<c r="([A-Z]+\d+)"(?: s="\d+")?><v>([^<]*)</v></c>', sheet)
+    return {cell: Decimal(number) for cell, number in found}
 
 
 def same_as_cell(cell: Cell, text: str | None) -> bool:
@@ -437,8 +453,8 @@ def same_as_cell(cell: Cell, text: str | None) -> bool:
     if cell.formula:
         return (cell.formula, text) in (("of:=TRUE()", "true"), ("of:=FALSE()", "false"))
     if cell.kind == "float":
-        # LibreOffice writes 15 digits.
-        return f"{float(cell.value):.14e}" == f"{float(text):.14e}"
+        # LibreOffice writes 15 digits; `numbers_in` has what stands in the file.
+        return math.isclose(float(cell.value), float(text), rel_tol=1e-14)
     return cell.value == text
 
 
