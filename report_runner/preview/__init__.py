@@ -70,11 +70,13 @@ def _render(definition: Definition, directory: Path, out: Path, slot: datetime) 
     out.mkdir(parents=True, exist_ok=True)
     stem = f"{definition.name}-{run.report_date}"
     for document in render(data, definition.report.formats, out):
-        target = out / f"{stem}.{document.format.value}"
+        target = out / f"{stem}{document.suffix}"
         document.path.replace(target)
         count = document.pages
         pages = f" ({count} page{'s' if count > 1 else ''})" if count else ""
         print(f"{target}{pages}")
+        for note in document.notes:
+            print(f"  {note}")
     email = definition.delivery.email
     if email is not None:
         text, html = email_bodies(data)

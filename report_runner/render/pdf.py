@@ -69,11 +69,7 @@ class Worker:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._process.kill()
-        self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                stream.close()
+        workers.stop(self._process)
 
     def send(self, request: Request) -> None:
         """Send a request; `receive` returns its answer."""

@@ -57,7 +57,9 @@ def edit(path: Path, old: str, new: str) -> int:
 def test_example_is_rendered(example: Path) -> None:
     done = preview(example, "--slot", "2026-01-05T06:00:00Z")
     assert (done.returncode, done.stderr) == (0, "")
-    pdf, table, mail = (Path(line.split(" (")[0]) for line in done.stdout.splitlines()[:3])
+    lines = done.stdout.splitlines()[:4]
+    pdf, table, workbook, mail = (Path(line.split(" (")[0]) for line in lines)
+    assert workbook.suffix == ".xlsx"
     assert "Weekly positions" in mail.read_text()
     assert "\nsubject: Weekly positions" in done.stdout
     assert pdf == example.parent / "out" / "weekly-positions-2026-01-05.pdf"
@@ -129,7 +131,7 @@ def test_undefined_template_name_is_reported(example: Path) -> None:
             "spec.report.sources[1].postgres.timeout",
             "",
         ),
-        ("    formats: [pdf, csv]", "    formats: [pdf, word]", "spec.report.formats[1]", ""),
+        ("    formats: [pdf, csv, xlsx]", "    formats: [pdf, word]", "spec.report.formats[1]", ""),
         (
             "      to: [desk-heads@example.com]",
             "      to: [desk-heads]",
@@ -155,7 +157,7 @@ def test_the_line_is_right_where_the_schedule_comes_second(example: Path) -> Non
     manifest = example / "schedule.yaml"
     schedule, page = manifest.read_text().split("---\n")
     manifest.write_text(f"{page}---\n{schedule}")
-    line = edit(manifest, "    formats: [pdf, csv]", "    formats: [word]")
+    line = edit(manifest, "    formats: [pdf, csv, xlsx]", "    formats: [word]")
     assert f"{manifest}:{line}:15 spec.report.formats[0]: " in complaint(example)
 
 
