@@ -46,6 +46,17 @@ def attribute_of(box: Any, name: str) -> str | None:
     return element.get(name) if element is not None and hasattr(element, "get") else None
 
 
+def style_of(box: Any) -> Any:
+    """The computed style of a box: a mapping from names such as `table_layout`."""
+    return box.style
+
+
+class LinkHolder:
+    """Stands for the box of a link in a page of another document (`pdf.anchors.add_links`)."""
+
+    link_annotation: Any = None
+
+
 class _WholeText(str):
     """A text whose only letter, for who iterates over it, is all of it."""
 
