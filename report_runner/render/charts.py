@@ -21,6 +21,7 @@ from report_runner.contract.report import Chart
 from report_runner.models import RunError, Table
 from report_runner.render import workers
 from report_runner.render.chart_data import chart_values
+from report_runner.render.chart_numbers import exact_numbers
 from report_runner.render.sandbox import MIB, SandboxLimits, read_bounded, share_of_memory
 from report_runner.render.svg import right_to_left, without_gradients
 from report_runner.render.tables import printable_text
@@ -192,7 +193,8 @@ def _specification(
 ) -> dict[str, Any]:
     named = Table(tuple(_clean(name) for name in table.columns), table.rows)
     try:
-        values = _clean(chart_values(named, chart.spec, zone))
+        spec, exact = exact_numbers(spec, named)
+        values = _clean(chart_values(named, chart.spec, zone, exact))
     except ValueError as error:
         raise _wrong(chart, str(error)) from None
     width, height = WIDE if wide else HALF
@@ -257,11 +259,13 @@ class ChartJob:
         lines = iter(self._answers())
         images: dict[str, ChartImage] = {}
         for chart, wide, drawn in zip(self._charts, self._wide, self._drawn, strict=True):
-            svg = self._svg(chart, next(lines, None)) if drawn else _no_data(wide)
+            svg = self._svg(chart, next(lines, None)) if drawn else None
+            svg = svg or _no_data(wide)
             images[chart.name] = ChartImage(chart.name, chart.title or "", svg, wide)
         return images
 
-    def _svg(self, chart: Chart, answer: dict[str, Any] | None) -> str:
+    def _svg(self, chart: Chart, answer: dict[str, Any] | None) -> str | None:
+        """The drawing; None where a filter or transform leaves no row of it."""
         if answer is None:
             # It died over this one: out of the memory that its engine allows itself.
             raise RunError(Reason.RESOURCE_EXHAUSTED, f"{_field(chart)}: drawing it was killed")
@@ -269,6 +273,8 @@ class ChartJob:
             raise _wrong(chart, answer["error"])
         for warning in answer["warnings"]:
             logger.warning("%s: %s", _field(chart), warning)
+        if not answer["shows_data"]:
+            return None
         return right_to_left(without_gradients(str(answer["svg"])))
 
     def _answers(self) -> list[dict[str, Any]]:

@@ -173,6 +173,17 @@ def test_no_row_says_so() -> None:
     assert "no column 'region'" in complaint(bars(x={"field": "region"}), Table(COLUMNS, []))
 
 
+@pytest.mark.parametrize("mark", ["bar", "line", "area", "point", "boxplot", "rule"])
+def test_a_chart_without_a_row_after_its_filter_says_so(mark: str) -> None:
+    spec = bars() | {"mark": mark}
+    assert "No data" not in draw(spec).svg
+    none = [{"filter": "datum['a.b'] > 100"}]
+    layers = {"layer": [spec, {"mark": "rule", "encoding": {"y": {"datum": 5}}}]}
+    facets = {"facet": {"field": "Region"}, "spec": spec}
+    for emptied in (spec, layers, facets, {"hconcat": [spec, spec]}):
+        assert ">No data</text>" in draw(emptied | {"transform": none}).svg
+
+
 def categories(count: int, text: str = "Cost centre with a long name") -> Table:
     return Table(("name", "v"), [(f"{text} {n:03d}", n + 1) for n in range(count)])
 
