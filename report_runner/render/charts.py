@@ -27,7 +27,7 @@ from report_runner.render.svg import right_to_left, without_gradients
 from report_runner.render.tables import printable_text
 from report_runner.render.vegalite import SpecProblem
 from report_runner.render.vegalite.columns import resolve_columns
-from report_runner.render.vegalite.room import COMPOSED, Room, make_room, needs_width
+from report_runner.render.vegalite.room import Room, make_room, needs_width
 from report_runner.render.vegalite.schema import schema_problem
 
 logger = logging.getLogger(__name__)
@@ -222,7 +222,7 @@ def _is_wide(chart: Chart, table: Table, first_of_odd: bool) -> bool:
         return width >= 500
     if needs_width(chart.spec, table.columns, table.rows):
         return True
-    return first_of_odd or any(word in chart.spec for word in COMPOSED)
+    return first_of_odd
 
 
 class ChartJob:

@@ -21,7 +21,7 @@ from report_runner.render import chart_worker
 from report_runner.render.charts import ChartImage, ChartJob
 from report_runner.render.documents import render
 from report_runner.render.vegalite.columns import resolve_columns
-from report_runner.render.vegalite.room import colours
+from report_runner.render.vegalite.labels import colours
 from report_runner.render.vegalite.schema import load_schema, schema_problem
 from tests.unit.test_render_documents import given
 
