@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -98,6 +99,7 @@ THEME: dict[str, Any] = {
     "arc": {"stroke": "#ffffff", "strokeWidth": 1},
 }
 
+_SIZE = re.compile(r' (?:width|height)="([\d.]+)"')  # the drawing's own come first, in this order
 _SECONDS = 60.0
 _MEMORY = 1024 * MIB
 _OUTPUT = 64 * MIB
@@ -111,6 +113,12 @@ class ChartImage:
     title: str
     svg: str
     wide: bool  # made for the full width of the page
+
+    @property
+    def ratio(self) -> float:
+        """Height by width."""
+        width, height = (float(size) for size in _SIZE.findall(self.svg)[:2])
+        return height / width
 
     def __html__(self) -> str:
         # As an image the SVG can neither run a script nor clash with the ids of another one.

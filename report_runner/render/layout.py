@@ -15,6 +15,7 @@ from report_runner.render.text_width import text_width
 
 # Points: what is between the page's margins, the sizes that tables are set in, a cell's padding.
 PORTRAIT, LANDSCAPE = 510.0, 757.0
+LANDSCAPE_HEIGHT = 470.0  # for a figure with its caption
 SIZES = (7.6, 6.8, 6.0)
 PADDING = 9.4
 PART_SIZE = 1  # index into SIZES, of a table that goes into parts anyway

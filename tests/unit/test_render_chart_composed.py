@@ -105,3 +105,16 @@ def test_composed_charts_stand_on_pages_of_a_builtin_template(tmp_path: Path) ->
     )
     template = builtin_template(BuiltinTemplate.EXECUTIVE_DASHBOARD)
     render(given(tables={"a": TABLE}, charts=charts, template=template), [Format.PDF], tmp_path)
+
+
+def test_a_high_chart_beside_a_wide_table_is_on_the_page(tmp_path: Path) -> None:
+    wide = Table(tuple(f"month_{n:02d}" for n in range(40)), [tuple(range(10**6, 10**6 + 40))])
+    spec = {"mark": "bar", "encoding": {"y": {"field": "name"}, "x": {**AMOUNT, "field": "v"}}}
+    high = Table(("name", "v"), [(f"Cost centre {n:03d}", n) for n in range(90)])
+    data = given(
+        tables={"wide": wide, "high": high},
+        charts=(Chart(name="c", source="high", spec=spec),),
+        template=builtin_template(BuiltinTemplate.EXECUTIVE_DASHBOARD),
+    )
+    (made,) = render(data, [Format.PDF], tmp_path)
+    assert made.pages
