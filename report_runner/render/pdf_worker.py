@@ -33,6 +33,7 @@ from report_runner.render.weasyprint_shim import (
     lay_out_svg_texts_whole,
     page_box,
     replace_tree,
+    report_lost_texts,
 )
 
 _DATA_URI = re.compile(r"data:[^'\"\s]*")
@@ -109,19 +110,34 @@ class DoesNotFitError(Exception):
     """Content would be cut, overlap, or be missing."""
 
 
+class _LostTextError(DoesNotFitError):
+    """A text is on no page; in a piece that may be for want of the pages before it."""
+
+
 class _Unprinted(logging.Handler):
     """What WeasyPrint leaves out of the document with no more than a line in its log."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.found: list[str] = []
+        self.text: str | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
         if str(record.msg).startswith(("Failed to load", "Failed to render SVG image")):
             self.found.append(_DATA_URI.sub("data:…", record.getMessage())[:200])
 
+    def lost(self, tag: str) -> None:
+        """A text that is on no page."""
+        self.text = (
+            f"a text in <{tag}>, which stands in a box with a height and behind the page's end; "
+            "leave the height out, or use min-height"
+        )
+
     def check(self) -> None:
         """Raises DoesNotFitError."""
+        if self.text is not None:
+            text, self.text = self.text, None
+            raise _LostTextError(f"something would be missing: {text}")
         if self.found:
             problem, self.found = self.found[0], []
             raise DoesNotFitError(f"something would be missing: {problem}")
@@ -132,6 +148,7 @@ class _Printer:
         self.weasyprint = _import_weasyprint()
         self.unprinted = _Unprinted()
         logging.getLogger("weasyprint").addHandler(self.unprinted)
+        report_lost_texts(self.unprinted.lost)
         self.fonts = self.weasyprint.text.fonts.FontConfiguration()
         self.skeleton: Element | None = None
 
@@ -163,7 +180,10 @@ class _Printer:
 
     def whole(self, request: WholeRequest) -> Answer:
         self.skeleton = None
-        document = self._render(request.html)
+        try:
+            document = self._render(request.html)
+        except _LostTextError as error:
+            raise DoesNotFitError(str(error)) from error
         document.write_pdf(
             request.path,
             finisher=self._dated(request.created),
@@ -175,7 +195,10 @@ class _Printer:
     def piece(self, request: PieceRequest) -> Answer:
         assert self.skeleton is not None  # noqa: S101 - the first request of all
         piece = request.piece
-        document = self._render(piece_tree(self.skeleton, piece))
+        try:
+            document = self._render(piece_tree(self.skeleton, piece))
+        except _LostTextError as error:
+            raise WholeError(str(error)) from error
         pages = document.pages
         seen: set[str] = set()
         for page in pages:

@@ -33,6 +33,10 @@ def printed(template: str, tmp_path: Path, **changes: object) -> None:
         (f'<table style="table-layout:fixed;width:100%"><tr><td>{LONG[:60]}</td><td>b</td></tr>'
          "</table>", ["column 1", "wider than its column"]),
         ('<div style="position:absolute;top:280mm">low<br>lower<br>lowest</div>', ["bottom"]),
+        ('<div style="height:100mm">' + "<p>line" * 90 + "</div>", ["text in <p>", "min-height"]),
+        ('<div style="height:9mm">' + "line<br>" * 90 + "</div>", ["text in <div>"]),
+        ('<div style="height:9mm"><table>' + "<tr><td>row" * 90 + "</table></div>",
+         ["text in <td>", "min-height"]),
     ],
 )  # fmt: skip
 def test_what_leaves_its_place_fails_the_run(
@@ -54,6 +58,9 @@ def test_what_leaves_its_place_fails_the_run(
         '<div style="columns:2">{{ table(sources.wide, width=220) }}</div>',
         "<table><tr><td>{{ table(sources.positions) }}</td><td>{{ title }}</td></tr></table>",
         '<p style="transform:rotate(90deg)">turned</p>',
+        '<div style="height:10mm">' + "<p>line" * 9 + "</div>",
+        '<div style="height:500mm;hyphens:auto" lang="en">' + "a docu\xadment hyphenation " * 900,
+        '<div style="min-height:100mm">' + "<p>line" * 90 + "</div>",
     ],
 )
 def test_what_fits_is_printed(template: str, tmp_path: Path) -> None:
