@@ -17,6 +17,7 @@ import tinycss2
 from tinycss2 import nth
 
 _MAX_PERIOD, _MAX_FIXED = 120, 120  # hidden rows are styled for every piece
+_MAX_STYLES = 2_000  # each is parsed
 
 _PROPERTIES = frozenset(
     ("counter-increment", "counter-reset", "counter-set", "string-set", "page", "bleed", "marks")
@@ -68,10 +69,16 @@ def sibling_rules(root: Element) -> Siblings:
     """What the pieces have to keep of their siblings. Raises WholeError."""
     check = _Check()
     _check_elements(root)
-    for sheet in root.iter("style"):
-        check.rules(tinycss2.parse_stylesheet(sheet.text or "", True, True))
-    for text in {element.get("style", "") for element in root.iter()}:
-        check.block(tinycss2.parse_blocks_contents(text, True, True), "")
+    styles = {element.get("style", "") for element in root.iter()}
+    if len(styles) > _MAX_STYLES:
+        raise WholeError("it has thousands of different style attributes")
+    try:
+        for sheet in root.iter("style"):
+            check.rules(tinycss2.parse_stylesheet(sheet.text or "", True, True))
+        for text in styles:
+            check.block(tinycss2.parse_blocks_contents(text, True, True), "")
+    except RecursionError:
+        raise WholeError("its style sheet is nested deeply") from None
     if check.period > _MAX_PERIOD or check.fixed > _MAX_FIXED:
         raise WholeError("its style sheet counts siblings with large numbers (:nth-child)")
     return Siblings(check.period, check.fixed)

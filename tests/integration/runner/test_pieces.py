@@ -17,7 +17,8 @@ import pikepdf
 import pytest
 from PIL import Image, ImageChops
 
-from report_runner.models import RenderInput, Table
+from report_runner.contract.reasons import Reason
+from report_runner.models import RenderInput, RunError, Table
 from report_runner.render import pdf, split
 from report_runner.render.pdf import Worker, write_pdf
 from report_runner.render.template import Page, render_page
@@ -320,3 +321,20 @@ def test_pieces_are_as_the_whole(
     for number, (one, other) in enumerate(zip(pictures(pieces), pictures(whole), strict=True), 1):
         extent = ImageChops.difference(one.convert("RGB"), other.convert("RGB")).getextrema()
         assert max(high for _, high in extent) < 40, f"page {number}"
+
+
+class _Small:
+    """A worker that has too little memory."""
+
+    def ask(self, _: object) -> None:
+        raise RunError(Reason.RESOURCE_EXHAUSTED, "the PDF: needs too much memory")
+
+
+def test_want_of_memory_says_what_a_document_is_printed_at_once_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pdf, "LONG_TABLE", 60)
+    monkeypatch.setattr(split, "LONG_TABLE", 60)
+    template, _ = OWN["named string"]
+    with pytest.raises(RunError, match=r"too much memory; .* because its style sheet uses string"):
+        write_pdf(rendered(template), tmp_path / "a.pdf", NOW, _Small())  # type: ignore[arg-type]
