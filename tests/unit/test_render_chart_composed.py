@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pypdf import PdfReader
 
 from report_runner.contract.report import BuiltinTemplate, Chart, Format
 from report_runner.models import Table
@@ -118,3 +119,21 @@ def test_a_high_chart_beside_a_wide_table_is_on_the_page(tmp_path: Path) -> None
     )
     (made,) = render(data, [Format.PDF], tmp_path)
     assert made.pages
+
+
+def test_charts_begin_below_the_title(tmp_path: Path) -> None:
+    """A flexible box whose second line has no room would leave the first page empty."""
+    wide = Table(tuple(f"month_{n:02d}" for n in range(40)), [tuple(range(10**6, 10**6 + 40))])
+    many = Table(("n", "v"), [(f"Business unit {n:02d}", n) for n in range(50)])
+    bars = {"mark": "bar", "encoding": {"y": {**AMOUNT, "field": "v"}}}
+    legend = {**bars, "encoding": {**bars["encoding"], "color": {"field": "n"}}}
+    charts = (
+        Chart(name="c", source="many", spec=legend),
+        Chart(name="d", source="many", title="Second", spec=bars),
+    )
+    template = builtin_template(BuiltinTemplate.EXECUTIVE_DASHBOARD)
+    data = given(tables={"wide": wide, "many": many}, charts=charts, template=template)
+    (made,) = render(data, [Format.PDF], tmp_path)
+    first = PdfReader(made.path).pages[0]
+    assert first.mediabox.width > first.mediabox.height
+    assert "Business unit 49" in first.extract_text()
