@@ -16,7 +16,7 @@ from report_runner.contract.moments import in_zone
 from report_runner.contract.words import listed, nearest, shortened
 from report_runner.models import RenderInput, Table
 from report_runner.render.charts import ChartImage
-from report_runner.render.layout import PORTRAIT
+from report_runner.render.layout import LANDSCAPE, LANDSCAPE_HEIGHT, PORTRAIT
 from report_runner.render.tables import HtmlTable, build_table, natural_width
 
 KPIS = "kpis"
@@ -192,8 +192,13 @@ def placeholder(token: str, index: int) -> str:
     return f'<table data-table="{token}-{index}"></table>'
 
 
-def orientation(data: RenderInput) -> str:
-    """`landscape` where a table needs clearly more than the width of an upright page."""
+def orientation(data: RenderInput, charts: Mapping[str, ChartImage]) -> str:
+    """`landscape` where a table needs clearly more than the width of an upright page.
+
+    A chart that would be higher than such a page keeps it upright: a table can go into parts.
+    """
+    if any(chart.wide and chart.ratio * LANDSCAPE > LANDSCAPE_HEIGHT for chart in charts.values()):
+        return "portrait"
     widest = max(
         (natural_width(t.columns, t.rows) for name, t in data.tables.items() if name != KPIS),
         default=0.0,
@@ -239,6 +244,6 @@ def template_context(data: RenderInput, charts: Mapping[str, ChartImage]) -> dic
         "parameters": data.parameters,
         "sources": {name: TemplateSource(name, table) for name, table in data.tables.items()},
         "charts": charts,
-        "orientation": orientation(data),
+        "orientation": orientation(data, charts),
         "table_sources": table_sources(data),
     }

@@ -73,7 +73,7 @@ def render_page(data: RenderInput, charts: Mapping[str, ChartImage]) -> Page:
         maker = TableMaker(
             token,
             ZoneInfo(data.time_zone),
-            page_width(data.template, orientation(data)),
+            page_width(data.template, orientation(data, charts)),
             table_style(data.template),
         )
         context = {**template_context(data, charts), "table": maker}
