@@ -49,6 +49,7 @@ class Lease:
     on_shutdown_request: Callable[[], None] = lambda: (
         None
     )  # called while leading, where somebody asked for it
+    _held_by_other: bool = False  # when it was last read
     _seen: tuple[str, float] = ("", 0.0)  # version, and when we first saw it (monotonic)
 
     async def lead(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -71,7 +72,8 @@ class Lease:
             await self._release()
             working.result()
         else:
-            raise LeaseLostError(f"the lease {self.namespace}/{self.name} was not renewed in time")
+            how = "is held by another" if self._held_by_other else "was not renewed in time"
+            raise LeaseLostError(f"the lease {self.namespace}/{self.name} {how}")
 
     async def _renew(self) -> None:
         """Returns when the Lease is lost."""
@@ -80,6 +82,8 @@ class Lease:
             await asyncio.sleep(self.seconds / 7.5)
             if await self._attempt():
                 held_until = time.monotonic() + self.seconds * 2 / 3
+            elif self._held_by_other:
+                return  # it was deleted, and a standby was first to make it anew
 
     async def _attempt(self) -> bool:
         try:
@@ -100,7 +104,8 @@ class Lease:
             self._seen = (meta["resourceVersion"], time.monotonic())
         silent = time.monotonic() - self._seen[1]
         patience = spec.get("leaseDurationSeconds", self.seconds)
-        if holder and holder != self.identity and silent <= patience:
+        self._held_by_other = bool(holder) and holder != self.identity and silent <= patience
+        if self._held_by_other:
             return False
         change: dict[str, Any] = {
             "holderIdentity": self.identity,
