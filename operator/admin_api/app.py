@@ -18,7 +18,7 @@ from admin_api import web
 from admin_api.auth.access import AccessMiddleware
 from admin_api.auth.answer_policy import FAILED, AnswerPolicy
 from admin_api.auth.tokens import Tokens
-from admin_api.errors import PROBLEM, UNREACHABLE, RefusedError, reason_of
+from admin_api.errors import PROBLEM, UNREACHABLE, RefusedError, reason_of, refused_by_cluster
 from admin_api.routes import (
     actions,
     analytics,
@@ -123,6 +123,10 @@ def _add_errors(app: FastAPI) -> None:
         return problem(request, 500, FAILED)
 
     async def unreachable(request: Request, error: Exception) -> Response:
+        refused = refused_by_cluster(error)
+        if refused is not None:
+            logger.warning("%s: %s", request.url.path, refused.message)
+            return problem(request, refused.status, refused.message)
         logger.warning("%s: %s", request.url.path, reason_of(error))
         return problem(request, 503, f"the Kubernetes API does not serve: {reason_of(error)}")
 

@@ -20,6 +20,15 @@ class Reason(StrEnum):
     DELIVERY_FAILED = "DeliveryFailed"
     IMAGE_UNAVAILABLE = "ImageUnavailable"
     NODE_LOST = "NodeLost"
+    # What kept a pod, or a run's Job, from being made or started.
+    QUOTA_EXCEEDED = "QuotaExceeded"
+    LIMIT_RANGE_VIOLATED = "LimitRangeViolated"
+    POD_SECURITY_VIOLATED = "PodSecurityViolated"
+    ADMISSION_DENIED = "AdmissionDenied"
+    OBJECT_NOT_FOUND = "ObjectNotFound"
+    UNSCHEDULABLE = "Unschedulable"
+    CONTAINER_NOT_STARTED = "ContainerNotStarted"
+    PREEMPTED = "Preempted"
     INTERNAL_ERROR = "InternalError"
 
 

@@ -148,7 +148,7 @@ def test_runs_that_do_not_start_while_others_wait_are_trouble(path: str) -> None
     said = "; ".join(told["degraded"]) if isinstance(told, dict) else told
     assert (
         "admission: 0 of 3 places taken, 1 wait, and 3 admitted runs do not start (a 3), because "
-        f"ResourceExhausted: no node takes the pod: {UNSCHEDULABLE}" in said
+        f"Unschedulable: no node takes the pod: {UNSCHEDULABLE}" in said
     )
     if isinstance(told, dict):
         assert told["status"] == "degraded"

@@ -10,7 +10,7 @@ from fastapi import FastAPI, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from admin_api.auth.visibility import caller_of, visible
-from admin_api.errors import RefusedError
+from admin_api.errors import RefusedError, refused_by_cluster
 from admin_api.schemas.scheduler import LIST_LIMIT, SCHEDULER, Job, JobId, JobsQuery, NoQuery
 from admin_api.services import attempt_rules
 from admin_api.services.attempts import AttemptService, known_schedule
@@ -122,7 +122,8 @@ async def retry_chosen(
             schedule = known_schedule(snapshot, job.namespace, job.schedule)
             made.add(await attempts.make(schedule, decision, AuditAction.RETRY, who))
         except (RefusedError, ApiError) as error:
-            refused.append(Refusal(id=job.id, reason=error.message))
+            told = refused_by_cluster(error) or error
+            refused.append(Refusal(id=job.id, reason=told.message))
     jobs = (await attempts.cluster.look_at(*about)).jobs
     return Retried(jobs=[job for job in jobs if job.id in made], refused=refused, left=chosen.left)
 

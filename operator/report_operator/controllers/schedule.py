@@ -200,12 +200,12 @@ class ScheduleController:
                 continue
             newest = pods[run.uid][-1] if pods[run.uid] else None
             if newest is not None and newest.ended:
-                continue  # the Job controller waits before the next attempt
+                newest = None  # the Job controller waits before the next attempt, or cannot make it
             since = newest.created_at if newest else run.admitted_at
             if since is None or now - since < LOOK_AT_PENDING:
                 continue
-            about = newest.name if newest else run.name
-            events = await self.recorder.warnings_about(run.namespace, about)
+            about = ("Pod", newest.name) if newest else ("Job", run.name)
+            events = await self.recorder.events_about(about[0], run.namespace, about[1])
             blockage = explain_pending(newest, events)
             if blockage is not None:
                 return run, blockage

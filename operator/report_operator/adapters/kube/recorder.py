@@ -16,6 +16,8 @@ from report_operator.adapters.kube.client import ApiError, KubeClient
 from report_operator.adapters.kube.resources import EVENTS
 from report_operator.adapters.ttl_cache import TTLCache
 from report_operator.domain.names import FIELD_MANAGER
+from report_operator.domain.runs.pending import EventNote
+from report_operator.domain.runs.run import MESSAGE_LIMIT, cut
 from report_operator.domain.schedules.transitions import Transition
 from report_operator.domain.times import format_time
 
@@ -34,10 +36,10 @@ class Recorder:
     _waiting: asyncio.Queue[dict[str, Any]] = field(
         default_factory=lambda: asyncio.Queue(WAITING_LIMIT)
     )
-    _warnings: TTLCache[tuple[str, str], list[str]] = field(init=False)
+    _notes: TTLCache[tuple[str, str, str], list[EventNote]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._warnings = TTLCache(self._read_warnings, FRESH_SECONDS)
+        self._notes = TTLCache(self._read_notes, FRESH_SECONDS)
 
     def record(self, about: Mapping[str, Any], event: Transition) -> None:
         """Tell of a transition of an object of ours. The same transition makes the same Event."""
@@ -97,20 +99,30 @@ class Recorder:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._waiting.join(), seconds)
 
-    async def warnings_about(self, namespace: str, name: str) -> list[str]:
-        """Messages of the warning events about a pod or Job, newest last; at most 5 s old."""
-        return await self._warnings.get((namespace, name))
+    async def events_about(self, kind: str, namespace: str, name: str) -> list[EventNote]:
+        """Events about a Pod, Job or CronJob, newest last; at most 5 s old."""
+        return await self._notes.get((kind, namespace, name))
 
-    async def _read_warnings(self, about: tuple[str, str]) -> list[str]:
-        namespace, name = about
-        events = await self.kube.list(
-            EVENTS, namespace, fields=f"involvedObject.name={name},type=Warning"
-        )
-        events.sort(
-            key=lambda event: (
-                event.get("lastTimestamp")
-                or event.get("eventTime")
-                or event["metadata"]["creationTimestamp"]
+    async def _read_notes(self, about: tuple[str, str, str]) -> list[EventNote]:
+        kind, namespace, name = about
+        chosen = f"involvedObject.kind={kind},involvedObject.name={name}"
+        events = await self.kube.list(EVENTS, namespace, fields=chosen)
+        events.sort(key=_last_seen)
+        return [
+            EventNote(
+                str(event.get("reason") or ""),
+                cut(str(event.get("message") or ""), MESSAGE_LIMIT),
+                warning=event.get("type") == "Warning",
             )
-        )
-        return [event.get("message", "") for event in events]
+            for event in events
+        ]
+
+
+def _last_seen(event: Mapping[str, Any]) -> str:
+    """RFC 3339; events.k8s.io counts repetitions in `series`, core/v1 in `lastTimestamp`."""
+    return str(
+        (event.get("series") or {}).get("lastObservedTime")
+        or event.get("lastTimestamp")
+        or event.get("eventTime")
+        or event["metadata"]["creationTimestamp"]
+    ).removesuffix("Z")
