@@ -7,7 +7,7 @@ from http import HTTPStatus
 import aiohttp
 
 from report_operator.adapters.kube.client import ApiError
-from report_operator.domain.runs.refusals import explain_refusal
+from report_operator.domain.runs.refusals import explain_refusal, is_refusal
 from report_runner.contract.reasons import Reason
 
 PROBLEM = "application/problem+json"  # RFC 9457
@@ -16,7 +16,7 @@ PROBLEM = "application/problem+json"  # RFC 9457
 UNREACHABLE = (ApiError, aiohttp.ClientError, OSError, TimeoutError)
 
 
-_REFUSALS = (400, 403, 404, 405, 409, 413, 422)
+_CONFLICTS = (404, 409)  # what it is about is gone, or somebody else was first
 _FORBIDDEN = (400, 403)  # what webhooks, policies and RBAC answer
 
 
@@ -37,9 +37,7 @@ def refused_by_cluster(error: Exception) -> RefusedError | None:
     """
     if not isinstance(error, ApiError) or error.status == HTTPStatus.UNAUTHORIZED:
         return None
-    # A webhook that does not answer is an internal error (500) of the API server's.
-    unanswered = "failed calling webhook" in error.message
-    if not (unanswered or error.status in _REFUSALS):
+    if error.status not in _CONFLICTS and not is_refusal(error.status, error.message):
         return None
     cause = explain_refusal(error.message)
     forbidden = cause.reason is Reason.ADMISSION_DENIED and error.status in _FORBIDDEN

@@ -363,3 +363,34 @@ def test_a_backfills_outcomes_leave_the_health_alone(reason: Reason | None) -> N
 def test_a_backfills_runs_are_never_late() -> None:
     run = make_run(manual=True, backfill="march", slot=SLOT - 30 * DAY)
     assert compute_status(fresh_status(), make_facts(runs=[run]), QUIET).status.delay is None
+
+
+def test_what_keeps_a_run_from_starting_is_told_before_it_is_late() -> None:
+    run = active_run(admitted_at=SLOT + timedelta(seconds=2))
+    status = compute_status(
+        fresh_status(), make_facts(runs=(run,), blockage=FULL, blocked_run=run), SLOT + MINUTE
+    ).status
+    assert status.delay is None
+    assert status.pending is not None
+    assert status.pending.to_wire() == {
+        "slot": "2026-11-24T05:00:00Z",
+        "job": run.name,
+        "since": "2026-11-24T05:00:02Z",
+        "reason": "ResourceExhausted",
+        "message": "no node takes the pod",
+    }
+
+
+def test_a_slot_whose_job_was_refused_says_so() -> None:
+    cause = Cause(Reason.QUOTA_EXCEEDED, "its Job could not be made: exceeded quota: q")
+    early = compute_status(fresh_status(), make_facts(refusal=cause), SLOT + MINUTE).status
+    assert early.pending is not None
+    assert (early.pending.job, early.pending.reason) == (None, Reason.QUOTA_EXCEEDED)
+    late = compute_status(early, make_facts(refusal=cause), SLOT + 31 * MINUTE).status
+    told = next(c for c in late.conditions if c.type == "Delayed")
+    assert (told.status, told.reason) == ("True", "NotCreated")
+    assert told.message == (
+        "slot 2026-11-24T05:00:00Z has no Job: QuotaExceeded: its Job could not be made: exceeded "
+        "quota: q"
+    )
+    assert compute_status(late, make_facts(), SLOT + 32 * MINUTE).status.pending is None

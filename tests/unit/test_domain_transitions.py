@@ -38,6 +38,14 @@ NO_SECRET = make_facts(
     blockage=PendingReason(Cause(Reason.CONFIGURATION_ERROR, "no Secret x"), missing_secret="x"),
     blocked_run=active_run(),
 )
+FULL = make_facts(
+    blockage=PendingReason(Cause(Reason.UNSCHEDULABLE, "0/1 nodes are available")),
+    blocked_run=active_run(),
+)
+FULL_NODES = replace(
+    FULL, blockage=PendingReason(Cause(Reason.UNSCHEDULABLE, "0/2 nodes are available"))
+)
+NO_JOB = make_facts(refusal=Cause(Reason.QUOTA_EXCEEDED, "its Job could not be made: quota"))
 
 
 @pytest.mark.parametrize(
@@ -53,7 +61,14 @@ NO_SECRET = make_facts(
             [("Warning", "TemplateInvalid")],
         ),
         (REFUSED, at_minute(-20, make_facts(), REFUSED), [("Normal", "Ready")]),
-        (READY, at_minute(-20, NO_SECRET, READY), [("Warning", "SecretNotFound")]),
+        (
+            READY,
+            at_minute(-20, NO_SECRET, READY),
+            [("Warning", "SecretNotFound"), ("Warning", "RunNotStarting")],
+        ),
+        (READY, at_minute(-20, FULL, READY), [("Warning", "RunNotStarting")]),
+        (at_minute(-20, FULL, READY), at_minute(-19, FULL_NODES, READY), []),
+        (READY, at_minute(1, NO_JOB, READY), [("Warning", "RunNotStarting")]),
         (READY, at_minute(-20, make_facts(cronjob="other"), READY), []),
         (READY, DELAYED, [("Warning", "Delayed")]),
         (DELAYED, at_minute(90, make_facts(runs=(active_run(),)), DELAYED), []),  # later, stage

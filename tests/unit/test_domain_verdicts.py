@@ -51,12 +51,12 @@ def test_run_that_may_go_on(run, pods, after) -> None:
 def test_queue_timeout() -> None:
     cause = verdict(make_run(), after=QUEUE)
     assert cause.reason is Reason.QUEUE_TIMEOUT
-    assert "waited 1440 min for admission, the limit" in cause.message
+    assert "waited 24 h for admission, the limit" in cause.message
     held = exceeded_deadline(
         make_run(), (), None, STARTUP, QUEUE, SLOT + QUEUE, "2 of 2 places are taken"
     )
     assert held is not None
-    assert "1440 min for admission (2 of 2 places are taken), the limit" in held.cause.message
+    assert "24 h for admission (2 of 2 places are taken), the limit" in held.cause.message
 
 
 def test_purged_while_it_waits() -> None:
@@ -78,7 +78,9 @@ def test_pod_that_does_not_start(run, pods) -> None:
     cause = verdict(run, pods, FULL, STARTUP)
     assert cause.reason is Reason.IMAGE_UNAVAILABLE
     assert cause.message == "could not start within 10 min: image runner:1: ErrImagePull"
-    assert verdict(run, pods, None, STARTUP).reason is Reason.INTERNAL_ERROR
+    unknown = verdict(run, pods, None, STARTUP)
+    assert unknown.reason is Reason.CONTAINER_NOT_STARTED
+    assert "kubectl describe pod -l job-name=" in unknown.message
 
 
 def test_pod_that_runs_is_not_ended_although_the_job_says_so_later() -> None:

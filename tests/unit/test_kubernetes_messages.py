@@ -1,8 +1,8 @@
 # ruff: noqa: E501  (a sentence of Kubernetes is easier to find in one piece)
 """Kubernetes' own sentences → our reason and the field to change.
 
-The sentences are those of Kubernetes' source, 1.30 to 1.36; each block names the files that form
-them. Where a version says it differently both are here.
+Each block names the source files that form the sentences. Where a supported version says it
+differently, both are here.
 """
 
 from __future__ import annotations

@@ -82,8 +82,12 @@ class Job(BaseModel):
     id: str = Field(examples=["reports.market-dashboard.20261124T050000Z.1"])
     report_type: str = Field(examples=["executive_dashboard"])
     status: JobStatus
-    reason: Reason | None = Field(default=None, description="Why it failed, in one word.")
-    error_message: str | None = Field(default=None, description="Why it failed, for a person.")
+    reason: Reason | None = Field(
+        default=None, description="Why it failed, or does not start, in one word."
+    )
+    error_message: str | None = Field(
+        default=None, description="Why it failed, or does not start, and what to change."
+    )
     failed_at: Instant | None = None
     namespace: str
     schedule: str = Field(description="The ReportSchedule's name.")

@@ -28,6 +28,7 @@ class ProblemKind(StrEnum):
 
     FAILING = "failing"
     LATE = "late"
+    NOT_STARTING = "not starting"
     NOT_READY = "not ready"
 
 
@@ -143,7 +144,7 @@ def find_problems(
             continue
         names = [
             told.job
-            for told in (status.last_failure, status.delay)
+            for told in (status.last_failure, status.pending, status.delay)
             if told is not None and told.job is not None
         ]
         if problems[0].kind is not ProblemKind.FAILING:
@@ -167,14 +168,24 @@ def _problems(schedule: ScheduleSummary, status: ReportScheduleStatus) -> Iterab
             max(status.consecutive_failures, 1),
             runbook.FAILURES[failure.reason].of(*names, failure.job),
         )
-    late, delay = conditions.get("Delayed"), status.delay
+    late, delay, pending = conditions.get("Delayed"), status.delay, status.pending
+    blocked = runbook.FAILURES[pending.reason].of(*names, pending.job) if pending else None
     if delay is not None:
+        same = pending is not None and pending.slot == delay.slot
         yield ProblemDetail(
             ProblemKind.LATE,
             delay.stage.value,
             late.message if late is not None else "",
             delay.since,
-            remedy=runbook.DELAYS[delay.stage].of(*names, delay.job),
+            remedy=blocked if same else runbook.DELAYS[delay.stage].of(*names, delay.job),
+        )
+    if pending is not None and (delay is None or delay.slot != pending.slot):
+        yield ProblemDetail(
+            ProblemKind.NOT_STARTING,
+            pending.reason.value,
+            pending.message,
+            pending.since,
+            remedy=blocked,
         )
     ready = conditions.get("Ready")
     if ready is not None and ready.status == "False":

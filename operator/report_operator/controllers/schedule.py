@@ -30,7 +30,7 @@ from report_operator.controllers.history_archiver import NoArchive, OutcomeArchi
 from report_operator.controllers.owned_resources import OwnedResources, PredecessorPresentError
 from report_operator.domain import names
 from report_operator.domain.runs.deadlines import DeadlineExceeded, exceeded_deadline
-from report_operator.domain.runs.failure import PendingReason, explain_pending
+from report_operator.domain.runs.failure import Cause, PendingReason, explain_pending
 from report_operator.domain.runs.outcomes import (
     HistoryLimits,
     RunHistory,
@@ -39,6 +39,8 @@ from report_operator.domain.runs.outcomes import (
     record,
     record_finished,
 )
+from report_operator.domain.runs.pending import explain_refused
+from report_operator.domain.runs.refusals import explain_refusal, is_refusal
 from report_operator.domain.runs.run import Pod, Run, Stage
 from report_operator.domain.schedules.cronjob import definition_of
 from report_operator.domain.schedules.desired import job_for_slot
@@ -49,6 +51,7 @@ from report_operator.domain.schedules.status import (
     ReadyProblem,
     StatusUpdate,
     compute_status,
+    slot_without_run,
     undecided,
 )
 from report_operator.domain.schedules.transitions import transitions
@@ -58,7 +61,8 @@ from report_runner.contract.model import parse_duration
 
 logger = logging.getLogger(__name__)
 
-LOOK_AT_PENDING = timedelta(seconds=10)  # a pod that starts needs less
+LOOK_AT_PENDING = timedelta(seconds=5)  # a pod that starts needs less
+LOOK_AT_PENDING_LATER = timedelta(minutes=1)  # at one that has not started for long
 LOOK_AT_PENDING_CHECK = timedelta(seconds=1)  # whether its template compiles
 LOOK_AT_UNDECIDED = timedelta(minutes=1)
 # Of the API server and the way to it, or of two writers: the same may go well the next time.
@@ -139,8 +143,11 @@ class ScheduleController:
         blocked_run, blockage = await self._blockage(runs, pods, now)
         ended = await self._end_overdue(runs, pods, blockage, blocked_run, now)
         handled_through = previous.handled_through
+        refusal = None
         if schedule is not None and plan is not None:
-            handled_through = await self._catch_up(schedule, cronjob, plan, runs, previous, now)
+            handled_through, refusal = await self._catch_up(
+                schedule, cronjob, plan, runs, previous, now
+            )
         fresh = ended + [
             record_finished(run, await self._final_pods(run, pods[run.uid]))
             for run in runs
@@ -154,6 +161,9 @@ class ScheduleController:
             | self.history.unrecorded(uid, [entry.uid for entry in previous.recent_runs]),
             self.keep.outcomes,
         )
+        if plan is not None and cronjob is not None and refusal is None:
+            slot = slot_without_run(plan, previous, ledger.recent, runs, now)
+            refusal = await self._refusal(key, cronjob, slot) if slot else None
         facts = Observation(
             generation=body["metadata"]["generation"],
             problem=problem,
@@ -166,6 +176,7 @@ class ScheduleController:
             blocked_run=blocked_run,
             handled_through=handled_through,
             waits_for=self.waits_for,
+            refusal=refusal,
         )
         verdict = compute_status(previous, facts, now)
         written = await self._write_status(body, previous, verdict.status)
@@ -210,6 +221,12 @@ class ScheduleController:
             if blockage is not None:
                 return run, blockage
         return None, None
+
+    async def _refusal(self, key: Key, cronjob: dict[str, Any], slot: datetime) -> Cause | None:
+        """Why the CronJob controller could not make the Job of a slot; None where it was not."""
+        name = cronjob["metadata"]["name"]
+        events = await self.recorder.events_about("CronJob", key.namespace, name)
+        return explain_refused(events, "its Job could not be made", slot)
 
     async def _end_overdue(
         self,
@@ -266,21 +283,30 @@ class ScheduleController:
         runs: Sequence[Run],
         previous: ReportScheduleStatus,
         now: datetime,
-    ) -> datetime | None:
-        """Make the Jobs of missed slots where the policy is RunAll."""
+    ) -> tuple[datetime | None, Cause | None]:
+        """Make the Jobs of missed slots where the policy is RunAll.
+
+        Up to where that is done, and why it went no further: status is written in any case.
+        """
         missed = schedule.spec.missed_runs
         if missed.policy is not MissedRunsPolicy.RUN_ALL or cronjob is None:
-            return previous.handled_through
+            return previous.handled_through, None
         through = previous.handled_through
         within = parse_duration(missed.start_within)
         for slot in slots_to_catch_up(plan, runs, through, within, now):
-            answer = await self.kube.create(JOBS, schedule.namespace, job_for_slot(cronjob, slot))
+            job = job_for_slot(cronjob, slot)
+            try:
+                answer = await self.kube.create(JOBS, schedule.namespace, job)
+            except ApiError as error:
+                if is_refusal(error.status, error.message):
+                    return through, explain_refusal(error.message, "its Job could not be made")
+                raise
             if answer is not None:
                 logger.info("%s: made the Job of the missed slot %s", schedule.key, slot)
                 self.store.observe_job(answer)
             through = slot
         newest = max((run.slot for run in runs if not run.manual), default=None)
-        return max((instant for instant in (through, newest) if instant), default=None)
+        return max((instant for instant in (through, newest) if instant), default=None), None
 
     async def _final_pods(self, run: Run, pods: list[Pod]) -> list[Pod]:
         """The pods of a finished run; asks again where the watch has not told the end yet."""
@@ -354,8 +380,17 @@ class ScheduleController:
         self, verdict: StatusUpdate, facts: Observation, now: datetime
     ) -> timedelta | None:
         moments = [] if verdict.check_at is None else [verdict.check_at - now]
-        if any(run.stage in (Stage.PENDING, Stage.RETRYING) for run in facts.runs):
-            moments.append(LOOK_AT_PENDING)
+        waiting = [
+            run.admitted_at or run.created_at for run in facts.runs if run.stage is Stage.PENDING
+        ]
+        if any(run.stage is Stage.RETRYING for run in facts.runs):
+            moments.append(2 * LOOK_AT_PENDING)
+        if verdict.due is not None and verdict.due.run is None:
+            waiting.append(verdict.due.slot)
+        # Often at first, so that what is wrong is told soon, then seldom.
+        moments += [
+            min(max((now - since) / 2, LOOK_AT_PENDING), LOOK_AT_PENDING_LATER) for since in waiting
+        ]
         if facts.problem is not None:
             moments.append(timedelta(seconds=30))
         return min(moments, default=None)

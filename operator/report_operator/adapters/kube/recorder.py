@@ -8,6 +8,7 @@ import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
@@ -19,12 +20,13 @@ from report_operator.domain.names import FIELD_MANAGER
 from report_operator.domain.runs.pending import EventNote
 from report_operator.domain.runs.run import MESSAGE_LIMIT, cut
 from report_operator.domain.schedules.transitions import Transition
-from report_operator.domain.times import format_time
+from report_operator.domain.times import format_time, parse_time
 
 logger = logging.getLogger(__name__)
 
 WAITING_LIMIT = 10_000  # events; beyond that the oldest are dropped, status has it all
 FRESH_SECONDS = 5.0
+FIRST = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -107,22 +109,27 @@ class Recorder:
         kind, namespace, name = about
         chosen = f"involvedObject.kind={kind},involvedObject.name={name}"
         events = await self.kube.list(EVENTS, namespace, fields=chosen)
-        events.sort(key=_last_seen)
-        return [
-            EventNote(
-                str(event.get("reason") or ""),
-                cut(str(event.get("message") or ""), MESSAGE_LIMIT),
-                warning=event.get("type") == "Warning",
-            )
-            for event in events
-        ]
+        return sorted(map(_note, events), key=lambda note: note.seen_at or FIRST)
 
 
-def _last_seen(event: Mapping[str, Any]) -> str:
-    """RFC 3339; events.k8s.io counts repetitions in `series`, core/v1 in `lastTimestamp`."""
-    return str(
+def _note(event: Mapping[str, Any]) -> EventNote:
+    """events.k8s.io counts repetitions in `series`, core/v1 in `lastTimestamp`.
+
+    Whoever may write Events may write any instant.
+    """
+    told = (
         (event.get("series") or {}).get("lastObservedTime")
         or event.get("lastTimestamp")
         or event.get("eventTime")
         or event["metadata"]["creationTimestamp"]
-    ).removesuffix("Z")
+    )
+    try:
+        seen_at = parse_time(told)
+    except ValueError:
+        seen_at = None
+    return EventNote(
+        str(event.get("reason") or ""),
+        cut(str(event.get("message") or ""), MESSAGE_LIMIT),
+        warning=event.get("type") == "Warning",
+        seen_at=seen_at,
+    )

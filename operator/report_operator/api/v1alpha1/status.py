@@ -100,6 +100,18 @@ class Delay(StatusModel):
     job: str | None = Field(default=None, description="The run's Job, if there is one.")
 
 
+class PendingRun(StatusModel):
+    """A run that should have started and does not."""
+
+    slot: Instant = Field(description="The instant for which it was scheduled.")
+    job: str | None = Field(
+        default=None, description="The run's Job; none where that could not be made."
+    )
+    since: Instant = Field(description="When it was let start, or its Job was due.")
+    reason: Reason = Field(description="Why, in one word.")
+    message: str = Field(max_length=1000, description="Why, and what to change.")
+
+
 class RecentRun(StatusModel):
     """The outcome of a run."""
 
@@ -158,6 +170,9 @@ class ReportScheduleStatus(StatusModel):
     next_schedule_time: Instant | None = Field(default=None, description="The next slot.")
     last_failure: LastFailure | None = Field(default=None, description="The newest failed run.")
     delay: Delay | None = Field(default=None, description="The slot that is late, if one is.")
+    pending: PendingRun | None = Field(
+        default=None, description="The oldest run that cannot start, with what keeps it from it."
+    )
     active: int = Field(default=0, description="Runs that are admitted and not finished.")
     queued: int = Field(default=0, description="Runs that wait for admission.")
     consecutive_failures: int = Field(

@@ -115,8 +115,8 @@ VOLUMES = (
     ),
 )
 VOLUME_REMEDY = (
-    f"the storage behind the claim {_CLAIM} cannot be mounted: kubectl describe pvc and pod; is its "
-    "driver (CSI) at work on the node?"
+    f"the storage behind the claim {_CLAIM} cannot be mounted: kubectl describe pvc and pod; is "
+    "its driver (CSI) at work on the node?"
 )
 
 # -- images: pkg/kubelet/images/image_manager.go; the sentences are the container runtime's -------
@@ -138,7 +138,7 @@ IMAGES = (
         "the registry limits how often one may pull: wait, log in by config.runner."
         "imagePullSecrets, or use a mirror",
     ),
-    # Before `not found`: one that wants a login says "repository does not exist or may require".
+    # Before `not found`: one that wants a login says "does not exist or may require".
     rule(
         r"(?i)unauthorized|authentication required|authorization failed|pull access denied|"
         r"no basic auth credentials|403 forbidden|401|insufficient_scope|denied: ",

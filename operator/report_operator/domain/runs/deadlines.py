@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from report_operator.domain.runs.failure import Cause, PendingReason, explain_failure
 from report_operator.domain.runs.run import Pod, Run, Stage
+from report_operator.domain.times import spoken
 from report_runner.contract.reasons import Reason
 
 BACKOFF = timedelta(minutes=10)  # the Job controller's longest pause between attempts
@@ -44,9 +45,9 @@ def exceeded_deadline(
         return DeadlineExceeded(
             Cause(
                 Reason.QUEUE_TIMEOUT,
-                f"waited {_minutes(waited)} for admission"
+                f"waited {spoken(waited)} for admission"
                 + (f" ({waits_for})" if waits_for else "")
-                + f", the limit is {_minutes(queue_limit)}; raise the operator's limits of active "
+                + f", the limit is {spoken(queue_limit)}; raise the operator's limits of active "
                 "runs, or its priority",
             )
         )
@@ -55,10 +56,16 @@ def exceeded_deadline(
     waiting_since = _waiting_since(run, pods[-1] if pods else None)
     if waiting_since is None or now - waiting_since < startup_limit:
         return None
-    note = f"could not start within {_minutes(startup_limit)}"
+    note = f"could not start within {spoken(startup_limit)}"
     if blockage is not None:
         return DeadlineExceeded(Cause(blockage.cause.reason, f"{note}: {blockage.cause.message}"))
-    return DeadlineExceeded(Cause(Reason.INTERNAL_ERROR, f"the pod {note} and nothing says why"))
+    return DeadlineExceeded(
+        Cause(
+            Reason.CONTAINER_NOT_STARTED,
+            f"the pod {note} and nothing says why; kubectl describe pod -l job-name={run.name}: is "
+            "the kubelet of its node at work, is a large image still being pulled?",
+        )
+    )
 
 
 def _waiting_since(run: Run, newest: Pod | None) -> datetime | None:
@@ -69,8 +76,3 @@ def _waiting_since(run: Run, newest: Pod | None) -> datetime | None:
         # The Job controller waits before the next attempt.
         return None if run.active_pods else (newest.finished_at or newest.created_at) + BACKOFF
     return None if newest.started_at is not None else newest.created_at
-
-
-def _minutes(span: timedelta) -> str:
-    minutes = span / timedelta(minutes=1)
-    return f"{minutes:.0f} min" if minutes >= 1 else f"{span.total_seconds():.0f} s"

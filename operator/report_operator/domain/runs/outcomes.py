@@ -46,7 +46,8 @@ def record(run: Run, pods: Sequence[Pod], finished_at: datetime, cause: Cause | 
         started_at=started,
         finished_at=finished_at,
         queued_seconds=_seconds(run.created_at, run.admitted_at or finished_at),
-        pending_seconds=_seconds(run.admitted_at, started),
+        # Of a run that never started all of its time was spent starting.
+        pending_seconds=_seconds(run.admitted_at, started or finished_at),
         run_seconds=_seconds(started, finished_at),
         rows=sum(result.rows.values()) if result else None,
         outputs=[output.path for output in result.outputs] if result else [],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from report_operator.domain.runs.cause import Cause, PendingReason, with_remedy
 from report_operator.domain.runs.containers import (
@@ -39,6 +40,7 @@ class EventNote:
     reason: str
     message: str
     warning: bool = True
+    seen_at: datetime | None = None  # last
 
 
 def explain_pending(pod: Pod | None, events: Sequence[EventNote]) -> PendingReason | None:
@@ -59,9 +61,19 @@ def explain_pending(pod: Pod | None, events: Sequence[EventNote]) -> PendingReas
     return _of_events(pod, open_events)
 
 
-def explain_refused(events: Sequence[EventNote], what: str) -> Cause | None:
-    """Why a controller could not make an object; None where the newest try went well."""
-    refused = [event for event in unresolved(events) if event.reason == FAILED_CREATE]
+def explain_refused(
+    events: Sequence[EventNote], what: str, since: datetime | None = None
+) -> Cause | None:
+    """Why a controller could not make an object; None where the newest try went well.
+
+    Events of before `since` are about another object: a CronJob has them of all its slots.
+    """
+    refused = [
+        event
+        for event in unresolved(events)
+        if event.reason == FAILED_CREATE
+        and (since is None or event.seen_at is None or event.seen_at >= since)
+    ]
     return explain_refusal(refused[-1].message, what) if refused else None
 
 

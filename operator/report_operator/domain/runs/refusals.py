@@ -28,6 +28,18 @@ _BOUND = re.compile(
 )
 
 
+# Of the answers of an API server those that say no; 409 is another writer's, or AlreadyExists.
+_REFUSED = (400, 403, 405, 413, 422)
+
+
+def is_refusal(status: int, message: str) -> bool:
+    """Whether an answer says that this object may not be, and not that the server does not serve.
+
+    A webhook that does not answer is an internal error of the API server.
+    """
+    return status in _REFUSED or "failed calling webhook" in message
+
+
 def explain_refusal(text: str, what: str = "") -> Cause:
     """Why an object was refused. `what` stands before it: `no pod could be made`."""
     said = _PREFIX.sub("", text) or text

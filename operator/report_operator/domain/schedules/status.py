@@ -12,11 +12,12 @@ from report_operator.api.v1alpha1.status import (
     Delay,
     DelayStage,
     LastFailure,
+    PendingRun,
     RecentRun,
     ReportScheduleStatus,
     ScheduleHealth,
 )
-from report_operator.domain.runs.failure import PendingReason
+from report_operator.domain.runs.failure import Cause, PendingReason
 from report_operator.domain.runs.outcomes import RunHistory
 from report_operator.domain.runs.run import Run, cut
 from report_operator.domain.schedules.lateness import (
@@ -58,6 +59,7 @@ class Observation:
     blocked_run: Run | None
     handled_through: datetime | None
     waits_for: Callable[[str], str] = lambda _: ""  # what holds a waiting run back, by Job uid
+    refusal: Cause | None = None  # why the Job of the slot that is due could not be made
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +87,7 @@ def compute_status(
 ) -> StatusUpdate:
     """The status now."""
     recent = facts.ledger.recent
-    handled = [entry.slot for entry in recent if _stands_in(entry)]
-    if previous.last_schedule_time is not None:
-        handled.append(previous.last_schedule_time)
+    handled = _handled(previous, recent)
     plan = facts.plan
     due = oldest_due(plan, facts.runs, handled, now) if plan else None
     upcoming = next_slot(plan, known_slot(plan, facts.runs, handled), now) if plan else None
@@ -111,6 +111,7 @@ def compute_status(
         next_schedule_time=upcoming,
         last_failure=_last_failure(previous, own),
         delay=_delay(plan, due, now) if late and plan and due else None,
+        pending=_pending(facts, due),
         active=sum(not run.suspended and not run.finished for run in facts.runs),
         queued=sum(run.suspended and not run.finished for run in facts.runs),
         consecutive_failures=_consecutive_failures(previous, own),
@@ -124,6 +125,25 @@ def compute_status(
     return StatusUpdate(
         status, due, due.slot if due else upcoming, _check_at(plan, due, upcoming, now)
     )
+
+
+def slot_without_run(
+    plan: Plan,
+    previous: ReportScheduleStatus,
+    recent: Sequence[RecentRun],
+    runs: Sequence[Run],
+    now: datetime,
+) -> datetime | None:
+    """The oldest slot that is due and has no Job."""
+    due = oldest_due(plan, runs, _handled(previous, recent), now)
+    return due.slot if due is not None and due.run is None else None
+
+
+def _handled(previous: ReportScheduleStatus, recent: Sequence[RecentRun]) -> list[datetime]:
+    return [
+        *(entry.slot for entry in recent if _stands_in(entry)),
+        *_known(previous.last_schedule_time),
+    ]
 
 
 def undecided(
@@ -190,6 +210,8 @@ def _delayed(facts: Observation, due: Due | None, late: bool) -> _ConditionUpdat
 def _delay_message(facts: Observation, due: Due) -> str:
     slot = f"slot {format_time(due.slot)}"
     run = due.run
+    if run is None and facts.refusal is not None:
+        return f"{slot} has no Job: {facts.refusal.reason.value}: {facts.refusal.message}"
     if run is None:
         return (
             f"{slot} is due and no Job was created for it: is the CronJob controller at work, and "
@@ -280,6 +302,27 @@ def _delay(plan: Plan, due: Due, now: datetime) -> Delay:
         slot=due.slot,
         job=due.run.name if due.run else None,
     )
+
+
+def _pending(facts: Observation, due: Due | None) -> PendingRun | None:
+    """The run that cannot start, or else the slot whose Job cannot be made."""
+    run = facts.blocked_run
+    if facts.blockage is not None and run is not None:
+        return PendingRun(
+            slot=run.slot,
+            job=run.name,
+            since=run.admitted_at or run.created_at,
+            reason=facts.blockage.cause.reason,
+            message=facts.blockage.cause.message,
+        )
+    if facts.refusal is not None and due is not None and due.run is None:
+        return PendingRun(
+            slot=due.slot,
+            since=due.slot,
+            reason=facts.refusal.reason,
+            message=facts.refusal.message,
+        )
+    return None
 
 
 def _check_at(
