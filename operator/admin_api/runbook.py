@@ -60,8 +60,8 @@ FAILURES: dict[Reason, Remedy] = {
         " again if it is still wanted",
     ),
     Reason.TIMEOUT: Remedy(
-        "An attempt took longer than `spec.timeout`",
-        "Long queries, many rows; make it faster or raise it",
+        "A try took longer than `spec.timeout`, or a query than its own `timeout`",
+        "The message names the stage and the field: make it faster, or raise that",
     ),
     Reason.DATA_CHECK_FAILED: Remedy(
         "The data did not pass the report's own checks",
@@ -153,7 +153,7 @@ DELAYS: dict[DelayStage, Remedy] = {
         "`kubectl -n reports logs job/JOB`; [Database Connectivity](#3-database-connectivity)",
     ),
     DelayStage.RETRYING: Remedy(
-        "An attempt failed, the next one comes",
+        "A try failed, the next one comes",
         "`kubectl -n reports logs job/JOB`, then as for a failure",
     ),
 }

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from report_runner.contract.definition import Definition, Output
 from report_runner.contract.delivery import Delivery
+from report_runner.contract.fields import field_path
 from report_runner.contract.reasons import EXIT_CODES, EXIT_OK
 from report_runner.contract.report import Report
 from report_runner.contract.sql import query_problem
@@ -126,12 +127,12 @@ def _definition(found: _Manifest, directory: Path) -> Definition:
         try:
             parts[name] = model.model_validate(spec.get(name) or {})
         except ValidationError as error:
-            raise wrong(_told(error, f"spec.{name}", found)) from error
-    for number, source in enumerate(parts["report"].sources):
+            raise wrong(_told(error, f"spec.{name}", spec.get(name), found)) from error
+    for source in parts["report"].sources:
         query = source.postgres.query if source.postgres else ""
         problem = query_problem(query, parts["report"].parameters)
         if problem is not None:
-            field = f"spec.report.sources[{number}].postgres.query"
+            field = f"spec.report.sources[{source.name}].postgres.query"
             raise wrong(found.told(field, str(problem)))
     try:
         return Definition(
@@ -144,15 +145,13 @@ def _definition(found: _Manifest, directory: Path) -> Definition:
             **parts,
         )
     except ValidationError as error:
-        raise wrong(_told(error, "spec", found)) from error
+        raise wrong(_told(error, "spec", spec, found)) from error
 
 
-def _told(error: ValidationError, part: str, found: _Manifest) -> str:
+def _told(error: ValidationError, part: str, given: Any, found: _Manifest) -> str:
     lines = []
     for item in error.errors()[:10]:
-        field = part
-        for step in item["loc"]:
-            field += f"[{step}]" if isinstance(step, int) else f".{step}"
+        field = field_path(part, item["loc"], given)
         if blamed := (item.get("ctx") or {}).get("path"):
             field += f".{blamed}"
         lines.append(found.told(field, str(item["msg"]).removeprefix("Value error, ")))

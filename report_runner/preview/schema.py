@@ -13,6 +13,8 @@ from difflib import get_close_matches
 from importlib import resources
 from typing import Any
 
+from report_runner.contract.fields import element
+
 FILE = "reportschedule.json"
 _RULES = "x-kubernetes-validations"
 _FREE = "x-kubernetes-preserve-unknown-fields"
@@ -88,7 +90,7 @@ def _check(value: Any, schema: Mapping[str, Any], field: str) -> Iterator[tuple[
         yield from _patterns(value, schema, field)
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _check(item, schema.get("items", {}), f"{field}[{index}]")
+            yield from _check(item, schema.get("items", {}), f"{field}{element(item, index)}")
     elif isinstance(value, dict) and not schema.get(_FREE):
         known = schema.get("properties", {})
         others = schema.get("additionalProperties")

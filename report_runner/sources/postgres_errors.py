@@ -32,8 +32,8 @@ class SourceNames:
 def connect_error(
     error: psycopg.Error, where: SourceNames, server: str, redact: Redactor
 ) -> RunError:
-    """Why logging in failed, in libpq's words (which name an address, and not the host)."""
-    text = _one_line(redact(str(error)))
+    """Why logging in failed, in libpq's words, but with the Secret's host and not its address."""
+    text = _one_line(redact(without_address(str(error))))
     permanent = any(
         word in text
         for word in (
@@ -62,6 +62,25 @@ def connect_error(
     )
 
 
+# psycopg looks the host up itself, so that libpq names the address that it was given: of a Service
+# one that nobody has written anywhere. Where several were tried each is told.
+_ADDRESS = re.compile(
+    r'(?:connection failed: )?(?:connection to server at "[^"]*"(?: \([^)]*\))?, port \d+ failed: )'
+)
+_SEVERAL = re.compile(
+    r"^Multiple connection attempts failed\. All failures were:$|"
+    r"^- host: '[^']*', port: [^,]*, hostaddr: '[^']*': ",
+    re.MULTILINE,
+)
+
+
+def without_address(text: str) -> str:
+    """A message of libpq or psycopg without the addresses that it tried; each line once."""
+    plain = _SEVERAL.sub("", _ADDRESS.sub("", text))
+    lines = [line.strip() for line in plain.splitlines()]
+    return "\n".join(dict.fromkeys(line for line in lines if line))
+
+
 def query_error(
     error: psycopg.Error, source: PostgresSource, field: str, redact: Redactor, search_path: str
 ) -> RunError:
@@ -74,7 +93,18 @@ def query_error(
     where = _place(error.diag.statement_position, source.query)
     message = f"{field}.query{where}: {text}" + (f" [SQLSTATE {state}]" if state else "")
     if isinstance(error, errors.QueryCanceled):
-        return RunError(Reason.TIMEOUT, f"{field}.query took longer than timeout {source.timeout}")
+        if "user request" in text:  # pg_cancel_backend; the words are those of lc_messages
+            return RunError(Reason.DATABASE_UNAVAILABLE, message)
+        return RunError(
+            Reason.TIMEOUT,
+            f"{field}.query was stopped after {field}.timeout ({source.timeout}): make it faster, "
+            "or raise that",
+        )
+    if isinstance(error, errors.LockNotAvailable):
+        return RunError(
+            Reason.DATABASE_UNAVAILABLE,
+            f"{message}; it waited 30 s for a lock that another session holds",
+        )
     if isinstance(error, errors.ReadOnlySqlTransaction):
         return RunError(Reason.CONFIGURATION_ERROR, f"{message}; a report may only read")
     if state in _UNKNOWN_NAMES and search_path:

@@ -73,10 +73,12 @@ SAID = result_text(Reason.DATABASE_UNAVAILABLE, "connection refused by db:5432")
             )
         ),
         (
-            make_pod(reason="DeadlineExceeded", exit_code=143, result_text=SAID),
+            make_pod(
+                reason="DeadlineExceeded", exit_code=143, result_text=SAID, deadline_seconds=60
+            ),
             Reason.TIMEOUT,
             "stopped after it had run for 57 s (connection refused by db:5432): it took longer "
-            "than spec.timeout",
+            "than spec.timeout (1 min)",
         ),
         (
             make_pod(reason="DeadlineExceeded", exit_code=None, started_at=None),
@@ -162,15 +164,18 @@ def test_last_attempt_tells_and_attempts_are_counted() -> None:
     ]
     cause = explain_failure(FAILED, pods)
     assert cause.reason is Reason.DATABASE_UNAVAILABLE
-    assert cause.message == "connection refused by db:5432 (after 2 attempts)"
-    assert "attempts" not in explain_failure(FAILED, pods[2:]).message
+    assert cause.message == "connection refused by db:5432 (after 2 tries)"
+    assert "tries" not in explain_failure(FAILED, pods[2:]).message
+    # Pods that are deleted meanwhile are still counted by the Job.
+    three = finished_run(succeeded=False, failed_pods=3)
+    assert explain_failure(three, pods[1:2]).message.endswith("(after 3 tries)")
 
 
 def test_note_of_attempts_survives_a_long_message() -> None:
     long = result_text(Reason.DATABASE_UNAVAILABLE, "x" * 3000)
     pods = [make_pod(name=name, result_text=long) for name in "abc"]
     message = explain_failure(FAILED, pods).message
-    assert message.endswith("x (after 3 attempts)")
+    assert message.endswith("x (after 3 tries)")
     assert len(message) == MESSAGE_LIMIT
 
 

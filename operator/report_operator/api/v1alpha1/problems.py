@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from report_runner.contract.fields import field_path
 from report_runner.contract.model import Model
 
 SHOWN = 5  # problems of one object
@@ -24,23 +25,18 @@ _KINDS = {
 }
 
 
-def describe(error: ValidationError, root: str, model: type[Model]) -> str:
-    """The first problems of a `model`, each with its path below `root`."""
+def describe(error: ValidationError, root: str, model: type[Model], given: Any) -> str:
+    """The first problems of `given`, which is to be a `model`, each with its path below `root`."""
     found = error.errors(include_url=False)
-    told = [_problem(item, root, model) for item in found[:SHOWN]]
+    told = [_problem(item, root, model, given) for item in found[:SHOWN]]
     if len(found) > SHOWN:
         told.append(f"and {len(found) - SHOWN} more problems")
     return "; ".join(told)
 
 
-def _problem(item: ErrorDetails, root: str, model: type[Model]) -> str:
-    path = root
-    key: Any = None
-    for part in item["loc"]:
-        if part == "[key]":
-            continue
-        path += f"[{part}]" if isinstance(part, int) else f".{str(part)[:_LONG]}"
-        key = part
+def _problem(item: ErrorDetails, root: str, model: type[Model], given: Any) -> str:
+    path = field_path(root, item["loc"], given)
+    key = next((part for part in reversed(item["loc"]) if part != "[key]"), None)
     context = item.get("ctx") or {}
     if context.get("path"):
         path += f".{context['path']}"

@@ -139,7 +139,7 @@ class RecentRun(StatusModel):
     finished_at: Instant = Field(description="When it ended.")
     queued_seconds: int | None = Field(default=None, description="Waited for admission.")
     pending_seconds: int | None = Field(default=None, description="Waited for its pod to run.")
-    run_seconds: int | None = Field(default=None, description="Ran, all attempts together.")
+    run_seconds: int | None = Field(default=None, description="Ran, all tries together.")
     rows: int | None = Field(default=None, description="Rows of all sources.")
     outputs: list[str] = Field(
         default_factory=list, description="Files, relative to the report volume."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import timedelta
 
 from report_operator.domain.runs.cause import Cause, PendingReason, make_cause, with_remedy
 from report_operator.domain.runs.containers import CONTAINER_REMEDY, CONTAINERS
@@ -21,6 +22,7 @@ __all__ = [
     "explain_pending",
     "explain_pod",
     "newest_result",
+    "tries",
 ]
 
 SIGKILL_EXIT = 137
@@ -86,8 +88,9 @@ def explain_failure(run: Run, pods: Sequence[Pod]) -> Cause:
     ended = sorted((pod for pod in pods if pod.ended), key=lambda pod: pod.created_at)
     if ended:
         cause = explain_pod(ended[-1])
-        attempts = len(ended)
-        note = f" (after {attempts} attempts)" if attempts > 1 else ""
+        # An attempt has a try for each pod; the first of them may have been deleted.
+        count = max(len(ended), run.failed_pods)
+        note = f" (after {tries(count)})" if count > 1 else ""
         return make_cause(cause.reason, cause.message[: MESSAGE_LIMIT - len(note)] + note)
     if run.failed_condition == "DeadlineExceeded":
         return make_cause(Reason.TIMEOUT, "the Job passed its deadline before a pod ended")
@@ -96,6 +99,11 @@ def explain_failure(run: Run, pods: Sequence[Pod]) -> Cause:
         f"the Job failed ({run.failed_condition}: {run.failed_message}) and no pod is left that "
         "could say why; see the events of the namespace",
     )
+
+
+def tries(count: int) -> str:
+    """Pods of one run that failed: `1 try`, `3 tries`."""
+    return "1 try" if count == 1 else f"{count} tries"
 
 
 def explain_pod(pod: Pod) -> Cause:
@@ -174,17 +182,20 @@ def _timed_out(pod: Pod) -> Cause:
     """The kubelet's time for a pod counts from its arrival on the node: image and volumes too."""
     result = parse_result(pod.result_text)
     stage = f" ({result.message})" if result is not None and result.message else ""
+    limit = "spec.timeout"
+    if pod.deadline_seconds:
+        limit += f" ({spoken(timedelta(seconds=pod.deadline_seconds))})"
     if pod.started_at is None:
         return make_cause(
             Reason.TIMEOUT,
-            "an attempt took longer than spec.timeout before its container started: the time went "
-            "into image and volumes; kubectl describe pod shows which, or raise spec.timeout",
+            f"a try took longer than {limit} before its container started: the time went into "
+            "image and volumes; kubectl describe pod shows which, or raise spec.timeout",
         )
     ran = ""
     if pod.finished_at is not None:
         ran = f" after it had run for {spoken(pod.finished_at - pod.started_at)}"
     return make_cause(
         Reason.TIMEOUT,
-        f"an attempt was stopped{ran}{stage}: it took longer than spec.timeout; make it faster or "
-        "raise spec.timeout",
+        f"a try was stopped{ran}{stage}: it took longer than {limit}; make it faster, or raise "
+        "spec.timeout",
     )

@@ -226,7 +226,7 @@ def _delay_message(facts: Observation, due: Due) -> str:
         "Queued": f"waits: {held}" if held else "waits for admission behind other runs",
         "Pending": "is admitted and its pod does not run yet",
         "Running": "is running",
-        "Retrying": f"waits for its next attempt after {run.failed_pods} failed",
+        "Retrying": f"waits for its next try after {run.failed_pods} failed",
     }.get(due.stage, due.stage)
     return f"{slot}: Job {run.name} {advice}{blocked}"
 

@@ -57,13 +57,13 @@ def check_secrets(spec: ReportScheduleSpec, allowed: Callable[[str], bool]) -> R
 
 def check_queries(spec: ReportScheduleSpec) -> ReadyProblem | None:
     """Placeholders of queries: known, and nowhere where PostgreSQL would read them as text."""
-    for number, source in enumerate(spec.report.sources):
+    for source in spec.report.sources:
         if source.postgres:
             problem = query_problem(source.postgres.query, spec.report.parameters)
             if problem is not None:
                 return ReadyProblem(
                     ReadyReason.INVALID_SPEC,
-                    f"spec.report.sources[{number}].postgres.query: {problem}",
+                    f"spec.report.sources[{source.name}].postgres.query: {problem}",
                 )
     return None
 
