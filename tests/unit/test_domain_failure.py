@@ -140,7 +140,16 @@ SAID = result_text(Reason.DATABASE_UNAVAILABLE, "connection refused by db:5432")
         (
             make_pod(exit_code=1, result_text="Traceback\n  File x\nMemoryError: y"),
             Reason.INTERNAL_ERROR,
-            "exit code 1: Traceback File x MemoryError: y",
+            "exit code 1: Traceback; File x; MemoryError: y",
+        ),
+        (
+            make_pod(
+                exit_code=1,
+                result_text='cut off"}\n{"time": "05:00", "level": "error", "run": "r", "message": '
+                '"unexpected", "traceback": "Traceback:\\n  File x\\nKeyError: y"}',
+            ),
+            Reason.INTERNAL_ERROR,
+            "05:00 error: unexpected; Traceback:; File x; KeyError: y",
         ),
         (make_pod(exit_code=70, result_text='{"outcome": "Fai'), Reason.INTERNAL_ERROR, '"Fai'),
         (make_pod(exit_code=EXIT_USAGE), Reason.CONFIGURATION_ERROR, "exit code 64"),

@@ -41,6 +41,7 @@ from admin_api.services.jobs import METRICS_SPAN, job_of_record, measure, merge_
 from report_operator.adapters.postgres.reader import DatabaseState, StoredRun
 from report_operator.api.v1alpha1.status import ScheduleHealth
 from report_operator.domain.statistics import totals
+from report_runner.contract.logs import as_text
 
 SILENT_AFTER = 3  # lease durations without a renewal
 
@@ -145,7 +146,9 @@ async def one_job(cluster: Cluster, past: HistoryClient, identity: str) -> JobDe
 def detail_of(job: Job, log: list[str]) -> JobDetail:
     """A run with the last lines of its log."""
     return JobDetail(
-        **job.model_dump(), log=log, log_command=f"kubectl -n {job.namespace} logs job/{job.job}"
+        **job.model_dump(),
+        log=as_text(log),
+        log_command=f"kubectl -n {job.namespace} logs job/{job.job}",
     )
 
 
@@ -158,7 +161,7 @@ def with_record(detail: JobDetail, kept: StoredRun) -> JobDetail:
             "pods": record.pods,
             "files": [OutputFile(**asdict(output)) for output in record.outputs],
             "deliveries": [Delivery(**item.model_dump()) for item in kept.deliveries],
-            "log": detail.log or (kept.log or "").splitlines(),
+            "log": detail.log or as_text((kept.log or "").splitlines()),
         }
     )
 

@@ -168,7 +168,8 @@ class JobDetail(Job):
     attempts: list[SlotAttempt] = Field(default_factory=list, description="Newest first.")
     log: list[str] = Field(
         default_factory=list,
-        description="The last lines of its newest pod; of a failed run they are kept.",
+        description="The last lines of its newest pod, as text, a traceback's indented by four "
+        "spaces; of a failed run they are kept.",
     )
     log_command: str = Field(description="The whole log, while the pod exists.")
     degraded: Degraded = Field(default_factory=list)

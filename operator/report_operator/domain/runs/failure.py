@@ -12,6 +12,7 @@ from report_operator.domain.runs.message_rules import explain, first_match, rule
 from report_operator.domain.runs.pending import explain_pending
 from report_operator.domain.runs.run import MESSAGE_LIMIT, Pod, Run
 from report_operator.domain.times import spoken
+from report_runner.contract.logs import as_text
 from report_runner.contract.reasons import Reason, reason_of_exit_code
 from report_runner.contract.result import RunResult, parse_result
 
@@ -132,7 +133,8 @@ def explain_pod(pod: Pod) -> Cause:
         return make_cause(
             Reason.INTERNAL_ERROR, f"the pod ended without an exit code: {pod.message}"
         )
-    said = pod.result_text.strip()
+    # What stands in for a result are the last lines of the log; the last of them says most.
+    said = "; ".join(line.strip() for line in as_text(pod.result_text.splitlines()) if line)
     tail = f": {said[-600:]}" if said else ""
     if pod.exit_code == SIGKILL_EXIT:
         return make_cause(Reason.INTERNAL_ERROR, f"the runner was killed by SIGKILL{tail}")
