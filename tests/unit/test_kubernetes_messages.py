@@ -672,6 +672,22 @@ def test_a_long_message_leaves_room_for_the_remedy(said: str) -> None:
     assert found.message.rindex("; ") > found.message.index("(cut)")
 
 
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("FailedMount", f'secret "{"s" * 960}" not found'),
+        ("FailedScheduling", f'persistentvolumeclaim "{"c" * 960}" not found'),
+        ("Failed", "image " + "x" * 960),
+        ("", ""),
+    ],
+)
+def test_a_long_name_in_an_event_that_anybody_may_write(kind: str, text: str) -> None:
+    found = explain_pending(_pending(), [EventNote(kind, text)])
+    assert found is not None
+    assert len(found.cause.message) <= PENDING_LIMIT
+    assert len(explain_refusal(text).message) <= PENDING_LIMIT
+
+
 def _pending(**changes: object):
     values = {"phase": "Pending", "exit_code": None, "exit_reason": "", "started_at": None}
     return make_pod(**{**values, **changes})

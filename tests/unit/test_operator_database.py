@@ -19,11 +19,11 @@ def test_host_of_the_secret(tmp_path: Path) -> None:
     async def ask() -> None:
         async with Database(tmp_path, "test", 1, 5.0) as database:
             with pytest.raises(
-                HistoryUnavailableError, match="^no connection to localhost:1: Conn"
+                HistoryUnavailableError, match=r"^no connection to localhost:1: Conn"
             ):
                 await database.connect()
             with pytest.raises(
-                HistoryUnavailableError, match="^no connection to localhost:1: Conn"
+                HistoryUnavailableError, match=r"^no connection to localhost:1: Conn"
             ):
                 async with database.transaction():
                     raise AssertionError

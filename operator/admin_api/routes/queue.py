@@ -78,6 +78,11 @@ class QueueView:
         return describe_trouble(queue, reasons)
 
     async def _read_reason(self, run: Run) -> str:
+        # The operator reads Events as well; until it has, what the pod itself says.
+        if self._last is not None:
+            job = self._last[0].by_name.get((run.namespace, run.name))
+            if job is not None and job.reason is not None:
+                return f"{job.reason.value}: {job.error_message}"
         pods = await self.cluster.pods_of(run)
         found = explain_pending(pods[-1] if pods else None, ())
         return f"{found.cause.reason.value}: {found.cause.message}" if found else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -140,8 +140,10 @@ class ScheduleController:
         plan = observe_plan(cronjob) if cronjob else None
         runs = self.store.runs_of(uid)
         pods = {run.uid: self.store.pods_of(run) for run in runs}
-        blocked_run, blockage = await self._blockage(runs, pods, now)
-        ended = await self._end_overdue(runs, pods, blockage, blocked_run, now)
+        blockages = await self._blockages(runs, pods, now)
+        blocked_run = next((run for run in runs if run.uid in blockages), None)
+        blockage = blockages[blocked_run.uid] if blocked_run is not None else None
+        ended = await self._end_overdue(runs, pods, blockages, now)
         handled_through = previous.handled_through
         refusal = None
         if schedule is not None and plan is not None:
@@ -202,10 +204,11 @@ class ScheduleController:
         jobs = frozenset[str]().union(*self.store.backfills_waiting_for(key).values())
         return {entry.uid for entry in status.recent_runs if entry.job in jobs}
 
-    async def _blockage(
+    async def _blockages(
         self, runs: Sequence[Run], pods: dict[str, list[Pod]], now: datetime
-    ) -> tuple[Run | None, PendingReason | None]:
-        """What keeps the oldest run that should have started from doing so."""
+    ) -> dict[str, PendingReason]:
+        """What keeps runs that should have started from doing so, by Job uid."""
+        found: dict[str, PendingReason] = {}
         for run in runs:
             if run.stage not in (Stage.PENDING, Stage.RETRYING) or run.deleting:
                 continue
@@ -219,8 +222,8 @@ class ScheduleController:
             events = await self.recorder.events_about(about[0], run.namespace, about[1])
             blockage = explain_pending(newest, events)
             if blockage is not None:
-                return run, blockage
-        return None, None
+                found[run.uid] = blockage
+        return found
 
     async def _refusal(self, key: Key, cronjob: dict[str, Any], slot: datetime) -> Cause | None:
         """Why the CronJob controller could not make the Job of a slot; None where it was not."""
@@ -232,8 +235,7 @@ class ScheduleController:
         self,
         runs: Sequence[Run],
         pods: dict[str, list[Pod]],
-        blockage: PendingReason | None,
-        blocked: Run | None,
+        blockages: Mapping[str, PendingReason],
         now: datetime,
     ) -> list[RecentRun]:
         """End runs that would hang for ever; the outcomes of those that never had a pod."""
@@ -242,7 +244,7 @@ class ScheduleController:
             found = exceeded_deadline(
                 run,
                 pods[run.uid],
-                blockage if blocked is not None and blocked.uid == run.uid else None,
+                blockages.get(run.uid),
                 self.limits.startup,
                 self.limits.queue,
                 now,

@@ -33,6 +33,9 @@ def make_cause(reason: Reason, message: str) -> Cause:
 
 
 def with_remedy(said: str, remedy: str) -> str:
-    """What Kubernetes said, then what to do; a long saying is cut, the remedy is not."""
-    said, remedy = " ".join(said.split()), " ".join(remedy.split())
-    return f"{cut(said, max(PENDING_LIMIT - len(remedy) - 2, 100))}; {remedy}"
+    """What Kubernetes said, then what to do, in PENDING_LIMIT characters; what is long is cut.
+
+    A remedy is only long where somebody has written a long name into an Event.
+    """
+    remedy = cut(" ".join(remedy.split()), PENDING_LIMIT * 2 // 3)
+    return f"{cut(' '.join(said.split()), PENDING_LIMIT - len(remedy) - 2)}; {remedy}"

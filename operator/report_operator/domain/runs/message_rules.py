@@ -11,8 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from report_operator.domain.runs.cause import PENDING_LIMIT, Cause, with_remedy
-from report_operator.domain.runs.run import cut
+from report_operator.domain.runs.cause import Cause, with_remedy
 from report_runner.contract.reasons import Reason
 
 Remedy = str | Callable[[re.Match[str]], str]
@@ -58,4 +57,4 @@ def explain(text: str, rules: Sequence[MessageRule], prefix: str = "") -> Cause 
     if found is None:
         return None
     row, match = found
-    return Cause(row.reason, with_remedy(prefix + text, cut(row.advise(match), PENDING_LIMIT // 2)))
+    return Cause(row.reason, with_remedy(prefix + text, row.advise(match)))

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import re
 
-from report_operator.domain.runs.cause import PENDING_LIMIT, Cause, with_remedy
+from report_operator.domain.runs.cause import Cause, with_remedy
 from report_operator.domain.runs.message_rules import rule
-from report_operator.domain.runs.run import cut
 from report_runner.contract.reasons import Reason
 
 _CLAIM = "(output.claimName of the chart names it)"
@@ -169,5 +168,5 @@ def explain_unschedulable(text: str) -> Cause:
     remedy = "; or ".join(dict.fromkeys(remedy for _, remedy in found))
     return Cause(
         Reason.STORAGE_UNAVAILABLE if storage else Reason.UNSCHEDULABLE,
-        with_remedy(said, cut(remedy, PENDING_LIMIT * 2 // 3)),
+        with_remedy(said, remedy),
     )
