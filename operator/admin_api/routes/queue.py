@@ -30,6 +30,7 @@ from report_operator.domain.admission.queue import (
 from report_operator.domain.names import job_id
 from report_operator.domain.runs.failure import explain_pending
 from report_operator.domain.runs.run import Run
+from report_runner.contract.words import counted
 
 ASKED = 3  # runs that do not start whose pods are looked at
 REASON_SECONDS = 10.0  # for which what they said is taken to hold
@@ -108,12 +109,14 @@ def describe_trouble(queue: Queue, reasons: Sequence[str]) -> str:
     """Places, runs that do not start and why, for a person."""
     counts = Counter(queue.not_starting_by_namespace).most_common()
     named = ", ".join(f"{namespace} {count}" for namespace, count in counts[:NAMED])
-    more = f" and {len(counts) - NAMED} more namespaces" if len(counts) > NAMED else ""
+    more = f" and {counted(len(counts) - NAMED, 'more namespace')}" if len(counts) > NAMED else ""
     told = Counter(reason for reason in reasons if reason).most_common(1)
     because = f", because {told[0][0]}" if told else ""
     return (
-        f"admission: {queue.taken} of {queue.places} places taken, {len(queue.waiting)} wait, and "
-        f"{len(queue.not_starting)} admitted runs do not start ({named}{more}){because}"
+        f"admission: {queue.taken} of {counted(queue.places, 'place')} taken, "
+        f"{counted(len(queue.waiting), 'waits', 'wait')}, and "
+        f"{counted(len(queue.not_starting), 'admitted run does', 'admitted runs do')} not start "
+        f"({named}{more}){because}"
     )
 
 

@@ -18,6 +18,7 @@ from report_operator.api.v1alpha1.spec import Tier
 from report_operator.api.v1alpha1.status import ReportScheduleStatus
 from report_operator.domain.admission.queue import Queue, Waiting
 from report_operator.domain.runs.run import Run
+from report_runner.contract.words import counted
 
 ACTIVE = (JobStatus.PENDING, JobStatus.RUNNING, JobStatus.RETRYING)
 _TIERS = {tier.value: rank for rank, tier in enumerate(Tier)}
@@ -85,7 +86,8 @@ class Dashboard:
     def sentence(self) -> str:
         """For a person who does not see the page change."""
         return (
-            f"Scheduler {self.status.status}. {len(self.troubles)} need attention, "
+            f"Scheduler {self.status.status}. "
+            f"{counted(len(self.troubles), 'needs', 'need')} attention, "
             f"{len(self.running)} running, {len(self.queue)} waiting, {len(self.dead)} given up."
         )
 

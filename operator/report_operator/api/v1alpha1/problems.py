@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 
 from report_runner.contract.fields import field_path
 from report_runner.contract.model import Model
+from report_runner.contract.words import counted
 
 SHOWN = 5  # problems of one object
 _LONG = 60
@@ -30,7 +31,7 @@ def describe(error: ValidationError, root: str, model: type[Model], given: Any) 
     found = error.errors(include_url=False)
     told = [_problem(item, root, model, given) for item in found[:SHOWN]]
     if len(found) > SHOWN:
-        told.append(f"and {len(found) - SHOWN} more problems")
+        told.append(f"and {counted(len(found) - SHOWN, 'more problem')}")
     return "; ".join(told)
 
 
@@ -54,8 +55,9 @@ def _words(item: ErrorDetails, context: dict[str, Any], key: Any, model: type[Mo
     if kind in _KINDS:
         return f"{_shown(item['input'])} has to be {_KINDS[kind]}"
     if kind in ("too_long", "too_short"):
-        bound = context.get("max_length", context.get("min_length"))
-        return f"has to have at {'most' if kind == 'too_long' else 'least'} {bound} elements"
+        bound = int(context.get("max_length") or context.get("min_length") or 0)
+        most = "most" if kind == "too_long" else "least"
+        return f"has to have at {most} {counted(bound, 'element')}"
     if kind == "string_too_long":
         return f"has to have at most {context['max_length']} characters"
     if kind in ("greater_than_equal", "less_than_equal"):

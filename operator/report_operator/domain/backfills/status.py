@@ -20,6 +20,7 @@ from report_operator.domain.backfills.planning import HeldUpError
 from report_operator.domain.schedules.transitions import NORMAL, WARNING, Transition
 from report_operator.domain.times import format_time
 from report_runner.contract.reasons import Reason
+from report_runner.contract.words import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +142,22 @@ def _complete(
         if progress.suspended:
             told = "no further runs are made until spec.suspend is false"
             return kind, False, BackfillReason.SUSPENDED, told
-        told = "its slots are not known yet" if total is None else f"{total - over} slots are left"
+        told = (
+            "its slots are not known yet"
+            if total is None
+            else f"{counted(total - over, 'slot is', 'slots are')} left"
+        )
         return kind, False, BackfillReason.IN_PROGRESS, told
     if progress.dry_run:
-        told = f"{status.would_run_count} runs would be made, {status.skipped} slots need none"
+        told = (
+            f"{counted(status.would_run_count or 0, 'run')} would be made, "
+            f"{counted(status.skipped, 'slot needs', 'slots need')} none"
+        )
         return kind, True, BackfillReason.DRY_RUN, told
-    told = f"{status.done} runs succeeded, {status.failed} failed, {status.skipped} slots needed "
+    told = (
+        f"{counted(status.done, 'run')} succeeded, {status.failed} failed, "
+        f"{counted(status.skipped, 'slot')} needed "
+    )
     told += "none" if total else "none: the schedules have no slot on these dates"
     reason = BackfillReason.SOME_FAILED if status.failed else BackfillReason.ALL_SUCCEEDED
     return kind, True, reason, told

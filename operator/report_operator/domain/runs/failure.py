@@ -15,6 +15,7 @@ from report_operator.domain.times import spoken
 from report_runner.contract.logs import as_text
 from report_runner.contract.reasons import Reason, reason_of_exit_code
 from report_runner.contract.result import RunResult, parse_result
+from report_runner.contract.words import counted
 
 __all__ = [
     "Cause",
@@ -104,7 +105,7 @@ def explain_failure(run: Run, pods: Sequence[Pod]) -> Cause:
 
 def tries(count: int) -> str:
     """Pods of one run that failed: `1 try`, `3 tries`."""
-    return "1 try" if count == 1 else f"{count} tries"
+    return counted(count, "try", "tries")
 
 
 def explain_pod(pod: Pod) -> Cause:
