@@ -29,6 +29,8 @@ class Reason(StrEnum):
     UNSCHEDULABLE = "Unschedulable"
     CONTAINER_NOT_STARTED = "ContainerNotStarted"
     PREEMPTED = "Preempted"
+    REPLACED = "Replaced"
+    JOB_DELETED = "JobDeleted"
     INTERNAL_ERROR = "InternalError"
 
 

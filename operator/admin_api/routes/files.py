@@ -1,153 +1,45 @@
-"""The finished files: on volumes of the teams' namespaces, handed on from the file server there.
+"""Endpoint: finished files, passed on from the file server of the team's namespace.
 
-What the file server says a file is does not count: a team could put something else in its place,
-whose pages would then act as on-call. Headers are decided here, by the name.
+The media type that a file server names is ignored: a team could put something else in its place,
+whose pages would then act as on-call. Headers are decided here, by the file's name.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Annotated, Any
-from urllib.parse import quote
 
-import aiohttp
-from fastapi import FastAPI, Query, Request
+from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse, Response, StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from yarl import URL
 
 from admin_api.auth.visibility import check_files
-from admin_api.errors import RefusedError, reason_of
-from admin_api.schemas.scheduler import REPORTS
-from report_runner.contract.files import (
-    FILES_PATH,
-    JSON,
-    MEDIA_TYPES,
-    PATH_LIMIT,
-    Listing,
-    headers_of,
-    parts_of,
-)
+from admin_api.dependencies import CallerDep, FilesDep
+from admin_api.schemas.files import FilesQuery
+from admin_api.services.files import FILES, content_of, is_namespace, read_listing
+from report_runner.contract.files import JSON, MEDIA_TYPES, Listing, headers_of
 
-FILES = f"{REPORTS}/files"
-CHUNK = 64 * 1024  # bytes
-LISTING_LIMIT = 1024 * 1024  # bytes
-_NAMESPACE = re.compile("[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=5, sock_read=30)
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"model": Listing, "content": {kind: {} for kind in sorted(MEDIA_TYPES - {JSON})}}
+}
+
+router = APIRouter()
 
 
-class FilesQuery(BaseModel):
-    """Of a directory."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    after: str = Field(default="", max_length=PATH_LIMIT, description="`next` of the page before.")
-
-
-@dataclass(frozen=True, slots=True)
-class FileServers:
-    """One in each namespace; `url` has {namespace} in it, and is None where there are none."""
-
-    session: aiohttp.ClientSession
-    url: str | None
-    watched: tuple[str | None, ...]
-
-    async def open(self, namespace: str, path: str, after: str) -> aiohttp.ClientResponse:
-        """An answer with status 200, not read yet. Raises RefusedError."""
-        if self.url is None:
-            raise RefusedError(
-                404,
-                "no file server is installed: set output.fileServer.enabled of the chart, or "
-                f"mount the claim in a pod of {namespace} (docs/runbook.md, storage)",
-            )
-        parts = parts_of(path)
-        if parts is None or not self._serves(namespace):
-            raise _nothing_there(namespace, path)
-        name = "/".join(quote(part, safe="") for part in parts)
-        slash = "/" if parts and path.endswith("/") else ""
-        query = f"?after={quote(after, safe='')}" if after else ""
-        base = self.url.replace("{namespace}", namespace)
-        url = URL(f"{base}{FILES_PATH}{name}{slash}{query}", encoded=True)
-        try:
-            answer = await self.session.get(
-                url,
-                timeout=_TIMEOUT,
-                allow_redirects=False,
-                headers={"Accept-Encoding": "identity"},
-            )
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise _down(namespace, reason_of(error)) from error
-        if answer.status != 200:
-            answer.release()
-            if answer.status == 404:
-                raise _nothing_there(namespace, path)
-            raise _down(namespace, f"it answers {answer.status}")
-        return answer
-
-    def _serves(self, namespace: str) -> bool:
-        return is_namespace(namespace) and (None in self.watched or namespace in self.watched)
-
-
-def is_namespace(name: str) -> bool:
-    """Whether a namespace can have this name."""
-    return _NAMESPACE.fullmatch(name) is not None
-
-
-def add(app: FastAPI, servers: FileServers) -> None:
-    """Attach the endpoint."""
-    kinds: dict[int | str, dict[str, Any]] = {
-        200: {"model": Listing, "content": {kind: {} for kind in sorted(MEDIA_TYPES - {JSON})}}
-    }
-
-    @app.get(f"{FILES}/{{namespace}}/{{path:path}}", tags=["read"], responses=kinds)
-    async def file(
-        namespace: str, path: str, query: Annotated[FilesQuery, Query()], request: Request
-    ) -> Response:
-        """A finished file; the entries of a directory where the path ends with a slash."""
-        if is_namespace(namespace):
-            await check_files(request, namespace)
-        answer = await servers.open(namespace, path, query.after)
-        if path == "" or path.endswith("/"):
-            listing = await _read_listing(namespace, answer)
-            return JSONResponse(listing.model_dump(mode="json"))
-        headers = headers_of(path.rpartition("/")[2])
-        if answer.content_length is not None:
-            headers["Content-Length"] = str(answer.content_length)
-        return StreamingResponse(_content(answer), headers=headers)
-
-
-async def _content(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    # Where it breaks off in the middle, the length tells: the connection ends before it.
-    async with answer:
-        async for chunk in answer.content.iter_chunked(CHUNK):
-            yield chunk
-
-
-async def _read_listing(namespace: str, answer: aiohttp.ClientResponse) -> Listing:
-    try:
-        raw = bytearray()
-        async for chunk in _content(answer):
-            raw += chunk
-            if len(raw) > LISTING_LIMIT:
-                break
-        return Listing.model_validate_json(bytes(raw))
-    except (aiohttp.ClientError, OSError, TimeoutError, ValidationError) as error:
-        raise _down(namespace, "its list of files cannot be read") from error
-
-
-def _nothing_there(namespace: str, path: str) -> RefusedError:
-    return RefusedError(
-        404,
-        f"no finished file {path or '/'} in {namespace}: GET {FILES}/{namespace}/ lists what there "
-        "is, directories end with a slash",
-    )
-
-
-def _down(namespace: str, why: str) -> RefusedError:
-    return RefusedError(
-        503,
-        f"the file server of {namespace} does not serve ({why}); see "
-        f"kubectl -n {namespace} get pods -l app.kubernetes.io/name=adaf-reports-files",
-    )
+@router.get(f"{FILES}/{{namespace}}/{{path:path}}", tags=["read"], responses=RESPONSES)
+async def file(
+    namespace: str,
+    path: str,
+    query: Annotated[FilesQuery, Query()],
+    caller: CallerDep,
+    servers: FilesDep,
+) -> Response:
+    """A finished file; the entries of a directory where the path ends with a slash."""
+    if is_namespace(namespace):
+        await check_files(caller, namespace)
+    answer = await servers.open(namespace, path, query.after)
+    if path == "" or path.endswith("/"):
+        listing = await read_listing(namespace, answer)
+        return JSONResponse(listing.model_dump(mode="json"))
+    headers = headers_of(path.rpartition("/")[2])
+    if answer.content_length is not None:
+        headers["Content-Length"] = str(answer.content_length)
+    return StreamingResponse(content_of(answer), headers=headers)

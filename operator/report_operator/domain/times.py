@@ -29,6 +29,14 @@ def format_time(instant: datetime) -> str:
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def instant(text: str) -> datetime:
+    """Raises ValueError where there is none."""
+    found = parse_time(text)
+    if found is None:
+        raise ValueError("an instant is missing")
+    return found
+
+
 def spoken(span: timedelta) -> str:
     """A length of time in at most two units: `45 s`, `20 min`, `1 min 30 s`, `2 h 5 min`."""
     seconds = max(round(span / timedelta(seconds=1)), 0)

@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import aiohttp
-
 from report_operator.adapters.kube.client import ApiError, Body, KubeClient
+from report_operator.adapters.kube.errors import API_ERRORS
 from report_operator.adapters.kube.resources import Resource
 from report_operator.domain.times import format_time, parse_time
 
@@ -35,7 +34,7 @@ LEASES = Resource("/apis/coordination.k8s.io/v1", "leases")
 
 
 class LeaseLostError(Exception):
-    """The Lease could not be renewed in time: somebody else may hold it now."""
+    """The Lease could not be renewed in time: another operator may hold it now."""
 
 
 @dataclass(slots=True)
@@ -53,7 +52,7 @@ class Lease:
     _seen: tuple[str, float] = ("", 0.0)  # version, and when we first saw it (monotonic)
 
     async def lead(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Wait for the Lease, run `work` while it is held, give it back.
+        """Wait for the Lease, run `work` while it is held, release it.
 
         Raises LeaseLostError, or what `work` raises.
         """
@@ -69,7 +68,7 @@ class Lease:
             for task in (renewing, working):
                 task.cancel()
         if working.done() and not working.cancelled():
-            await self._give_back()
+            await self._release()
             working.result()
         else:
             raise LeaseLostError(f"the lease {self.namespace}/{self.name} was not renewed in time")
@@ -86,7 +85,7 @@ class Lease:
         try:
             async with asyncio.timeout(self.seconds / 3):
                 return await self._acquire_or_renew()
-        except (ApiError, aiohttp.ClientError, OSError, TimeoutError) as error:
+        except API_ERRORS as error:
             logger.warning("lease %s/%s: %s", self.namespace, self.name, error or "timed out")
             return False
 
@@ -150,8 +149,8 @@ class Lease:
             raise
         return True
 
-    async def _give_back(self) -> None:
-        """So that a successor need not wait the Lease out."""
+    async def _release(self) -> None:
+        """Lets a successor lead without waiting for the Lease to expire."""
         try:
             for _ in range(GIVE_BACK_TRIES):
                 lease = await self.kube.get(LEASES, self.namespace, self.name)
@@ -161,12 +160,12 @@ class Lease:
                 if await self._patch(version, {"holderIdentity": "", "leaseDurationSeconds": 1}):
                     return
                 # The server has done our last renewal meanwhile, though we did not wait for it.
-        except (ApiError, aiohttp.ClientError, OSError, TimeoutError) as error:
+        except API_ERRORS as error:
             logger.warning("the lease was not given back: %s", error)
 
 
 async def read_cleared(kube: KubeClient, namespace: str, name: str) -> datetime | None:
-    """What the Lease says of dead letters; None where it says nothing that can be read."""
+    """The instant up to which dead letters were cleared; None where the Lease has none."""
     lease = await kube.get(LEASES, namespace, name)
     annotations = (lease["metadata"].get("annotations") or {}) if lease else {}
     try:
@@ -176,6 +175,6 @@ async def read_cleared(kube: KubeClient, namespace: str, name: str) -> datetime 
 
 
 async def write_cleared(kube: KubeClient, namespace: str, name: str, through: datetime) -> None:
-    """Have it said by this operator and by those that come after it."""
+    """Store it for this operator and its successors."""
     annotations = {ANNOTATION_CLEARED: format_time(through)}
     await kube.patch(LEASES, namespace, name, {"metadata": {"annotations": annotations}})

@@ -28,23 +28,37 @@ _KINDS = {
 
 def describe(error: ValidationError, root: str, model: type[Model], given: Any) -> str:
     """The first problems of `given`, which is to be a `model`, each with its path below `root`."""
-    found = error.errors(include_url=False)
-    told = [_problem(item, root, model, given) for item in found[:SHOWN]]
+    found = listed(error, root, model, given)
+    messages = [f"{path}: {problem}" for path, problem in found[:SHOWN]]
     if len(found) > SHOWN:
-        told.append(f"and {counted(len(found) - SHOWN, 'more problem')}")
-    return "; ".join(told)
+        messages.append(f"and {counted(len(found) - SHOWN, 'more problem')}")
+    return "; ".join(messages)
 
 
-def _problem(item: ErrorDetails, root: str, model: type[Model], given: Any) -> str:
+def listed(
+    error: ValidationError, root: str, model: type[Model], given: Any, values: bool = True
+) -> list[tuple[str, str]]:
+    """Each problem of `given`, which is to be a `model`: its path below `root`, and what is wrong.
+
+    `values`: a rule's message comes after the value that it refuses.
+    """
+    return [_problem(item, root, model, given, values) for item in error.errors(include_url=False)]
+
+
+def _problem(
+    item: ErrorDetails, root: str, model: type[Model], given: Any, values: bool
+) -> tuple[str, str]:
     path = field_path(root, item["loc"], given)
     key = next((part for part in reversed(item["loc"]) if part != "[key]"), None)
     context = item.get("ctx") or {}
     if context.get("path"):
         path += f".{context['path']}"
-    return f"{path}: {_words(item, context, key, model)}"
+    return path, _words(item, context, key, model, values)
 
 
-def _words(item: ErrorDetails, context: dict[str, Any], key: Any, model: type[Model]) -> str:
+def _words(
+    item: ErrorDetails, context: dict[str, Any], key: Any, model: type[Model], values: bool
+) -> str:
     kind = item["type"]
     if kind == "missing":
         return "is required"
@@ -62,10 +76,10 @@ def _words(item: ErrorDetails, context: dict[str, Any], key: Any, model: type[Mo
         return f"has to have at most {context['max_length']} characters"
     if kind in ("greater_than_equal", "less_than_equal"):
         return f"{_shown(item['input'])}: {item['msg']}"
-    told = item["msg"].removeprefix("Value error, ")
+    message = item["msg"].removeprefix("Value error, ")
     given = item["input"]
-    scalar = isinstance(given, str | int) and given != ""
-    return f"{_shown(given)}: {told}" if scalar else told
+    scalar = values and isinstance(given, str | int) and given != ""
+    return f"{_shown(given)}: {message}" if scalar else message
 
 
 def _suggestion(item: ErrorDetails, key: Any, model: type[Model]) -> str:

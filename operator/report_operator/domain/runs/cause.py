@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from report_operator.domain.runs.run import MESSAGE_LIMIT, cut
+from report_operator.domain.texts import MESSAGE_LIMIT, cut
 from report_runner.contract.reasons import Reason
 
 # What keeps a run from starting is told with a note before it once the run has been given up on.

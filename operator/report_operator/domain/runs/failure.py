@@ -1,4 +1,4 @@
-"""Why a run failed, in words that say what to do."""
+"""Why a run failed, in messages that say what to do."""
 
 from __future__ import annotations
 
@@ -6,26 +6,17 @@ import re
 from collections.abc import Sequence
 from datetime import timedelta
 
-from report_operator.domain.runs.cause import Cause, PendingReason, make_cause, with_remedy
+from report_operator.domain.runs.cause import Cause, make_cause, with_remedy
 from report_operator.domain.runs.containers import CONTAINER_REMEDY, CONTAINERS
 from report_operator.domain.runs.message_rules import explain, first_match, rule
-from report_operator.domain.runs.pending import explain_pending
-from report_operator.domain.runs.run import MESSAGE_LIMIT, Pod, Run
+from report_operator.domain.runs.pod import Pod
+from report_operator.domain.runs.run import Run
+from report_operator.domain.texts import MESSAGE_LIMIT
 from report_operator.domain.times import spoken
 from report_runner.contract.logs import as_text
 from report_runner.contract.reasons import Reason, reason_of_exit_code
 from report_runner.contract.result import RunResult, parse_result
 from report_runner.contract.words import counted
-
-__all__ = [
-    "Cause",
-    "PendingReason",
-    "explain_failure",
-    "explain_pending",
-    "explain_pod",
-    "newest_result",
-    "tries",
-]
 
 SIGKILL_EXIT = 137
 SIGTERM_EXIT = 143
@@ -71,7 +62,7 @@ _EVICTIONS = (
 
 
 def newest_result(pods: Sequence[Pod]) -> RunResult | None:
-    """What the newest pod that left a result said."""
+    """The result of the newest pod that left one."""
     for pod in sorted(pods, key=lambda pod: pod.created_at, reverse=True):
         result = parse_result(pod.result_text)
         if result is not None:
@@ -80,7 +71,7 @@ def newest_result(pods: Sequence[Pod]) -> RunResult | None:
 
 
 def explain_failure(run: Run, pods: Sequence[Pod]) -> Cause:
-    """Why a Job that failed did: the operator's own verdict, else the last attempt's."""
+    """Why a Job failed: the operator's own reason, else the last attempt's."""
     if run.termination_reason in {reason.value for reason in Reason}:
         return make_cause(Reason(run.termination_reason), run.termination_detail)
     if run.termination_reason:  # somebody edited the annotation

@@ -17,8 +17,8 @@ from report_operator.domain.runs.containers import (
     table_of,
 )
 from report_operator.domain.runs.message_rules import first_match
+from report_operator.domain.runs.pod import Pod
 from report_operator.domain.runs.refusals import explain_refusal
-from report_operator.domain.runs.run import Pod
 from report_operator.domain.runs.scheduling import explain_unschedulable
 from report_runner.contract.reasons import Reason
 

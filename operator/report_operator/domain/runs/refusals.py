@@ -28,6 +28,7 @@ _BOUND = re.compile(
 )
 
 
+NO_JOB = "its Job could not be made"
 # Of the answers of an API server those that say no; 409 is another writer's, or AlreadyExists.
 _REFUSED = (400, 403, 405, 413, 422)
 
