@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from report_runner.contract import pod
 from report_runner.contract.definition import Definition
+from report_runner.contract.fields import field_path
 from report_runner.contract.reasons import Reason
 from report_runner.models import RunError
 
@@ -92,7 +93,7 @@ def read_definition(path: Path, environment: Mapping[str, str]) -> Definition:
         return Definition.model_validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = field_path("definition", first["loc"], None)
         raise RunError(
             Reason.CONFIGURATION_ERROR,
             f"the definition is not one that this runner knows: {where}: {first['msg']}; the "

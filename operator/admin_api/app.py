@@ -17,7 +17,7 @@ from admin_api.auth.access import AccessMiddleware
 from admin_api.auth.answer_policy import FAILED, AnswerPolicy
 from admin_api.auth.tokens import Tokens
 from admin_api.dependencies import Exposition, Services
-from admin_api.errors import PROBLEM, UNREACHABLE, RefusedError, reason_of
+from admin_api.errors import PROBLEM, UNREACHABLE, RefusedError, reason_of, refused_by_cluster
 from admin_api.routes import (
     actions,
     analytics,
@@ -155,6 +155,10 @@ async def _failed(request: Request, _: Exception) -> Response:
 
 
 async def _unreachable(request: Request, error: Exception) -> Response:
+    refused = refused_by_cluster(error)
+    if refused is not None:
+        logger.warning("%s: %s", request.url.path, refused.message)
+        return _problem(request, refused.status, refused.message)
     logger.warning("%s: %s", request.url.path, reason_of(error))
     return _problem(request, 503, f"the Kubernetes API does not serve: {reason_of(error)}")
 

@@ -31,14 +31,15 @@ FAILURES: dict[Reason, Remedy] = {
         "Is that database up? [Database Connectivity](#3-database-connectivity); then run it again",
     ),
     Reason.RESOURCE_EXHAUSTED: Remedy(
-        "Killed for memory, evicted, over a quota, no node has room, or an output file over "
+        "Killed for memory, evicted by a node that had no room left, or an output file over "
         "100 MiB (200 MiB a run)",
-        "The message says which. Raise `spec.resources.limits.memory`, the quota, "
-        "or ask for fewer rows",
+        "The message names the field: `spec.resources.limits.memory` after an OOM kill, "
+        "`ephemeral-storage` for files; or ask for fewer rows",
     ),
     Reason.STORAGE_UNAVAILABLE: Remedy(
-        "The volume is full, read-only, or cannot be mounted",
-        "Free space or a larger claim: [Storage and Output "
+        "The volume is full or read-only; its claim is missing, not bound, on another node, or "
+        "cannot be mounted",
+        "`kubectl -n reports describe pvc`. The message says which; space: [Storage and Output "
         "Analysis](#5-storage-and-output-analysis); then run it again",
     ),
     Reason.EXTERNAL_SOURCE_UNAVAILABLE: Remedy(
@@ -57,8 +58,8 @@ FAILURES: dict[Reason, Remedy] = {
         " again if it is still wanted",
     ),
     Reason.TIMEOUT: Remedy(
-        "An attempt took longer than `spec.timeout`",
-        "Long queries, many rows; make it faster or raise it",
+        "A try took longer than `spec.timeout`, or a query than its own `timeout`",
+        "The message names the stage and the field: make it faster, or raise that",
     ),
     Reason.DATA_CHECK_FAILED: Remedy(
         "The data did not pass the report's own checks",
@@ -73,12 +74,55 @@ FAILURES: dict[Reason, Remedy] = {
         "The message names the server's answer; run it again, and only they get it",
     ),
     Reason.IMAGE_UNAVAILABLE: Remedy(
-        "The image cannot be pulled",
-        "Registry, tag, pull secret; `kubectl -n reports describe pod -l job-name=JOB`",
+        "The image cannot be pulled, or is not the report runner's",
+        "The message says which: `image.repository` and `image.tag`, the registry, or "
+        "`config.runner.imagePullSecrets`; `kubectl -n reports describe pod -l job-name=JOB`",
     ),
     Reason.NODE_LOST: Remedy(
         "The node went away under the run",
         "`kubectl get nodes`; run it again",
+    ),
+    Reason.QUOTA_EXCEEDED: Remedy(
+        "A ResourceQuota of the namespace refuses the pod or the Job: it is used up, or wants an "
+        "amount that the schedule does not name",
+        "`kubectl -n reports describe resourcequota`. Raise what the message names, or set the "
+        "field of `spec.resources` that it names",
+    ),
+    Reason.LIMIT_RANGE_VIOLATED: Remedy(
+        "A LimitRange of the namespace refuses the pod's amounts",
+        "`kubectl -n reports describe limitrange`. Set the field of `spec.resources` that the "
+        "message names",
+    ),
+    Reason.POD_SECURITY_VIOLATED: Remedy(
+        "The namespace's Pod Security level (or the SCC of OpenShift) refuses the pod",
+        "`kubectl get namespace reports --show-labels`. The message names the pod's field: what "
+        "adds it? On OpenShift `config.runner.arbitraryUser: true`",
+    ),
+    Reason.ADMISSION_DENIED: Remedy(
+        "A webhook, a policy or a missing right refuses the pod or the Job, or the webhook does "
+        "not answer",
+        "The message names it: ask its owner; `kubectl get "
+        "validatingwebhookconfigurations,mutatingwebhookconfigurations,"
+        "validatingadmissionpolicies`",
+    ),
+    Reason.OBJECT_NOT_FOUND: Remedy(
+        "What the pod names is not there: a ServiceAccount, a PriorityClass, a RuntimeClass",
+        "Create it, or correct the value that the message names "
+        "(`config.runner.priorityClassName`)",
+    ),
+    Reason.UNSCHEDULABLE: Remedy(
+        "No node takes the pod: no room, a request larger than any node, `nodeSelector`, taints",
+        "`kubectl describe nodes`. The message names the field: `spec.resources.requests`, "
+        "`spec.nodeSelector`, `spec.tolerations`",
+    ),
+    Reason.CONTAINER_NOT_STARTED: Remedy(
+        "A node has the pod and cannot start its container: its user, the pod network, the "
+        "container runtime",
+        "`kubectl -n reports describe pod -l job-name=JOB`; the message says what the node wants",
+    ),
+    Reason.PREEMPTED: Remedy(
+        "A pod of higher priority took its place on the node",
+        "Run it again; `config.runner.priorityClassName` gives runs more priority",
     ),
     Reason.REPLACED: Remedy(
         "The next slot's run replaced it before it had ended (`concurrencyPolicy: Replace`)",
@@ -91,16 +135,17 @@ FAILURES: dict[Reason, Remedy] = {
         "deletes Jobs",
     ),
     Reason.INTERNAL_ERROR: Remedy(
-        "None of these",
-        "`kubectl -n reports logs job/JOB`; tell the developers",
+        "A defect of this software, or a run that was killed and left no word",
+        "`kubectl -n reports logs job/JOB` has the last lines: run it again; if it fails in the "
+        "same place, file it with this log at the project",
     ),
 }
 
 DELAYS: dict[DelayStage, Remedy] = {
     DelayStage.NOT_CREATED: Remedy(
         "The slot has no Job",
-        "`kubectl -n kube-system get pods`: the CronJob controller; `kubectl -n "
-        "reports describe cronjob NAME`",
+        "`kubectl -n reports describe cronjob NAME`: a quota, a webhook; else `kubectl -n "
+        "kube-system get pods`: the CronJob controller",
     ),
     DelayStage.QUEUED: Remedy(
         "Waits for admission",
@@ -108,14 +153,15 @@ DELAYS: dict[DelayStage, Remedy] = {
     ),
     DelayStage.PENDING: Remedy(
         "Admitted, its pod does not start",
-        "`kubectl -n reports describe pod -l job-name=JOB`: image, quota, volume, node",
+        "`kubectl -n reports describe pod -l job-name=JOB`, and without a pod `kubectl -n reports "
+        "describe job JOB`: image, quota, volume, node",
     ),
     DelayStage.RUNNING: Remedy(
         "Runs for long",
         "`kubectl -n reports logs job/JOB`; [Database Connectivity](#3-database-connectivity)",
     ),
     DelayStage.RETRYING: Remedy(
-        "An attempt failed, the next one comes",
+        "A try failed, the next one comes",
         "`kubectl -n reports logs job/JOB`, then as for a failure",
     ),
     DelayStage.REPLACING: Remedy(

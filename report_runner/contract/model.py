@@ -10,6 +10,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.annotated_handlers import GetJsonSchemaHandler
 from pydantic_core import core_schema
 
+from report_runner.contract.fields import element
 from report_runner.contract.rules import Rule, bounds, matches, parse_duration, with_rules
 
 __all__ = [
@@ -119,7 +120,7 @@ class Model(BaseModel):
             elif isinstance(value, list):
                 for number, item in enumerate(value):
                     if isinstance(item, Model):
-                        yield from item.secret_refs(f"{part}[{number}]")
+                        yield from item.secret_refs(f"{part}{element(item, number)}")
 
     def set_models(self) -> list[tuple[str, Model]]:
         """The fields that hold a model, by name; alternatives that are not set are left out."""

@@ -1,4 +1,4 @@
-"""Names in messages: the nearest right one, and those that there are."""
+"""Words in messages: numbers with their nouns; the nearest right name, and those there are."""
 
 from __future__ import annotations
 
@@ -29,3 +29,8 @@ def listed(words: Sequence[str]) -> str:
     ]
     more = f" and {len(words) - _SHOWN} more" if len(words) > _SHOWN else ""
     return ", ".join(shown) + more
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """`1 slot`, `3 slots`, `0 tries`."""
+    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"

@@ -14,6 +14,8 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from report_runner.contract.fields import element
+
 FILE = "reportschedule.json"
 _FREE = "x-kubernetes-preserve-unknown-fields"
 _KEYS = "self.all(key, key in ["
@@ -131,7 +133,7 @@ def _check(value: Any, schema: Mapping[str, Any], field: str) -> Iterator[tuple[
     yield from _bounds(value, schema, field)
     if isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _check(item, schema.get("items", {}), f"{field}[{index}]")
+            yield from _check(item, schema.get("items", {}), f"{field}{element(item, index)}")
         yield from _twice(value, schema, field)
     elif isinstance(value, dict) and not schema.get(_FREE):
         yield from _names(value, schema, field)

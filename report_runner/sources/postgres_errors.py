@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import errors
 
+from report_runner.contract.libpq import without_address
 from report_runner.contract.reasons import Reason
 from report_runner.contract.report import PostgresSource
 from report_runner.contract.sql import original_index, place, placeholder_names
@@ -32,8 +33,8 @@ class SourceNames:
 def connect_error(
     error: psycopg.Error, where: SourceNames, server: str, redact: Redactor
 ) -> RunError:
-    """Why logging in failed, in libpq's words (which name an address, and not the host)."""
-    text = _one_line(redact(str(error)))
+    """Why logging in failed, in libpq's words, but with the Secret's host and not its address."""
+    text = _one_line(redact(without_address(str(error))))
     permanent = any(
         word in text
         for word in (
@@ -74,7 +75,18 @@ def query_error(
     where = _place(error.diag.statement_position, source.query)
     message = f"{field}.query{where}: {text}" + (f" [SQLSTATE {state}]" if state else "")
     if isinstance(error, errors.QueryCanceled):
-        return RunError(Reason.TIMEOUT, f"{field}.query took longer than timeout {source.timeout}")
+        if "user request" in text:  # pg_cancel_backend; the words are those of lc_messages
+            return RunError(Reason.DATABASE_UNAVAILABLE, message)
+        return RunError(
+            Reason.TIMEOUT,
+            f"{field}.query was stopped after {field}.timeout ({source.timeout}): make it faster, "
+            "or raise that",
+        )
+    if isinstance(error, errors.LockNotAvailable):
+        return RunError(
+            Reason.DATABASE_UNAVAILABLE,
+            f"{message}; it waited 30 s for a lock that another session holds",
+        )
     if isinstance(error, errors.ReadOnlySqlTransaction):
         return RunError(Reason.CONFIGURATION_ERROR, f"{message}; a report may only read")
     if state in _UNKNOWN_NAMES and search_path:

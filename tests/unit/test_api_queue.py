@@ -148,8 +148,8 @@ def test_admitted_runs_that_do_not_start_degrade_the_status(path: str) -> None:
     told = site.get(path, "text/html" if path.startswith("/f") else "application/json")
     said = "; ".join(told["degraded"]) if isinstance(told, dict) else told
     assert (
-        "admission: 0 of 3 places taken, 1 wait, and 3 admitted runs do not start (a 3), because "
-        f"ResourceExhausted: no node takes the pod: {UNSCHEDULABLE}" in said
+        "admission: 0 of 3 places taken, 1 waits, and 3 admitted runs do not start (a 3), because "
+        f"Unschedulable: no node takes the pod: {UNSCHEDULABLE}" in said
     )
     if isinstance(told, dict):
         assert told["status"] == "degraded"

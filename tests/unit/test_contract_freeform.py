@@ -20,7 +20,7 @@ def test_a_chart_that_is_nested_too_deeply_is_named(levels: int) -> None:
     charts = [{"name": "c", "source": "rates", "spec": {"x": nested(levels - 1)}}]
     spec = {**SPEC, "report": merged(SPEC["report"], {})}
     spec["report"]["charts"] = charts
-    with pytest.raises(SpecError, match=r"^spec.report.charts\[0\].spec.x.*nested deeper than 32"):
+    with pytest.raises(SpecError, match=r"^spec.report.charts\[c\].spec.x.*nested deeper than 32"):
         parse_schedule({**schedule_body(), "spec": spec})
 
 

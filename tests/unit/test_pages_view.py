@@ -194,3 +194,37 @@ def test_stage_shares_add_up_to_100_percent() -> None:
     assert [(step.begin, step.share) for step in found] == [(0, 10), (10, 30), (40, 60)]
     job = job.model_copy(update={"queued_seconds": 0, "pending_seconds": 0, "run_seconds": 0})
     assert [step.share for step in view.stage_spans(job, None, SLOT)] == [0, 0, 0]
+
+
+PENDING = {
+    "slot": TIME,
+    "job": "daily-29924940",
+    "since": TIME,
+    "reason": "QuotaExceeded",
+    "message": "no pod could be made: exceeded quota: q",
+}
+
+
+def test_a_run_that_does_not_start_is_trouble_before_it_is_late() -> None:
+    run = active_run()
+    found = now_of([schedule("daily", "bulk", {"pending": PENDING})], run).troubles
+    (problem,) = found[0].problems
+    assert (problem.kind, problem.reason) == (ProblemKind.NOT_STARTING, "QuotaExceeded")
+    assert problem.remedy is not None
+    assert "describe resourcequota" in problem.remedy.action
+    late = {**LATE, "pending": {**PENDING, "job": None}}
+    (problem,) = now_of([schedule("daily", "bulk", late)]).troubles[0].problems
+    assert problem.kind is ProblemKind.LATE
+    assert problem.remedy is not None
+    assert "describe resourcequota" in problem.remedy.action, "the remedy of what blocks it"
+
+
+def test_the_run_itself_says_what_keeps_it_from_starting() -> None:
+    known = schedule("daily", "bulk", {"pending": PENDING})
+    pending, running, other = (
+        jobs_of(known, [run])[0]
+        for run in (active_run(), active_run(ready_pods=1), active_run(name="daily-2"))
+    )
+    assert (pending.reason, pending.error_message) == ("QuotaExceeded", PENDING["message"])
+    assert (running.reason, running.error_message) == (None, None)
+    assert (other.reason, other.error_message) == (None, None)

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from factories import MINUTE, SLOT, active_run, finished_run, make_pod, make_run, observed
 
+from report_operator.domain.runs.cause import Cause, PendingReason
 from report_operator.domain.runs.deadlines import StartLimits, exceeded_deadline
-from report_operator.domain.runs.failure import Cause, PendingReason
 from report_runner.contract.reasons import Reason
 
 STARTUP, QUEUE = timedelta(minutes=10), timedelta(hours=24)
@@ -53,10 +53,10 @@ def test_run_within_its_deadlines_goes_on(run, pods, after) -> None:
 def test_queued_run_is_ended_after_the_queue_timeout() -> None:
     cause = cause_of(make_run(), after=QUEUE)
     assert cause.reason is Reason.QUEUE_TIMEOUT
-    assert "waited 1440 min for admission, the limit" in cause.message
+    assert "waited 24 h for admission, the limit" in cause.message
     held = cause_of(make_run(), after=QUEUE, waits_for="2 of 2 places are taken")
     assert held is not None
-    assert "1440 min for admission (2 of 2 places are taken), the limit" in held.message
+    assert "24 h for admission (2 of 2 places are taken), the limit" in held.message
 
 
 def test_purged_queued_run_is_ended_with_its_reason() -> None:
@@ -78,7 +78,9 @@ def test_run_whose_pod_does_not_start_is_ended_with_the_pending_reason(run, pods
     cause = cause_of(run, pods, FULL, STARTUP)
     assert cause.reason is Reason.IMAGE_UNAVAILABLE
     assert cause.message == "could not start within 10 min: image runner:1: ErrImagePull"
-    assert cause_of(run, pods, None, STARTUP).reason is Reason.INTERNAL_ERROR
+    unknown = cause_of(run, pods, None, STARTUP)
+    assert unknown.reason is Reason.CONTAINER_NOT_STARTED
+    assert "kubectl describe pod -l job-name=" in unknown.message
 
 
 def test_run_with_a_running_pod_is_not_ended_while_the_job_lags_behind() -> None:

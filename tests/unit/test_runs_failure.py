@@ -8,14 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from report_operator.domain.runs.failure import (
-    MESSAGE_LIMIT,
-    PendingReason,
     explain_failure,
-    explain_pending,
     explain_pod,
     newest_result,
 )
+from report_operator.domain.runs.pending import EventNote, explain_pending
 from report_operator.domain.runs.pod import Pod
+from report_operator.domain.texts import MESSAGE_LIMIT
 from report_runner.contract.reasons import EXIT_CODES, EXIT_USAGE, Reason
 
 FAILED = finished_run(succeeded=False)
@@ -44,10 +43,85 @@ SAID = result_text(Reason.DATABASE_UNAVAILABLE, "connection refused by db:5432")
             Reason.RESOURCE_EXHAUSTED,
             "low on resource: memory",
         ),
+        *(
+            (make_pod(reason="Evicted", message=message), Reason.RESOURCE_EXHAUSTED, words)
+            for message, words in (
+                (
+                    "The node was low on resource: memory. Threshold quantity: 100Mi, available: "
+                    "1Mi. Container report was using 1Gi, request is 192Mi, has larger consumption "
+                    "of memory. ",
+                    "raise spec.resources.requests.memory",
+                ),
+                (
+                    "The node was low on resource: ephemeral-storage. ",
+                    "the node's disk is full: free space",
+                ),
+                ("The node had condition: [DiskPressure]. ", "the node's disk is full"),
+                ("The node was low on resource: pids. ", "process ids"),
+                (
+                    'Container report exceeded its local ephemeral storage limit "512Mi". ',
+                    "raise spec.resources.limits.ephemeral-storage",
+                ),
+                (
+                    "Pod ephemeral local storage usage exceeds the total limit of containers 1Gi. ",
+                    "raise spec.resources.limits.ephemeral-storage",
+                ),
+                (
+                    'Usage of EmptyDir volume "tmp" exceeds the limit "256Mi". ',
+                    "config.runner.scratchSizeLimit",
+                ),
+            )
+        ),
         (
-            make_pod(reason="DeadlineExceeded", exit_code=143, result_text=SAID),
+            make_pod(
+                reason="DeadlineExceeded", exit_code=143, result_text=SAID, deadline_seconds=60
+            ),
             Reason.TIMEOUT,
-            "spec.timeout",
+            "stopped after it had run for 57 s (connection refused by db:5432): it took longer "
+            "than spec.timeout (1 min)",
+        ),
+        (
+            make_pod(reason="DeadlineExceeded", exit_code=None, started_at=None),
+            Reason.TIMEOUT,
+            "before its container started",
+        ),
+        (
+            make_pod(disruption="PreemptionByScheduler", exit_code=143, result_text=SAID),
+            Reason.PREEMPTED,
+            "config.runner.priorityClassName",
+        ),
+        (
+            make_pod(
+                reason="Preempting",
+                exit_code=None,
+                message="Preempted in order to admit critical pod",
+            ),
+            Reason.PREEMPTED,
+            "critical pod",
+        ),
+        (
+            make_pod(
+                reason="OutOfmemory",
+                exit_code=None,
+                exit_reason="",
+                message="Node didn't have enough resource: memory, requested: 1, used: 2",
+            ),
+            Reason.UNSCHEDULABLE,
+            "run it again",
+        ),
+        (
+            make_pod(exit_code=137, exit_reason="ContainerStatusUnknown"),
+            Reason.NODE_LOST,
+            "the node lost the container",
+        ),
+        (
+            make_pod(
+                exit_code=128,
+                exit_reason="StartError",
+                result_text='exec: "report-generator": executable file not found in $PATH',
+            ),
+            Reason.IMAGE_UNAVAILABLE,
+            "image.repository",
         ),
         (
             make_pod(disruption="EvictionByEvictionAPI", exit_code=143, result_text=SAID),
@@ -66,7 +140,16 @@ SAID = result_text(Reason.DATABASE_UNAVAILABLE, "connection refused by db:5432")
         (
             make_pod(exit_code=1, result_text="Traceback\n  File x\nMemoryError: y"),
             Reason.INTERNAL_ERROR,
-            "exit code 1: Traceback File x MemoryError: y",
+            "exit code 1: Traceback; File x; MemoryError: y",
+        ),
+        (
+            make_pod(
+                exit_code=1,
+                result_text='cut off"}\n{"time": "05:00", "level": "error", "run": "r", "message": '
+                '"unexpected", "traceback": "Traceback:\\n  File x\\nKeyError: y"}',
+            ),
+            Reason.INTERNAL_ERROR,
+            "05:00 error: unexpected; Traceback:; File x; KeyError: y",
         ),
         (make_pod(exit_code=70, result_text='{"outcome": "Fai'), Reason.INTERNAL_ERROR, '"Fai'),
         (make_pod(exit_code=EXIT_USAGE), Reason.CONFIGURATION_ERROR, "exit code 64"),
@@ -90,15 +173,18 @@ def test_last_attempt_tells_and_attempts_are_counted() -> None:
     ]
     cause = explain_failure(FAILED, pods)
     assert cause.reason is Reason.DATABASE_UNAVAILABLE
-    assert cause.message == "connection refused by db:5432 (after 2 attempts)"
-    assert "attempts" not in explain_failure(FAILED, pods[2:]).message
+    assert cause.message == "connection refused by db:5432 (after 2 tries)"
+    assert "tries" not in explain_failure(FAILED, pods[2:]).message
+    # Pods that are deleted meanwhile are still counted by the Job.
+    three = finished_run(succeeded=False, failed_pods=3)
+    assert explain_failure(three, pods[1:2]).message.endswith("(after 3 tries)")
 
 
 def test_note_of_attempts_survives_a_long_message() -> None:
     long = result_text(Reason.DATABASE_UNAVAILABLE, "x" * 3000)
     pods = [make_pod(name=name, result_text=long) for name in "abc"]
     message = explain_failure(FAILED, pods).message
-    assert message.endswith("x (after 3 attempts)")
+    assert message.endswith("x (after 3 tries)")
     assert len(message) == MESSAGE_LIMIT
 
 
@@ -165,31 +251,22 @@ def waiting(reason: str, message: str = "because") -> Pod:
         (PENDING, [NO_MAP], Reason.CONFIGURATION_ERROR, "ConfigMap daily-012 does not exist", ""),
         (waiting("ErrImagePull"), [], Reason.IMAGE_UNAVAILABLE, "runner:1: ErrImagePull", ""),
         (waiting("ImagePullBackOff"), ["x"], Reason.IMAGE_UNAVAILABLE, "because", ""),
-        (waiting("InvalidImageName"), [], Reason.IMAGE_UNAVAILABLE, "because", ""),
-        (waiting("CreateContainerConfigError"), [], Reason.CONFIGURATION_ERROR, "because", ""),
-        (waiting("RunContainerError", "no such file"), [], Reason.CONFIGURATION_ERROR, "file", ""),
         (
             make_pod(phase="Pending", unschedulable="0/3 nodes are available"),
             [],
-            Reason.RESOURCE_EXHAUSTED,
+            Reason.UNSCHEDULABLE,
             "no node takes the pod: 0/3",
             "",
         ),
-        (
-            PENDING,
-            ['FailedAttachVolume: volume "adaf-reports" is in use'],
-            Reason.STORAGE_UNAVAILABLE,
-            "in use",
-            "",
-        ),
-        (None, [QUOTA], Reason.RESOURCE_EXHAUSTED, "exceeded quota: compute", ""),
-        (None, ["webhook said no"], Reason.INTERNAL_ERROR, "webhook said no", ""),
+        (None, [QUOTA], Reason.QUOTA_EXCEEDED, "exceeded quota: compute", ""),
+        (None, ["webhook said no"], Reason.ADMISSION_DENIED, "webhook said no", ""),
     ],
 )
 def test_blockage(
     pod: Pod | None, events: list[str], reason: Reason, words: str, secret: str
 ) -> None:
-    found = explain_pending(pod, events)
+    kind = "FailedMount" if pod else "FailedCreate"
+    found = explain_pending(pod, [EventNote(kind, text) for text in events])
     assert found is not None
     assert found.cause.reason is reason
     assert words in found.cause.message
@@ -199,14 +276,6 @@ def test_blockage(
 @pytest.mark.parametrize("pod", [None, PENDING, waiting("ContainerCreating")])
 def test_nothing_is_known_to_block(pod: Pod | None) -> None:
     assert explain_pending(pod, []) is None
-
-
-def test_sandbox_that_cannot_be_made_is_no_matter_of_storage() -> None:
-    event = "Failed to create pod sandbox: plugin type=bridge failed (add): no IP addresses left"
-    found = explain_pending(waiting("ContainerCreating"), [event])
-    assert isinstance(found, PendingReason)
-    assert found.cause.reason is not Reason.STORAGE_UNAVAILABLE
-    assert "no IP addresses left" in found.cause.message
 
 
 texts = st.text(max_size=1500) | st.integers(900, 5000).map(lambda n: "x y" * n)
@@ -230,7 +299,7 @@ def test_messages_are_short_and_of_one_line(
     run = finished_run(succeeded=False, failed_condition=reason, failed_message=message)
     causes = [explain_failure(run, pods), explain_failure(run, []), explain_pod(pods[0])]
     for pod in (None, waiting(reason or "x", message), *pods):
-        blockage = explain_pending(pod, [said])
+        blockage = explain_pending(pod, [EventNote(reason or "FailedMount", said)])
         causes += [blockage.cause] if blockage else []
     for cause in causes:
         assert len(cause.message) <= MESSAGE_LIMIT

@@ -82,7 +82,7 @@ def test_outcome_of_a_run_without_pods() -> None:
         finished_run(succeeded=False, termination_reason="ImageUnavailable"), []
     )
     assert entry.reason is Reason.IMAGE_UNAVAILABLE
-    assert (entry.started_at, entry.pending_seconds, entry.run_seconds) == (None, None, None)
+    assert (entry.started_at, entry.pending_seconds, entry.run_seconds) == (None, 300, None)
     assert (entry.rows, entry.outputs) == (None, [])
 
 

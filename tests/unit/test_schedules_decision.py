@@ -1,12 +1,24 @@
 """What one reconcile of a schedule does: what ends, what is made, what is recorded, what goes."""
 
+from dataclasses import replace
 from datetime import timedelta
 
-from factories import MINUTE, SLOT, active_run, finished_run, make_observation, make_run
+import pytest
+from factories import (
+    MINUTE,
+    SLOT,
+    active_run,
+    finished_run,
+    make_observation,
+    make_run,
+    make_schedule,
+)
 
+from report_operator.domain.runs.cause import Cause
 from report_operator.domain.runs.deadlines import StartLimits
 from report_operator.domain.runs.outcomes import HistoryLimits
 from report_operator.domain.schedules.decision import ScheduleLimits, decide
+from report_operator.domain.schedules.observation import RefusedSlot
 from report_runner.contract.reasons import Reason
 
 LIMITS = ScheduleLimits(
@@ -35,7 +47,7 @@ def test_admitted_run_that_does_not_start_is_left_to_the_job_controller() -> Non
     run = active_run(active_pods=0)
     decision = decide(make_observation(SLOT + 11 * MINUTE, runs=[run]), LIMITS)
     assert [(item.run, item.cause.reason) for item in decision.to_fail] == [
-        (run, Reason.INTERNAL_ERROR)
+        (run, Reason.CONTAINER_NOT_STARTED)
     ]
     assert decision.history.recent == ()
     assert decision.prune == []
@@ -50,6 +62,34 @@ def test_finished_job_stays_until_history_has_its_outcome() -> None:
     assert decide(stored, LIMITS).prune == [done]
 
 
-def test_run_that_starts_is_checked_again_soon() -> None:
-    decision = decide(make_observation(SLOT + MINUTE, runs=[active_run()]), LIMITS)
-    assert decision.check_after == timedelta(seconds=10)
+@pytest.mark.parametrize(
+    ("waited", "after"), [(timedelta(seconds=2), 5), (MINUTE, 30), (9 * MINUTE, 60)]
+)
+def test_run_that_starts_is_checked_often_at_first(waited: timedelta, after: int) -> None:
+    decision = decide(make_observation(SLOT + waited, runs=[active_run()]), LIMITS)
+    assert decision.check_after == timedelta(seconds=after)
+
+
+REFUSAL = Cause(Reason.QUOTA_EXCEEDED, "its Job could not be made: exceeded quota: q")
+
+
+def test_slot_that_the_cronjob_controller_made_no_job_for_is_asked_about_until_it_is_told() -> None:
+    seen = make_observation(SLOT + MINUTE)
+    assert decide(seen, LIMITS).without_job == SLOT
+    assert decide(make_observation(SLOT - MINUTE), LIMITS).without_job is None
+    assert decide(make_observation(SLOT + MINUTE, cronjob=None), LIMITS).without_job is None
+    told = decide(replace(seen, refused=RefusedSlot(SLOT, REFUSAL)), LIMITS)
+    pending = told.update.status.pending
+    assert pending is not None
+    assert (pending.slot, pending.reason) == (SLOT, Reason.QUOTA_EXCEEDED)
+    assert told.check_after == timedelta(seconds=30)
+
+
+def test_slots_are_still_caught_up_where_the_cronjob_controller_was_refused() -> None:
+    spec = make_schedule({"missedRuns": {"policy": "RunAll"}}).spec
+    seen = make_observation(SLOT + MINUTE, spec=spec)
+    assert decide(seen, LIMITS).catch_up == [SLOT]
+    assert decide(seen, LIMITS).without_job is None
+    assert decide(replace(seen, refused=RefusedSlot(SLOT, REFUSAL)), LIMITS).catch_up == [SLOT]
+    mine = RefusedSlot(SLOT, REFUSAL, catch_up=True)
+    assert decide(replace(seen, refused=mine), LIMITS).catch_up == []

@@ -26,9 +26,9 @@ from report_operator.api.v1alpha1.status import (
     ReportScheduleStatus,
     ScheduleHealth,
 )
-from report_operator.domain.runs.failure import Cause, PendingReason
+from report_operator.domain.runs.cause import Cause, PendingReason
 from report_operator.domain.runs.outcomes import RunHistory
-from report_operator.domain.schedules.observation import ReadyProblem
+from report_operator.domain.schedules.observation import ReadyProblem, RefusedSlot
 from report_operator.domain.schedules.transitions import transitions
 from report_runner.contract.reasons import Reason
 
@@ -357,3 +357,34 @@ def test_a_backfills_outcomes_leave_the_health_alone(reason: Reason | None) -> N
 def test_a_backfills_runs_are_never_late() -> None:
     run = make_run(manual=True, backfill="march", slot=SLOT - 30 * DAY)
     assert update_at(QUIET, runs=[run]).status.delay is None
+
+
+def test_what_keeps_a_run_from_starting_is_told_before_it_is_late() -> None:
+    run = active_run(admitted_at=SLOT + timedelta(seconds=2))
+    status = status_of(SLOT + MINUTE, runs=(observed(run, pending_reason=FULL),))
+    assert status.delay is None
+    assert status.pending is not None
+    assert status.pending.to_wire() == {
+        "slot": "2026-11-24T05:00:00Z",
+        "job": run.name,
+        "since": "2026-11-24T05:00:02Z",
+        "reason": "ResourceExhausted",
+        "message": "no node takes the pod",
+    }
+
+
+@pytest.mark.parametrize("catch_up", [False, True])
+def test_a_slot_whose_job_was_refused_says_so(catch_up: bool) -> None:
+    cause = Cause(Reason.QUOTA_EXCEEDED, "its Job could not be made: exceeded quota: q")
+    refused = RefusedSlot(SLOT, cause, catch_up)
+    early = status_of(SLOT + MINUTE, refused=refused)
+    assert early.pending is not None
+    assert (early.pending.job, early.pending.reason) == (None, Reason.QUOTA_EXCEEDED)
+    late = status_of(SLOT + 31 * MINUTE, early, refused=refused)
+    told = condition(late, ConditionType.DELAYED)
+    assert (told.status, told.reason) == ("True", "NotCreated")
+    assert told.message == (
+        "slot 2026-11-24T05:00:00Z has no Job: QuotaExceeded: its Job could not be made: exceeded "
+        "quota: q"
+    )
+    assert status_of(SLOT + 32 * MINUTE, late).pending is None

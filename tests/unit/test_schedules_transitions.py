@@ -16,9 +16,9 @@ from factories import (
 
 from report_operator.api.v1alpha1.conditions import ReadyReason
 from report_operator.api.v1alpha1.status import ReportScheduleStatus
-from report_operator.domain.runs.failure import Cause, PendingReason
+from report_operator.domain.runs.cause import Cause, PendingReason
 from report_operator.domain.runs.outcomes import RunHistory
-from report_operator.domain.schedules.observation import ReadyProblem
+from report_operator.domain.schedules.observation import ReadyProblem, RefusedSlot
 from report_operator.domain.schedules.transitions import transitions
 from report_runner.contract.reasons import Reason
 
@@ -50,6 +50,16 @@ OK, BAD = make_entry("ok"), make_entry("bad", Reason.TIMEOUT)
 NO_SECRET = PendingReason(Cause(Reason.CONFIGURATION_ERROR, "no Secret x"), missing_secret="x")
 
 
+def not_starting(message: str):
+    """A run that no node takes."""
+    reason = PendingReason(Cause(Reason.UNSCHEDULABLE, message))
+    return {"runs": (observed(active_run(), pending_reason=reason),)}
+
+
+FULL = at_minute(-20, READY, **not_starting("0/1 nodes are available"))
+NO_JOB = RefusedSlot(SLOT, Cause(Reason.QUOTA_EXCEEDED, "its Job could not be made: quota"))
+
+
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [
@@ -70,8 +80,11 @@ NO_SECRET = PendingReason(Cause(Reason.CONFIGURATION_ERROR, "no Secret x"), miss
         (
             READY,
             at_minute(-20, READY, runs=(observed(active_run(), pending_reason=NO_SECRET),)),
-            [("Warning", "SecretNotFound")],
+            [("Warning", "SecretNotFound"), ("Warning", "RunNotStarting")],
         ),
+        (READY, FULL, [("Warning", "RunNotStarting")]),
+        (FULL, at_minute(-19, READY, **not_starting("0/2 nodes are available")), []),
+        (READY, at_minute(1, READY, refused=NO_JOB), [("Warning", "RunNotStarting")]),
         (
             READY,
             at_minute(-20, READY, cronjob=merged(LIVE_CRONJOB, {"metadata": {"name": "other"}})),

@@ -76,7 +76,7 @@ def test_schedule_that_fires_one_day(expression: str) -> None:
 @pytest.mark.parametrize(
     ("refused", "field"),
     [
-        ("report-db", "spec.report.sources[0].postgres.connection.secretRef.name: "),
+        ("report-db", "spec.report.sources[revenue].postgres.connection.secretRef.name: "),
         ("report-mail", "spec.delivery.email.smtp.secretRef.name: "),
     ],
 )
@@ -188,6 +188,7 @@ def test_placeholder_inside_quotes() -> None:
     problem = problem_of(spec.model_copy(update={"report": report}))
     assert problem is not None
     assert problem.reason is ReadyReason.INVALID_SPEC
-    assert "spec.report.sources[0].postgres.query: line 2, column 21: %(report_date)s stands" in (
-        problem.message
+    assert (
+        "spec.report.sources[revenue].postgres.query: line 2, column 21: %(report_date)s stands"
+        in (problem.message)
     )

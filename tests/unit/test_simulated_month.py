@@ -17,6 +17,7 @@ from factories import make_schedule as make_body
 
 from report_operator.api.v1alpha1.status import ActiveRun, RecentRun, ReportScheduleStatus
 from report_operator.domain.cron.schedule import latest_slot, slots_between
+from report_operator.domain.runs.cause import Cause
 from report_operator.domain.runs.deadlines import StartLimits
 from report_operator.domain.runs.outcomes import HistoryLimits
 from report_operator.domain.runs.run import Run
@@ -30,6 +31,7 @@ from report_runner.contract.result import Outcome
 STEP = 10 * MINUTE
 MONTH = timedelta(days=30)
 LATE_AFTER = 30 * MINUTE
+REFUSAL = Cause(Reason.QUOTA_EXCEEDED, "its Job could not be made: exceeded quota")
 LIMITS = ScheduleLimits(
     StartLimits(startup=timedelta(hours=2), queue=timedelta(hours=6)), HistoryLimits(1, 1, 10)
 )
@@ -164,7 +166,7 @@ class World:
         decision = decide(self.observe(), LIMITS)
         for slot in decision.catch_up:
             if self.now < self.refused_until:
-                decision = decide(self.observe(RefusedSlot(slot, "exceeded quota")), LIMITS)
+                decision = decide(self.observe(RefusedSlot(slot, REFUSAL, catch_up=True)), LIMITS)
                 break
             if slot not in self.made:
                 self.create(slot)

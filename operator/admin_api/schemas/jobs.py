@@ -29,8 +29,12 @@ class Job(BaseModel):
     id: str = Field(examples=["reports.market-dashboard.20261124T050000Z.1"])
     report_type: str = Field(examples=["executive_dashboard"])
     status: JobStatus
-    reason: Reason | None = Field(default=None, description="Why it failed, in one word.")
-    error_message: str | None = Field(default=None, description="Why it failed, for a person.")
+    reason: Reason | None = Field(
+        default=None, description="Why it failed, or does not start, in one word."
+    )
+    error_message: str | None = Field(
+        default=None, description="Why it failed, or does not start, and what to change."
+    )
     failed_at: Instant | None = None
     namespace: str
     schedule: str = Field(description="The ReportSchedule's name.")
@@ -111,7 +115,8 @@ class JobDetail(Job):
     attempts: list[SlotAttempt] = Field(default_factory=list, description="Newest first.")
     log: list[str] = Field(
         default_factory=list,
-        description="The last lines of its newest pod; those of a failed run are stored.",
+        description="The last lines of its newest pod, as text, a traceback's indented by four "
+        "spaces; those of a failed run are stored.",
     )
     log_command: str = Field(description="The whole log, while the pod exists.")
     degraded: Degraded = Field(default_factory=list)

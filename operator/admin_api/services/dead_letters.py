@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from admin_api.errors import RefusedError
+from admin_api.errors import RefusedError, refused_by_cluster
 from admin_api.schemas.dead_letters import RETRY_LIMIT, Refusal, Retried, RetryAll, RetryThese
 from admin_api.schemas.jobs import Job
 from admin_api.services import attempt_rules
@@ -44,7 +44,8 @@ async def retry_dead_letters(
             schedule = known_schedule(snapshot, job.namespace, job.schedule)
             made.add(await attempts.make(schedule, decision, AuditAction.RETRY, requested_by))
         except (RefusedError, ApiError) as error:
-            refused.append(Refusal(id=job.id, reason=error.message))
+            known = refused_by_cluster(error) or error
+            refused.append(Refusal(id=job.id, reason=known.message))
     jobs = [job for job in (await attempts.cluster.refresh(*names)).jobs if job.id in made]
     return Retried(jobs=jobs, refused=refused, left=selection.left)
 

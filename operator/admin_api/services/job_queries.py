@@ -19,6 +19,7 @@ from admin_api.services.cluster import Cluster
 from admin_api.services.history_client import HistoryClient
 from admin_api.services.jobs import job_of_record, merge_jobs, select
 from report_operator.adapters.postgres.reader import StoredRun
+from report_runner.contract.logs import as_text
 
 
 async def list_jobs(cluster: Cluster, history: HistoryClient, query: JobsQuery) -> Jobs:
@@ -49,7 +50,9 @@ async def get_job(cluster: Cluster, history: HistoryClient, identity: str) -> Jo
 def detail_of(job: Job, log: list[str]) -> JobDetail:
     """A run with the last lines of its log."""
     return JobDetail(
-        **job.model_dump(), log=log, log_command=f"kubectl -n {job.namespace} logs job/{job.job}"
+        **job.model_dump(),
+        log=as_text(log),
+        log_command=f"kubectl -n {job.namespace} logs job/{job.job}",
     )
 
 
@@ -62,6 +65,6 @@ def with_record(detail: JobDetail, stored: StoredRun) -> JobDetail:
             "pods": record.pods,
             "files": [OutputFile(**asdict(output)) for output in record.outputs],
             "deliveries": [Delivery(**item.model_dump()) for item in stored.deliveries],
-            "log": detail.log or (stored.log or "").splitlines(),
+            "log": detail.log or as_text((stored.log or "").splitlines()),
         }
     )

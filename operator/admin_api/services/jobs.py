@@ -28,6 +28,7 @@ from report_runner.contract.result import Outcome
 
 Body = Mapping[str, Any]
 
+WAITS_FOR_POD = (JobStatus.PENDING, JobStatus.RETRYING)
 DONE = (JobStatus.SUCCEEDED, JobStatus.FAILED)
 _FIELDS = set(Job.model_fields)
 METRICS_SPAN = timedelta(hours=24)
@@ -159,11 +160,15 @@ def _outcome_fields(ended: RecentRun | RunRecord) -> dict[str, Any]:
 def _of_run(schedule: ScheduleSummary, run: Run) -> Job:
     status = JobStatus(run.stage.value.lower())
     failed = status is JobStatus.FAILED
+    # What keeps it from starting; a run that has gone on since then is not held up by it.
+    pending = schedule.status.pending if status in WAITS_FOR_POD else None
+    blocked = pending if pending is not None and pending.job == run.name else None
     return _job(
         run.identity,
         schedule.report_type,
         status,
-        error_message=run.failed_message if failed else None,
+        reason=blocked.reason if blocked else None,
+        error_message=run.failed_message if failed else blocked.message if blocked else None,
         failed_at=run.finished_at if failed else None,
         finished_at=run.finished_at,
     )

@@ -26,8 +26,9 @@ from report_operator.domain.admission.queue import (
 )
 from report_operator.domain.admission.waiting import Waiting
 from report_operator.domain.names import job_id
-from report_operator.domain.runs.failure import explain_pending
+from report_operator.domain.runs.pending import explain_pending
 from report_operator.domain.runs.run import Run
+from report_runner.contract.words import counted
 
 SAMPLE = 3  # runs that do not start whose pods are read
 REASON_SECONDS = 10.0  # that a pod's reason is cached
@@ -81,6 +82,11 @@ class QueueView:
         return describe_problem(queue, reasons)
 
     async def _read_reason(self, run: Run) -> str:
+        # The operator reads Events as well; until it has, the pod's own fields have to do.
+        if self._last is not None:
+            job = self._last[0].by_name.get((run.namespace, run.name))
+            if job is not None and job.reason is not None:
+                return f"{job.reason.value}: {job.error_message}"
         pods = await self.cluster.pods_of(run)
         found = explain_pending(pods[-1] if pods else None, ())
         return f"{found.cause.reason.value}: {found.cause.message}" if found else ""
@@ -105,12 +111,14 @@ def durations_of(snapshot: Snapshot) -> dict[str, timedelta]:
 def describe_problem(queue: Queue, reasons: Sequence[str]) -> str:
     counts = Counter(queue.not_starting_by_namespace).most_common()
     named = ", ".join(f"{namespace} {count}" for namespace, count in counts[:NAMED])
-    more = f" and {len(counts) - NAMED} more namespaces" if len(counts) > NAMED else ""
+    more = f" and {counted(len(counts) - NAMED, 'more namespace')}" if len(counts) > NAMED else ""
     common = Counter(reason for reason in reasons if reason).most_common(1)
     because = f", because {common[0][0]}" if common else ""
     return (
-        f"admission: {queue.taken} of {queue.places} places taken, {len(queue.waiting)} wait, and "
-        f"{len(queue.not_starting)} admitted runs do not start ({named}{more}){because}"
+        f"admission: {queue.taken} of {counted(queue.places, 'place')} taken, "
+        f"{counted(len(queue.waiting), 'waits', 'wait')}, and "
+        f"{counted(len(queue.not_starting), 'admitted run does', 'admitted runs do')} not start "
+        f"({named}{more}){because}"
     )
 
 

@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from admin_api.web import assets, template_filters
+from report_runner.contract.logs import folded
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -40,6 +41,7 @@ _templates.filters |= {
     "clock_time": template_filters.clock_time,
     "time_tag": template_filters.time_tag,
     "markdown": template_filters.markdown,
+    "folded": folded,
 }
 
 

@@ -20,6 +20,7 @@ from report_operator.api.v1alpha1.status import ReportScheduleStatus
 from report_operator.domain.admission.queue import Queue
 from report_operator.domain.admission.waiting import Waiting
 from report_operator.domain.runs.run import Run
+from report_runner.contract.words import counted
 
 ACTIVE = (JobStatus.PENDING, JobStatus.RUNNING, JobStatus.RETRYING)
 _TIERS = {tier.value: rank for rank, tier in enumerate(Tier)}
@@ -30,6 +31,7 @@ class ProblemKind(StrEnum):
 
     FAILING = "failing"
     LATE = "late"
+    NOT_STARTING = "not starting"
     NOT_READY = "not ready"
 
 
@@ -84,7 +86,8 @@ class Dashboard:
     def summary(self) -> str:
         """Read out by screen readers when the page changes."""
         return (
-            f"Scheduler {self.status.status}. {len(self.problems)} need attention, "
+            f"Scheduler {self.status.status}. "
+            f"{counted(len(self.problems), 'needs', 'need')} attention, "
             f"{len(self.running)} running, {len(self.queue)} waiting, {len(self.dead)} given up."
         )
 
@@ -143,7 +146,7 @@ def find_problems(
             continue
         names = [
             entry.job
-            for entry in (status.last_failure, status.delay)
+            for entry in (status.last_failure, status.pending, status.delay)
             if entry is not None and entry.job is not None
         ]
         if problems[0].kind is not ProblemKind.FAILING:
@@ -167,14 +170,24 @@ def _problems(schedule: ScheduleSummary, status: ReportScheduleStatus) -> Iterab
             max(status.consecutive_failures, 1),
             runbook.FAILURES[failure.reason].of(*names, failure.job),
         )
-    late, delay = conditions.get("Delayed"), status.delay
+    late, delay, pending = conditions.get("Delayed"), status.delay, status.pending
+    blocked = runbook.FAILURES[pending.reason].of(*names, pending.job) if pending else None
     if delay is not None:
+        same = pending is not None and pending.slot == delay.slot
         yield ProblemDetail(
             ProblemKind.LATE,
             delay.stage.value,
             late.message if late is not None else "",
             delay.since,
-            remedy=runbook.DELAYS[delay.stage].of(*names, delay.job),
+            remedy=blocked if same else runbook.DELAYS[delay.stage].of(*names, delay.job),
+        )
+    if pending is not None and (delay is None or delay.slot != pending.slot):
+        yield ProblemDetail(
+            ProblemKind.NOT_STARTING,
+            pending.reason.value,
+            pending.message,
+            pending.since,
+            remedy=blocked,
         )
     ready = conditions.get("Ready")
     if ready is not None and ready.status == "False":

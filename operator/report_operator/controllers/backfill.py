@@ -38,6 +38,7 @@ from report_operator.domain.backfills.status import (
     view_of,
 )
 from report_operator.domain.runs.attempts import Attempt, BackfillMark, job_of_attempt
+from report_operator.domain.runs.refusals import explain_refusal, is_refusal
 from report_operator.domain.times import format_time
 
 logger = logging.getLogger(__name__)
@@ -171,8 +172,9 @@ class BackfillController:
                 if answer is None:
                     answer = await self.kube.get(JOBS, key.namespace, item.job)
             except ApiError as error:
-                if error.status in (400, 403, 422):
-                    return f"the Job {item.job} was refused: {error.message}"
+                if is_refusal(error.status, error.message):
+                    cause = explain_refusal(error.message)
+                    return f"Job {item.job} was refused: {cause.reason.value}: {cause.message}"
                 raise
             if answer is not None:
                 self.store.observe_job(answer)

@@ -15,14 +15,16 @@ from report_operator.api.v1alpha1.resource import Key, ReportSchedule
 from report_operator.api.v1alpha1.status import ActiveRun, ReportScheduleStatus
 from report_operator.controllers.outcome_archive import OutcomeArchive
 from report_operator.domain import names
-from report_operator.domain.runs.failure import PendingReason, explain_pending
+from report_operator.domain.runs.cause import PendingReason
 from report_operator.domain.runs.observed import ObservedRun
+from report_operator.domain.runs.pending import explain_pending, explain_refused
 from report_operator.domain.runs.pod import Pod
+from report_operator.domain.runs.refusals import NO_JOB
 from report_operator.domain.runs.run import Run, Stage
 from report_operator.domain.runs.vanished import REPLACEMENT_GRACE, missing_runs
 from report_operator.domain.schedules.acknowledgement import acknowledged_through
 from report_operator.domain.schedules.decision import CHECK_PENDING
-from report_operator.domain.schedules.observation import Observation, ReadyProblem
+from report_operator.domain.schedules.observation import Observation, ReadyProblem, RefusedSlot
 from report_operator.domain.schedules.plan import Plan, observe_plan, plan_of_spec
 from report_operator.domain.schedules.zone_data import learn_zone
 from report_operator.domain.times import parse_time
@@ -77,6 +79,17 @@ class ScheduleObserver:
             pending_records=frozenset(pending),
         )
 
+    async def refused(
+        self, key: Key, observation: Observation, slot: datetime
+    ) -> RefusedSlot | None:
+        """Why the CronJob controller could not make a slot's Job; None where nothing is known."""
+        name = observation.cronjob_name
+        if name is None:
+            return None
+        events = await self.recorder.events_about("CronJob", key.namespace, name)
+        cause = explain_refused(events, NO_JOB, slot)
+        return RefusedSlot(slot, cause) if cause is not None else None
+
     async def _runs(
         self,
         runs: Sequence[Run],
@@ -88,13 +101,11 @@ class ScheduleObserver:
         suspended = schedule is not None and schedule.spec.suspend
         resumed_at = plan.since if plan else None
         found: list[ObservedRun] = []
-        asked = False
         for run in runs:
             pods = self.store.pods_of(run)
             if run.finished and run.uid not in recorded:
                 pods = await self._final_pods(run, pods)
-            reason = None if asked else await self._pending_reason(run, pods, now)
-            asked = asked or reason is not None  # the oldest is enough for a status
+            reason = await self._pending_reason(run, pods, now)
             held = suspended and run.waiting and run.scheduled
             waits_for = self.waits_for(run.uid)
             found.append(ObservedRun(run, now, pods, reason, waits_for, held, resumed_at))
@@ -108,12 +119,12 @@ class ScheduleObserver:
             return None
         newest = pods[-1] if pods else None
         if newest is not None and newest.ended:
-            return None  # the Job controller waits before the next attempt
+            newest = None  # the Job controller waits before the next pod, or cannot make it
         since = newest.created_at if newest else run.admitted_at
         if since is None or now - since < CHECK_PENDING:
             return None
-        about = newest.name if newest else run.name
-        return explain_pending(newest, await self.recorder.warnings_about(run.namespace, about))
+        kind, name = ("Pod", newest.name) if newest else ("Job", run.name)
+        return explain_pending(newest, await self.recorder.events_about(kind, run.namespace, name))
 
     async def _final_pods(self, run: Run, pods: list[Pod]) -> list[Pod]:
         """The pods of a finished run; lists them where the watch has not shown the end yet."""

@@ -29,6 +29,7 @@ from report_operator.controllers.observe import ScheduleObserver
 from report_operator.controllers.outcome_archive import OutcomeArchive
 from report_operator.controllers.owned_resources import OwnedResources
 from report_operator.domain import names
+from report_operator.domain.runs.refusals import NO_JOB, explain_refusal, is_refusal
 from report_operator.domain.schedules.decision import (
     Decision,
     OverdueRun,
@@ -46,7 +47,6 @@ logger = logging.getLogger(__name__)
 
 CHECK_TEMPLATE = timedelta(seconds=1)  # whether it compiles is not known yet
 CHECK_UNDECIDED = timedelta(minutes=1)
-REFUSALS = (400, 403, 422)  # a quota, a policy, a webhook
 # Of the API server and the way to it, or of two writers: the same may go well the next time.
 TRY_AGAIN = (*API_ERRORS, PredecessorPresentError)
 
@@ -111,6 +111,8 @@ class ScheduleController:
         for overdue in decision.to_fail:
             await self._fail_job(overdue)
         refused = await self._catch_up(key, observation, decision.catch_up)
+        if refused is None and decision.without_job is not None:
+            refused = await self.observer.refused(key, observation, decision.without_job)
         if refused is not None:
             observation = replace(observation, refused=refused)
             decision = decide(observation, self.limits)
@@ -172,9 +174,9 @@ class ScheduleController:
             try:
                 answer = await self.kube.create(JOBS, key.namespace, job)
             except ApiError as error:
-                if error.status not in REFUSALS:
+                if not is_refusal(error.status, error.message):
                     raise
-                return RefusedSlot(slot, error.message)
+                return RefusedSlot(slot, explain_refusal(error.message, NO_JOB), catch_up=True)
             if answer is not None:
                 logger.info("%s: made the Job of the missed slot %s", key, slot)
                 self.store.observe_job(answer)

@@ -83,6 +83,7 @@ SCHEDULE_COLUMNS = (
     ("Last Run", "string", '.status.conditions[?(@.type=="Failing")].reason', True),
     ("Failures", "integer", ".status.consecutiveFailures", True),
     ("Delay", "string", ".status.delay.stage", True),
+    ("Pending", "string", ".status.pending.reason", True),
     ("Queued", "integer", ".status.queued", True),
     ("Active", "integer", ".status.active", True),
 )

@@ -33,7 +33,7 @@ def spec_problems(spec: Mapping[str, Any], now: datetime) -> list[tuple[str, str
     try:
         parsed = ReportScheduleSpec.model_validate(spec)
     except ValidationError as error:
-        return listed(error, "spec", ReportScheduleSpec, values=False)
+        return listed(error, "spec", ReportScheduleSpec, spec, values=False)
     observation = SpecObservation("", parsed, now, lambda _: True, NamespacePolicy())
     found = first_problem(SYNTAX_CHECKS, observation)
     if found is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from report_operator.api.v1alpha1.status import FIRST_YEAR, LAST_YEAR
 
@@ -35,3 +35,12 @@ def instant(text: str) -> datetime:
     if found is None:
         raise ValueError("an instant is missing")
     return found
+
+
+def spoken(span: timedelta) -> str:
+    """A length of time in at most two units: `45 s`, `20 min`, `1 min 30 s`, `2 h 5 min`."""
+    seconds = max(round(span / timedelta(seconds=1)), 0)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = [(hours, "h"), (minutes, "min"), (0 if hours else seconds, "s")]
+    return " ".join(f"{amount} {unit}" for amount, unit in parts if amount) or "0 s"

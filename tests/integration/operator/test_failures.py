@@ -79,7 +79,7 @@ def test_exhausted_quota_ends_the_run(namespace: Namespace, impatient: OperatorP
     namespace.wait_until_observed("daily")
     namespace.start("daily", "run-1")
     failure = last_failure(namespace, "daily")
-    assert failure["reason"] == "ResourceExhausted"
+    assert failure["reason"] == "QuotaExceeded"
     assert "exceeded quota: none" in failure["message"]
 
 

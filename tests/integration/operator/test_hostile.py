@@ -270,7 +270,7 @@ def test_a_deep_chart_is_named_on_its_schedule(
             event["message"]
             for event in evil.list(CORE, "events")
             if event["reason"] == "InvalidSpec"
-            and event["message"].startswith("spec.report.charts[0].spec.")
+            and event["message"].startswith("spec.report.charts[c].spec.")
             and "nested deeper than 32 levels" in event["message"]
         ],
         120,

@@ -124,11 +124,11 @@ def test_undefined_template_name_is_reported(example: Path) -> None:
         ("    title: Weekly positions", "    titel: Weekly positions", "spec.report.titel", ""),
         ("        source: desks", "        source: nothing", "spec.report.charts", "    charts:"),
         # kubectl reads a bare y as true.
-        ('            "y": ', "            y: ", "spec.report.charts[0].spec", "        spec:"),
+        ('            "y": ', "            y: ", "spec.report.charts[desks].spec", "        spec:"),
         (
             "          query: |\n            SELECT desk",
             "          timeout: soon\n          query: |\n            SELECT desk",
-            "spec.report.sources[1].postgres.timeout",
+            "spec.report.sources[desks].postgres.timeout",
             "",
         ),
         ("    formats: [pdf, csv, xlsx]", "    formats: [pdf, word]", "spec.report.formats[1]", ""),

@@ -8,7 +8,7 @@ import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from report_operator.adapters.kube.client import KubeClient
@@ -17,14 +17,17 @@ from report_operator.adapters.kube.resources import EVENTS
 from report_operator.adapters.kube.skipped import SkippedObject
 from report_operator.adapters.ttl_cache import TTLCache
 from report_operator.domain.names import FIELD_MANAGER
+from report_operator.domain.runs.pending import EventNote
 from report_operator.domain.schedules.transitions import WARNING, Transition
-from report_operator.domain.times import format_time
+from report_operator.domain.texts import MESSAGE_LIMIT, cut
+from report_operator.domain.times import format_time, parse_time
 
 logger = logging.getLogger(__name__)
 
 WAITING_LIMIT = 10_000  # events; beyond that the oldest are dropped, status says the same
 SKIPPED_WAITING_LIMIT = 500  # events; the log names skipped objects in any case
 FRESH_SECONDS = 5.0
+FIRST = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -36,10 +39,10 @@ class Recorder:
     _waiting: asyncio.Queue[dict[str, Any]] = field(
         default_factory=lambda: asyncio.Queue(WAITING_LIMIT)
     )
-    _warnings: TTLCache[tuple[str, str], list[str]] = field(init=False)
+    _notes: TTLCache[tuple[str, str, str], list[EventNote]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._warnings = TTLCache(self._read_warnings, FRESH_SECONDS)
+        self._notes = TTLCache(self._read_notes, FRESH_SECONDS)
 
     def record(self, about: Mapping[str, Any], event: Transition) -> None:
         """Write an Event about a transition. The same transition makes the same Event."""
@@ -108,20 +111,35 @@ class Recorder:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._waiting.join(), seconds)
 
-    async def warnings_about(self, namespace: str, name: str) -> list[str]:
-        """Messages of the warning events about a pod or Job, newest last; at most 5 s old."""
-        return await self._warnings.get((namespace, name))
+    async def events_about(self, kind: str, namespace: str, name: str) -> list[EventNote]:
+        """Events about a Pod, Job or CronJob, newest last; at most 5 s old."""
+        return await self._notes.get((kind, namespace, name))
 
-    async def _read_warnings(self, about: tuple[str, str]) -> list[str]:
-        namespace, name = about
-        events = await self.kube.list(
-            EVENTS, namespace, fields=f"involvedObject.name={name},type=Warning"
-        )
-        events.sort(
-            key=lambda event: (
-                event.get("lastTimestamp")
-                or event.get("eventTime")
-                or event["metadata"]["creationTimestamp"]
-            )
-        )
-        return [event.get("message", "") for event in events]
+    async def _read_notes(self, about: tuple[str, str, str]) -> list[EventNote]:
+        kind, namespace, name = about
+        chosen = f"involvedObject.kind={kind},involvedObject.name={name}"
+        events = await self.kube.list(EVENTS, namespace, fields=chosen)
+        return sorted(map(_note, events), key=lambda note: note.seen_at or FIRST)
+
+
+def _note(event: Mapping[str, Any]) -> EventNote:
+    """events.k8s.io counts repetitions in `series`, core/v1 in `lastTimestamp`.
+
+    Whoever may write Events may write any instant.
+    """
+    told = (
+        (event.get("series") or {}).get("lastObservedTime")
+        or event.get("lastTimestamp")
+        or event.get("eventTime")
+        or event["metadata"]["creationTimestamp"]
+    )
+    try:
+        seen_at = parse_time(told)
+    except ValueError:
+        seen_at = None
+    return EventNote(
+        str(event.get("reason") or ""),
+        cut(str(event.get("message") or ""), MESSAGE_LIMIT),
+        warning=event.get("type") == "Warning",
+        seen_at=seen_at,
+    )

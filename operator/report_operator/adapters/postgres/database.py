@@ -16,6 +16,8 @@ import psycopg
 from psycopg import conninfo
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from report_runner.contract.libpq import without_address
+
 SCHEMA = "report_scheduler"
 
 CONNECT_SECONDS = 5
@@ -161,8 +163,11 @@ class Database:
         """A new connection outside the pool. Raises HistoryUnavailableError with the reason."""
         try:
             async with asyncio.timeout(CONNECT_SECONDS + 1):
-                return await psycopg.AsyncConnection.connect(await self.conninfo(), autocommit=True)
-        except (psycopg.Error, OSError, TimeoutError) as error:
+                target = await self.conninfo()
+                return await _reporting(self._note).connect(target, autocommit=True)
+        except psycopg.Error as error:
+            raise HistoryUnavailableError(self._reason) from error
+        except (OSError, TimeoutError) as error:
             raise HistoryUnavailableError(one_line(error)) from error
 
     @property
@@ -183,15 +188,16 @@ def _reporting(report: Callable[[str], None]) -> type[Connection]:
             try:
                 return await super().connect(*args, **kwargs)
             except psycopg.Error as error:
-                report(one_line(error))
+                keys = conninfo.conninfo_to_dict(args[0] if args else "")
+                report(f"no connection to {keys.get('host')}:{keys.get('port')}: {one_line(error)}")
                 raise
 
     return Telling
 
 
 def one_line(error: BaseException) -> str:
-    """The message of a psycopg error; libpq names host, port, role and database only."""
-    return " ".join(str(error).split())[:300] or "no answer in time"
+    """The message of a psycopg error; libpq's name role and database only."""
+    return " ".join(without_address(str(error)).split())[:300] or "no answer in time"
 
 
 def _missing(error: psycopg.Error) -> str:

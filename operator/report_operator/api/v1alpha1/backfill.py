@@ -23,7 +23,7 @@ def parse_backfill_spec(body: Mapping[str, Any]) -> ReportBackfillSpec:
     try:
         return ReportBackfillSpec.model_validate(body.get("spec") or {})
     except ValidationError as error:
-        raise SpecError(describe(error, "spec", ReportBackfillSpec)) from error
+        raise SpecError(describe(error, "spec", ReportBackfillSpec, body.get("spec"))) from error
 
 
 def parse_backfill_status(body: Mapping[str, Any]) -> ReportBackfillStatus:

@@ -8,7 +8,9 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from report_runner.contract.fields import field_path
 from report_runner.contract.model import Model
+from report_runner.contract.words import counted
 
 SHOWN = 5  # problems of one object
 _LONG = 60
@@ -24,33 +26,30 @@ _KINDS = {
 }
 
 
-def describe(error: ValidationError, root: str, model: type[Model]) -> str:
-    """The first problems of a `model`, each with its path below `root`."""
-    found = listed(error, root, model)
+def describe(error: ValidationError, root: str, model: type[Model], given: Any) -> str:
+    """The first problems of `given`, which is to be a `model`, each with its path below `root`."""
+    found = listed(error, root, model, given)
     messages = [f"{path}: {problem}" for path, problem in found[:SHOWN]]
     if len(found) > SHOWN:
-        messages.append(f"and {len(found) - SHOWN} more problems")
+        messages.append(f"and {counted(len(found) - SHOWN, 'more problem')}")
     return "; ".join(messages)
 
 
 def listed(
-    error: ValidationError, root: str, model: type[Model], values: bool = True
+    error: ValidationError, root: str, model: type[Model], given: Any, values: bool = True
 ) -> list[tuple[str, str]]:
-    """Each problem of a `model`: its path below `root`, and what is wrong there.
+    """Each problem of `given`, which is to be a `model`: its path below `root`, and what is wrong.
 
     `values`: a rule's message comes after the value that it refuses.
     """
-    return [_problem(item, root, model, values) for item in error.errors(include_url=False)]
+    return [_problem(item, root, model, given, values) for item in error.errors(include_url=False)]
 
 
-def _problem(item: ErrorDetails, root: str, model: type[Model], values: bool) -> tuple[str, str]:
-    path = root
-    key: Any = None
-    for part in item["loc"]:
-        if part == "[key]":
-            continue
-        path += f"[{part}]" if isinstance(part, int) else f".{str(part)[:_LONG]}"
-        key = part
+def _problem(
+    item: ErrorDetails, root: str, model: type[Model], given: Any, values: bool
+) -> tuple[str, str]:
+    path = field_path(root, item["loc"], given)
+    key = next((part for part in reversed(item["loc"]) if part != "[key]"), None)
     context = item.get("ctx") or {}
     if context.get("path"):
         path += f".{context['path']}"
@@ -70,8 +69,9 @@ def _words(
     if kind in _KINDS:
         return f"{_shown(item['input'])} has to be {_KINDS[kind]}"
     if kind in ("too_long", "too_short"):
-        bound = context.get("max_length", context.get("min_length"))
-        return f"has to have at {'most' if kind == 'too_long' else 'least'} {bound} elements"
+        bound = int(context.get("max_length") or context.get("min_length") or 0)
+        most = "most" if kind == "too_long" else "least"
+        return f"has to have at {most} {counted(bound, 'element')}"
     if kind == "string_too_long":
         return f"has to have at most {context['max_length']} characters"
     if kind in ("greater_than_equal", "less_than_equal"):

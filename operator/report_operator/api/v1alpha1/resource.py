@@ -58,7 +58,7 @@ def parse_schedule(body: Mapping[str, Any]) -> ReportSchedule:
     try:
         spec = ReportScheduleSpec.model_validate(body.get("spec") or {})
     except ValidationError as error:
-        raise SpecError(describe(error, "spec", ReportScheduleSpec)) from error
+        raise SpecError(describe(error, "spec", ReportScheduleSpec, body.get("spec"))) from error
     return ReportSchedule(
         namespace=meta["namespace"],
         name=meta["name"],

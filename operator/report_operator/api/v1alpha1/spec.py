@@ -85,7 +85,7 @@ class Retry(Model):
         default=3,
         ge=0,
         le=10,
-        description="Further attempts, with growing pauses; a configuration error has none.",
+        description="Further tries of a run, with growing pauses; a configuration error has none.",
     )
 
 
@@ -134,7 +134,7 @@ class ReportScheduleSpec(Model):
         description="When the run before still goes: Allow both, Forbid the new one, or Replace "
         "the old one.",
     )
-    timeout: AttemptDuration = Field(default="20m", description="One attempt may take this long.")
+    timeout: AttemptDuration = Field(default="20m", description="One try may take this long.")
     retry: Retry = Field(default_factory=Retry, description="What to do after a failed attempt.")
     report: Report = Field(description="What is in the report, and how it looks.")
     delivery: Delivery = Field(

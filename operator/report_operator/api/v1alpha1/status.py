@@ -102,6 +102,18 @@ class Delay(StatusModel):
     job: str | None = Field(default=None, description="The run's Job, if there is one.")
 
 
+class PendingRun(StatusModel):
+    """A run that should have started and does not."""
+
+    slot: Instant = Field(description="The instant for which it was scheduled.")
+    job: str | None = Field(
+        default=None, description="The run's Job; none where that could not be made."
+    )
+    since: Instant = Field(description="When it was let start, or its Job was due.")
+    reason: Reason = Field(description="Why, in one word.")
+    message: str = Field(max_length=1000, description="Why, and what to change.")
+
+
 class MissedSlots(StatusModel):
     """Slots that passed without a Job, and that no Job will be made for."""
 
@@ -143,7 +155,7 @@ class RecentRun(ActiveRun):
     finished_at: Instant = Field(description="When it ended.")
     queued_seconds: int | None = Field(default=None, description="Waited for admission.")
     pending_seconds: int | None = Field(default=None, description="Waited for its pod to run.")
-    run_seconds: int | None = Field(default=None, description="Ran, all attempts together.")
+    run_seconds: int | None = Field(default=None, description="Ran, all tries together.")
     rows: int | None = Field(default=None, description="Rows of all sources.")
     outputs: list[str] = Field(
         default_factory=list, description="Files, relative to the report volume."
@@ -176,6 +188,9 @@ class ReportScheduleStatus(StatusModel):
     next_schedule_time: Instant | None = Field(default=None, description="The next slot.")
     last_failure: LastFailure | None = Field(default=None, description="The newest failed run.")
     delay: Delay | None = Field(default=None, description="The slot that is late, if one is.")
+    pending: PendingRun | None = Field(
+        default=None, description="The oldest run that cannot start, with what keeps it from it."
+    )
     active: int = Field(default=0, description="Runs that are admitted and not finished.")
     queued: int = Field(default=0, description="Runs that wait for admission.")
     consecutive_failures: int = Field(

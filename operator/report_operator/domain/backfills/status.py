@@ -20,6 +20,7 @@ from report_operator.domain.backfills.planning import HeldUpError
 from report_operator.domain.schedules.transitions import NORMAL, WARNING, Transition
 from report_operator.domain.times import format_time
 from report_runner.contract.reasons import Reason
+from report_runner.contract.words import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,14 +143,20 @@ def _complete(
             message = "no further runs are made until spec.suspend is false"
             return kind, False, BackfillReason.SUSPENDED, message
         message = (
-            "its slots are not known yet" if total is None else f"{total - over} slots are left"
+            "its slots are not known yet"
+            if total is None
+            else f"{counted(total - over, 'slot is', 'slots are')} left"
         )
         return kind, False, BackfillReason.IN_PROGRESS, message
     if progress.dry_run:
-        message = f"{status.would_run_count} runs would be made, {status.skipped} slots need none"
+        message = (
+            f"{counted(status.would_run_count or 0, 'run')} would be made, "
+            f"{counted(status.skipped, 'slot needs', 'slots need')} none"
+        )
         return kind, True, BackfillReason.DRY_RUN, message
     message = (
-        f"{status.done} runs succeeded, {status.failed} failed, {status.skipped} slots needed "
+        f"{counted(status.done, 'run')} succeeded, {status.failed} failed, "
+        f"{counted(status.skipped, 'slot')} needed "
     )
     message += "none" if total else "none: the schedules have no slot on these dates"
     reason = BackfillReason.SOME_FAILED if status.failed else BackfillReason.ALL_SUCCEEDED

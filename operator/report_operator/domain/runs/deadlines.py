@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from report_operator.domain.checks import first_problem
-from report_operator.domain.runs.failure import Cause, explain_failure
+from report_operator.domain.runs.cause import Cause
+from report_operator.domain.runs.failure import explain_failure
 from report_operator.domain.runs.observed import ObservedRun
 from report_operator.domain.runs.run import Stage
+from report_operator.domain.times import spoken
 from report_runner.contract.reasons import Reason
 
 BACKOFF = timedelta(minutes=10)  # the Job controller's longest pause between attempts
@@ -54,9 +56,9 @@ def _queued_too_long(observed: ObservedRun, limits: StartLimits) -> Cause | None
         return None
     return Cause(
         Reason.QUEUE_TIMEOUT,
-        f"waited {_minutes(waited)} for admission"
+        f"waited {spoken(waited)} for admission"
         + (f" ({observed.waits_for})" if observed.waits_for else "")
-        + f", the limit is {_minutes(limits.queue)}; raise the operator's limits of active "
+        + f", the limit is {spoken(limits.queue)}; raise the operator's limits of active "
         "runs, or its priority",
     )
 
@@ -67,11 +69,16 @@ def _not_started(observed: ObservedRun, limits: StartLimits) -> Cause | None:
     since = _start_due_since(observed)
     if since is None or observed.now - since < limits.startup:
         return None
-    note = f"could not start within {_minutes(limits.startup)}"
+    note = f"could not start within {spoken(limits.startup)}"
     found = observed.pending_reason
     if found is not None:
         return Cause(found.cause.reason, f"{note}: {found.cause.message}")
-    return Cause(Reason.INTERNAL_ERROR, f"the pod {note} and nothing says why")
+    return Cause(
+        Reason.CONTAINER_NOT_STARTED,
+        f"the pod {note} and nothing says why; kubectl describe pod -l "
+        f"job-name={observed.run.name}: is the kubelet of its node at work, is a large image still "
+        "being pulled?",
+    )
 
 
 CHECKS: tuple[Check, ...] = (
@@ -90,8 +97,3 @@ def _start_due_since(observed: ObservedRun) -> datetime | None:
         # The Job controller waits before the next attempt.
         return None if run.active_pods else (newest.finished_at or newest.created_at) + BACKOFF
     return None if newest.started_at is not None else newest.created_at
-
-
-def _minutes(span: timedelta) -> str:
-    minutes = span / timedelta(minutes=1)
-    return f"{minutes:.0f} min" if minutes >= 1 else f"{span.total_seconds():.0f} s"

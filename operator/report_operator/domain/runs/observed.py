@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from report_operator.domain.runs.failure import PendingReason
+from report_operator.domain.runs.cause import PendingReason
 from report_operator.domain.runs.pod import Pod
 from report_operator.domain.runs.run import Run
 

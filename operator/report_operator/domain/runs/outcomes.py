@@ -10,7 +10,8 @@ from itertools import product
 
 from report_operator.api.v1alpha1.status import RecentRun
 from report_operator.domain.runs.answers import standing_failure
-from report_operator.domain.runs.failure import Cause, explain_failure, newest_result
+from report_operator.domain.runs.cause import Cause
+from report_operator.domain.runs.failure import explain_failure, newest_result
 from report_operator.domain.runs.identity import entry_fields
 from report_operator.domain.runs.pod import Pod
 from report_operator.domain.runs.run import Run
@@ -49,7 +50,8 @@ def record(run: Run, pods: Sequence[Pod], finished_at: datetime, cause: Cause | 
         started_at=started,
         finished_at=finished_at,
         queued_seconds=_seconds(run.created_at, run.admitted_at or finished_at),
-        pending_seconds=_seconds(run.admitted_at, started),
+        # Of a run that never started all of its time was spent starting.
+        pending_seconds=_seconds(run.admitted_at, started or finished_at),
         run_seconds=_seconds(started, finished_at),
         rows=sum(result.rows.values()) if result else None,
         outputs=[output.path for output in result.outputs] if result else [],

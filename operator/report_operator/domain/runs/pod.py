@@ -36,6 +36,7 @@ class Pod:
     image: str = ""
     resource_version: int = 0
     namespace: str = ""
+    deadline_seconds: int = 0  # spec.timeout of its run; 0: none
 
     @property
     def ended(self) -> bool:
@@ -78,4 +79,5 @@ def observe_pod(pod: Body) -> Pod:
         image=container.get("image", ""),
         resource_version=int(meta.get("resourceVersion") or 0),
         namespace=meta["namespace"],
+        deadline_seconds=pod["spec"].get("activeDeadlineSeconds") or 0,
     )

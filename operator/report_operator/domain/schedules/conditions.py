@@ -80,7 +80,8 @@ def _delay_message(observation: Observation, due: Due) -> str:
     if run is None and observation.cronjob is None:
         return f"{slot} is due and has no run, as the definition is not in effect: see Ready"
     if run is None and observation.refused and observation.refused.slot == due.slot:
-        return f"{slot} is due, and the API server refused its Job: {observation.refused.message}"
+        cause = observation.refused.cause
+        return f"{slot} has no Job: {cause.reason.value}: {cause.message}"
     if run is None:
         return (
             f"{slot} is due and no Job was created for it: is the CronJob controller at work, and "
@@ -96,7 +97,7 @@ def _delay_message(observation: Observation, due: Due) -> str:
         "Queued": f"waits: {held}" if held else "waits for admission behind other runs",
         "Pending": "is admitted and its pod does not run yet",
         "Running": "is running",
-        "Retrying": f"waits for its next attempt after {run.failed_pods} failed",
+        "Retrying": f"waits for its next try after {run.failed_pods} failed",
     }.get(due.stage, due.stage)
     return f"{slot}: Job {run.name} {advice}{blocked}"
 

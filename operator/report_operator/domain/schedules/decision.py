@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from report_operator.api.v1alpha1.status import RecentRun
+from report_operator.domain.runs.cause import Cause
 from report_operator.domain.runs.deadlines import StartLimits, exceeded_deadline
-from report_operator.domain.runs.failure import Cause
 from report_operator.domain.runs.outcomes import (
     HistoryLimits,
     RunHistory,
@@ -19,11 +19,17 @@ from report_operator.domain.runs.outcomes import (
 )
 from report_operator.domain.runs.run import Run, Stage
 from report_operator.domain.runs.vanished import REPLACEMENT_GRACE, outcome_of_missing
-from report_operator.domain.schedules.lateness import handled_through, slots_to_catch_up
+from report_operator.domain.schedules.lateness import (
+    NOT_CREATED,
+    Due,
+    handled_through,
+    slots_to_catch_up,
+)
 from report_operator.domain.schedules.observation import Observation
 from report_operator.domain.schedules.status import RunDecisions, StatusUpdate, compute_status
 
-CHECK_PENDING = timedelta(seconds=10)  # a pod that starts needs less
+CHECK_PENDING = timedelta(seconds=5)  # a pod that starts needs less
+CHECK_PENDING_LATER = timedelta(minutes=1)  # where a run has not started for long
 CHECK_PROBLEM = timedelta(seconds=30)
 
 
@@ -49,6 +55,7 @@ class Decision:
 
     to_fail: Sequence[OverdueRun]  # admitted: the Job controller ends their pods
     catch_up: Sequence[datetime]  # slots whose Jobs are to be made
+    without_job: datetime | None  # a due slot that the CronJob controller has made no Job for
     history: RunHistory
     update: StatusUpdate
     prune: Sequence[Run]
@@ -87,6 +94,7 @@ def decide(observation: Observation, limits: ScheduleLimits) -> Decision:
     return Decision(
         to_fail=[item for item in overdue if not item.run.suspended],
         catch_up=catch_up,
+        without_job=None if catch_up else _without_job(observation, update.due),
         history=history,
         update=update,
         prune=_prune(observation, history, given_up, limits.history),
@@ -139,17 +147,32 @@ def _concurrency(observation: Observation) -> str:
     return observation.spec.concurrency_policy if observation.spec else ""
 
 
+def _without_job(observation: Observation, due: Due | None) -> datetime | None:
+    if due is None or due.stage != NOT_CREATED or observation.cronjob is None:
+        return None
+    return None if any(entry.slot == due.slot for entry in observation.awaited) else due.slot
+
+
 def _check_after(
     observation: Observation, given_up: Sequence[RecentRun], update: StatusUpdate
 ) -> timedelta | None:
     """When to reconcile again although nothing happens."""
     moments = [] if update.check_at is None else [update.check_at - observation.now]
     gone = {entry.uid for entry in given_up}
-    stages = {observed.run.stage for observed in observation.runs if observed.run.uid not in gone}
-    if stages & {Stage.PENDING, Stage.RETRYING}:
-        moments.append(CHECK_PENDING)
+    runs = [observed.run for observed in observation.runs if observed.run.uid not in gone]
+    waiting = [run.admitted_at or run.created_at for run in runs if run.stage is Stage.PENDING]
+    if any(run.stage is Stage.RETRYING for run in runs):
+        moments.append(2 * CHECK_PENDING)
+    if (slot := _without_job(observation, update.due)) is not None:
+        waiting.append(slot)
+    # Often at first, so that what is wrong is told soon, then seldom.
+    moments += [
+        min(max((observation.now - since) / 2, CHECK_PENDING), CHECK_PENDING_LATER)
+        for since in waiting
+    ]
     if observation.awaited:
         moments.append(REPLACEMENT_GRACE)
-    if observation.refused is not None or observation.problem is not None:
+    refused = observation.refused
+    if (refused is not None and refused.catch_up) or observation.problem is not None:
         moments.append(CHECK_PROBLEM)
     return min(moments, default=None)

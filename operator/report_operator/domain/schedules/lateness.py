@@ -125,7 +125,8 @@ def slots_to_catch_up(observation: Observation) -> list[datetime]:
     The newest due slot is the CronJob controller's; its Job has the same name as ours would.
     """
     missed, plan = _missed_slots(observation), observation.plan
-    if plan is None or observation.refused:
+    refused = observation.refused
+    if plan is None or (refused is not None and refused.catch_up):
         return []
     # Where nobody knows whether it is a slot for the CronJob controller as well, there would be
     # two reports: they wait until its data are known.

@@ -10,6 +10,7 @@ from typing import Any
 from report_operator.api.v1alpha1.conditions import ReadyReason
 from report_operator.api.v1alpha1.spec import ReportScheduleSpec
 from report_operator.api.v1alpha1.status import ActiveRun, ReportScheduleStatus
+from report_operator.domain.runs.cause import Cause
 from report_operator.domain.runs.observed import ObservedRun
 from report_operator.domain.schedules.cronjob import definition_of
 from report_operator.domain.schedules.plan import Plan
@@ -25,17 +26,21 @@ class ReadyProblem:
 
 @dataclass(frozen=True, slots=True)
 class RefusedSlot:
-    """The API server would not take the Job of a slot that was missed, and why."""
+    """The API server would not take the Job of a slot, and why.
+
+    The operator asked it to for a missed slot (`catch_up`), else the CronJob controller.
+    """
 
     slot: datetime
-    message: str
+    cause: Cause
+    catch_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
     """`spec` is None where it is invalid, `cronjob` and `plan` while there is no CronJob of ours.
 
-    At most one run has a `pending_reason`: the oldest that should have started and did not.
+    Each run that should have started and did not has a `pending_reason`, where one is known.
     """
 
     now: datetime
@@ -70,5 +75,5 @@ class Observation:
 
     @property
     def pending(self) -> ObservedRun | None:
-        """The run of which is known what keeps it from starting."""
+        """The oldest run of which is known what keeps it from starting."""
         return next((observed for observed in self.runs if observed.pending_reason), None)

@@ -11,6 +11,7 @@ from report_operator.api.v1alpha1.status import (
     Delay,
     DelayStage,
     LastFailure,
+    PendingRun,
     RecentRun,
     ReportScheduleStatus,
     ScheduleHealth,
@@ -112,6 +113,7 @@ def compute_status(observation: Observation, decided: RunDecisions) -> StatusUpd
         next_schedule_time=upcoming,
         last_failure=_last_failure(previous, own),
         delay=_delay(plan, due, now) if late and plan and due else None,
+        pending=_pending(observation, due),
         active=sum(run.active for run in runs),
         queued=sum(run.suspended and not run.finished for run in runs),
         consecutive_failures=_consecutive_failures(previous, own) if failure else 0,
@@ -215,6 +217,28 @@ def _delay(plan: Plan, due: Due, now: datetime) -> Delay:
         slot=due.slot,
         job=due.run.name if due.run else None,
     )
+
+
+def _pending(observation: Observation, due: Due | None) -> PendingRun | None:
+    """The oldest run that cannot start, or else the slot whose Job cannot be made."""
+    observed, refused = observation.pending, observation.refused
+    if observed is not None and observed.pending_reason is not None:
+        run, cause = observed.run, observed.pending_reason.cause
+        return PendingRun(
+            slot=run.slot,
+            job=run.name,
+            since=run.admitted_at or run.created_at,
+            reason=cause.reason,
+            message=cause.message,
+        )
+    if refused is not None and due is not None and due.run is None and due.slot == refused.slot:
+        return PendingRun(
+            slot=due.slot,
+            since=due.slot,
+            reason=refused.cause.reason,
+            message=refused.cause.message,
+        )
+    return None
 
 
 def _check_at(

@@ -42,7 +42,25 @@ def transitions(before: ReportScheduleStatus, after: ReportScheduleStatus) -> li
         event = _condition(condition, previous)
         if event is not None:
             found.append(event)
-    return found
+    event = _not_starting(after, before)
+    return [*found, event] if event is not None else found
+
+
+def _not_starting(after: ReportScheduleStatus, before: ReportScheduleStatus) -> Transition | None:
+    """One for each run and reason; the end of it is the run's start, or its failure."""
+    now, then = after.pending, before.pending
+    if now is None or (
+        then is not None and (then.slot, then.job, then.reason) == (now.slot, now.job, now.reason)
+    ):
+        return None
+    which = f"Job {now.job}" if now.job else "no Job could be made"
+    return Transition(
+        WARNING,
+        "RunNotStarting",
+        f"slot {format_time(now.slot)}, {which}: {now.reason.value}: {now.message}",
+        now.since,
+        f"{now.job or format_time(now.slot)}-{now.reason.value}",
+    )
 
 
 def _ended(entry: RecentRun) -> Transition:

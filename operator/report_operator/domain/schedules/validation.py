@@ -81,13 +81,13 @@ def _secrets_are_allowed(observation: SpecObservation) -> ReadyProblem | None:
 
 def _placeholders_are_valid(observation: SpecObservation) -> ReadyProblem | None:
     report = observation.spec.report
-    for number, source in enumerate(report.sources):
+    for source in report.sources:
         if source.postgres:
             problem = query_problem(source.postgres.query, report.parameters)
             if problem is not None:
                 return ReadyProblem(
                     ReadyReason.INVALID_SPEC,
-                    f"spec.report.sources[{number}].postgres.query: {problem}",
+                    f"spec.report.sources[{source.name}].postgres.query: {problem}",
                 )
     return None
 
