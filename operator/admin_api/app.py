@@ -79,15 +79,15 @@ def make_app(
     _add_errors(app)
     cluster, past = attempts.cluster, attempts.past
     queue_view = queue.QueueView(cluster, clock, limits, start_grace)
-    scheduler.add(app, cluster, past, clock, exposition, dependencies, queue_view)
+    scheduler.add(app, cluster, past, clock, exposition, dependencies, queue_view, servers)
     queue.add(app, queue_view)
     analytics.add(app, cluster, past, clock)
     deployments.add(app, cluster, past)
     actions.add(app, attempts, clock)
     dead_letters.add(app, attempts)
     make_backfill = backfills.add(app, cluster, attempts.audit, clock)
-    files.add(app, servers)
-    web.add(app, attempts, dependencies, queue_view, clock, runbook_url, make_backfill)
+    files.add(app, servers, cluster, past)
+    web.add(app, attempts, dependencies, queue_view, servers, clock, runbook_url, make_backfill)
     return app
 
 

@@ -20,6 +20,10 @@ STATUS_ROWS = (
     "status", "uptime", "last_heartbeat", "schedules", "failing", "delayed", "active_jobs",
     "queue_depth",
 )  # fmt: skip
+_FILE_NOTES = {
+    "gone": "  removed since (spec.output.retention has passed, or a person did it)",
+    "unknown": "  (no file server tells whether it is still there)",
+}
 MESSAGE_LIMIT = 100  # characters in a list; `job ID` has all
 
 
@@ -111,7 +115,11 @@ def queue(body: Body) -> None:
 def job(body: Body) -> None:
     """One run."""
     out = console()
-    out.print(pairs(body, (name for name in body if name != "log")))
+    out.print(pairs(body, (name for name in body if name not in ("log", "outputs", "files"))))
+    if body.get("files"):
+        out.print("files", style="bold")
+        for file in body["files"]:
+            out.print(Text(f"  {plain(file['path'])}{_FILE_NOTES.get(file['state'], '')}"))
     if body.get("log"):
         out.print("log", style="bold")
         for line in body["log"]:

@@ -16,6 +16,7 @@ from snapshots import snapshot_of
 from admin_api.app import make_app
 from admin_api.auth.tokens import Denied, Tokens
 from admin_api.routes import backfills
+from admin_api.routes.files import FileServers
 from admin_api.schemas.scheduler import Check, Job
 from admin_api.services.attempts import AttemptService
 from admin_api.services.cache import Snapshot
@@ -79,6 +80,9 @@ class Site:
     cluster: KnownCluster = field(default_factory=KnownCluster)
     tokens: Any = None
     dependencies: list[Check] = field(default_factory=list)
+    servers: FileServers = field(  # none is installed
+        default_factory=lambda: FileServers(cast(Any, None), None, (None,))
+    )
     app: FastAPI = field(init=False)
 
     def __post_init__(self) -> None:
@@ -86,7 +90,7 @@ class Site:
             cast(Cluster, self.cluster), cast(Any, None), cast(Any, None), self.now
         )
         self.app = make_app(
-            attempts, cast(Any, None), cast(Dependencies, self), self.now, cast(Any, None),
+            attempts, self.servers, cast(Dependencies, self), self.now, cast(Any, None),
             cast(Tokens, self.tokens), limits=AdmissionLimits(overall=1), start_grace=MINUTE,
         )  # fmt: skip
 

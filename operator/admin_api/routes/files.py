@@ -19,8 +19,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from yarl import URL
 
 from admin_api.auth.visibility import check_files
-from admin_api.errors import RefusedError, reason_of
-from admin_api.schemas.scheduler import REPORTS
+from admin_api.errors import PROBLEM, RefusedError, reason_of
+from admin_api.schemas.scheduler import REPORTS, ProblemDocument
+from admin_api.services.cluster import Cluster
+from admin_api.services.history_client import HistoryClient
+from admin_api.services.output_files import gone, maker_of
 from report_runner.contract.files import (
     FILES_PATH,
     JSON,
@@ -86,6 +89,21 @@ class FileServers:
             raise _down(namespace, f"it answers {answer.status}")
         return answer
 
+    async def exists(self, namespace: str, path: str) -> bool | None:
+        """Whether a file is there; None where the file server does not tell."""
+        parts = parts_of(path)
+        if self.url is None or not self._serves(namespace):
+            return None
+        if not parts or path.endswith("/"):
+            return False
+        name = "/".join(quote(part, safe="") for part in parts)
+        url = URL(self.url.replace("{namespace}", namespace) + FILES_PATH + name, encoded=True)
+        try:
+            async with self.session.head(url, timeout=_TIMEOUT, allow_redirects=False) as answer:
+                return {200: True, 404: False}.get(answer.status)
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            return None
+
     def _serves(self, namespace: str) -> bool:
         return is_namespace(namespace) and (None in self.watched or namespace in self.watched)
 
@@ -95,20 +113,30 @@ def is_namespace(name: str) -> bool:
     return _NAMESPACE.fullmatch(name) is not None
 
 
-def add(app: FastAPI, servers: FileServers) -> None:
+def add(app: FastAPI, servers: FileServers, cluster: Cluster, past: HistoryClient) -> None:
     """Attach the endpoint."""
     kinds: dict[int | str, dict[str, Any]] = {
-        200: {"model": Listing, "content": {kind: {} for kind in sorted(MEDIA_TYPES - {JSON})}}
+        200: {"model": Listing, "content": {kind: {} for kind in sorted(MEDIA_TYPES - {JSON})}},
+        410: {"model": ProblemDocument, "content": {PROBLEM: {}}},
     }
 
     @app.get(f"{FILES}/{{namespace}}/{{path:path}}", tags=["read"], responses=kinds)
     async def file(
         namespace: str, path: str, query: Annotated[FilesQuery, Query()], request: Request
     ) -> Response:
-        """A finished file; the entries of a directory where the path ends with a slash."""
+        """A finished file; the entries of a directory where the path ends with a slash.
+
+        410: a run made the file, and it has been removed since.
+        """
         if is_namespace(namespace):
             await check_files(request, namespace)
-        answer = await servers.open(namespace, path, query.after)
+        try:
+            answer = await servers.open(namespace, path, query.after)
+        except RefusedError as error:
+            job = await maker_of(cluster, past, namespace, path) if error.status == 404 else None
+            if servers.url is None or job is None:
+                raise
+            raise gone(job, path) from error
         if path == "" or path.endswith("/"):
             listing = await _read_listing(namespace, answer)
             return JSONResponse(listing.model_dump(mode="json"))

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from admin_api.auth.visibility import visible, visible_one
 from admin_api.errors import PROBLEM, UNREACHABLE
+from admin_api.routes.files import FileServers
 from admin_api.routes.queue import QueueView
 from admin_api.schemas.scheduler import (
     SCHEDULER,
@@ -38,6 +39,7 @@ from admin_api.services.cluster import Cluster, Leader
 from admin_api.services.dependencies import Dependencies, timed
 from admin_api.services.history_client import NOT_CONFIGURED, HistoryClient
 from admin_api.services.jobs import METRICS_SPAN, job_of_record, measure, merge_jobs, recent, select
+from admin_api.services.output_files import with_states
 from report_operator.adapters.postgres.reader import DatabaseState, StoredRun
 from report_operator.api.v1alpha1.status import ScheduleHealth
 from report_operator.domain.statistics import totals
@@ -53,6 +55,7 @@ def add(
     exposition: Callable[[], Awaitable[str]],
     dependencies: Dependencies,
     queue: QueueView,
+    servers: FileServers,
 ) -> None:
     """Attach them. `exposition` gives the operator's metrics as Prometheus text."""
 
@@ -76,7 +79,8 @@ def add(
     @app.get(f"{SCHEDULER}/jobs/{{identity}}", tags=["read"])
     async def job(identity: str, request: Request, _: NoQuery) -> JobDetail:
         """One run, with the last lines of its log: its pod's, or of a failed run those kept."""
-        return await visible_one(request, await one_job(cluster, past, identity))
+        found = await visible_one(request, await one_job(cluster, past, identity))
+        return await with_states(found, servers.exists)
 
     @app.get(f"{SCHEDULER}/health", tags=["read"], responses=_unwell(Health), response_model=Health)
     async def health(_: NoQuery) -> Response:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from fastapi import FastAPI
 
+from admin_api.routes.files import FileServers
 from admin_api.routes.queue import QueueView
 from admin_api.services.attempts import AttemptService
 from admin_api.services.dependencies import Dependencies
@@ -21,6 +22,7 @@ def add(
     attempts: AttemptService,
     dependencies: Dependencies,
     queue: QueueView,
+    servers: FileServers,
     clock: Callable[[], datetime],
     runbook_url: str = "",
     make_backfill: backfill_form.MakeBackfill | None = None,
@@ -33,7 +35,7 @@ def add(
     lookout, forms = SnapshotCache(attempts.cluster, dependencies, queue, clock), Forms()
     assets.add(app)
     reference.add(app, pages)
-    routes.add(app, lookout, attempts.past, pages)
+    routes.add(app, lookout, attempts.past, servers, pages)
     form_routes.add(app, attempts, pages, forms)
     if make_backfill is not None:
         backfill_form.add(app, lookout, pages, forms, make_backfill)

@@ -12,12 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from admin_api import runbook
 from admin_api.errors import UNREACHABLE, reason_of
+from admin_api.routes.files import FileServers
 from admin_api.routes.scheduler import detail_of, list_jobs, one_job
 from admin_api.schemas.scheduler import JobDetail, Jobs, JobsQuery, JobStatus
 from admin_api.services.attempt_rules import attempts_of
 from admin_api.services.cluster import Cluster
 from admin_api.services.history_client import HistoryClient
 from admin_api.services.jobs import find_job, select
+from admin_api.services.output_files import with_states
 from admin_api.web import view
 from admin_api.web.html import Pages
 from admin_api.web.snapshot_cache import PATIENCE, DashboardSnapshot, SnapshotCache
@@ -47,7 +49,9 @@ class SchedulesQuery(BaseModel):
     after: str = Field(default="", max_length=400)
 
 
-def add(app: FastAPI, lookout: SnapshotCache, past: HistoryClient, pages: Pages) -> None:
+def add(
+    app: FastAPI, lookout: SnapshotCache, past: HistoryClient, servers: FileServers, pages: Pages
+) -> None:
     """Attach them."""
     cluster = lookout.cluster
 
@@ -76,11 +80,11 @@ def add(app: FastAPI, lookout: SnapshotCache, past: HistoryClient, pages: Pages)
 
     @app.get("/runs/{identity}", include_in_schema=False)
     async def run(identity: str) -> Response:
-        return pages.show("run.html", **await _one(lookout, past, pages, identity))
+        return pages.show("run.html", **await _one(lookout, past, servers, pages, identity))
 
     @app.get("/fragments/runs/{identity}", include_in_schema=False)
     async def run_fragment(identity: str) -> Response:
-        return pages.show("_run.html", **await _one(lookout, past, pages, identity))
+        return pages.show("_run.html", **await _one(lookout, past, servers, pages, identity))
 
     @app.get("/schedules", include_in_schema=False)
     async def schedules(request: Request) -> Response:
@@ -133,7 +137,11 @@ def _runs(recent: Jobs | str, sight: DashboardSnapshot, query: HomeQuery) -> dic
 
 
 async def _one(
-    lookout: SnapshotCache, past: HistoryClient, pages: Pages, identity: str
+    lookout: SnapshotCache,
+    past: HistoryClient,
+    servers: FileServers,
+    pages: Pages,
+    identity: str,
 ) -> dict[str, Any]:
     sight = await lookout.look()
     snapshot = sight.snapshot
@@ -146,6 +154,7 @@ async def _one(
             raise
         problem = reason_of(error)
         job = detail_of(find_job(snapshot.jobs, identity), [])
+    job = await with_states(job, servers.exists)
     known = snapshot.jobs if snapshot else [job]
     runs = snapshot.runs if snapshot else ()
     body = next((r for r in runs if (r.namespace, r.name) == (job.namespace, job.job)), None)
