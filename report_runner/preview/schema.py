@@ -1,7 +1,7 @@
 """A manifest against the schema that the API server has, as `report_operator.crd` wrote it.
 
-Fields, types, words and bounds; of the rules in CEL those that compare a text with a pattern. The
-rules of report, delivery and output are those of the runner's own models.
+Fields, types, words and bounds; of the rules in CEL those that compare a text with a pattern or a
+duration. The rules of report, delivery and output are those of the runner's own models.
 """
 
 from __future__ import annotations
@@ -17,6 +17,10 @@ FILE = "reportschedule.json"
 _RULES = "x-kubernetes-validations"
 _FREE = "x-kubernetes-preserve-unknown-fields"
 _MATCHES = re.compile(r"self\.matches\('((?:[^'\\]|\\.)*)'\)")
+_DURATIONS = re.compile(r"duration\('([0-9]+)s'\)")
+_EVERY = re.compile(r"@every ([+-]?)((?:[0-9.]+[a-z\u00b5\u03bc]+)+|0)")
+_TERM = re.compile(r"([0-9.]+)([a-z\u00b5\u03bc]+)")
+_SECONDS = {"h": 3600, "m": 60, "s": 1, "ms": 1e-3}  # of what is shorter no schedule is made
 _TYPES: dict[str, tuple[type, ...]] = {
     "object": (dict,), "array": (list,), "string": (str,), "integer": (int,),
     "number": (int, float), "boolean": (bool,),
@@ -124,6 +128,8 @@ def _patterns(value: str, schema: Mapping[str, Any], field: str) -> Iterator[tup
     for rule in schema.get(_RULES, ()):
         if rule["rule"] == "!self.contains('TZ')":
             refused = "TZ" in value
+        elif bounds := _DURATIONS.findall(rule["rule"]):
+            refused = not _is_within(value, *map(int, bounds))
         else:
             found = _MATCHES.search(rule["rule"])
             pattern = re.sub(r"\\(.)", r"\1", found[1]) if found else ""
@@ -132,3 +138,15 @@ def _patterns(value: str, schema: Mapping[str, Any], field: str) -> Iterator[tup
         if refused:
             yield field, rule["message"]
             return
+
+
+def _is_within(value: str, least: int, end: int) -> bool:
+    """Whether an `@every` takes so many seconds, the last excluded; true for any other text."""
+    every = _EVERY.fullmatch(value)
+    if every is None:
+        return True
+    try:
+        seconds = sum(float(n) * _SECONDS.get(unit, 0) for n, unit in _TERM.findall(every[2]))
+    except ValueError:  # two points: the pattern has refused it
+        return True
+    return every[1] != "-" and least <= seconds < end

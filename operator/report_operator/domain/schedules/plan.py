@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from report_operator.domain import names
-from report_operator.domain.cron.schedule import ScheduleError, load_zone, parse
+from report_operator.domain.cron.rules import Every
+from report_operator.domain.cron.schedule import (
+    CronSchedule,
+    ScheduleError,
+    latest_beat,
+    load_zone,
+    parse,
+)
 from report_operator.domain.schedules.lateness import Plan
 from report_operator.domain.times import parse_time
 from report_runner.contract.model import parse_duration
@@ -34,12 +41,33 @@ def observe_plan(cronjob: Mapping[str, Any]) -> Plan | None:
         late_after = parse_duration(
             annotations.get(names.ANNOTATION_LATE_AFTER, DEFAULT_LATE_AFTER)
         )
+        schedule = parse(spec["schedule"])
         return Plan(
-            schedule=parse(spec["schedule"]),
+            schedule=schedule,
             zone=load_zone(spec.get("timeZone")),
-            since=since,
+            since=_on_the_beat(schedule, since, last_scheduled(cronjob) or created),
             suspended=bool(spec.get("suspend")),
             late_after=late_after,
         )
     except (ScheduleError, ValueError, OverflowError):
         return None
+
+
+def last_scheduled(cronjob: Mapping[str, Any]) -> datetime | None:
+    """`status.lastScheduleTime`: what the controller counts from, where it is there."""
+    try:
+        return parse_time((cronjob.get("status") or {}).get("lastScheduleTime"))
+    except ValueError:  # somebody edited it
+        return None
+
+
+def _on_the_beat(schedule: CronSchedule, since: datetime, counted_from: datetime) -> datetime:
+    """`since`, of an @every moved to the nearest instant of the controller's own beat.
+
+    The controller counts from the CronJob's creation, which is some moments later than what we
+    wrote into it, and after a long outage from another instant than the last slot.
+    """
+    half = (
+        timedelta(seconds=schedule.rule.seconds / 2) if isinstance(schedule.rule, Every) else None
+    )
+    return since if half is None else latest_beat(schedule, counted_from, since + half) or since

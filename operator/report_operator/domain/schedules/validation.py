@@ -9,6 +9,7 @@ from typing import Any
 from report_operator.api.v1alpha1.conditions import ReadyReason
 from report_operator.api.v1alpha1.spec import ReportScheduleSpec
 from report_operator.domain.admission.queue import NamespacePolicy
+from report_operator.domain.cron.rules import interval_problem
 from report_operator.domain.cron.schedule import ScheduleError, load_zone, parse
 from report_operator.domain.schedules.status import ReadyProblem
 from report_runner.contract.definition import secret_refs
@@ -22,9 +23,11 @@ TEMPLATE_FIELD = "spec.report.template.configMapRef"
 def check_schedule(spec: ReportScheduleSpec) -> ReadyProblem | None:
     """Schedule and time zone, in the CronJob controller's dialect."""
     try:
-        parse(spec.schedule)
+        problem = interval_problem(parse(spec.schedule).rule)
     except ScheduleError as error:
-        return ReadyProblem(ReadyReason.INVALID_SCHEDULE, f"spec.schedule: {error}")
+        problem = str(error)
+    if problem:
+        return ReadyProblem(ReadyReason.INVALID_SCHEDULE, f"spec.schedule: {problem}")
     try:
         load_zone(spec.time_zone)
     except ScheduleError as error:
