@@ -119,9 +119,11 @@ def _parser() -> argparse.ArgumentParser:
     _key(backfill)
     add("queue", commands.queue, "what waits, the next one first")
     dead = add(
-        "dead-letters", commands.dead_letters, "slots that were given up on, and trying them again"
+        "dead-letters",
+        commands.dead_letters,
+        "slots that were given up on: list, retry, or clear the list for everybody",
     )
-    dead.add_argument("action", choices=("list", "retry"), nargs="?", default="list")
+    dead.add_argument("action", choices=("list", "retry", "clear"), nargs="?", default="list")
     dead.add_argument("ids", metavar="ID", nargs="*", help="which to retry")
     dead.add_argument("--all", action="store_true", help="retry all; at most 100 in one go")
     dead.add_argument("--yes", action="store_true", help="do not ask")

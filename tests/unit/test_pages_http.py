@@ -83,11 +83,12 @@ class Site:
     servers: FileServers = field(  # none is installed
         default_factory=lambda: FileServers(cast(Any, None), None, (None,))
     )
+    audit: Any = None
     app: FastAPI = field(init=False)
 
     def __post_init__(self) -> None:
         attempts = AttemptService(
-            cast(Cluster, self.cluster), cast(Any, None), cast(Any, None), self.now
+            cast(Cluster, self.cluster), cast(Any, None), self.audit, self.now
         )
         self.app = make_app(
             attempts, self.servers, cast(Dependencies, self), self.now, cast(Any, None),

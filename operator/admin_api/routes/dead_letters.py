@@ -9,13 +9,24 @@ from typing import Annotated, Literal
 from fastapi import FastAPI, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from admin_api.auth.visibility import caller_of, visible
+from admin_api.auth.tokens import FILES_RIGHT
+from admin_api.auth.visibility import caller_of, sees_all, visible
 from admin_api.errors import RefusedError
-from admin_api.schemas.scheduler import LIST_LIMIT, SCHEDULER, Job, JobId, JobsQuery, NoQuery
+from admin_api.schemas.scheduler import (
+    LIST_LIMIT,
+    SCHEDULER,
+    AskedInstant,
+    Instant,
+    Job,
+    JobId,
+    JobsQuery,
+    NoQuery,
+)
 from admin_api.services import attempt_rules
 from admin_api.services.attempts import AttemptService, known_schedule
 from admin_api.services.audit import AuditAction
 from admin_api.services.cache import Snapshot
+from admin_api.services.dead_letter_clearing import clear
 from admin_api.services.jobs import find_job, select
 from report_operator.adapters.kube.client import ApiError
 from report_operator.api.v1alpha1.spec import Priority
@@ -29,9 +40,31 @@ class DeadLetters(BaseModel):
 
     dead_letters: list[Job]
     total: int = Field(description="On all pages.")
+    cleared_through: Instant | None = Field(
+        default=None, description="Failures until then were taken off the list by a person."
+    )
     next: str | None = Field(
         default=None, description="`cursor` of the next page, if there is one."
     )
+
+
+class ClearRequest(BaseModel):
+    """Which failures to clear."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    through: AskedInstant | None = Field(
+        default=None,
+        description="The newest `failed_at` that you have seen: what failed later stays. Without "
+        "it all that are there go.",
+    )
+
+
+class Cleared(BaseModel):
+    """What was taken off the list; the runs themselves stay failed."""
+
+    cleared: int
+    through: Instant | None = Field(description="The newest failure among them.")
 
 
 class DeadLettersQuery(BaseModel):
@@ -93,10 +126,32 @@ def add(app: FastAPI, attempts: AttemptService) -> None:
         query: Annotated[DeadLettersQuery, Query()], request: Request
     ) -> DeadLetters:
         """Slots whose newest attempt failed for good."""
-        found = _of_type((await cluster.snapshot()).dead, query.report_type)
+        await cluster.leader()  # with it, what was cleared a moment ago
+        snapshot = await cluster.snapshot()
+        found = _of_type(snapshot.dead, query.report_type)
         page = select(found, JobsQuery(limit=query.limit, cursor=query.cursor))
         shown = await visible(request, page.jobs)
-        return DeadLetters(dead_letters=shown, total=len(found), next=page.next)
+        return DeadLetters(
+            dead_letters=shown,
+            total=len(found),
+            next=page.next,
+            cleared_through=snapshot.cleared_through,
+        )
+
+    @app.post(f"{SCHEDULER}/dead-letters/clear", tags=["act"])
+    async def clear_all(
+        request: Request, _: NoQuery, wanted: ClearRequest | None = None
+    ) -> Cleared:
+        """Take the failures of all teams off the list, for everybody: it is one list."""
+        if not await sees_all(request):
+            raise RefusedError(
+                403,
+                f"the dead letters of all teams are one list: {caller_of(request).name} may not "
+                f"{FILES_RIGHT} in all namespaces. Retry those of your own instead",
+            )
+        through = wanted.through if wanted else None
+        done = await clear(cluster, attempts.audit, through, caller_of(request).name)
+        return Cleared(cleared=done.count, through=done.through)
 
     @app.post(f"{SCHEDULER}/dead-letters/retry", status_code=202, tags=["act"])
     async def retry(wanted: RetryThese | RetryAll, request: Request, _: NoQuery) -> Retried:
@@ -109,6 +164,7 @@ async def retry_chosen(
     attempts: AttemptService, wanted: RetryThese | RetryAll, who: str
 ) -> Retried:
     """A further attempt for each, or word of why not. Raises what Cluster raises."""
+    await attempts.cluster.leader()  # with it, what was cleared a moment ago
     about = _schedules_of(wanted, await attempts.cluster.snapshot())
     snapshot = await attempts.cluster.look_at(*about)
     chosen = choose(wanted, snapshot)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property
 from itertools import chain
 from typing import Any
@@ -12,6 +13,7 @@ from admin_api.schemas.scheduler import Job
 from admin_api.services.jobs import ScheduleSummary, dead_of, jobs_of, newest_first, read_schedule
 from report_operator.adapters.kube.run_store import RunStore
 from report_operator.adapters.kube.skipped import Skipped
+from report_operator.domain.runs.dead_letter import is_cleared
 from report_operator.domain.runs.run import Run
 
 Body = Mapping[str, Any]
@@ -26,6 +28,7 @@ class Snapshot:
     jobs: Sequence[Job]
     dead: Sequence[Job]
     skipped: Sequence[str] = ()  # objects that cannot be read, each in a line
+    cleared_through: datetime | None = None  # `dead` has no failure of this instant or before
 
     @cached_property
     def by_name(self) -> Mapping[tuple[str, str], Job]:
@@ -59,6 +62,7 @@ class ClusterCache:
     # By the schedule's uid; absent: stale.
     _jobs: dict[str, Sequence[Job]] = field(default_factory=dict)
     _dead: dict[str, Sequence[Job]] = field(default_factory=dict)
+    _cleared: datetime | None = None
     _snapshot: Snapshot | None = None
     skipped: Skipped = field(default_factory=Skipped)
 
@@ -100,6 +104,11 @@ class ClusterCache:
             if (known.namespace, known.name) == (namespace, name) and known.uid != uid:
                 self._drop_schedule(known.uid)
 
+    def observe_cleared(self, through: datetime | None) -> None:
+        """Dead letters are cleared up to this instant."""
+        if through != self._cleared:
+            self._cleared, self._snapshot = through, None
+
     def snapshot(self) -> Snapshot:
         """As it is now; the same object while nothing changes."""
         if self._snapshot is None:
@@ -111,7 +120,12 @@ class ClusterCache:
                 sorted(self._schedules.values(), key=lambda s: (s.namespace, s.name)),
                 tuple(self._runs.values()),
                 newest_first(chain.from_iterable(self._jobs.values())),
-                newest_first(chain.from_iterable(self._dead.values())),
+                newest_first(
+                    job
+                    for job in chain.from_iterable(self._dead.values())
+                    if not is_cleared(job.failed_at, self._cleared)
+                ),
+                cleared_through=self._cleared,
             )
         told = self.skipped.summary()
         if list(self._snapshot.skipped) != told:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,12 @@ from admin_api.services.attempt_rules import purge_patch
 from admin_api.services.cache import ClusterCache, Snapshot
 from admin_api.services.jobs import ScheduleSummary
 from report_operator.adapters.kube.client import KubeClient
-from report_operator.adapters.kube.lease import ANNOTATION_SHUTDOWN_REQUESTED, LEASES
+from report_operator.adapters.kube.lease import (
+    ANNOTATION_SHUTDOWN_REQUESTED,
+    LEASES,
+    cleared_through,
+    write_cleared,
+)
 from report_operator.adapters.kube.reflector import Observe, Reflector
 from report_operator.adapters.kube.resources import (
     BACKFILLS,
@@ -137,6 +142,7 @@ class Cluster:
         spec = lease["spec"] if lease else {}
         annotations = (lease["metadata"].get("annotations") or {}) if lease else {}
         holder = spec.get("holderIdentity") or None
+        self._observed.observe_cleared(cleared_through(lease, datetime.now(UTC)))
         version = lease["metadata"]["resourceVersion"] if lease else ""
         if version != self._seen[0]:
             self._seen = (version, time.monotonic())
@@ -170,6 +176,20 @@ class Cluster:
             self.lease_name,
             {"metadata": {"annotations": {ANNOTATION_SHUTDOWN_REQUESTED: holder}}},
         )
+
+    async def clear_dead_letters(self, through: datetime) -> None:
+        """Take the failures until then off the list, here and for the operator.
+
+        Raises RefusedError.
+        """
+        written = await write_cleared(self.kube, self.namespace, self.lease_name, through)
+        if written is None:
+            raise RefusedError(
+                409,
+                f"the Lease {self.namespace}/{self.lease_name} could not be written: does an "
+                "operator lead? Ask again",
+            )
+        self._observed.observe_cleared(written)
 
     async def log_tail(self, job: Job, runs: Sequence[Run]) -> list[str]:
         """The last lines of the newest pod of a run, while there is one."""

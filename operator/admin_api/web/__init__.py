@@ -11,7 +11,7 @@ from admin_api.routes.files import FileServers
 from admin_api.routes.queue import QueueView
 from admin_api.services.attempts import AttemptService
 from admin_api.services.dependencies import Dependencies
-from admin_api.web import assets, backfill_form, form_routes, reference, routes
+from admin_api.web import assets, backfill_form, clear_form, form_routes, reference, routes
 from admin_api.web.forms import Forms
 from admin_api.web.html import Pages
 from admin_api.web.snapshot_cache import SnapshotCache
@@ -37,5 +37,6 @@ def add(
     reference.add(app, pages)
     routes.add(app, lookout, attempts.past, servers, pages)
     form_routes.add(app, attempts, pages, forms)
+    clear_form.add(app, attempts, pages, forms)
     if make_backfill is not None:
         backfill_form.add(app, lookout, pages, forms, make_backfill)

@@ -38,6 +38,7 @@ class HomeQuery(JobsQuery):
     limit: int = Field(default=RECENT, ge=1, le=RECENT)
     retried: int | None = Field(default=None, ge=0)
     refused: int | None = Field(default=None, ge=0)
+    cleared: int | None = Field(default=None, ge=0)
 
 
 class SchedulesQuery(BaseModel):

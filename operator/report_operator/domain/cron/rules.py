@@ -73,6 +73,7 @@ def interval_problem(rule: Calendar | Every) -> str:
 
 
 EVERY_MESSAGE = (
-    "@every takes from 1m (Kubernetes starts a schedule once a minute at most) to 8784h (366 days): "
-    "write a longer or shorter duration, or the times of the day as five fields, such as '0 6 * * *'"
+    "@every takes from 1m (Kubernetes starts a schedule once a minute at most) to 8784h (366 days):"
+    " write a longer or shorter duration, or the times of the day as five fields, such as "
+    "'0 6 * * *'"
 )
