@@ -26,6 +26,7 @@ from admin_api.routes import (
     dead_letters,
     deployments,
     files,
+    next_slots,
     queue,
     scheduler,
 )
@@ -81,6 +82,7 @@ def make_app(
     queue_view = queue.QueueView(cluster, clock, limits, start_grace)
     scheduler.add(app, cluster, past, clock, exposition, dependencies, queue_view, servers)
     queue.add(app, queue_view)
+    next_slots.add(app, cluster, clock)
     analytics.add(app, cluster, past, clock)
     deployments.add(app, cluster, past)
     actions.add(app, attempts, clock)

@@ -94,6 +94,17 @@ def queue(client: Client, args: Namespace) -> None:
     _show(args, body, lambda show: show.queue(body))
 
 
+def next_slots(client: Client, args: Namespace) -> None:
+    """When a schedule is due next."""
+    body = client.get(
+        f"{SCHEDULER}/next-slots",
+        schedule=args.schedule,
+        namespace=args.of_namespace,
+        count=args.count,
+    )
+    _show(args, body, lambda show: show.next_slots(body))
+
+
 def dead_letters(client: Client, args: Namespace) -> None:
     """Slots that were given up on, or a further attempt for them."""
     if args.action == "retry":

@@ -31,6 +31,7 @@ examples:
   report-scheduler generate executive_dashboard --date 2026-11-24 --priority high
   report-scheduler backfill 2026-11-20 2026-11-24 critical
   report-scheduler dead-letters retry --all
+  report-scheduler next market-dashboard
   report-scheduler jobs --status failed -o json | jq '.jobs[].id'
 
 Without --url the way leads through `kubectl port-forward`, which needs no token.
@@ -128,6 +129,12 @@ def _parser() -> argparse.ArgumentParser:
     dead.add_argument("--all", action="store_true", help="retry all; at most 100 in one go")
     dead.add_argument("--yes", action="store_true", help="do not ask")
     _paging(dead)
+    following = add("next", commands.next_slots, "the next slots of a schedule, in local time")
+    following.add_argument("schedule", metavar="NAME", help="of the ReportSchedule")
+    following.add_argument(
+        "--of-namespace", metavar="NAMESPACE", help="where several have the name"
+    )
+    following.add_argument("--count", type=int, default=10, metavar="N")
     cleanup = add("cleanup", commands.cleanup, "give up runs that wait for longer")
     cleanup.add_argument("--older-than-hours", type=float, required=True, metavar="HOURS")
     text = "schedules that were written before the policy on what they name; 1 where there are some"

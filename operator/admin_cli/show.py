@@ -112,6 +112,18 @@ def queue(body: Body) -> None:
         out.print(f"and {body['total'] - len(found)} more")
 
 
+def next_slots(body: Body) -> None:
+    """The next slots of a schedule."""
+    out = console()
+    out.print(pairs(body, (name for name in body if name != "slots")))
+    if not body["slots"]:
+        out.print("no slot is to come")
+        return
+    out.print()
+    rows = [(found["local"], found["slot"], found["note"]) for found in body["slots"]]
+    out.print(table(("LOCAL TIME", "UTC", "NOTE"), rows))
+
+
 def job(body: Body) -> None:
     """One run."""
     out = console()

@@ -206,6 +206,7 @@ class BackfillController:
             dry_run=spec is not None and spec.dry_run,
             left=left,
             held_up=held_up,
+            last_date=spec.end_date if spec is not None else None,
         )
         return conclude(status, progress, now), spec
 
@@ -390,7 +391,9 @@ def _of_interest(body: Body) -> Body:
     """Of a ReportSchedule or CronJob what decides whether and when it has slots."""
     meta, spec = body["metadata"], body["spec"]
     kept = ("uid", "creationTimestamp", "labels", "annotations")
+    last = (body.get("status") or {}).get("lastScheduleTime")
     return {
+        "status": {"lastScheduleTime": last},
         "metadata": {name: meta[name] for name in kept if name in meta},
         "spec": {
             name: spec[name]

@@ -55,4 +55,5 @@ class BackfillReason(StrEnum):
     SUSPENDED = "Suspended"
     ALL_SUCCEEDED = "AllSucceeded"
     SOME_FAILED = "SomeFailed"
+    NO_SLOT = "NoSlot"
     DRY_RUN = "DryRun"

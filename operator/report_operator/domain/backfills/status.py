@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from report_operator.api.v1alpha1.backfill_status import (
     FAILURES_LIMIT,
@@ -40,6 +40,7 @@ class BackfillProgress:
     dry_run: bool
     left: int | None  # slots that are not decided on
     held_up: HeldUpError | None
+    last_date: date | None = None  # of the range; None while the spec cannot be read
 
 
 def is_over(status: ReportBackfillStatus) -> bool:
@@ -109,7 +110,7 @@ def conclude(
     return status.model_copy(
         update={
             "observed_generation": progress.generation,
-            "state": _state(status, progress, complete),
+            "state": _state(status, progress, complete, total),
             "progress": None if total is None else f"{over}/{total}",
             "total": total,
             "running": running,
@@ -147,18 +148,35 @@ def _complete(
         told = f"{status.would_run_count} runs would be made, {status.skipped} slots need none"
         return kind, True, BackfillReason.DRY_RUN, told
     told = f"{status.done} runs succeeded, {status.failed} failed, {status.skipped} slots needed "
-    told += "none" if total else "none: the schedules have no slot on these dates"
+    told += "none"
+    if not total:
+        return kind, True, BackfillReason.NO_SLOT, _no_slot(status, progress)
     reason = BackfillReason.SOME_FAILED if status.failed else BackfillReason.ALL_SUCCEEDED
     return kind, True, reason, told
 
 
+def _no_slot(status: ReportBackfillStatus, progress: BackfillProgress) -> str:
+    """Nothing was made: a report that somebody waits for will not come."""
+    start, last = status.start_time, progress.last_date
+    if start is not None and last is not None and last >= start.date():
+        return (
+            "no run was made: no slot of these dates had passed at "
+            f"{format_time(start)}, and the schedules make what is to come by themselves; ask "
+            "again for dates that have passed"
+        )
+    return (
+        "no run was made: the schedules have no slot on these dates; compare spec.schedule and "
+        "spec.timeZone of the ReportSchedules with spec.startDate and spec.endDate"
+    )
+
+
 def _state(
-    status: ReportBackfillStatus, progress: BackfillProgress, complete: bool
+    status: ReportBackfillStatus, progress: BackfillProgress, complete: bool, total: int | None
 ) -> BackfillState:
     if complete and progress.dry_run:
         return BackfillState.DRY_RUN
     if complete:
-        return BackfillState.FAILED if status.failed else BackfillState.SUCCEEDED
+        return BackfillState.FAILED if status.failed or not total else BackfillState.SUCCEEDED
     if progress.held_up is not None:
         return BackfillState.WAITING
     return BackfillState.SUSPENDED if progress.suspended else BackfillState.RUNNING
@@ -200,7 +218,7 @@ def backfill_transitions(
             continue
         if condition.type is BackfillConditionType.COMPLETE:
             if holds:
-                kind = WARNING if after.failed else NORMAL
+                kind = WARNING if after.state is BackfillState.FAILED else NORMAL
                 found.append(Transition(kind, "BackfillComplete", condition.message, at, key))
         elif not holds:
             found.append(Transition(WARNING, condition.reason, condition.message, at, key))

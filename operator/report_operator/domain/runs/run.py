@@ -21,6 +21,7 @@ Body = Mapping[str, Any]
 # Whoever may write Jobs and pods may write these texts: each has a bound before it is kept.
 MESSAGE_LIMIT = 1000
 NAME_LIMIT = 253
+FINALIZERS_NAMED = 3
 ATTEMPT_LIMIT = 10_000
 _OBJECT_NAME = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?", re.ASCII)
 CUT = " ... (cut)"
@@ -107,6 +108,7 @@ class Run:
     backfill: str = ""  # name and uid of the ReportBackfill that asked for it
     backfill_uid: str = ""
     owner_uid: str = ""  # of the CronJob that is its controller
+    finalizers: tuple[str, ...] = ()  # while it is being deleted: what keeps it
 
     @property
     def identity(self) -> RunIdentity:
@@ -178,6 +180,7 @@ def observe_job(job: Body) -> Run:
         created_at=created_at,
         suspended=bool(spec.get("suspend")),
         deleting="deletionTimestamp" in meta,
+        finalizers=_finalizers(meta),
         admitted_at=parse_time(annotations.get(names.ANNOTATION_ADMITTED_AT))
         or parse_time(status.get("startTime")),
         finished_at=_instant(over["lastTransitionTime"]) if over else None,
@@ -218,6 +221,13 @@ def controller_of(meta: Body, kind: str = "") -> str:
 def cut(text: str, limit: int) -> str:
     """At most `limit` characters; one that was cut says so."""
     return text if len(text) <= limit else text[: limit - len(CUT)] + CUT
+
+
+def _finalizers(meta: Body) -> tuple[str, ...]:
+    if "deletionTimestamp" not in meta:
+        return ()
+    told = (meta.get("finalizers") or ())[:FINALIZERS_NAMED]
+    return tuple(cut(str(name), NAME_LIMIT) for name in told)
 
 
 def _slot(slot: datetime, created_at: datetime) -> datetime:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from report_operator.api.v1alpha1.conditions import ConditionType, ReadyReason
 from report_operator.api.v1alpha1.status import (
@@ -19,6 +19,7 @@ from report_operator.api.v1alpha1.status import (
 from report_operator.domain.runs.failure import PendingReason
 from report_operator.domain.runs.outcomes import RunHistory
 from report_operator.domain.runs.run import Run, cut
+from report_operator.domain.schedules.clock_changes import clock_changes, describe_changes
 from report_operator.domain.schedules.lateness import (
     NOT_CREATED,
     Due,
@@ -104,7 +105,7 @@ def compute_status(
         health=_health(late=late, failing=failing),
         conditions=[
             _merge(previous, finding, facts.generation, now)
-            for finding in (_ready(facts), _delayed(facts, due, late), _failing(last))
+            for finding in (_ready(facts, now), _delayed(facts, due, late), _failing(last))
         ],
         last_schedule_time=max([*slots, *_known(previous.last_schedule_time)], default=None),
         last_success_time=_last_success(previous, own),
@@ -164,7 +165,7 @@ def _health(*, late: bool, failing: bool) -> ScheduleHealth:
     return ScheduleHealth.DELAYED if late else ScheduleHealth.HEALTHY
 
 
-def _ready(facts: Observation) -> _ConditionUpdate:
+def _ready(facts: Observation, now: datetime) -> _ConditionUpdate:
     if facts.problem is not None:
         return _ConditionUpdate(
             ConditionType.READY, False, facts.problem.reason, facts.problem.message
@@ -176,9 +177,13 @@ def _ready(facts: Observation) -> _ConditionUpdate:
             ReadyReason.SECRET_NOT_FOUND,
             facts.blockage.cause.message,
         )
-    return _ConditionUpdate(
-        ConditionType.READY, True, ReadyReason.READY, f"CronJob {facts.cronjob} is up to date"
-    )
+    told = f"CronJob {facts.cronjob} is up to date"
+    if facts.plan is not None:
+        # From the day's beginning: the message changes with the clocks, not with each look.
+        today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        changes = clock_changes(facts.plan.schedule, facts.plan.zone, today)
+        told = "; ".join(filter(None, (told, describe_changes(changes, facts.plan.zone))))
+    return _ConditionUpdate(ConditionType.READY, True, ReadyReason.READY, told)
 
 
 def _delayed(facts: Observation, due: Due | None, late: bool) -> _ConditionUpdate:
@@ -194,6 +199,12 @@ def _delay_message(facts: Observation, due: Due) -> str:
         return (
             f"{slot} is due and no Job was created for it: is the CronJob controller at work, and "
             "does a quota allow Jobs here?"
+        )
+    if run.finalizers:
+        return (
+            f"{slot}: Job {run.name} was deleted and stays, since {', '.join(run.finalizers)} in "
+            "its metadata.finalizers holds it: whoever set that has to do its work, or remove it "
+            f"(kubectl -n {run.namespace} edit job {run.name})"
         )
     blocked = ""
     if facts.blockage and facts.blocked_run and facts.blocked_run.uid == run.uid:
