@@ -12,7 +12,7 @@ LOCK := --quiet --generate-hashes --no-annotate --no-header --no-emit-index-url
 # The image's Python: what is fetched for it is fetched by another, which would misjudge markers.
 IMAGE_LOCK := $(LOCK) --python-version 3.11.2 --python-platform linux
 APT := postgresql postgresql-client pgbouncer redis-server redis-tools prometheus jq sysstat procps \
-       poppler-utils libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 \
+       poppler-utils libreoffice-calc-nogui libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 \
        fonts-dejavu-core fonts-liberation2 fonts-symbola mmdebstrap openssl golang-go chromium chromium-driver npm
 
 export PATH := $(BIN):$(PATH)

@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
         from report_runner.pod_run import run_in_pod
 
         return run_in_pod()
-    workers.warm_up(*workers.WorkerKind)
+    workers.warm_up(workers.WorkerKind.PAGES, workers.WorkerKind.CHARTS)
     from report_runner.preview import preview_report
 
     return preview_report(args.directory, args.manifest, args.out, args.slot or _now())

@@ -5,17 +5,17 @@ A format's name and media type are with its member of `Format`, which the CRD li
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from report_runner.contract.report import Format
 from report_runner.models import RenderInput
 from report_runner.render.bounded import open_text
-from report_runner.render.csvfile import csv_table, write_csv
+from report_runner.render.csvfile import csv_sources, write_source
+from report_runner.render.jsonfile import write_json
 from report_runner.render.page import expand, with_policy
 from report_runner.render.template import Page
 
@@ -28,6 +28,8 @@ class RenderJob:
     path: Path  # of the file to write
     rendered: Page | None = None
     worker: Any = None  # what `start_worker` of the format gave
+    source: str | None = None  # of `files_of` of the format
+    notes: list[str] = field(default_factory=list)  # what a reader of the file has to know
 
     @property
     def page(self) -> Page:
@@ -42,16 +44,44 @@ class OutputFormat:
     """How one format is written.
 
     `write` returns the number of pages, or None where the format has none. It opens its file with
-    `open_text`, or otherwise ends at files.OUTPUT_FILE_LIMIT.
+    `open_text`, or otherwise ends at files.OUTPUT_FILE_LIMIT. `files_of` gives the source of each
+    file where the format has one for each source; None is the one file of the whole report.
     """
 
     write: Callable[[RenderJob], int | None]
     needs_page: bool = False  # the template is rendered and the charts are drawn
     start_worker: Callable[[], AbstractContextManager[Any]] | None = None
+    files_of: Callable[[RenderInput], Sequence[str | None]] = lambda _: (None,)
 
 
 def _write_csv(job: RenderJob) -> None:
-    write_csv(csv_table(job.data), job.path, ZoneInfo(job.data.time_zone))
+    write_source(job.data, job.source, job.path)
+
+
+def _write_json(job: RenderJob) -> None:
+    write_json(job.data, job.path)
+
+
+def _write_xlsx(job: RenderJob) -> None:
+    from report_runner.render.xlsx import write_xlsx
+
+    job.notes.extend(write_xlsx(job.data, job.path))
+
+
+def _parquet_files(data: RenderInput) -> Sequence[str | None]:
+    return data.sources_for(Format.PARQUET)
+
+
+def _parquet_worker() -> AbstractContextManager[Any]:
+    from report_runner.render.parquet import Worker
+
+    return Worker()
+
+
+def _write_parquet(job: RenderJob) -> None:
+    from report_runner.render.parquet import write_parquet
+
+    write_parquet(job.data, job.source or "", job.path, job.worker)
 
 
 def _write_html(job: RenderJob) -> None:
@@ -76,5 +106,10 @@ def _write_pdf(job: RenderJob) -> int:
 FORMATS: dict[Format, OutputFormat] = {
     Format.PDF: OutputFormat(_write_pdf, needs_page=True, start_worker=_pdf_worker),
     Format.HTML: OutputFormat(_write_html, needs_page=True),
-    Format.CSV: OutputFormat(_write_csv),
+    Format.CSV: OutputFormat(_write_csv, files_of=csv_sources),
+    Format.XLSX: OutputFormat(_write_xlsx),
+    Format.JSON: OutputFormat(_write_json),
+    Format.PARQUET: OutputFormat(
+        _write_parquet, start_worker=_parquet_worker, files_of=_parquet_files
+    ),
 }

@@ -54,6 +54,7 @@ class Manifest(Model, extra="ignore"):
     subject: str | None = None
     inputs: dict[str, Input] = Field(default_factory=dict)
     outputs: list[OutputFile] = Field(default_factory=list)
+    notes: list[str] = Field(default_factory=list)  # what a reader of the files has to know
     deliveries: dict[str, LedgerEntry] = Field(default_factory=dict)
 
 

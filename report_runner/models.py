@@ -8,6 +8,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from report_runner.contract.format_options import FormatOptions
 from report_runner.contract.reasons import Reason
 from report_runner.contract.report import Chart, Format
 
@@ -26,16 +27,27 @@ class RunError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class ColumnType:
+    """A column's type in PostgreSQL: `numeric(12,2)` has precision 12 and scale 2."""
+
+    name: str
+    precision: int | None = None
+    scale: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """Rows of one source.
 
     Values: None, bool, int, float, Decimal, str, date, time, datetime (aware ones of a database
     have a `SessionOffset`), FarMoment for what Python cannot hold, and of inline rows dict and
-    list. `contract.values.plain_text` writes any of them.
+    list. `contract.values.plain_text` writes any of them. `types` is empty where the source does
+    not know its columns' types.
     """
 
     columns: tuple[str, ...]
     rows: Sequence[tuple[Any, ...]]
+    types: tuple[ColumnType, ...] = ()
 
     def records(self) -> list[dict[str, Any]]:
         """The rows as dicts by column name."""
@@ -59,6 +71,12 @@ class RenderInput:
     tables: Mapping[str, Table]
     charts: Sequence[Chart] = field(default_factory=tuple)
     template: str = ""  # Jinja2 source
+    options: FormatOptions | None = None
+
+    def sources_for(self, name: str) -> list[str]:
+        """The sources that a data format writes: those of its options, else all of them."""
+        options = self.options.of(name) if self.options else None
+        return options.sources if options and options.sources else list(self.tables)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +86,10 @@ class Document:
     format: Format
     path: Path
     pages: int | None = None
+    source: str | None = None  # the one that it holds, where it holds one alone
+    notes: tuple[str, ...] = ()  # what a reader has to know, such as numbers kept as text
+
+    @property
+    def suffix(self) -> str:
+        """The end of its name, such as `.pdf` or `-positions.csv`."""
+        return self.format.suffix_of(self.source)

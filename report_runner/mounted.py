@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
-from report_runner.contract.delivery import MAIL_ADDRESS
+from report_runner.contract.mailbox import MailboxError, parse_mailbox
 from report_runner.contract.reasons import Reason
 from report_runner.models import RunError
 from report_runner.redaction import Redactor, SecretEntry
@@ -28,7 +28,6 @@ _HOST = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*\.?", re.ASCII)
 _NUMBER = re.compile(r"(.*\.)?([0-9]+|0x[0-9a-f]*)\.?", re.ASCII | re.IGNORECASE)
 _NAME = re.compile(r"""[^\s:/?#=&'"\\<>;,(){}]+""")
 _PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
-_MAIL_ADDRESS = re.compile(MAIL_ADDRESS)
 
 
 def is_address(text: str) -> bool:
@@ -82,10 +81,12 @@ def ascii_line(text: str) -> str | None:
 
 
 def mail_address(text: str) -> str | None:
-    """An address without a display name."""
-    if _MAIL_ADDRESS.fullmatch(text) and len(text) <= 254:
-        return None
-    return "has to be a mail address alone, such as reports@example.com"
+    """An address, alone or after a name."""
+    try:
+        parse_mailbox(text)
+    except MailboxError:
+        return "has to be a mail address, as reports@example.com or Reports <reports@example.com>"
+    return None
 
 
 def one_of(choices: tuple[str, ...]) -> Check:

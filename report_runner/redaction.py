@@ -14,7 +14,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from urllib.parse import quote, quote_plus
 
-from report_runner.contract.delivery import Delivery
+from report_runner.contract.delivery import Delivery, EmailDelivery
+from report_runner.contract.mailbox import MailboxError, parse_mailbox
 from report_runner.contract.report import SourceSpec
 
 SHORTEST = 4  # characters; shorter values occur in any text by chance
@@ -24,7 +25,7 @@ _ARMOUR = "-----"  # "-----BEGIN CERTIFICATE-----" is no secret
 # The names of fields: they are kept although a user may be called `postgres`.
 _WORDS = (
     *("sources", "charts", "connection", "secretRef", "smtp", "query", "template", "spec"),
-    *("subject", "to"),
+    *(info.alias or name for name, info in EmailDelivery.model_fields.items()),
     *(info.alias or name for name, info in SourceSpec.model_fields.items()),
     *(info.alias or name for name, info in Delivery.model_fields.items()),
 )
@@ -81,7 +82,17 @@ def forms(value: str) -> set[str]:
             value.encode().hex(),
             *_base64_forms(value.encode()),
         }
+    # A server quotes the address alone of `Reports <reports@example.com>`, in ASCII.
+    found |= _address_forms(value)
     return {form for form in found if len(form) >= SHORTEST}
+
+
+def _address_forms(value: str) -> set[str]:
+    try:
+        mailbox = parse_mailbox(value)
+    except MailboxError:
+        return set()
+    return {mailbox.address, mailbox.ascii_address or mailbox.address}
 
 
 class Redactor:

@@ -158,22 +158,25 @@ def _make(
     progress.enter("render")
     data = render_input(definition, run, fetched, clock())
     # Before the pages: a mail that cannot be sent is no reason to make them.
-    subject = _subject(definition, data)
+    subject = email_subject(definition, data)
     with tempfile.TemporaryDirectory(prefix="report-") as scratch:
         documents = render(data, definition.report.formats, Path(scratch))
         progress.enter("store")
         outputs = []
         for document in documents:
-            target = storage.store_file(output_paths, document.path, document.format.suffix)
+            target = storage.store_file(output_paths, document.path, document.suffix)
             outputs.append(
                 OutputFile(
                     path=output_paths.relative(target),
                     format=document.format,
+                    source=document.source,
                     bytes=target.stat().st_size,
                     sha256=storage.sha256(target),
                 )
             )
             progress.pages = document.pages or progress.pages
+            for note in document.notes:
+                logger.warning("%s", note)
     made = Manifest(
         namespace=definition.namespace,
         name=definition.name,
@@ -187,6 +190,7 @@ def _make(
         subject=subject,
         inputs=inputs,
         outputs=outputs,
+        notes=[note for document in documents for note in document.notes],
         # A recipient of an earlier version of this slot is not sent another one by itself.
         deliveries=dict(earlier.deliveries) if earlier else {},
     )
@@ -211,13 +215,15 @@ def render_input(
         parameters=exact(definition.report.parameters),
         tables={name: found.table for name, found in fetched.items()},
         charts=tuple(definition.report.charts),
+        options=definition.report.format_options,
         template=builtin_template(template.builtin)
         if template.builtin
         else definition.template_text or "",
     )
 
 
-def _subject(definition: Definition, data: RenderInput) -> str | None:
+def email_subject(definition: Definition, data: RenderInput) -> str | None:
+    """None without mail. Raises RunError where it cannot be rendered or is no header."""
     email = definition.delivery.email
     if email is None:
         return None
@@ -252,11 +258,11 @@ def _deliver(
         secrets=secrets,
         data=data,
         # A manifest of an older version has none.
-        subject=known.subject or _subject(definition, data) or definition.report.title,
+        subject=known.subject or email_subject(definition, data) or definition.report.title,
         files=[
             Attachment(
                 output_paths.root / output.path,
-                f"{definition.name[:100]}-{run.report_date}{output.format.suffix}",
+                f"{definition.name[:100]}-{run.report_date}{output.format.suffix_of(output.source)}",
                 output.format,
             )
             for output in known.outputs

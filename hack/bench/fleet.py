@@ -95,7 +95,7 @@ async def list_all(requests: int) -> list[float]:
     async with await KubeClient.connect() as kube:
         for _ in range(requests):
             start = time.perf_counter()
-            async for _ in kube.each(SCHEDULES):
+            async for _ in kube.iterate(SCHEDULES):
                 pass
             found.append(1000 * (time.perf_counter() - start))
     return found
@@ -105,7 +105,7 @@ async def until_ready(schedules: int) -> None:
     """Wait until every ReportSchedule is Ready."""
     async with await KubeClient.connect() as kube, asyncio.timeout(1800):
         while True:
-            if sum([is_ready(body) async for body in kube.each(SCHEDULES)]) == schedules:
+            if sum([is_ready(body) async for body in kube.iterate(SCHEDULES)]) == schedules:
                 return
             await asyncio.sleep(PAUSE_SECONDS)
 

@@ -107,7 +107,6 @@ def plain_cronjob(name: str) -> dict[str, Any]:
 
 
 def percentile(values: list[float], share: float) -> float:
-    """Nearest rank."""
     ordered = sorted(values)
     return ordered[min(int(share * len(ordered)), len(ordered) - 1)]
 

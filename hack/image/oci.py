@@ -28,7 +28,6 @@ class Layer:
 
     @property
     def size(self) -> int:
-        """Bytes."""
         return self.path.stat().st_size
 
 

@@ -178,7 +178,6 @@ class Progress:
         self._start = time.monotonic()
 
     def __call__(self, text: str) -> None:
-        """Say it."""
         print(f"[image {time.monotonic() - self._start:5.1f} s] {text}", file=sys.stderr)
 
 

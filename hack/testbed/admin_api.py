@@ -91,7 +91,7 @@ class ApiProcess:
         return self._process.pid
 
     def kill(self) -> None:
-        """SIGKILL. May be called from any thread."""
+        """May be called from any thread."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()

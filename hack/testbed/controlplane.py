@@ -124,7 +124,6 @@ class ControlPlane:
             )
 
     def kill(self, name: str) -> None:
-        """SIGKILL."""
         process = self._running.pop(name)
         process.kill()
         process.wait()

@@ -76,7 +76,6 @@ class OperatorProcess:
         return self._process.poll()
 
     def kill(self) -> None:
-        """SIGKILL."""
         process = self._process  # the next life may begin as soon as this one is over
         assert process is not None
         process.kill()

@@ -23,14 +23,13 @@ from zoneinfo import ZoneInfo
 from report_operator.domain.cron.zone import zone_names
 from report_operator.domain.cron.zone_releases import PATH, read_zone
 
-OLDEST = (2023, 4)  # of Go 1.22, that Kubernetes 1.30 was built with
+OLDEST = (2023, 4)  # older than that of any supported Kubernetes
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)  # slots before it are nobody's business any more
 END = datetime(2038, 1, 1, tzinfo=UTC)
 STEP_SECONDS = 6 * 3600  # no zone keeps an offset for less
 
 
 def main() -> None:
-    """Write the file."""
     installed = files("tzdata")
     current = _release(installed / "zoneinfo" / "tzdata.zi")
     zones: dict[str, list[dict[str, object]]] = {}
@@ -53,7 +52,7 @@ def main() -> None:
 
 
 def _release(path: Traversable) -> str:
-    """Of the first line, `# version 2026b-dirty`."""
+    """The release in the first line, `# version 2026b-dirty`."""
     with path.open("rb") as file:
         return file.readline().decode("ascii").split()[2].partition("-")[0]
 

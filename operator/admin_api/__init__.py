@@ -1,1 +1,1 @@
-"""The admin API on port 3000: what on-call asks and does, a process beside the operator's."""
+"""The admin API on port 3000, for on-call: a process of its own beside the operator."""

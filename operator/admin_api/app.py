@@ -1,10 +1,9 @@
-"""The application: its parts, and what an error looks like."""
+"""The FastAPI application: services, middleware, routers, and what an error looks like."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
@@ -14,10 +13,10 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
-from admin_api import web
 from admin_api.auth.access import AccessMiddleware
 from admin_api.auth.answer_policy import FAILED, AnswerPolicy
 from admin_api.auth.tokens import Tokens
+from admin_api.dependencies import Exposition, Services
 from admin_api.errors import PROBLEM, UNREACHABLE, RefusedError, reason_of
 from admin_api.routes import (
     actions,
@@ -26,15 +25,24 @@ from admin_api.routes import (
     dead_letters,
     deployments,
     files,
+    jobs,
     next_slots,
     queue,
-    scheduler,
+    status,
 )
-from admin_api.schemas.scheduler import ProblemDocument
+from admin_api.schemas.problem import ProblemDocument
+from admin_api.services.analytics import Analytics
 from admin_api.services.attempts import AttemptService
-from admin_api.services.dependencies import Dependencies
-from admin_api.web.html import error_text, wants_html
-from report_operator.domain.admission.queue import AdmissionLimits
+from admin_api.services.backends import Backends
+from admin_api.services.backfills import BackfillService
+from admin_api.services.files import FileServers
+from admin_api.services.queue import QueueView
+from admin_api.web import assets, backfill_form, clear_form, form_routes, reference
+from admin_api.web import routes as web_routes
+from admin_api.web.forms import Forms
+from admin_api.web.html import Pages, error_text, wants_html
+from admin_api.web.snapshot_cache import SnapshotCache
+from report_operator.domain.admission.limits import AdmissionLimits
 
 logger = logging.getLogger(__name__)
 
@@ -42,91 +50,131 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     code: {"model": ProblemDocument, "content": {PROBLEM: {}}}
     for code in (400, 401, 403, 404, 408, 409, 413, 421, 422, 503)
 }
+ROUTERS = (
+    status.router,
+    jobs.router,
+    queue.router,
+    next_slots.router,
+    analytics.router,
+    deployments.router,
+    actions.router,
+    dead_letters.router,
+    backfills.router,
+    files.router,
+    assets.router,
+    reference.router,
+    web_routes.router,
+    form_routes.router,
+    clear_form.router,
+    backfill_form.router,
+)
 
 
 class AdminApi(FastAPI):
-    """FastAPI, with the policy around all of it, its own errors too."""
+    """FastAPI with AnswerPolicy outside of everything, its own error handlers too."""
 
     def build_middleware_stack(self) -> ASGIApp:
-        """Called once, with the first request."""
+        """FastAPI calls this once, with the first request."""
         return AnswerPolicy(super().build_middleware_stack())
 
 
 def make_app(
     attempts: AttemptService,
-    servers: files.FileServers,
-    dependencies: Dependencies,
-    clock: Callable[[], datetime],
-    exposition: Callable[[], Awaitable[str]],
+    backends: Backends,
+    file_servers: FileServers,
+    exposition: Exposition,
     tokens: Tokens | None,
-    runbook_url: str = "",
     *,
     limits: AdmissionLimits,
     start_grace: timedelta,
+    runbook_url: str = "",
 ) -> FastAPI:
-    """`exposition` gives the operator's metrics as Prometheus text; see Guard for `tokens`.
-
-    `runbook_url` is where docs/runbook.md is published; `limits` and `start_grace` are the
-    operator's.
-    """
+    """`limits` and `start_grace` are the operator's; see AccessMiddleware for `tokens`."""
     app = AdminApi(
         title="Report scheduler admin API",
         version="1",
-        docs_url=None,  # FastAPI's loads scripts of another site; pages/reference.py has none
+        docs_url=None,  # FastAPI's page loads scripts of another site; web/reference.py has none
         redoc_url=None,
         responses=ERRORS,
     )
     app.add_middleware(AccessMiddleware, tokens=tokens)
-    _add_errors(app)
-    cluster, past = attempts.cluster, attempts.past
-    queue_view = queue.QueueView(cluster, clock, limits, start_grace)
-    scheduler.add(app, cluster, past, clock, exposition, dependencies, queue_view, servers)
-    queue.add(app, queue_view)
-    next_slots.add(app, cluster, clock)
-    analytics.add(app, cluster, past, clock)
-    deployments.add(app, cluster, past)
-    actions.add(app, attempts, clock)
-    dead_letters.add(app, attempts)
-    make_backfill = backfills.add(app, cluster, attempts.audit, clock)
-    files.add(app, servers, cluster, past)
-    web.add(app, attempts, dependencies, queue_view, servers, clock, runbook_url, make_backfill)
+    _add_error_handlers(app)
+    app.state.services = _make_services(
+        attempts, backends, file_servers, exposition, limits, start_grace, runbook_url
+    )
+    for router in ROUTERS:
+        app.include_router(router)
     return app
 
 
-def _add_errors(app: FastAPI) -> None:
-    def problem(request: Request, status: int, detail: str) -> Response:
-        sendable = detail.encode(errors="replace").decode()  # JSON may hold half characters
-        if wants_html(request.headers.get("accept", "")):
-            return HTMLResponse(error_text(status, sendable), status)
-        title = HTTPStatus(status).phrase
-        body = ProblemDocument(
-            title=title, status=status, detail=sendable, instance=request.url.path
-        )
-        return JSONResponse(body.model_dump(), status, media_type=PROBLEM)
+def _make_services(
+    attempts: AttemptService,
+    backends: Backends,
+    file_servers: FileServers,
+    exposition: Exposition,
+    limits: AdmissionLimits,
+    start_grace: timedelta,
+    runbook_url: str,
+) -> Services:
+    cluster, history, clock = attempts.cluster, attempts.history, attempts.clock
+    queue_view = QueueView(cluster, clock, limits, start_grace)
+    return Services(
+        cluster=cluster,
+        history=history,
+        attempts=attempts,
+        audit=attempts.audit,
+        backfills=BackfillService(cluster, attempts.audit, clock),
+        queue=queue_view,
+        analytics=Analytics(cluster, history, clock),
+        backends=backends,
+        files=file_servers,
+        exposition=exposition,
+        clock=clock,
+        pages=Pages(clock, runbook_url),
+        forms=Forms(),
+        snapshots=SnapshotCache(cluster, backends, queue_view, clock),
+    )
 
-    @app.exception_handler(RefusedError)
-    async def refused(request: Request, error: RefusedError) -> Response:
-        return problem(request, error.status, error.message)
 
-    @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> Response:
-        told = "; ".join(
-            f"{'.'.join(str(step) for step in item['loc'][1:]) or item['loc'][0]}: {item['msg']}"
-            for item in error.errors()[:10]
-        )
-        return problem(request, 422, told)
+async def _refused(request: Request, error: RefusedError) -> Response:
+    return _problem(request, error.status, error.message)
 
-    @app.exception_handler(HTTPException)
-    async def http(request: Request, error: HTTPException) -> Response:
-        return problem(request, error.status_code, str(error.detail))
 
-    @app.exception_handler(Exception)
-    async def failed(request: Request, _: Exception) -> Response:  # AnswerPolicy logs it
-        return problem(request, 500, FAILED)
+async def _invalid(request: Request, error: RequestValidationError) -> Response:
+    problems = "; ".join(
+        f"{'.'.join(str(step) for step in item['loc'][1:]) or item['loc'][0]}: {item['msg']}"
+        for item in error.errors()[:10]
+    )
+    return _problem(request, 422, problems)
 
-    async def unreachable(request: Request, error: Exception) -> Response:
-        logger.warning("%s: %s", request.url.path, reason_of(error))
-        return problem(request, 503, f"the Kubernetes API does not serve: {reason_of(error)}")
 
+async def _http_error(request: Request, error: HTTPException) -> Response:
+    return _problem(request, error.status_code, str(error.detail))
+
+
+async def _failed(request: Request, _: Exception) -> Response:
+    """AnswerPolicy logs the exception."""
+    return _problem(request, 500, FAILED)
+
+
+async def _unreachable(request: Request, error: Exception) -> Response:
+    logger.warning("%s: %s", request.url.path, reason_of(error))
+    return _problem(request, 503, f"the Kubernetes API does not serve: {reason_of(error)}")
+
+
+def _problem(request: Request, status: int, detail: str) -> Response:
+    sendable = detail.encode(errors="replace").decode()  # JSON may hold half characters
+    if wants_html(request.headers.get("accept", "")):
+        return HTMLResponse(error_text(status, sendable), status)
+    title = HTTPStatus(status).phrase
+    body = ProblemDocument(title=title, status=status, detail=sendable, instance=request.url.path)
+    return JSONResponse(body.model_dump(), status, media_type=PROBLEM)
+
+
+def _add_error_handlers(app: FastAPI) -> None:
+    app.exception_handler(RefusedError)(_refused)
+    app.exception_handler(RequestValidationError)(_invalid)
+    app.exception_handler(HTTPException)(_http_error)
+    app.exception_handler(Exception)(_failed)
     for kind in UNREACHABLE:
-        app.add_exception_handler(kind, unreachable)
+        app.add_exception_handler(kind, _unreachable)

@@ -1,4 +1,4 @@
-"""What the API refuses, as exceptions that know their HTTP status."""
+"""Refusals with an HTTP status, and errors that mean the API server is unavailable."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from report_operator.adapters.kube.client import ApiError
 
 PROBLEM = "application/problem+json"  # RFC 9457
 
-# What a call of the API server raises where it does not serve.
+# What calls raise while the API server is unavailable.
 UNREACHABLE = (ApiError, aiohttp.ClientError, OSError, TimeoutError)
 
 
 class RefusedError(Exception):
-    """Something that cannot be; `status` is HTTP's, the message says what to do instead."""
+    """`status` is HTTP's; the message names the remedy."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -22,7 +22,7 @@ class RefusedError(Exception):
 
 
 def reason_of(error: Exception) -> str:
-    """Why something does not serve, for a person."""
+    """The reason why something is unavailable, as a message."""
     if isinstance(error, TimeoutError):
         return "it does not answer in time"
     return str(error) or type(error).__name__

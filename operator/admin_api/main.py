@@ -18,19 +18,25 @@ from prometheus_client import CollectorRegistry
 from admin_api.app import make_app
 from admin_api.auth.tokens import Tokens
 from admin_api.errors import UNREACHABLE, RefusedError, reason_of
-from admin_api.routes.files import FileServers
 from admin_api.services.attempts import AttemptService
 from admin_api.services.audit import Audit
+from admin_api.services.backends import Backends
 from admin_api.services.cluster import Cluster
-from admin_api.services.dependencies import Dependencies
+from admin_api.services.files import FileServers
 from admin_api.services.history_client import HistoryClient
 from admin_api.services.idempotency import IdempotencyStore
 from report_operator.adapters.kube.client import KubeClient
 from report_operator.adapters.postgres.database import Database
 from report_operator.adapters.postgres.reader import HistoryReader
 from report_operator.adapters.probes import serve
-from report_operator.config import ConfigError, OperatorConfig, load_config
-from report_operator.main import DEFAULT_CONFIG, EXIT_CONFIG, set_up_logging
+from report_operator.config import (
+    DEFAULT_CONFIG,
+    EXIT_CONFIG,
+    ConfigError,
+    OperatorConfig,
+    load_config,
+)
+from report_operator.logs import set_up_logging
 from report_runner.bounded_http import Limits, make_server
 
 LOOPBACK = "127.0.0.1"
@@ -51,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="report-scheduler-api", description="The admin API, for kubectl port-forward."
     )
-    parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="the operator's")
+    parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="the operator's file")
     parser.add_argument("--port", type=int, default=PORT)
     parser.add_argument("--health-port", type=int, default=HEALTH_PORT, help="0: none")
     parser.add_argument(
@@ -65,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"report-scheduler-api: {error}", file=sys.stderr)
         return EXIT_CONFIG
     set_up_logging(args.log_format, "INFO")
-    # uvicorn raises the signal that ended it once more when it is done; it has been obeyed then.
+    # uvicorn raises the signal that ended it again after its shutdown: ignore it then.
     signal.signal(signal.SIGTERM, lambda *_: None)
     asyncio.run(_serve(config, args.port, args.health_port, network=args.network))
     return 0
@@ -104,29 +110,25 @@ async def _serve(config: OperatorConfig, port: int, health_port: int, *, network
 
         namespace = os.environ.get("POD_NAMESPACE", "default")
         cluster = Cluster(kube, namespace, config.lease_name, config.watched)
-        requests = IdempotencyStore(kube, namespace, f"{config.lease_name}-requests", _now)
+        idempotency = IdempotencyStore(kube, namespace, f"{config.lease_name}-requests", _now)
         attempts = AttemptService(
-            cluster, requests, Audit(kube, _now), _now, HistoryClient(history)
+            cluster, idempotency, Audit(kube, _now), _now, HistoryClient(history)
         )
         servers = FileServers(session, config.file_server_url, config.watched)
-        dependencies = Dependencies(config.redis_secret, history)
-        tokens = Tokens(kube) if network else None
         app = make_app(
             attempts,
+            Backends(config.redis_secret, history),
             servers,
-            dependencies,
-            _now,
             exposition,
-            tokens,
-            config.runbook_url,
+            Tokens(kube) if network else None,
             limits=config.admission_limits(),
             start_grace=timedelta(seconds=config.admission.start_grace_seconds),
+            runbook_url=config.runbook_url,
         )
         # kubectl port-forward ends on loopback.
         host = EVERYWHERE if network else LOOPBACK
         server = make_server(app, host, port, LIMITS)
-        # What is there now stays: looking through it for garbage takes 100 ms, in which nobody is
-        # answered.
+        # A collection of what is loaded by now would hold up all requests for 100 ms.
         gc.freeze()
         watching = asyncio.create_task(_watch(cluster, config.lease_seconds / 3))
         watching.add_done_callback(lambda _: setattr(server, "should_exit", True))
@@ -135,19 +137,19 @@ async def _serve(config: OperatorConfig, port: int, health_port: int, *, network
         finally:
             watching.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await watching  # where it has failed, nothing that is answered would be current
+                await watching  # raises why the watches ended: without them answers would be stale
 
 
 async def _watch(cluster: Cluster, pause: float) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(_watch_lease(cluster, pause))
-        group.create_task(cluster.follow())
+        group.create_task(cluster.watch())
 
 
 async def _watch_lease(cluster: Cluster, pause: float) -> None:
-    """See each renewal, also while nobody asks: silence is measured from the last one seen."""
+    """Read the Lease regularly: its age is measured from the last renewal seen."""
     while True:
-        with contextlib.suppress(*UNREACHABLE):  # whoever asks is told
+        with contextlib.suppress(*UNREACHABLE):  # requests report it
             await cluster.leader()
         await asyncio.sleep(pause)
 

@@ -1,4 +1,4 @@
-"""What a failure or a delay means and what to do then: the tables of docs/runbook.md.
+"""Remedies for failures and delays: the tables of docs/runbook.md.
 
 The texts are Markdown as there (code spans and links to its sections), and a test holds the two to
 each other. `-n reports`, NAME and JOB stand for the namespace, the schedule and the run's Job.
@@ -15,13 +15,11 @@ from report_runner.contract.reasons import Reason
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """A row of the table."""
-
     meaning: str
     action: str
 
     def of(self, namespace: str, schedule: str, job: str | None) -> Remedy:
-        """The same with the names of a run in its commands."""
+        """The remedy with a run's names in its commands."""
         action = self.action.replace("-n reports ", f"-n {namespace} ")
         action = re.sub(r"\bNAME\b", schedule, action)
         return Remedy(self.meaning, re.sub(r"\bJOB\b", job, action) if job else action)
@@ -82,6 +80,16 @@ FAILURES: dict[Reason, Remedy] = {
         "The node went away under the run",
         "`kubectl get nodes`; run it again",
     ),
+    Reason.REPLACED: Remedy(
+        "The next slot's run replaced it before it had ended (`concurrencyPolicy: Replace`)",
+        "Nothing, where only the newest report matters. If every run is replaced the schedule is "
+        "late: use `Forbid`, fewer slots, or make the report faster",
+    ),
+    Reason.JOB_DELETED: Remedy(
+        "Its Job was deleted before it had ended, by a person or another controller",
+        "Run it again; `kubectl -n reports get events` and the API server's audit log say who "
+        "deletes Jobs",
+    ),
     Reason.INTERNAL_ERROR: Remedy(
         "None of these",
         "`kubectl -n reports logs job/JOB`; tell the developers",
@@ -109,5 +117,10 @@ DELAYS: dict[DelayStage, Remedy] = {
     DelayStage.RETRYING: Remedy(
         "An attempt failed, the next one comes",
         "`kubectl -n reports logs job/JOB`, then as for a failure",
+    ),
+    DelayStage.REPLACING: Remedy(
+        "Each run was replaced by the next before it had ended",
+        "`kubectl -n reports get reportschedules NAME -o jsonpath='{.spec.concurrencyPolicy}'`: "
+        "use `Forbid`, fewer slots, or make the report faster",
     ),
 }

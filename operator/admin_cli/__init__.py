@@ -1,1 +1,1 @@
-"""On-call's verbs of the command `report-scheduler`: tables of what the admin API says."""
+"""On-call's commands of `report-scheduler`: calls of the admin API, answers as tables."""

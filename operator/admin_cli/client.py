@@ -1,4 +1,4 @@
-"""The admin API over HTTP, with the standard library: the command is to answer at once."""
+"""Client of the admin API, with the standard library only, so that the command starts fast."""
 
 from __future__ import annotations
 
@@ -20,41 +20,41 @@ Body = dict[str, Any]
 
 
 class RefusedError(Exception):
-    """The API says no; the message is its own."""
+    """The API refuses a request; the message is the API's."""
 
 
 class UnreachableError(Exception):
-    """There is no API to ask, or it cannot do its work now; the message says what to do."""
+    """The API cannot be reached, or is unavailable; the message names the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Raises RefusedError or UnreachableError. `url` has no path."""
+    """Raises RefusedError or UnreachableError. `url` is scheme and host, without a path."""
 
     url: str
     token: str | None = None
     remedy: str = "is the address right, and does the API run?"
 
     def get(self, path: str, **query: str | int | None) -> Body:
-        """Read; parameters that are None are left out."""
-        said = {name: value for name, value in query.items() if value is not None}
-        return self._call("GET", f"{path}?{urlencode(said)}" if said else path, None, {})
+        """Parameters that are None are left out."""
+        given = {name: value for name, value in query.items() if value is not None}
+        return self._call("GET", f"{path}?{urlencode(given)}" if given else path, None, {})
 
     def post(self, path: str, body: Body | None = None, key: str | None = None) -> Body:
-        """Act; `key` goes as Idempotency-Key."""
+        """`key` is sent as Idempotency-Key."""
         return self._call("POST", path, body, {"Idempotency-Key": key} if key else {})
 
     def _call(self, method: str, path: str, body: Body | None, headers: Mapping[str, str]) -> Body:
-        sent = {"Accept": "application/json", "X-On-Call": _who(), **headers}
+        request_headers = {"Accept": "application/json", "X-On-Call": _user_name(), **headers}
         if self.token:
-            sent["Authorization"] = f"Bearer {self.token}"
+            request_headers["Authorization"] = f"Bearer {self.token}"
         data = None
         if body is not None:
-            sent["Content-Type"] = "application/json"
+            request_headers["Content-Type"] = "application/json"
             data = json.dumps(body)
         connection = self._connection()
         try:
-            connection.request(method, path, data, sent)
+            connection.request(method, path, data, request_headers)
             answer = connection.getresponse()
             raw = answer.read(ANSWER_LIMIT)
         except (OSError, http.client.HTTPException) as error:
@@ -65,17 +65,17 @@ class Client:
             raise RefusedError(str(error)) from error
         finally:
             connection.close()
-        found = _decoded(raw)
-        if answer.status < 300 and found is not None:
-            return found
-        told = str((found or {}).get("detail") or f"{answer.status} {answer.reason}")
+        decoded = _decode(raw)
+        if answer.status < 300 and decoded is not None:
+            return decoded
+        message = str((decoded or {}).get("detail") or f"{answer.status} {answer.reason}")
         if answer.status >= 500:
-            raise UnreachableError(f"{self.url}: {told}")
-        if found is None or "detail" not in found:
+            raise UnreachableError(f"{self.url}: {message}")
+        if decoded is None or "detail" not in decoded:
             raise UnreachableError(
-                f"{self.url} answers {answer.status} as no admin API would: {self.remedy}"
+                f"{self.url} answers {answer.status}, but not as the admin API does: {self.remedy}"
             )
-        raise RefusedError(told)
+        raise RefusedError(message)
 
     def _connection(self) -> http.client.HTTPConnection:
         parts = urlsplit(self.url)
@@ -86,12 +86,12 @@ class Client:
         return http.client.HTTPConnection(parts.netloc, timeout=SECONDS)
 
 
-def job_path(identity: str, verb: str = "") -> str:
-    """Path of a job, or of what is done with it."""
-    return f"{SCHEDULER}/jobs/{quote(identity, safe='')}{f'/{verb}' if verb else ''}"
+def job_path(identity: str, action: str = "") -> str:
+    """Path of a job, or of an action on it."""
+    return f"{SCHEDULER}/jobs/{quote(identity, safe='')}{f'/{action}' if action else ''}"
 
 
-def _decoded(raw: bytes) -> Body | None:
+def _decode(raw: bytes) -> Body | None:
     try:
         found = json.loads(raw)
     except ValueError:
@@ -99,8 +99,8 @@ def _decoded(raw: bytes) -> Body | None:
     return found if isinstance(found, dict) else None
 
 
-def _who() -> str:
-    """For the record: who asks, as this machine knows them."""
+def _user_name() -> str:
+    """The local user, for the audit."""
     try:
         name = getpass.getuser()
     except (KeyError, OSError):

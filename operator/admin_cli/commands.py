@@ -1,4 +1,4 @@
-"""The verbs: each asks the API, and shows what it says."""
+"""The commands: each calls the API and prints its answer."""
 
 from __future__ import annotations
 
@@ -20,13 +20,11 @@ QUEUE_PAGES = 20
 
 
 def status(client: Client, args: Namespace) -> None:
-    """The scheduler as a whole."""
     body = client.get(f"{SCHEDULER}/status")
     _show(args, body, lambda show: show.status(body))
 
 
 def jobs(client: Client, args: Namespace) -> None:
-    """Runs, newest first."""
     body = client.get(
         f"{SCHEDULER}/jobs",
         status=args.status,
@@ -40,19 +38,16 @@ def jobs(client: Client, args: Namespace) -> None:
 
 
 def job(client: Client, args: Namespace) -> None:
-    """One run."""
     body = client.get(job_path(args.id))
     _show(args, body, lambda show: show.job(body))
 
 
 def retry(client: Client, args: Namespace) -> None:
-    """A further attempt."""
     body = client.post(job_path(args.id, "retry"), key=args.key)
     _show(args, body, lambda show: show.attempt(body))
 
 
 def generate(client: Client, args: Namespace) -> None:
-    """A report for a date."""
     wanted = {
         "type": args.type,
         "date": args.date or f"{datetime.now().astimezone():%Y-%m-%d}",
@@ -60,13 +55,12 @@ def generate(client: Client, args: Namespace) -> None:
         "namespace": args.of_namespace,
         "schedule": args.of_schedule,
     }
-    said = {name: value for name, value in wanted.items() if value is not None}
-    body = client.post(f"{REPORTS}/generate", said, key=args.key)
+    given = {name: value for name, value in wanted.items() if value is not None}
+    body = client.post(f"{REPORTS}/generate", given, key=args.key)
     _show(args, body, lambda show: show.attempt(body))
 
 
 def backfill(client: Client, args: Namespace) -> None:
-    """Reports for a range of dates."""
     wanted = {
         "start_date": args.start,
         "end_date": args.end,
@@ -75,13 +69,13 @@ def backfill(client: Client, args: Namespace) -> None:
         "max_concurrent": args.max_concurrent,
         "dry_run": args.dry_run or None,
     }
-    said = {name: value for name, value in wanted.items() if value is not None}
-    body = client.post(f"{REPORTS}/backfill", said, key=args.key)
+    given = {name: value for name, value in wanted.items() if value is not None}
+    body = client.post(f"{REPORTS}/backfill", given, key=args.key)
     _show(args, body, lambda show: show.backfills(body))
 
 
 def queue(client: Client, args: Namespace) -> None:
-    """What waits for admission."""
+    """All waiting runs, at most QUEUE_PAGES pages of them."""
     body = client.get(f"{SCHEDULER}/queue", limit=PAGE)
     following = body["next"]
     for _ in range(QUEUE_PAGES - 1):
@@ -106,7 +100,7 @@ def next_slots(client: Client, args: Namespace) -> None:
 
 
 def dead_letters(client: Client, args: Namespace) -> None:
-    """Slots that were given up on, or a further attempt for them."""
+    """Lists dead letters, or retries them."""
     if args.action == "retry":
         _retry_dead_letters(client, args)
         return
@@ -119,18 +113,18 @@ def dead_letters(client: Client, args: Namespace) -> None:
 
 def _retry_dead_letters(client: Client, args: Namespace) -> None:
     if args.all == bool(args.ids):
-        raise RefusedError("say which to retry: their ids, or --all")
+        raise RefusedError("name the ids to retry, or use --all")
     if args.all:
         total = client.get(DEAD_LETTERS, limit=1)["total"]
-        _confirm(args, f"try {total} dead letters again")
+        _confirm(args, f"retry {total} dead letters")
     body = client.post(f"{DEAD_LETTERS}/retry", {"all": True} if args.all else {"ids": args.ids})
     _show(args, body, lambda show: show.jobs(body["jobs"], None))
     for refusal in body["refused"]:
         print(f"refused: {refusal['id']!r}: {refusal['reason']}", file=sys.stderr)
     if body["left"]:
-        print(f"{body['left']} are left: say it again", file=sys.stderr)
+        print(f"{body['left']} are left: run the command again", file=sys.stderr)
     if body["refused"]:
-        raise RefusedError(f"{len(body['refused'])} were not tried again")
+        raise RefusedError(f"{len(body['refused'])} were not retried")
 
 
 def _clear_dead_letters(client: Client, args: Namespace) -> None:
@@ -147,7 +141,6 @@ def _clear_dead_letters(client: Client, args: Namespace) -> None:
 
 
 def cleanup(client: Client, args: Namespace) -> None:
-    """Give up what waits for too long."""
     body = client.post(f"{SCHEDULER}/queue/cleanup", {"older_than_hours": args.older_than_hours})
     _show(args, body, lambda show: show.whole(body))
 
@@ -174,10 +167,10 @@ def _show(args: Namespace, body: Body, table: Callable[[Any], None]) -> None:
     table(show)
 
 
-def _confirm(args: Namespace, what: str) -> None:
+def _confirm(args: Namespace, action: str) -> None:
     if args.yes:
         return
     if not sys.stdin.isatty():
-        raise RefusedError(f"{what}? Nobody is there to ask: say --yes")
-    if input(f"{what}? [y/N] ").strip().lower() not in ("y", "yes"):
-        raise RefusedError("nothing was done")
+        raise RefusedError(f"{action}? There is no terminal to confirm on: use --yes")
+    if input(f"{action}? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise RefusedError("cancelled")

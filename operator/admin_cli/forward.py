@@ -1,4 +1,4 @@
-"""A way to the API through `kubectl port-forward`: Kubernetes checks who may."""
+"""The API through `kubectl port-forward`, where Kubernetes checks the user's rights."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from admin_cli.client import UnreachableError
 
 CHART = "adaf-report-scheduler"
 API_PORT = 3000
-SECONDS = 20.0  # until it forwards
+SECONDS = 20.0  # until kubectl is ready
 _READY = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+) ")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where the operator is installed."""
+class Installation:
+    """Namespace, Helm release and kubectl context of the operator."""
 
     namespace: str
     release: str
@@ -29,13 +29,13 @@ class Place:
 
     @property
     def deployment(self) -> str:
-        """The operator's, as the chart names it; the admin API's has `-api` after it."""
+        """The operator's, by the chart's naming rule; the admin API's has the suffix `-api`."""
         whole = self.release if CHART in self.release else f"{self.release}-{CHART}"
         return whole[:55].removesuffix("-")
 
     @property
     def command(self) -> list[str]:
-        """Forwards a free port of loopback."""
+        """kubectl port-forward from a free port of loopback."""
         context = ["--context", self.context] if self.context else []
         return [
             "kubectl", *context, "--namespace", self.namespace, "port-forward",
@@ -44,19 +44,19 @@ class Place:
 
 
 @contextmanager
-def forwarded(place: Place) -> Iterator[str]:
+def port_forward(installation: Installation) -> Iterator[str]:
     """The API's URL while the block runs. Raises UnreachableError."""
     if shutil.which("kubectl") is None:
-        raise UnreachableError("there is no kubectl here: install it, or say --url")
+        raise UnreachableError("there is no kubectl here: install it, or use --url")
     process = subprocess.Popen(
-        place.command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        installation.command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     lines: queue.Queue[str | None] = queue.Queue()
-    # It reads to the end: a full pipe would stop kubectl.
+    # The output is read to its end, because a full pipe would stop kubectl.
     reader = threading.Thread(target=_read, args=(process, lines), daemon=True)
     reader.start()
     try:
-        yield f"http://localhost:{_port(lines, place)}"
+        yield f"http://localhost:{_port(lines, installation)}"
     finally:
         process.terminate()
         try:
@@ -67,20 +67,20 @@ def forwarded(place: Place) -> Iterator[str]:
         reader.join()
 
 
-def _port(lines: queue.Queue[str | None], place: Place) -> int:
-    """As kubectl says it. What else it says until then is why it cannot."""
-    said: list[str] = []
+def _port(lines: queue.Queue[str | None], installation: Installation) -> int:
+    """The local port that kubectl prints. Raises UnreachableError with its output otherwise."""
+    output: list[str] = []
     try:
         while (line := lines.get(timeout=SECONDS)) is not None:
             if found := _READY.match(line):
                 return int(found[1])
-            said.append(line.strip())
+            output.append(line.strip())
     except queue.Empty:
-        said.append(f"kubectl port-forward is not ready after {SECONDS:.0f} s")
+        output.append(f"kubectl port-forward is not ready after {SECONDS:.0f} s")
     raise UnreachableError(
-        f"{' '.join(said) or 'kubectl port-forward ended'}: check --context, --namespace "
-        f"{place.namespace} and --release {place.release} "
-        f"(kubectl get deploy -A -l app.kubernetes.io/name={CHART}-api), or say --url"
+        f"{' '.join(output) or 'kubectl port-forward ended'}: check --context, --namespace "
+        f"{installation.namespace} and --release {installation.release} "
+        f"(kubectl get deploy -A -l app.kubernetes.io/name={CHART}-api), or use --url"
     )
 
 

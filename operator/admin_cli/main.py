@@ -1,4 +1,4 @@
-"""The command `report-scheduler`: the operator's own verbs, and on-call's."""
+"""The command `report-scheduler`: the operator's commands, and on-call's."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from urllib.parse import urlsplit
 
 from admin_cli import commands
 from admin_cli.client import Client, RefusedError, UnreachableError
-from admin_cli.forward import Place, forwarded
+from admin_cli.forward import Installation, port_forward
 from admin_cli.sweep import sweep
 
 EXIT_REFUSED = 1
 EXIT_UNREACHABLE = 69  # EX_UNAVAILABLE
 
-OPERATOR_VERBS = {
-    "run": "the operator: reconcile until stopped",
-    "check-config": "say whether the operator's configuration file is right",
+OPERATOR_COMMANDS = {
+    "run": "run the operator until stopped",
+    "check-config": "check the operator's configuration file",
 }
 ENV_TOKEN = "REPORT_SCHEDULER_TOKEN"  # noqa: S105  (a name)
 EXAMPLES = """\
@@ -34,17 +34,17 @@ examples:
   report-scheduler next market-dashboard
   report-scheduler jobs --status failed -o json | jq '.jobs[].id'
 
-Without --url the way leads through `kubectl port-forward`, which needs no token.
-exit codes: 0 done; 1 refused or not there, with the API's reason; 69 the API cannot be reached
+Without --url the API is reached through `kubectl port-forward`, which needs no token.
+exit codes: 0 done; 1 refused or not found, with the API's reason; 69 the API cannot be reached
 """
 
-Verb = Callable[[Client, argparse.Namespace], None]
+Command = Callable[[Client, argparse.Namespace], None]
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Parse the command line and run; the exit code."""
+    """The exit code."""
     argv = sys.argv[1:] if argv is None else argv
-    if argv and argv[0] in OPERATOR_VERBS:
+    if argv and argv[0] in OPERATOR_COMMANDS:
         from report_operator.main import main as operate
 
         return operate(argv)
@@ -52,17 +52,17 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if args.command == "policy-sweep":
             return sweep(args)
-        verb: Verb = args.verb
+        command: Command = args.function
         if args.url is not None:
-            verb(Client(args.url, args.token), args)
+            command(Client(args.url, args.token), args)
             return 0
-        with forwarded(Place(args.namespace, args.release, args.context)) as url:
-            verb(Client(url, None, "did kubectl port-forward end? try again"), args)
+        with port_forward(Installation(args.namespace, args.release, args.context)) as url:
+            command(Client(url, None, "did kubectl port-forward end? try again"), args)
     except RefusedError as error:
         return _end(error, EXIT_REFUSED)
     except UnreachableError as error:
         return _end(error, EXIT_UNREACHABLE)
-    except BrokenPipeError:  # `| head` has enough
+    except BrokenPipeError:  # `| head` has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         return 130
@@ -78,16 +78,16 @@ def _end(error: Exception, code: int) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="report-scheduler",
-        description="Scheduled reports: what on-call asks and does, and the operator itself.",
+        description="Scheduled reports: commands for on-call, and the operator itself.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    verbs = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     common = _common()
 
-    def add(name: str, verb: Verb, text: str, **more: Any) -> argparse.ArgumentParser:
-        made = verbs.add_parser(name, parents=[common], help=text, description=text, **more)
-        made.set_defaults(verb=verb)
+    def add(name: str, function: Command, text: str, **more: Any) -> argparse.ArgumentParser:
+        made = subparsers.add_parser(name, parents=[common], help=text, description=text, **more)
+        made.set_defaults(function=function)
         return made
 
     add("status", commands.status, "how the scheduler is, and what is degraded")
@@ -97,59 +97,61 @@ def _parser() -> argparse.ArgumentParser:
     )
     jobs.add_argument("--since", type=commands.instant, help="24h, 7d, or an instant with a zone")
     jobs.add_argument("--until", type=commands.instant, help="likewise")
-    _paging(jobs)
+    _add_paging(jobs)
     job = add("job", commands.job, "one run, with the end of its log")
     job.add_argument("id", metavar="ID")
-    retry = add("retry", commands.retry, "a further attempt for a failed run; twice is the same")
+    retry = add(
+        "retry", commands.retry, "a further attempt for a failed run; repeated, it is the same one"
+    )
     retry.add_argument("id", metavar="ID")
-    _key(retry)
+    _add_key(retry)
     generate = add("generate", commands.generate, "make a report for a date")
     generate.add_argument("type", metavar="TYPE", help="spec.reportType of the ReportSchedule")
-    generate.add_argument("--date", metavar="YYYY-MM-DD", help="today unless said")
+    generate.add_argument("--date", metavar="YYYY-MM-DD", help="default: today")
     generate.add_argument("--priority", choices=commands.PRIORITIES, default="normal")
     generate.add_argument("--of-namespace", metavar="NAMESPACE", help="where several have the type")
     generate.add_argument("--of-schedule", metavar="NAME", help="where several have the type")
-    _key(generate)
+    _add_key(generate)
     backfill = add("backfill", commands.backfill, "make the reports of a range of dates")
     backfill.add_argument("start", metavar="FROM", help="YYYY-MM-DD")
-    backfill.add_argument("end", metavar="TO", help="YYYY-MM-DD, that day too")
+    backfill.add_argument("end", metavar="TO", help="YYYY-MM-DD, inclusive")
     backfill.add_argument("types", metavar="TYPE", nargs="+", help="types, and tiers: critical")
     backfill.add_argument("--reprocess", choices=("missing", "failed", "all"))
     backfill.add_argument("--max-concurrent", type=int, metavar="N", help="runs at once")
-    backfill.add_argument("--dry-run", action="store_true", help="only say what would run")
-    _key(backfill)
-    add("queue", commands.queue, "what waits, the next one first")
+    backfill.add_argument("--dry-run", action="store_true", help="only list what would run")
+    _add_key(backfill)
+    add("queue", commands.queue, "waiting runs, the next one first")
     dead = add(
         "dead-letters",
         commands.dead_letters,
-        "slots that were given up on: list, retry, or clear the list for everybody",
+        "slots that failed for good: list or retry them, or clear the list for everybody",
     )
     dead.add_argument("action", choices=("list", "retry", "clear"), nargs="?", default="list")
     dead.add_argument("ids", metavar="ID", nargs="*", help="which to retry")
     dead.add_argument("--all", action="store_true", help="retry all; at most 100 in one go")
-    dead.add_argument("--yes", action="store_true", help="do not ask")
-    _paging(dead)
+    dead.add_argument("--yes", action="store_true", help="do not ask for confirmation")
+    _add_paging(dead)
     following = add("next", commands.next_slots, "the next slots of a schedule, in local time")
     following.add_argument("schedule", metavar="NAME", help="of the ReportSchedule")
     following.add_argument(
         "--of-namespace", metavar="NAMESPACE", help="where several have the name"
     )
     following.add_argument("--count", type=int, default=10, metavar="N")
-    cleanup = add("cleanup", commands.cleanup, "give up runs that wait for longer")
+    cleanup = add("cleanup", commands.cleanup, "give up runs that have waited for longer")
     cleanup.add_argument("--older-than-hours", type=float, required=True, metavar="HOURS")
-    text = "schedules that were written before the policy on what they name; 1 where there are some"
-    _place(verbs.add_parser("policy-sweep", help=text, description=text))
-    for name, text in OPERATOR_VERBS.items():
-        verbs.add_parser(name, help=text, add_help=False)
+    text = "schedules older than the policy on the objects they name; exit code 1 if there are any"
+    _add_installation(subparsers.add_parser("policy-sweep", help=text, description=text))
+    for name, text in OPERATOR_COMMANDS.items():
+        subparsers.add_parser(name, help=text, add_help=False)
     return parser
 
 
 def _common() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
-    _place(common)
-    way = common.add_argument_group("the way to the API")
-    way.add_argument("--url", type=_url, help="such as http://localhost:3000")
-    way.add_argument(
+    _add_installation(common)
+    connection = common.add_argument_group("connection to the API")
+    connection.add_argument("--url", type=_url, help="such as http://localhost:3000")
+    connection.add_argument(
         "--token",
         default=os.environ.get(ENV_TOKEN),
         help=f"bearer token, with --url to the network; better in the environment: {ENV_TOKEN}",
@@ -157,20 +159,24 @@ def _common() -> argparse.ArgumentParser:
     return common
 
 
-def _place(parser: argparse.ArgumentParser) -> None:
+def _add_installation(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
-    parser.add_argument("--context", help="of kubectl")
-    parser.add_argument("-n", "--namespace", default="report-scheduler", help="of the operator")
-    parser.add_argument("--release", default="report-scheduler", help="Helm's name for it")
+    parser.add_argument("--context", help="kubectl context")
+    parser.add_argument(
+        "-n", "--namespace", default="report-scheduler", help="namespace of the operator"
+    )
+    parser.add_argument(
+        "--release", default="report-scheduler", help="Helm release of the operator"
+    )
 
 
-def _paging(parser: argparse.ArgumentParser) -> None:
+def _add_paging(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--type", help="spec.reportType of the ReportSchedule")
     parser.add_argument("--limit", type=int, default=20)
-    parser.add_argument("--cursor", help="goes on where a list ended")
+    parser.add_argument("--cursor", help="continues where a list ended")
 
 
-def _key(parser: argparse.ArgumentParser) -> None:
+def _add_key(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--key", help="Idempotency-Key: the same key has one attempt, also after its end"
     )

@@ -1,4 +1,4 @@
-"""Answers of the API as tables. Nothing in them moves the cursor or colours by itself."""
+"""Answers of the API as tables, without control characters from the API's texts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.text import Text
 
 Body = Mapping[str, Any]
 
-PIPE_WIDTH = 10_000  # characters; what is piped is not wrapped
+PIPE_WIDTH = 10_000  # characters, so that piped output is not wrapped
 STYLES = {
     "failed": "red", "down": "red", "degraded": "yellow", "stopping": "yellow",
     "retrying": "yellow", "succeeded": "green", "healthy": "green",
@@ -28,7 +28,7 @@ MESSAGE_LIMIT = 100  # characters in a list; `job ID` has all
 
 
 def console() -> Console:
-    """Colours on a terminal only, and there not with NO_COLOR."""
+    """Colours only on a terminal, and not with NO_COLOR."""
     made = Console(highlight=False, markup=False, emoji=False)
     return (
         made
@@ -38,7 +38,7 @@ def console() -> Console:
 
 
 def plain(value: Any) -> str:
-    """One line that a terminal shows as it is: messages come from anywhere."""
+    """One line without control characters: messages may come from anywhere."""
     if value is None:
         return ""
     text = " ".join(str(value).split())
@@ -46,7 +46,7 @@ def plain(value: Any) -> str:
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
-    """As kubectl's."""
+    """A table in the style of kubectl."""
     made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for header in headers:
         made.add_column(header, overflow="fold")
@@ -56,7 +56,7 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
 
 
 def pairs(body: Body, names: Iterable[str]) -> Table:
-    """One answer, a line for each field that says something."""
+    """One line for each field that is set."""
     made = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
     made.add_column(style="bold", no_wrap=True)
     made.add_column(overflow="fold")
@@ -69,12 +69,10 @@ def pairs(body: Body, names: Iterable[str]) -> Table:
 
 
 def status(body: Body) -> None:
-    """The scheduler."""
     console().print(pairs(body, (*STATUS_ROWS, "degraded")))
 
 
 def jobs(found: Sequence[Body], more: str | None) -> None:
-    """A list of runs."""
     out = console()
     if not found:
         out.print("none")
@@ -93,11 +91,11 @@ def jobs(found: Sequence[Body], more: str | None) -> None:
 
 
 def queue(body: Body) -> None:
-    """What waits, the next one first, as the API orders it."""
+    """In the API's order."""
     out = console()
     found = body["queue"]
     if not found:
-        out.print("nothing waits")
+        out.print("no runs are waiting")
         return
     rows = [
         (
@@ -125,7 +123,6 @@ def next_slots(body: Body) -> None:
 
 
 def job(body: Body) -> None:
-    """One run."""
     out = console()
     out.print(pairs(body, (name for name in body if name not in ("log", "outputs", "files"))))
     if body.get("files"):
@@ -139,7 +136,6 @@ def job(body: Body) -> None:
 
 
 def attempt(body: Body) -> None:
-    """What was made."""
     console().print(
         Text(f"{plain(body['id'])} is {plain(body['status'])}: Job {plain(body['job'])} in "
              f"{plain(body['namespace'])}")
@@ -147,7 +143,7 @@ def attempt(body: Body) -> None:
 
 
 def backfills(body: Body) -> None:
-    """What is made anew, or would be: one ReportBackfill in each namespace."""
+    """The ReportBackfills of a request, and of a dry run what would run."""
     out = console()
     for number, made in enumerate(body["backfills"]):
         if number:
@@ -161,7 +157,7 @@ def backfills(body: Body) -> None:
 
 
 def whole(body: Body) -> None:
-    """An answer with a field for each line."""
+    """All fields of an answer."""
     console().print(pairs(body, body))
 
 

@@ -1,8 +1,8 @@
-"""`report-scheduler policy-sweep`: schedules that the policy on what they name has never looked at.
+"""`report-scheduler policy-sweep`: schedules that the reference policy has never checked.
 
-The policy asks at each write, so it knows nothing of what was written before it was there, and
-Kubernetes does not say afterwards who wrote an object. What is older is listed until somebody who
-may read what it names puts the policy's mark on it, which the policy lets nobody else do.
+An admission policy checks writes, so it has not checked what is older than it, and Kubernetes does
+not record who wrote an object. Older schedules are listed until somebody who may read the objects
+they name annotates them with the policy's mark; the policy lets nobody else do so.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 from admin_cli import show
 from admin_cli.client import RefusedError, UnreachableError
-from admin_cli.forward import Place
+from admin_cli.forward import Installation
 
 Body = Mapping[str, Any]
 
@@ -31,7 +31,7 @@ KINDS = "validatingadmissionpolicies,validatingadmissionpolicybindings"
 
 @dataclass(frozen=True, slots=True)
 class Enforcement:
-    """Since when every write was asked about, and the mark of what was confirmed since."""
+    """Since when every write is checked, and the mark of schedules confirmed since."""
 
     since: datetime
     mark: str
@@ -39,7 +39,7 @@ class Enforcement:
 
 @dataclass(frozen=True, slots=True)
 class Unchecked:
-    """A schedule that nobody has answered for, and the Secrets and ConfigMaps that it names."""
+    """A schedule that was never checked, and the Secrets and ConfigMaps that it names."""
 
     namespace: str
     name: str
@@ -48,13 +48,13 @@ class Unchecked:
 
 
 def enforcement(name: str, objects: Iterable[Body]) -> Enforcement:
-    """Of the policy and its binding. Raises RefusedError where they do not refuse anything."""
+    """Reads the policy and its binding. Raises RefusedError where they deny nothing."""
     found = {body["kind"]: body for body in objects if body["metadata"]["name"] == name}
     policy = found.get("ValidatingAdmissionPolicy")
     binding = found.get("ValidatingAdmissionPolicyBinding")
     if policy is None or binding is None:
         raise RefusedError(
-            f"there is no {name} in the cluster: nothing asks whether authors may read what "
+            f"there is no {name} in the cluster: nothing checks whether authors may read what "
             "their schedules name; install the chart with secretAccessPolicy.enabled=true"
         )
     if "Deny" not in binding["spec"].get("validationActions", ()):
@@ -67,7 +67,7 @@ def enforcement(name: str, objects: Iterable[Body]) -> Enforcement:
 
 
 def unchecked(schedules: Iterable[Body], enforced: Enforcement) -> list[Unchecked]:
-    """Those that name something, are older than the policy, and bear another mark or none."""
+    """Schedules with references, older than the policy, that do not carry its mark."""
     found = []
     for body in schedules:
         meta = body["metadata"]
@@ -94,33 +94,33 @@ def references(value: Any) -> Iterator[str]:
 
 
 def sweep(args: argparse.Namespace) -> int:
-    """Print them; 1 where there are some. Raises RefusedError and UnreachableError."""
-    place = Place(args.namespace, args.release, args.context)
-    enforced = enforcement(f"{place.deployment}-reference-access", _get(place, KINDS))
-    found = unchecked(_get(place, "reportschedules.reports.adaf.io", "-A"), enforced)
+    """The exit code: 1 if there are any. Raises RefusedError and UnreachableError."""
+    installation = Installation(args.namespace, args.release, args.context)
+    enforced = enforcement(f"{installation.deployment}-reference-access", _get(installation, KINDS))
+    found = unchecked(_get(installation, "reportschedules.reports.adaf.io", "-A"), enforced)
     if args.output == "json":
         print(json.dumps({"since": enforced.since.isoformat(), "unchecked": [
             {"namespace": s.namespace, "name": s.name, "created": s.created,
              "references": s.references} for s in found
         ]}, indent=2))  # fmt: skip
     elif not found:
-        print(f"none: the policy has looked at each since {enforced.since.isoformat()}")
+        print(f"none: the policy has checked each since {enforced.since.isoformat()}")
     else:
         rows = ((s.namespace, s.name, s.created, ", ".join(s.references)) for s in found)
         show.console().print(show.table(("NAMESPACE", "NAME", "CREATED", "NAMES"), rows))
         print(
-            "\nNobody was asked whether their authors may read these. Look at each; somebody who "
-            "may read what it\nnames then takes it off this list (the policy asks for him):\n\n"
+            "\nWhether their authors may read these was never checked. Review each; who may "
+            "read what it\nnames then takes it off this list (the policy checks that):\n\n"
             "  kubectl -n NAMESPACE annotate --overwrite reportschedule NAME "
             f"{ANNOTATION_CHECKED}={enforced.mark}"
         )
     return 1 if found else 0
 
 
-def _get(place: Place, kinds: str, *more: str) -> list[Body]:
+def _get(installation: Installation, kinds: str, *more: str) -> list[Body]:
     if shutil.which("kubectl") is None:
         raise UnreachableError("there is no kubectl here: install it")
-    context = ["--context", place.context] if place.context else []
+    context = ["--context", installation.context] if installation.context else []
     command = ["kubectl", *context, "get", kinds, *more, "-o", "json"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS)

@@ -21,12 +21,15 @@ from pydantic.alias_generators import to_camel
 from report_operator.api.v1alpha1.placement import LabelKey, Labels, Toleration, parse_quantity
 from report_operator.api.v1alpha1.spec import Priority, Tier
 from report_operator.domain import names
-from report_operator.domain.admission.queue import AdmissionLimits, NamespacePolicy
+from report_operator.domain.admission.limits import AdmissionLimits, NamespacePolicy
 from report_operator.domain.schedules.pods import PodSettings
+
+DEFAULT_CONFIG = Path("/etc/report-scheduler/config.yaml")
+EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h
 
 
 class ConfigError(ValueError):
-    """The configuration file is wrong; the message names the field."""
+    """The configuration file is invalid; the message names the field."""
 
 
 # By these the operator and the Job controller know the pods of runs.
@@ -62,7 +65,7 @@ class _Section(BaseModel):
 
 
 class NamespaceAdmission(_Section):
-    """What the runs of one namespace may have; what is not said is as for all others."""
+    """What the runs of one namespace may use; an absent field is as for all others."""
 
     max_active: int | None = Field(default=None, ge=1)
     highest_tier: Tier | None = None
@@ -70,7 +73,7 @@ class NamespaceAdmission(_Section):
 
 
 class AdmissionConfig(_Section):
-    """How many runs may be active at once, and what those of a namespace may have."""
+    """How many runs may be active at once, and what those of a namespace may declare."""
 
     max_active: int = Field(default=20, ge=1)
     # None: half of them; all of them where a single namespace is watched.
@@ -87,8 +90,6 @@ class AdmissionConfig(_Section):
 
 
 class RunnerConfig(_Section):
-    """The pods of runs."""
-
     image: str = Field(min_length=1)
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     image_pull_secrets: list[SecretName] = Field(default_factory=list)  # in the team's namespace
@@ -121,7 +122,7 @@ class RunnerConfig(_Section):
         return self
 
     def pod_settings(self) -> PodSettings:
-        """The same for the pod template."""
+        """Converts the section for the pod template."""
         return PodSettings(
             image=self.image,
             image_pull_policy=self.image_pull_policy,
@@ -149,7 +150,7 @@ class HistoryConfig(_Section):
 
 
 class OperatorConfig(_Section):
-    """Everything; times are in seconds."""
+    """Times are in seconds."""
 
     runner: RunnerConfig
     admission: AdmissionConfig = Field(default_factory=AdmissionConfig)
@@ -198,7 +199,7 @@ class OperatorConfig(_Section):
         return any(fnmatchcase(name, pattern) for pattern in self.allowed_secrets)
 
     def admission_limits(self) -> AdmissionLimits:
-        """The admission section, as the domain has it."""
+        """Converts the section for the domain."""
         admission = self.admission
         share = admission.max_active_per_namespace
         if share is None:
@@ -223,7 +224,7 @@ class OperatorConfig(_Section):
 
 
 def load_config(path: Path) -> OperatorConfig:
-    """Read the YAML file. Raises ConfigError with each field that is wrong."""
+    """Reads the YAML file. Raises ConfigError with each invalid field."""
     try:
         data: Any = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

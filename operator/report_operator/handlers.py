@@ -1,4 +1,4 @@
-"""What kopf calls: every event becomes a key in the queue, nothing is decided here.
+"""kopf's part: every event puts a key into a queue, nothing is decided here.
 
 The handlers are `on.event` handlers: they see every change, write no annotation and add no
 finalizer. Retries, order and pace are the queue's.
@@ -6,6 +6,8 @@ finalizer. Retries, order and pace are the queue's.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Collection
 from typing import Any, Protocol, cast
 
 import kopf
@@ -16,69 +18,102 @@ from report_operator.api.v1alpha1 import backfill
 from report_operator.api.v1alpha1.resource import GROUP, PLURAL, VERSION, Key
 from report_operator.domain.names import LABEL_UID
 
+UNWATCH_SECONDS = 5.0  # for kopf's tasks to end
 
-class Queue(Protocol):
+
+class EventQueues(Protocol):
     """Where keys go."""
 
-    def changed(self, key: Key) -> None:
-        """Something about the schedule changed."""
+    def enqueue_schedule(self, key: Key) -> None:
+        """The schedule, or an object that it owns, has changed."""
 
     def enqueue_backfill(self, key: Key) -> None:
-        """Something about the backfill changed."""
+        """The backfill has changed."""
 
     def enqueue_admission(self) -> None:
         """Runs came, went or ended: the next may be admitted."""
 
 
-def register(registry: kopf.OperatorRegistry, store: Store, queue: Queue) -> None:
-    """Attach the handlers."""
+async def watch(
+    store: Store,
+    queues: EventQueues,
+    namespaces: Collection[str],
+    *,
+    clusterwide: bool,
+    started: Callable[[], None],
+) -> None:
+    """Raises the error of a watch stream that ends. `started` is called when all have begun."""
+    registry = kopf.OperatorRegistry()
+    settings = kopf.OperatorSettings()
+    register(registry, store, queues)
+    configure(settings)
+    # kopf's own `run_tasks` would, at the end, cancel all tasks that are younger than itself,
+    # whoever made them.
+    watching = await kopf.spawn_tasks(
+        registry=registry,
+        settings=settings,
+        namespaces=namespaces,
+        clusterwide=clusterwide,
+        standalone=True,
+    )
+    started()
+    try:
+        done, _ = await asyncio.wait(watching, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in watching:
+            task.cancel()
+        await asyncio.wait(watching, timeout=UNWATCH_SECONDS)
 
+
+def register(registry: kopf.OperatorRegistry, store: Store, queues: EventQueues) -> None:
     @kopf.on.login(registry=registry)
     async def login(**_: Any) -> kopf.AiohttpSession:
         return watch_session()
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
     async def schedule_event(event: kopf.RawEvent, **_: Any) -> None:
-        store.heard.add(PLURAL)
+        store.watched.add(PLURAL)
         found = store.observe_schedule(event["object"], deleted=_deleted(event))
         if found and found[1]:
-            queue.changed(found[0])
+            queues.enqueue_schedule(found[0])
 
     @kopf.on.event(GROUP, VERSION, backfill.PLURAL, registry=registry)
     async def backfill_event(event: kopf.RawEvent, **_: Any) -> None:
-        store.heard.add(backfill.PLURAL)
+        store.watched.add(backfill.PLURAL)
         found = store.observe_backfill(event["object"], deleted=_deleted(event))
         if found and found[1]:
-            queue.enqueue_backfill(found[0])
+            queues.enqueue_backfill(found[0])
 
     @kopf.on.event("batch", "v1", "cronjobs", registry=registry)
     async def cronjob_event(event: kopf.RawEvent, **_: Any) -> None:
-        store.heard.add("cronjobs")
+        store.watched.add("cronjobs")
         found = store.observe_cronjob(event["object"], deleted=_deleted(event))
         if found and found[1]:
-            queue.changed(found[0])
+            queues.enqueue_schedule(found[0])
 
     @kopf.on.event("batch", "v1", "jobs", registry=registry)
     async def job_event(event: kopf.RawEvent, **_: Any) -> None:
-        store.heard.add("jobs")
+        store.watched.add("jobs")
         found = store.observe_job(event["object"], deleted=_deleted(event))
         if found and found[1]:
-            queue.changed(found[0])
-            queue.enqueue_admission()
+            queues.enqueue_schedule(found[0])
+            queues.enqueue_admission()
 
     @kopf.on.event("", "v1", "pods", registry=registry)
     async def pod_event(event: kopf.RawEvent, **_: Any) -> None:
         key = store.observe_pod(event["object"], deleted=_deleted(event))
         if key is not None:
-            queue.changed(key)
+            queues.enqueue_schedule(key)
 
 
 def configure(settings: kopf.OperatorSettings) -> None:
-    """Watch only what is ours, and let the server do the selecting."""
+    """Watch only objects with our label; the API server does the selecting."""
     for kind in ("cronjobs", "jobs"):
         settings.watching.label_selectors["batch", "v1", kind] = LABEL_UID
     settings.watching.label_selectors["", "v1", "pods"] = LABEL_UID
-    # What is watched is known; looking for new kinds would need rights on CRDs.
+    # The resource kinds are fixed; discovery would need rights on CRDs.
     settings.scanning.disabled = True
     settings.watching.chunk_size = LIST_CHUNK
     settings.watching.server_timeout = 10 * 60
@@ -92,18 +127,16 @@ def configure(settings: kopf.OperatorSettings) -> None:
 
 
 class _NoDiffBase(kopf.DiffBaseStorage):
-    """Remembers nothing: `on.event` handlers compare nothing, and kopf would copy each object."""
+    """Stores nothing: `on.event` handlers compare nothing, and kopf would copy each object."""
 
     def build(self, **_: Any) -> kopf.BodyEssence:
-        """Nothing."""
         return cast(kopf.BodyEssence, {})
 
     def fetch(self, **_: Any) -> kopf.BodyEssence | None:
-        """Nothing."""
         return None
 
     def store(self, **_: Any) -> None:
-        """Nowhere."""
+        pass
 
 
 def _deleted(event: kopf.RawEvent) -> bool:

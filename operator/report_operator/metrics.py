@@ -1,4 +1,4 @@
-"""Metrics of the schedules; all of them are rebuilt from the cluster at start."""
+"""Metrics; all of them are rebuilt from the cluster at start."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from report_operator.api.v1alpha1.status import RecentRun
-from report_operator.domain.admission.queue import Hold, Queue
+from report_operator.domain.admission.queue import Queue
+from report_operator.domain.admission.waiting import Hold
 from report_operator.domain.backfills.status import BackfillView
 from report_operator.domain.schedules.view import ScheduleView, StorageUse
 from report_runner.contract.reasons import Reason
@@ -34,12 +35,11 @@ class ScheduleCollector(Collector):
         self._views = views
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
-        """Nothing: what there is depends on the cluster."""
+        """Nothing: the labels depend on the cluster."""
         return iter(())
 
     def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
-        """One pass over all schedules."""
-        failed = _gauge("last_run_failed", "Whether the last finished run failed.")
+        failed = _gauge("last_run_failed", "Whether the newest slot failed and has no report.")
         ready = _gauge("schedule_ready", "Whether the definition is in effect.")
         due = _gauge(
             "next_due_timestamp_seconds",
@@ -51,6 +51,11 @@ class ScheduleCollector(Collector):
         active = _gauge("active_runs", "Runs that are admitted and not finished.")
         runs = CounterMetricFamily(
             f"{PREFIX}_runs", "Finished runs.", labels=(*SCHEDULE_LABELS, "result", "reason")
+        )
+        missed = CounterMetricFamily(
+            f"{PREFIX}_missed_slots",
+            "Slots that passed without a run, and that none will be made for.",
+            labels=SCHEDULE_LABELS,
         )
         storage = GaugeMetricFamily(
             f"{PREFIX}_storage_used_ratio",
@@ -75,6 +80,7 @@ class ScheduleCollector(Collector):
             for reason in Reason:
                 count = view.counts.get(reason.value, 0)
                 runs.add_metric((*labels, Outcome.FAILED.value, reason.value), count)
+            missed.add_metric(labels, view.missed_slots)
             depth += view.queued
             known = volumes.get(view.namespace)
             if view.storage is not None and (known is None or known.at < view.storage.at):
@@ -83,7 +89,7 @@ class ScheduleCollector(Collector):
         total.add_metric((), depth)
         for namespace, use in volumes.items():
             storage.add_metric((namespace,), use.ratio)
-        yield from (failed, ready, due, late, success, queued, active, runs, total, storage)
+        yield from (failed, ready, due, late, success, queued, active, runs, missed, total, storage)
 
 
 def _gauge(name: str, text: str) -> GaugeMetricFamily:
@@ -91,17 +97,16 @@ def _gauge(name: str, text: str) -> GaugeMetricFamily:
 
 
 class _BackfillCollector(Collector):
-    """How far each backfill is, made from the views at each scrape."""
+    """Progress of each backfill, made from the views at each scrape."""
 
     def __init__(self, views: BackfillViews) -> None:
         self._views = views
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
-        """Nothing: what there is depends on the cluster."""
+        """Nothing: the labels depend on the cluster."""
         return iter(())
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """One pass over all backfills."""
         family = GaugeMetricFamily(
             f"{PREFIX}_backfill_runs",
             "Slots of a ReportBackfill by state: done, failed, skipped, running, left.",
@@ -120,7 +125,7 @@ class _AdmissionCollector(Collector):
         self._queue, self._refusals = queue, refusals
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
-        """Nothing: what there is depends on the cluster."""
+        """Nothing: the labels depend on the cluster."""
         return iter(())
 
     def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
@@ -152,7 +157,7 @@ class _AdmissionCollector(Collector):
 
 
 class _WritesCollector(Collector):
-    """Requests that changed something, by kind."""
+    """Writing requests, by kind."""
 
     def __init__(self, writes: Mapping[str, int]) -> None:
         self._writes = writes
@@ -168,13 +173,13 @@ class _WritesCollector(Collector):
 
 
 class _SkippedCollector(Collector):
-    """Objects that are left out, by kind."""
+    """Skipped objects, by kind."""
 
     def __init__(self, counts: Callable[[], Mapping[str, int]]) -> None:
         self._counts = counts
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
-        """Nothing: what there is depends on the cluster."""
+        """Nothing: the labels depend on the cluster."""
         return iter(())
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
@@ -190,8 +195,6 @@ class _SkippedCollector(Collector):
 
 
 class Metrics:
-    """Everything that /metrics shows."""
-
     def __init__(
         self,
         views: Views,
@@ -244,11 +247,11 @@ class Metrics:
         )
 
     def follow_admission(self, queue: Callable[[], Queue], refusals: Callable[[], int]) -> None:
-        """Tell of the queue as it is at each scrape."""
+        """Both are called at each scrape."""
         self.registry.register(_AdmissionCollector(queue, refusals))
 
     def run_recorded(self, namespace: str, name: str, tier: str, run: RecentRun) -> None:
-        """A finished run's stage times."""
+        """Adds the stage times of a finished run."""
         for stage, seconds in (
             ("queued", run.queued_seconds),
             ("pending", run.pending_seconds),
@@ -258,24 +261,21 @@ class Metrics:
                 self._stages.labels(namespace, name, tier, stage).observe(seconds)
 
     def reconciled(self, now: datetime) -> None:
-        """A schedule was reconciled."""
         self._reconciled.set(now.timestamp())
 
     def resynced(self, now: datetime, *, up: bool) -> None:
-        """A resync ended; `up` is whether the API server answered."""
+        """`up` is whether the API server answered."""
         self.dependency("kubernetes", up=up)
         if up:
             self._resynced.set(now.timestamp())
 
     def dependency(self, name: str, *, up: bool) -> None:
-        """Whether a dependency answered."""
         self._up.labels(name).set(up)
 
     def history_pending(self, outcomes: Callable[[], float]) -> None:
-        """`outcomes` counts those that are still to be recorded; called at each scrape."""
+        """`outcomes` returns the number of pending records; it is called at each scrape."""
         for gauge in self._history_pending:
             gauge.set_function(outcomes)
 
     def dead_letters(self, count: int) -> None:
-        """So many are on the list."""
         self._dead_letters.set(count)

@@ -2,40 +2,79 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
+from report_runner.contract.mailbox import (
+    ADDRESS_LIMIT,
+    ENCODED_MESSAGE,
+    LENGTH_MESSAGE,
+    MAILBOX,
+    MAILBOX_LIMIT,
+    MESSAGE,
+    UNSEEN,
+    UNSEEN_MESSAGE,
+    Mailbox,
+    MailboxError,
+    distinct,
+    parse_mailbox,
+)
 from report_runner.contract.model import ONE_LINE, Model
 from report_runner.contract.report import Format, SecretReference
-from report_runner.contract.rules import matches
+from report_runner.contract.rules import Rule, quoted
 from report_runner.contract.schema import LIST_SET, unique
 from report_runner.contract.templating import compile_problem
+
+RECIPIENTS_LIMIT = 50  # of each list: a message of its own for each
 
 
 class SmtpServer(Model):
     """The mail server."""
 
     secret_ref: SecretReference = Field(
-        description="Secret with the keys host, port (587), from, and optionally username, "
-        "password, security (starttls, tls or none; starttls unless said) and ca.crt."
+        description="Secret with the keys host, port (587), from (an address, alone or after a "
+        "name), and optionally username, password, security (starttls, tls or none; starttls "
+        "unless said) and ca.crt."
     )
 
 
-_HOST_LABEL = "[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?"
-MAIL_ADDRESS = (
-    "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+([.][A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
-    f"@{_HOST_LABEL}([.]{_HOST_LABEL})*"
-)
-MailAddress = Annotated[
+def _sendable(text: str) -> str:
+    try:
+        parse_mailbox(text)
+    except MailboxError as error:
+        raise PydanticCustomError("rule", "{problem}", {"problem": str(error)}) from None
+    return text
+
+
+_ADDRESS_SIZE = "self.substring(self.lastIndexOf('<') + 1).replace('>', '').size()"
+MailboxText = Annotated[
     str,
-    StringConstraints(max_length=254),
-    matches(
-        MAIL_ADDRESS,
-        "write a mail address alone, such as jane.doe@example.com",
+    StringConstraints(max_length=MAILBOX_LIMIT),
+    Rule(
+        f"!self.matches({quoted(UNSEEN)})", UNSEEN_MESSAGE, lambda text: not re.search(UNSEEN, text)
     ),
+    Rule(
+        f"self.matches({quoted(f'^({MAILBOX})$')}) && self.contains('<') == self.endsWith('>')",
+        MESSAGE,
+        lambda text: (
+            re.fullmatch(MAILBOX, text) is not None and ("<" in text) == text.endswith(">")
+        ),
+    ),
+    Rule(
+        "!self.endsWith('>') || !self.contains('=?')",
+        ENCODED_MESSAGE,
+        lambda text: not (text.endswith(">") and "=?" in text),
+    ),
+    Rule(
+        f"{_ADDRESS_SIZE} <= {ADDRESS_LIMIT}",
+        LENGTH_MESSAGE,
+        lambda text: len(text.rpartition("<")[2].replace(">", "")) <= ADDRESS_LIMIT,
+    ),
+    AfterValidator(_sendable),  # what CEL cannot tell
 ]
 
 
@@ -63,14 +102,37 @@ class ChannelSpec(Model):
         raise NotImplementedError
 
 
+def _absent(value: object) -> bool:
+    return not value
+
+
 class EmailDelivery(ChannelSpec):
     """Each recipient gets a message of his own; nobody gets it twice for one slot."""
 
-    to: Annotated[list[MailAddress], unique()] = Field(
+    to: Annotated[list[MailboxText], unique()] = Field(
         min_length=1,
-        max_length=50,
+        max_length=RECIPIENTS_LIMIT,
         json_schema_extra=LIST_SET,
-        description="Recipients.",
+        description="Recipients, each an address, alone or after a name: Jane Doe "
+        "<jane.doe@example.com>. Each sees the own address alone, unless cc is set.",
+    )
+    # What is not set is not written: definitions from before these fields stay the same.
+    cc: Annotated[list[MailboxText], unique()] = Field(
+        default_factory=list,
+        max_length=RECIPIENTS_LIMIT,
+        exclude_if=_absent,
+        json_schema_extra=LIST_SET,
+        description="Recipients of a copy. Every mail then names all of to and cc.",
+    )
+    bcc: Annotated[list[MailboxText], unique()] = Field(
+        default_factory=list,
+        max_length=RECIPIENTS_LIMIT,
+        exclude_if=_absent,
+        json_schema_extra=LIST_SET,
+        description="Recipients that no mail names.",
+    )
+    reply_to: MailboxText | None = Field(
+        default=None, exclude_if=_absent, description="Where answers go; to from of the Secret."
     )
     subject: Annotated[
         str, StringConstraints(max_length=500), ONE_LINE, AfterValidator(_compiles)
@@ -85,8 +147,12 @@ class EmailDelivery(ChannelSpec):
     )
     smtp: SmtpServer = Field(description="The mail server.")
 
+    def mailboxes(self) -> list[Mailbox]:
+        """Everybody who gets it, each once."""
+        return distinct(map(parse_mailbox, (*self.to, *self.cc, *self.bcc)))
+
     def targets(self) -> list[str]:
-        return list(self.to)
+        return [mailbox.address for mailbox in self.mailboxes()]
 
 
 class Delivery(Model):

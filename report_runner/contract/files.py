@@ -24,16 +24,9 @@ OUTPUT_RUN_LIMIT = 200 * MIB  # bytes of all files of a run
 MANIFEST_LIMIT = MIB  # bytes; 50 sources and the recipients of some dozen definitions need less
 
 JSON = "application/json"
-# Beside those of the output formats: manifests, and what teams put there.
-_TYPES = {
-    ".json": JSON,
-    ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    ".parquet": "application/vnd.apache.parquet",
-}
-_OTHER = "application/octet-stream"
+_OTHER = "application/octet-stream"  # of what teams put there themselves
 MEDIA_TYPES = frozenset(
-    kind.partition(";")[0]
-    for kind in (*(known.media_type for known in Format), *_TYPES.values(), _OTHER)
+    kind.partition(";")[0] for kind in (*(known.media_type for known in Format), _OTHER)
 )
 # A report is a team's work, and a page of it must not act as the person who looks at it. It may
 # show what it brings along, and nothing else. (A browser's own PDF viewer does not run sandboxed.)
@@ -93,7 +86,7 @@ def is_public(name: str) -> bool:
 def media_type(suffix: str) -> str:
     """The media type of files with this suffix (`.pdf`)."""
     types = {known.suffix: known.media_type for known in Format}
-    return types.get(suffix) or _TYPES.get(suffix, _OTHER)
+    return types.get(suffix, _OTHER)
 
 
 def headers_of(name: str) -> dict[str, str]:

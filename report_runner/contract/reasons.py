@@ -20,6 +20,8 @@ class Reason(StrEnum):
     DELIVERY_FAILED = "DeliveryFailed"
     IMAGE_UNAVAILABLE = "ImageUnavailable"
     NODE_LOST = "NodeLost"
+    REPLACED = "Replaced"
+    JOB_DELETED = "JobDeleted"
     INTERNAL_ERROR = "InternalError"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated, Any, Self
@@ -9,6 +10,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, StringConstraints, field_validator
 from pydantic_core import PydanticCustomError
 
+from report_runner.contract.format_options import DATA_FORMATS, FormatOptions
 from report_runner.contract.freeform import (
     CHART_SCHEMA,
     ELEMENTS_LIMIT,
@@ -30,6 +32,8 @@ from report_runner.contract.rules import Rule, exactly_one_of, matches
 from report_runner.contract.schema import LIST_SET, list_map, unique
 from report_runner.contract.sql import RESERVED_PARAMETERS
 
+_SOURCE_LIMIT = 40  # characters of a source in the name of a file
+
 
 # A new format is a line here (its name in spec.report.formats, its media type), and one with its
 # renderer in report_runner.formats.
@@ -41,6 +45,9 @@ class Format(StrEnum):
     PDF = "pdf", "application/pdf"
     HTML = "html", "text/html; charset=utf-8"
     CSV = "csv", "text/csv; charset=utf-8"
+    XLSX = "xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+    JSON = "json", "application/json"
+    PARQUET = "parquet", "application/vnd.apache.parquet"
 
     def __new__(cls, value: str, media_type: str) -> Self:
         """Enum's hook: the value alone goes into manifests and results."""
@@ -53,6 +60,18 @@ class Format(StrEnum):
     def suffix(self) -> str:
         """The end of the names of its files, such as `.pdf`."""
         return f".{self.value}"
+
+    def suffix_of(self, source: str | None) -> str:
+        """Of a file that holds one source alone: `-positions.csv`.
+
+        A long name is shortened: a file name has 255 bytes at most (storage.STEM_LIMIT).
+        """
+        if source is None:
+            return self.suffix
+        if len(source) > _SOURCE_LIMIT:
+            digest = hashlib.sha256(source.encode()).hexdigest()[:8]
+            source = f"{source[: _SOURCE_LIMIT - 9]}-{digest}"
+        return f"-{source}{self.suffix}"
 
 
 class BuiltinTemplate(StrEnum):
@@ -210,6 +229,32 @@ class Template(Model):
     )
 
 
+def _option_rules(name: str) -> tuple[Rule, ...]:
+    """The options of one data format: it is written, and its sources are there."""
+    unset = f"!has(self.formatOptions) || !has(self.formatOptions.{name})"
+    return (
+        Rule(
+            f"{unset} || '{name}' in self.formats",
+            f"formatOptions.{name} needs {name} among report.formats",
+            lambda report: (
+                report.format_options is None
+                or report.format_options.of(name) is None
+                or name in report.formats
+            ),
+            path=f"formatOptions.{name}",
+        ),
+        Rule(
+            f"{unset} || !has(self.formatOptions.{name}.sources) || "
+            f"self.formatOptions.{name}.sources.all(n, self.sources.exists(s, s.name == n))",
+            f"formatOptions.{name}.sources has to be names of report.sources",
+            lambda report: (
+                set(report.sources_of(name) or ()) <= {source.name for source in report.sources}
+            ),
+            path=f"formatOptions.{name}.sources",
+        ),
+    )
+
+
 class Report(Model):
     """What is in the report."""
 
@@ -225,6 +270,15 @@ class Report(Model):
             "every chart's source has to be the name of one of report.sources",
             lambda report: {c.source for c in report.charts} <= {s.name for s in report.sources},
             path="charts",
+        ),
+        *(rule for name in DATA_FORMATS for rule in _option_rules(name)),
+        Rule(
+            None,
+            "formatOptions.csv.sources names the sources already: take the parameter out",
+            lambda report: (
+                report.sources_of("csv") is None or report.parameters.get("csv_source") is None
+            ),
+            path="parameters.csv_source",
         ),
     )
 
@@ -258,7 +312,15 @@ class Report(Model):
         json_schema_extra=LIST_SET,
         description="Files to write.",
     )
+    format_options: FormatOptions | None = Field(
+        default=None, description="How the files with data are written."
+    )
     allow_empty: Boolean = Field(
         default=False,
         description="A report whose sources have no row at all fails unless this is true.",
     )
+
+    def sources_of(self, name: str) -> list[str] | None:
+        """The sources that the options of a data format name; None where they name none."""
+        options = self.format_options.of(name) if self.format_options else None
+        return options.sources if options else None

@@ -13,6 +13,8 @@ from report_runner.contract.pod import TERMINATION_LOG_LIMIT
 from report_runner.contract.reasons import Reason
 from report_runner.contract.report import Format
 
+MESSAGE_LIMIT = 1000  # characters
+
 
 class Outcome(StrEnum):
     """How a run ended."""
@@ -31,6 +33,7 @@ class OutputFile(Model):
 
     path: str
     format: Format
+    source: str | None = None  # the one that it holds, where its name has it
     bytes: Count
     sha256: str
 
@@ -73,19 +76,31 @@ class RunResult(Model):
 
 
 def dump_result(result: RunResult, limit: int = TERMINATION_LOG_LIMIT) -> str:
-    """JSON of at most `limit` bytes: first the message is cut, then the lists are."""
+    """JSON of at most `limit` bytes: first the message is cut, then the longer list is.
+
+    The message says how many files and recipients are not in it.
+    """
     text = result.model_dump_json(by_alias=True, exclude_none=True)
     if len(text.encode()) <= limit:
         return text
-    cut = result.model_copy(update={"message": result.message[:1000], "truncated": True})
+    message = result.message[:MESSAGE_LIMIT]
+    cut = result.model_copy(update={"message": message, "truncated": True})
     while True:
         text = cut.model_dump_json(by_alias=True, exclude_none=True)
         if len(text.encode()) <= limit:
             return text
+        update: dict[str, object]
         if cut.deliveries or cut.outputs:
-            update: dict[str, object] = {
-                "deliveries": cut.deliveries[: len(cut.deliveries) // 2],
-                "outputs": cut.outputs[: len(cut.outputs) // 2],
+            files, recipients = len(cut.outputs), len(cut.deliveries)
+            if files > recipients:
+                files //= 2
+            else:
+                recipients //= 2
+            note = _left_out(result, files, recipients)
+            update = {
+                "outputs": cut.outputs[:files],
+                "deliveries": cut.deliveries[:recipients],
+                "message": message[: MESSAGE_LIMIT - len(note)] + note,
             }
         elif cut.rows:
             update = {"rows": {}}
@@ -96,6 +111,15 @@ def dump_result(result: RunResult, limit: int = TERMINATION_LOG_LIMIT) -> str:
         else:
             return text  # numbers, dates and names of a table: a few hundred bytes
         cut = cut.model_copy(update=update)
+
+
+def _left_out(result: RunResult, files: int, recipients: int) -> str:
+    counts = (("files", files, result.outputs), ("recipients", recipients, result.deliveries))
+    return "".join(
+        f"; {len(whole) - kept} of {len(whole)} {what} are named in the manifest alone"
+        for what, kept, whole in counts
+        if kept < len(whole)
+    )
 
 
 def parse_result(text: str | None) -> RunResult | None:

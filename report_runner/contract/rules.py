@@ -73,8 +73,14 @@ def with_rules(schema: dict[str, Any], rules: tuple[Rule, ...]) -> dict[str, Any
 
 
 def quoted(text: str) -> str:
-    """A CEL literal."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    """A CEL literal, in ASCII."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return "'" + "".join(c if c.isascii() else _escape(c) for c in escaped) + "'"
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    return f"\\u{code:04x}" if code < 1 << 16 else f"\\U{code:08x}"
 
 
 def matches(pattern: str, message: str) -> Rule:

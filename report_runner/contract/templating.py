@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ from report_runner.contract.numbers import NOTHING, OPERATORS, compute, is_numbe
 from report_runner.contract.printable import TEXT_FILTERS, printable_all, printed
 from report_runner.contract.printf import format_text
 from report_runner.contract.values import json_text
+from report_runner.contract.words import listed, nearest, shortened
 
 TEMPLATE_LIMIT = 256 * 1024  # bytes of one template
 TEXT_LIMIT = 16 * 1024 * 1024  # characters that one operation may make
@@ -113,6 +115,26 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         return super().getattr(obj, attribute)
 
 
+class NamedUndefined(StrictUndefined):
+    """A name that there is not; its message lists those that there are."""
+
+    __slots__ = ()
+
+    @property
+    def _undefined_message(self) -> str:
+        owner: Any = self._undefined_obj
+        name: Any = self._undefined_name
+        if self._undefined_hint or not isinstance(owner, Mapping | Sequence):
+            return super()._undefined_message
+        if isinstance(owner, Mapping):
+            known = [str(key) for key in owner]
+            near = nearest(str(name), known) or ";"
+            return f"there is no {shortened(str(name))}{near} there is {listed(known) or 'nothing'}"
+        if isinstance(name, int):
+            return f"there is no element {name}; there are {len(owner)}, counted from 0"
+        return super()._undefined_message
+
+
 @pass_context
 def _finalize(_context: Context, value: Any) -> Any:
     # Needing the context also keeps the compiler from evaluating constant expressions: the
@@ -128,7 +150,7 @@ def template_environment(autoescape: bool = True) -> TemplateEnvironment:
     """
     environment = TemplateEnvironment(
         autoescape=autoescape,
-        undefined=StrictUndefined,
+        undefined=NamedUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         optimized=False,
@@ -154,7 +176,7 @@ def compile_problem(source: str) -> TemplateProblem | None:
             # Unknown filters and tests are found by compiling, not by parsing.
             environment.compile(tree)
     except TemplateAssertionError as error:
-        return TemplateProblem(error.lineno, error.message or "unknown filter or test")
+        return TemplateProblem(error.lineno, _unknown_name(environment, error.message or ""))
     except TemplateSyntaxError as error:
         return TemplateProblem(error.lineno, error.message or "syntax error")
     except RecursionError:
@@ -166,6 +188,17 @@ def compile_problem(source: str) -> TemplateProblem | None:
         # a number of thousands of digits.
         return TemplateProblem(1, f"cannot be compiled: {str(error).split('(')[0].strip()}")
     return problem
+
+
+def _unknown_name(environment: TemplateEnvironment, message: str) -> str:
+    found = re.fullmatch(r"No (filter|test) named '(.*)'\.", message)
+    if found is None:
+        return message or "unknown filter or test"
+    known = environment.filters if found[1] == "filter" else environment.tests
+    near = nearest(found[2], sorted(known))
+    own = f"; beside Jinja2's own there is {listed(sorted(FILTERS))}"
+    other = own if found[1] == "filter" else f"; there is {listed(sorted(known))}"
+    return f"no {found[1]} is called {shortened(found[2])}{near or other}"
 
 
 def _too_large(environment: TemplateEnvironment, source: str) -> TemplateProblem | None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from report_runner.contract.mailbox import mailbox_identity
 from report_runner.contract.model import Model
 from report_runner.contract.result import DeliveryResult, DeliveryStatus
 from report_runner.delivery.channel import AnswerKind, Channel, DeliveryAnswer, DeliveryTarget
@@ -49,6 +50,10 @@ def target_key(channel: str, target: str) -> str:
     return target if channel == "email" else f"{channel}:{target}"
 
 
+def _same(key: str) -> str:
+    return key if ":" in key else mailbox_identity(key)
+
+
 @dataclass(slots=True)
 class Ledger:
     """The entries of one channel."""
@@ -60,7 +65,14 @@ class Ledger:
     clock: Callable[[], datetime]
 
     def entry(self, target: DeliveryTarget) -> LedgerEntry | None:
-        return self.entries.get(target_key(self.channel, target.name))
+        """What is known of the target, in whatever spelling of its address."""
+        key = target_key(self.channel, target.name)
+        own = self.entries.get(key)
+        if own is not None and own.state is LedgerState.SENT:
+            return own
+        same = [entry for name, entry in self.entries.items() if _same(name) == _same(key)]
+        sent = [entry for entry in same if entry.state is LedgerState.SENT]
+        return next(iter([*sent, *([own] if own else []), *same]), None)
 
     def begin(self, target: DeliveryTarget) -> None:
         """From now on the target may have the report."""

@@ -16,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 
 from report_runner.contract.delivery import EmailDelivery
+from report_runner.contract.mailbox import Mailbox, parse_mailbox
 from report_runner.contract.reasons import Reason
 from report_runner.delivery.channel import (
     AnswerKind,
@@ -24,11 +25,13 @@ from report_runner.delivery.channel import (
     DeliveryTarget,
 )
 from report_runner.delivery.message import (
+    REPLY_TO_FIELD,
     EmailContent,
     check_headers,
     compose,
     email_bodies,
     message_id,
+    needs_utf8,
 )
 from report_runner.models import RunError
 from report_runner.mounted import (
@@ -97,6 +100,7 @@ class SmtpSettings:
                 client.starttls(context=context)
         if self.username:
             client.login(self.username, self.password)
+        client.ehlo_or_helo_if_needed()  # what it offers decides how a mail is written
         return client
 
 
@@ -134,6 +138,9 @@ def email_channel(spec: EmailDelivery, context: DeliveryContext) -> EmailSender:
         slot=run.slot,
         run_id=run.run_id,
         attachments=[file for file in context.files if file.format in spec.attach],
+        to=spec.to,
+        cc=spec.cc,
+        reply_to=spec.reply_to or "",
     )
     return EmailSender(server, context.secrets, content, spec.targets(), context.clock)
 
@@ -165,6 +172,7 @@ class EmailSender:
         except (OSError, smtplib.SMTPException) as error:
             raise self._connect_error(error) from error
         with closing(client):  # without QUIT, where the run is stopped in a message
+            self._check_senders(client)
             for target in targets:
                 yield self._send(client, target, begin)
             with suppress(OSError, smtplib.SMTPException):
@@ -182,14 +190,50 @@ class EmailSender:
     def _send(
         self, client: SmtpClient, target: DeliveryTarget, begin: Callable[[DeliveryTarget], None]
     ) -> DeliveryAnswer:
-        message = compose(self.content, target.name, self.clock())
+        recipient = parse_mailbox(target.name)
+        utf8 = needs_utf8(self.content, target.name) and client.has_extn("smtputf8")
+        if recipient.ascii_address is None and not utf8:
+            return DeliveryAnswer(target, AnswerKind.REFUSED, _no_utf8(recipient.address))
+        message = compose(self.content, target.name, self.clock(), utf8=utf8).as_bytes()
+        self._check_size(client, len(message))
         client.before_end = lambda: begin(target)
+        options = ["SMTPUTF8", "BODY=8BITMIME"] if utf8 else []
         try:
-            client.send_message(message, from_addr=self.content.sender, to_addrs=[target.name])
+            client.sendmail(
+                _envelope(parse_mailbox(self.content.sender), utf8),
+                [_envelope(recipient, utf8)],
+                message,
+                [name for name in options if client.has_extn(name.removeprefix("BODY="))],
+            )
         except (OSError, smtplib.SMTPException) as error:
             kind = AnswerKind.REFUSED if _refused(error) else AnswerKind.UNKNOWN
             return DeliveryAnswer(target, kind, self._answer(error))
         return DeliveryAnswer(target, AnswerKind.ACCEPTED)
+
+    def _check_senders(self, client: SmtpClient) -> None:
+        """Raises RunError(ConfigurationError) where no mail could be written."""
+        if client.has_extn("smtputf8"):
+            return
+        for text, field in (
+            (self.content.sender, f"{FIELD}: Secret {self.server.secret}, key from"),
+            (self.content.reply_to, REPLY_TO_FIELD),
+        ):
+            if text and parse_mailbox(text).ascii_address is None:
+                shown = "the address" if field != REPLY_TO_FIELD else parse_mailbox(text).address
+                raise RunError(Reason.CONFIGURATION_ERROR, f"{field}: {_no_utf8(shown)}")
+
+    def _check_size(self, client: SmtpClient, size: int) -> None:
+        """Raises RunError(ConfigurationError) where the server says that it takes no such mail."""
+        limit = client.esmtp_features.get("size", "")
+        if not limit.isdigit() or not 0 < int(limit) < size:
+            return
+        files = ", ".join(file.name for file in self.content.attachments) or "no attachment"
+        raise RunError(
+            Reason.CONFIGURATION_ERROR,
+            f"spec.delivery.email.attach: a mail with {files} has {size:,} bytes, and the mail "
+            f"server (Secret {self.server.secret}) takes {int(limit):,} at most: attach fewer "
+            "formats, make the report smaller, or have the server take larger mails",
+        )
 
     def _connect_error(self, error: OSError | smtplib.SMTPException) -> RunError:
         self.secrets.show_known_host(self.server.secret)
@@ -218,6 +262,18 @@ class EmailSender:
         text = answer.decode(errors="replace") if isinstance(answer, bytes) else answer
         # Redacted before it is cut: half of a value would not be recognised.
         return " ".join(self.secrets.redact(text).split())[:ANSWER_LIMIT]
+
+
+def _envelope(mailbox: Mailbox, utf8: bool) -> str:
+    # In ASCII where that is possible: a server on the way may not have SMTPUTF8.
+    return mailbox.address if utf8 and not mailbox.local.isascii() else mailbox.ascii_address or ""
+
+
+def _no_utf8(address: str) -> str:
+    return (
+        f"{address} has letters outside of ASCII before the @, and the mail server takes none "
+        "(it does not offer SMTPUTF8): write an address in ASCII, or name a server that offers it"
+    )
 
 
 def _refused(error: OSError | smtplib.SMTPException) -> bool:

@@ -10,15 +10,22 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from email.errors import HeaderParseError
-from email.headerregistry import Address
+from email.header import Header
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import SMTP, Policy
 from email.utils import format_datetime
+from typing import Self
 from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from report_runner.contract.mailbox import (
+    Mailbox,
+    MailboxError,
+    distinct,
+    mailbox_identity,
+    parse_mailbox,
+)
 from report_runner.contract.moments import style_of
 from report_runner.contract.reasons import Reason
 from report_runner.delivery.channel import Attachment
@@ -37,7 +44,7 @@ _TEMPLATES = Environment(
 class EmailContent:
     """The content that all recipients of a slot share."""
 
-    sender: str
+    sender: str  # an address, alone or after a name
     subject: str
     text: str
     html: str
@@ -46,8 +53,14 @@ class EmailContent:
     slot: datetime
     run_id: str
     attachments: Sequence[Attachment]
+    to: Sequence[str] = ()
+    cc: Sequence[str] = ()
+    reply_to: str = ""
 
 
+FROM_FIELD = "the smtp Secret's key from"
+REPLY_TO_FIELD = "spec.delivery.email.replyTo"
+_ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
 # Seven bits in every part: a server need not offer 8BITMIME (RFC 6152).
 _POLICY = SMTP.clone(cte_type="7bit")
 
@@ -65,9 +78,10 @@ def email_bodies(data: RenderInput) -> tuple[str, str]:
 
 def message_id(content: EmailContent, recipient: str) -> str:
     """Stable for slot and recipient, so that a mail server can recognise a repeated message."""
-    key = f"{content.schedule_uid}\n{content.slot.isoformat()}\n{recipient.lower()}"
+    identity = mailbox_identity(recipient)
+    key = f"{content.schedule_uid}\n{content.slot.isoformat()}\n{identity}"
     digest = hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()[:32]
-    return f"<{digest}@{content.sender.rpartition('@')[2]}>"
+    return f"<{digest}@{read_mailbox(content.sender, FROM_FIELD).ascii_domain}>"
 
 
 # RFC 2047: "=?charset?B?...?=". Python's own parser is laxer than the RFC, and so is this.
@@ -123,27 +137,62 @@ def check_headers(content: EmailContent, recipients: Sequence[str]) -> None:
     Called before anything is sent: no recipient gets a mail that another one cannot get.
     """
     for recipient in recipients:
-        _headers(content, recipient)
+        _headers(content, recipient, utf8=False)
     for attachment in content.attachments:
         header_value(attachment.name, "attachment name")
 
 
-def _headers(content: EmailContent, recipient: str) -> dict[str, str | Address]:
+def _headers(content: EmailContent, recipient: str, *, utf8: bool) -> dict[str, str]:
     """The headers that depend on the report and not on the time of sending."""
-    return {
-        "From": _address(content.sender, "the smtp Secret's key from"),
-        "To": _address(recipient, "spec.delivery.email.to"),
+    to, cc = addressees(content, recipient)
+    found = {
+        "From": AddressHeader("From", [read_mailbox(content.sender, FROM_FIELD)], utf8),
+        "To": AddressHeader("To", to, utf8),
         "Subject": header_value(content.subject, "spec.delivery.email.subject"),
         "Message-ID": header_value(message_id(content, recipient), "Message-ID"),
         "X-Report-Schedule": header_value(content.schedule, "name"),
         "X-Report-Run": header_value(content.run_id, "run id"),
     }
+    if cc:
+        found["Cc"] = AddressHeader("Cc", cc, utf8)
+    if content.reply_to:
+        reply_to = read_mailbox(content.reply_to, REPLY_TO_FIELD)
+        found["Reply-To"] = AddressHeader("Reply-To", [reply_to], utf8)
+    return found
 
 
-def compose(content: EmailContent, recipient: str, now: datetime) -> EmailMessage:
-    """The message for one recipient."""
-    message = EmailMessage(policy=_POLICY)
-    for name, value in _headers(content, recipient).items():
+def addressees(content: EmailContent, recipient: str) -> tuple[list[Mailbox], list[Mailbox]]:
+    """To and Cc as a recipient sees them.
+
+    Without cc he sees himself alone; with cc all of both, as in any mail. One of bcc is in
+    neither: he sees them as they are.
+    """
+    own = read_mailbox(recipient, "spec.delivery.email.to")
+    to = distinct(read_mailbox(text, "spec.delivery.email.to") for text in content.to)
+    both = distinct([*to, *(read_mailbox(text, "spec.delivery.email.cc") for text in content.cc)])
+    cc = both[len(to) :]
+    if not to:
+        return [own], []
+    named = [mailbox for mailbox in both if mailbox.identity == own.identity]
+    if cc or not named:
+        return to, cc
+    return named, []
+
+
+def needs_utf8(content: EmailContent, recipient: str) -> bool:
+    """Whether an address of the mail has letters outside of ASCII before the @."""
+    to, cc = addressees(content, recipient)
+    others = [content.sender, recipient, *([content.reply_to] if content.reply_to else [])]
+    mailboxes = [*to, *cc, *map(parse_mailbox, others)]
+    return any(mailbox.ascii_address is None for mailbox in mailboxes)
+
+
+def compose(
+    content: EmailContent, recipient: str, now: datetime, *, utf8: bool = False
+) -> EmailMessage:
+    """The message for one recipient; `utf8`: for a server with SMTPUTF8."""
+    message = EmailMessage(policy=_POLICY.clone(utf8=utf8))
+    for name, value in _headers(content, recipient, utf8=utf8).items():
         message[name] = value
     message["Date"] = format_datetime(now)
     message["Auto-Submitted"] = "auto-generated"
@@ -161,10 +210,52 @@ def compose(content: EmailContent, recipient: str, now: datetime) -> EmailMessag
     return message
 
 
-def _address(text: str, field: str) -> Address:
-    local, at, domain = header_value(text, field).rpartition("@")
+def read_mailbox(text: str, field: str) -> Mailbox:
+    """Raises RunError(ConfigurationError), which does not quote the text: it may be a Secret's."""
+    header_value(text, field)
     try:
-        return Address(username=local, domain=domain) if at else Address(addr_spec=text)
-    except (ValueError, IndexError, HeaderParseError):
-        # The message does not quote the text: it may come from a Secret.
-        raise RunError(Reason.CONFIGURATION_ERROR, f"{field}: not a mail address") from None
+        return parse_mailbox(text)
+    except MailboxError as error:
+        told = f"{field}: not a mail address: {error}"
+        raise RunError(Reason.CONFIGURATION_ERROR, told) from None
+
+
+class AddressHeader(str):
+    """A header of mailboxes, one on a line, written by itself.
+
+    Python's own writer (before 3.11.12, CVE-2025-1795) encodes a comma between two addresses.
+    `name` and `fold` are what email.policy asks of a value that knows how it is written.
+    """
+
+    name: str
+    __slots__ = ("name",)
+
+    def __new__(cls, name: str, mailboxes: Sequence[Mailbox], utf8: bool) -> Self:
+        header = super().__new__(cls, ",\r\n ".join(_written(one, utf8) for one in mailboxes))
+        header.name = name
+        return header
+
+    def fold(self, *, policy: Policy) -> str:
+        """email.policy's hook: the header as lines."""
+        return f"{self.name}: {self}{policy.linesep}"
+
+
+def _written(mailbox: Mailbox, utf8: bool) -> str:
+    address = mailbox.ascii_address
+    if utf8 and address is None:
+        address = mailbox.address
+    if address is None:
+        # As RFC 6857, 3.1.8, has it where a server cannot take the address: a group of nobody.
+        return f"{_encoded_word(mailbox.address)} :;"
+    if not mailbox.name:
+        return address
+    if not mailbox.name.isascii():
+        return f"{_encoded_word(mailbox.name)} <{address}>"
+    if _ATOMS.fullmatch(mailbox.name):
+        return f"{mailbox.name} <{address}>"
+    quoted = re.sub(r'(["\\])', r"\\\1", mailbox.name)
+    return f'"{quoted}" <{address}>'
+
+
+def _encoded_word(text: str) -> str:
+    return Header(text, "utf-8").encode(splitchars="", linesep="\r\n")

@@ -8,24 +8,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-from pydantic import ValidationError
+from zoneinfo import ZoneInfo
 
 from report_runner.contract.definition import Definition, Output
 from report_runner.contract.delivery import Delivery
 from report_runner.contract.reasons import EXIT_CODES, EXIT_OK
 from report_runner.contract.report import Report
-from report_runner.contract.sql import query_problem
-from report_runner.contract.templating import TEMPLATE_LIMIT, compile_problem
 from report_runner.delivery.message import email_bodies
 from report_runner.environment import RunStamps
 from report_runner.models import RunError
 from report_runner.preview import schema
-from report_runner.preview.documents import YamlDocument, read_documents, read_text, wrong
+from report_runner.preview.documents import YamlDocument, read_documents, wrong
 from report_runner.preview.samples import sample_table
-from report_runner.render.documents import render, render_text
-from report_runner.run import render_input
+from report_runner.preview.templates import TemplateText, read_template
+from report_runner.render.documents import render
+from report_runner.run import email_subject, render_input
 from report_runner.sources import Fetched
 
 KIND = "ReportSchedule"
@@ -34,7 +31,7 @@ KIND = "ReportSchedule"
 @dataclass(frozen=True, slots=True)
 class _Manifest:
     document: YamlDocument
-    siblings: list[dict[str, Any]]  # every object in the directory
+    siblings: list[YamlDocument]  # every object in the directory
 
     @property
     def path(self) -> Path:
@@ -51,39 +48,49 @@ class _Manifest:
 
 def preview_report(directory: Path, manifest: Path | None, out: Path, slot: datetime) -> int:
     """Render the report of a manifest; prints the files or what is wrong. The exit code."""
-    found = None
+    found = template = None
     try:
         found = _find(directory, manifest)
-        _render(found, directory, out, slot)
+        definition, template = _definition(found, directory)
+        _render(definition, directory, out, slot)
     except RunError as error:
-        message = error.message if found is None else _placed(error.message, found, directory)
+        message = error.message if found is None else _placed(error.message, found, template)
         print(f"{error.reason.value}: {message}", file=sys.stderr)
         return EXIT_CODES[error.reason]
     return EXIT_OK
 
 
-def _render(found: _Manifest, directory: Path, out: Path, slot: datetime) -> None:
-    definition = _definition(found, directory)
-    zone = _zone(definition, found)
+def _render(definition: Definition, directory: Path, out: Path, slot: datetime) -> None:
+    zone = ZoneInfo(definition.time_zone)
     run = RunStamps(slot, slot.astimezone(zone).date(), "preview", 1, "")
     fetched = {s.name: Fetched(sample_table(s, directory)) for s in definition.report.sources}
     data = render_input(definition, run, fetched, datetime.now(UTC).replace(microsecond=0))
-    email = definition.delivery.email
     # First: a mail without a subject is no reason to wait for the pages.
-    subject = render_text(email.subject, data) if email else None
+    subject = email_subject(definition, data)
     out.mkdir(parents=True, exist_ok=True)
     stem = f"{definition.name}-{run.report_date}"
     for document in render(data, definition.report.formats, out):
-        target = out / f"{stem}.{document.format.value}"
+        target = out / f"{stem}{document.suffix}"
         document.path.replace(target)
         count = document.pages
         pages = f" ({count} page{'s' if count > 1 else ''})" if count else ""
         print(f"{target}{pages}")
-    if subject is not None:
+        for note in document.notes:
+            print(f"  {note}")
+    email = definition.delivery.email
+    if email is not None:
         text, html = email_bodies(data)
         body = out / f"{stem}.mail.html"
         body.write_text(html, encoding="utf-8")
         print(body)
+        for name, mailboxes in (
+            ("to", email.to),
+            ("cc", email.cc),
+            ("bcc", email.bcc),
+            ("replyTo", [email.reply_to] if email.reply_to else []),
+        ):
+            if mailboxes:
+                print(f"{name}: {', '.join(mailboxes)}")
         print(f"subject: {subject}")
         print("".join(f"  {line}\n" for line in text.splitlines()), end="")
 
@@ -110,107 +117,74 @@ def _find(directory: Path, manifest: Path | None) -> _Manifest:
             f"{manifest or directory}: no {KIND} there{there}; write one into a *.yaml file"
         )
     if len(schedules) > 1:
-        names = ", ".join(str(document.path) for document in schedules)
-        raise wrong(f"several {KIND}s ({names}): name one with --manifest")
-    return _Manifest(schedules[0], [document.body for document in found])
+        names = ", ".join(document.place("kind") for document in schedules)
+        once = len({document.path for document in schedules}) == len(schedules)
+        split = "" if once else "write each into a file of its own, and "
+        raise wrong(f"several {KIND}s ({names}): {split}name one with --manifest")
+    return _Manifest(schedules[0], found)
 
 
-def _definition(found: _Manifest, directory: Path) -> Definition:
-    refused = list(schema.problems(found.body))
+def problems(body: dict[str, Any], now: datetime) -> list[tuple[str, str]]:
+    """Field and message of what API server and operator refuse of a ReportSchedule."""
+    # The one place where the runner asks the operator: its verdict is what is previewed.
+    from report_operator.crd.verdict import spec_problems
+
+    found = list(schema.problems(body))
+    if not isinstance(body.get("spec"), dict):
+        return found
+    # The schema's own words are the clearer ones, and have the place to the letter.
+    told = [f"{field}.{message.removesuffix(' is missing')}" for field, message in found]
+    known = {*(field for field, _ in found), *told}
+    for field, message in spec_problems(body["spec"], now):
+        if not any(place == field or place.startswith(f"{field}[") for place in known):
+            found.append((field, message))
+    return found
+
+
+def _definition(found: _Manifest, directory: Path) -> tuple[Definition, TemplateText | None]:
+    from report_operator.crd.verdict import definition_problem
+
+    refused = problems(found.body, datetime.now(UTC))
     if refused:
         raise wrong("\n".join(found.told(field, message) for field, message in refused[:10]))
-    spec = found.body.get("spec") or {}
-    meta = found.body.get("metadata") or {}
-    parts: dict[str, Any] = {}
-    for name, model in (("report", Report), ("delivery", Delivery), ("output", Output)):
-        try:
-            parts[name] = model.model_validate(spec.get(name) or {})
-        except ValidationError as error:
-            raise wrong(_told(error, f"spec.{name}", found)) from error
-    for number, source in enumerate(parts["report"].sources):
-        query = source.postgres.query if source.postgres else ""
-        problem = query_problem(query, parts["report"].parameters)
-        if problem is not None:
-            field = f"spec.report.sources[{number}].postgres.query"
-            raise wrong(found.told(field, str(problem)))
-    try:
-        return Definition(
-            namespace=str(meta.get("namespace", "default")),
-            name=str(meta.get("name", found.path.stem)),
-            uid="preview",
-            report_type=spec.get("reportType", "preview"),
-            time_zone=spec.get("timeZone") or "Etc/UTC",
-            template_text=_template(parts["report"], found, directory),
-            **parts,
-        )
-    except ValidationError as error:
-        raise wrong(_told(error, "spec", found)) from error
+    spec, meta = found.body["spec"], found.body["metadata"]
+    report = Report.model_validate(spec["report"])
+    template = _template(report, found, directory)
+    definition = Definition(
+        namespace=str(meta.get("namespace", "default")),
+        name=str(meta.get("name", found.path.stem)),
+        uid="preview",
+        report_type=spec["reportType"],
+        time_zone=spec.get("timeZone") or "Etc/UTC",
+        report=report,
+        delivery=Delivery.model_validate(spec.get("delivery") or {}),
+        output=Output.model_validate(spec.get("output") or {}),
+        template_text=template.text if template else None,
+    )
+    problem = definition_problem(
+        definition.namespace, definition.name, spec, definition.template_text
+    )
+    if problem is not None:
+        raise wrong(found.told("spec.report", problem))
+    return definition, template
 
 
-def _told(error: ValidationError, part: str, found: _Manifest) -> str:
-    lines = []
-    for item in error.errors()[:10]:
-        field = part
-        for step in item["loc"]:
-            field += f"[{step}]" if isinstance(step, int) else f".{step}"
-        if blamed := (item.get("ctx") or {}).get("path"):
-            field += f".{blamed}"
-        lines.append(found.told(field, str(item["msg"]).removeprefix("Value error, ")))
-    return "\n".join(lines)
-
-
-def _template(report: Report, found: _Manifest, directory: Path) -> str | None:
+def _template(report: Report, found: _Manifest, directory: Path) -> TemplateText | None:
     reference = report.template.config_map_ref
     if reference is None:
         return None
-    file = directory / reference.key
-    if file.is_file():
-        text, where = read_text(file), str(file)
-    else:
-        maps = {
-            str((body.get("metadata") or {}).get("name")): body.get("data") or {}
-            for body in found.siblings
-            if body.get("kind") == "ConfigMap"
-        }
-        if reference.key not in maps.get(reference.name, {}):
-            keys = ", ".join(f"{name}/{key}" for name, data in maps.items() for key in data)
-            raise wrong(
-                found.told(
-                    "spec.report.template.configMapRef",
-                    f"the template is neither in {file} nor in a ConfigMap {reference.name} with "
-                    f"the key {reference.key} in {directory}; there is {keys or 'no ConfigMap'}",
-                )
-            )
-        text = maps[reference.name][reference.key]
-        where = f"ConfigMap {reference.name}/{reference.key}"
-    size = len(text.encode())
-    if size > TEMPLATE_LIMIT:
-        raise wrong(
-            f"{where}: the template has {size} bytes, the limit is {TEMPLATE_LIMIT}; embed smaller "
-            "images, and take data from sources instead"
-        )
-    problem = compile_problem(text)
-    if problem is not None:
-        raise wrong(f"{where}: {problem}")
-    return text
+    try:
+        return read_template(reference, found.siblings, directory)
+    except LookupError as error:
+        raise wrong(found.told("spec.report.template.configMapRef", str(error))) from None
 
 
-def _placed(message: str, found: _Manifest, directory: Path) -> str:
+def _placed(message: str, found: _Manifest, template: TemplateText | None) -> str:
     """A message that begins with a field, with the place of that field before it."""
     field = re.match(r"spec\.[^\s:]+", message)
     if field is None:
         return message
-    line = re.match(r"spec\.report\.template: line (\d+)", message)
-    key = ((found.body["spec"]["report"].get("template") or {}).get("configMapRef") or {}).get(
-        "key", "template.html.j2"
-    )
-    if line and (directory / str(key)).is_file():
-        return f"{directory / str(key)}:{line[1]}: {message}"
+    line = re.match(r"spec\.report\.template: line (\d+)\b(?! of the page)", message)
+    if line and template is not None:
+        return template.told(int(line[1]), message)
     return f"{found.document.place(field[0])} {message}"
-
-
-def _zone(definition: Definition, found: _Manifest) -> ZoneInfo:
-    try:
-        return ZoneInfo(definition.time_zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise wrong(found.told("spec.timeZone", f"{definition.time_zone} is not a zone")) from error

@@ -1,34 +1,35 @@
-"""YAML as kubectl reads it (sigs.k8s.io/yaml), with the place of every field.
-
-What the API server stores is JSON: 17:30 and 2026-11-20 are texts, 2e6 is 2000000, yes and y are
-true, keys are texts, and the keys of an object come back in alphabetical order.
-"""
+"""The files of a directory: their text, and the objects in them with the place of every field."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from report_runner.contract.reasons import Reason
-from report_runner.models import RunError
+from report_runner.preview.kubectl_yaml import YamlLoader, plain_value
+from report_runner.preview.problem import wrong
 
-_TRUE = ("y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON")
-_FALSE = ("n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF")
-_BOOLEANS = {**dict.fromkeys(_TRUE, True), **dict.fromkeys(_FALSE, False)}
-_NULLS = ("", "~", "null", "Null", "NULL")
-_INTEGER = re.compile(r"[-+]?(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|0|[1-9][0-9]*)")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_NO_NUMBER = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+__all__ = ["YamlDocument", "read_documents", "read_text", "wrong"]
+
+# A byte order mark at the begin of an object.
+_MARK_AFTER_SEPARATOR = re.compile(r"^(---[^\n]*\n)\ufeff", re.MULTILINE)
+# What most often is behind an error of YAML's.
+_HINTS = (
+    ("alias", "a text that begins with * has to be in quotes"),
+    ("anchor", "a text that begins with & has to be in quotes"),
+    ("'\\t' that cannot start", "a tab cannot indent: use spaces"),
+    ("that cannot start any token", "a text that begins with it has to be in quotes"),
+    ("mapping values are not allowed", "a line that is indented unlike those before it, or a text "
+     "with a colon that has to be in quotes"),
+    ("<block end>", "a line that is indented unlike those before it, or a bracket or quote that is "
+     "not closed"),
+)  # fmt: skip
 _STEP = re.compile(r"\.?([^.\[\]]+)|\[([^\]]+)\]")
-
-
-def wrong(message: str) -> RunError:
-    """What the author can mend."""
-    return RunError(Reason.CONFIGURATION_ERROR, message)
 
 
 def read_text(path: Path) -> str:
@@ -68,14 +69,36 @@ class YamlDocument:
 
     def place(self, field: str) -> str:
         """`file:line:column` of a field such as `spec.report.charts[c].spec`, or its parent's."""
+        mark, _ = self._find(_STEP.findall(field))
+        return f"{self.path}:{mark.line + 1}:{mark.column + 1}"
+
+    def place_in_text(self, steps: Sequence[str], line: int, column: int) -> str:
+        """`file:line:column` of a line of a text, such as a template in a ConfigMap."""
+        mark, node = self._find([(step, "") for step in steps])
+        if isinstance(node, yaml.ScalarNode) and node.style == "|":
+            # The text begins on the line after the bar, with the indentation of its first line.
+            written = _lines(self.path)
+            first = node.start_mark.line + 1
+            indented = next((one for one in written[first:] if one.strip()), "")
+            indent = len(indented) - len(indented.lstrip(" "))
+            return f"{self.path}:{first + line}:{indent + column}"
+        return f"{self.path}:{mark.line + 1}:{mark.column + 1}"
+
+    def _find(self, steps: Sequence[tuple[str, str]]) -> tuple[Any, Any]:
+        """Mark and node of the last step that is there."""
         node: Any = self.node
         mark = node.start_mark
-        for name, index in _STEP.findall(field):
+        for name, index in steps:
             child = _child(node, name or index, bool(index))
             if child is None:
                 break
             mark, node = child
-        return f"{self.path}:{mark.line + 1}:{mark.column + 1}"
+        return mark, node
+
+
+@lru_cache(maxsize=8)
+def _lines(path: Path) -> list[str]:
+    return read_text(path).splitlines()
 
 
 def _child(node: Any, step: str, indexed: bool) -> tuple[Any, Any] | None:
@@ -94,69 +117,31 @@ def _child(node: Any, step: str, indexed: bool) -> tuple[Any, Any] | None:
 
 
 def read_documents(path: Path) -> list[YamlDocument]:
-    """The objects of a file. Raises RunError."""
-    text = read_text(path)
+    """The objects of a file; empty ones are left out. Raises RunError."""
+    text = _separated(read_text(path), path)
     try:
-        nodes = [node for node in yaml.compose_all(text, yaml.BaseLoader) if node is not None]
-        return [YamlDocument(path, node, _plain(node, path)) for node in nodes]
+        nodes = [node for node in yaml.compose_all(text, YamlLoader) if node is not None]
+        documents = [YamlDocument(path, node, plain_value(node, path)) for node in nodes]
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise wrong(f"{path}{where}: {problem}") from error
+        problem = str(getattr(error, "problem", None) or str(error).splitlines()[0])
+        context = str(getattr(error, "context", None) or "")
+        hints = [hint for said, hint in _HINTS if said in f"{context}: {problem}"]
+        hint = f" ({hints[0]})" if hints else ""
+        raise wrong(f"{path}{where}: {problem}{hint}") from error
     except RecursionError:
-        raise wrong(f"{path}: nested too deeply") from None
+        raise wrong(f"{path}:1:1: nested too deeply") from None
+    return [document for document in documents if document.body is not None]
 
 
-def _plain(node: yaml.Node, path: Path) -> Any:
-    if isinstance(node, yaml.ScalarNode):
-        return _scalar(node, path)
-    if isinstance(node, yaml.SequenceNode):
-        return [_plain(item, path) for item in node.value]
-    found: dict[str, Any] = {}
-    merged: dict[str, Any] = {}
-    for key, value in node.value:
-        where = f"{path}:{key.start_mark.line + 1}:{key.start_mark.column + 1}"
-        if not isinstance(key, yaml.ScalarNode):
-            raise wrong(f"{where}: a key has to be a text")
-        inner = _plain(value, path)
-        if key.value == "<<" and key.style is None:
-            for part in inner if isinstance(inner, list) else [inner]:
-                merged = {**(part if isinstance(part, dict) else {}), **merged}
-            continue
-        name = _key(_scalar(key, path))
-        if name in found:
-            raise wrong(f"{where}: the key {name} occurs twice")
-        found[name] = inner
-    return dict(sorted({**merged, **found}.items()))
-
-
-def _key(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return "null" if value is None else str(value)
-
-
-def _scalar(node: yaml.ScalarNode, path: Path) -> Any:
-    text = str(node.value)
-    if node.style is not None:
-        return text
-    if text in _BOOLEANS:
-        return _BOOLEANS[text]
-    if text in _NULLS:
-        return None
-    if _NO_NUMBER.fullmatch(text):
-        where = f"{path}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
-        raise wrong(f"{where}: {text} is no number of JSON: write it as a text, in quotes")
-    bare = text.replace("_", "") if text[:1] in "+-.0123456789" else text
-    if _INTEGER.fullmatch(bare):
-        digits = bare.lstrip("+-")
-        octal = len(digits) > 1 and digits.isdigit() and digits[0] == "0"
-        number = int(digits, 8 if octal else 0) * (-1 if bare[0] == "-" else 1)
-        # Beyond 64 bits Go reads a float.
-        return number if -(1 << 63) <= number < 1 << 63 else int(float(number))
-    if _FLOAT.fullmatch(bare):
-        value = float(bare)
-        # Go writes 2e6 and 1.0 as 2000000 and 1.
-        return int(value) if value.is_integer() and abs(value) < 1e21 else value
-    return text
+def _separated(text: str, path: Path) -> str:
+    """kubectl cuts a file at each line that begins with ---, before it is read as YAML."""
+    for number, line in enumerate(text.splitlines(), 1):
+        after = line.removeprefix("---").strip()
+        if line.startswith("---") and after and not after.startswith("#"):
+            raise wrong(
+                f"{path}:{number}:1: a line that begins with --- separates objects: nothing but a "
+                "comment may follow in it"
+            )
+    return _MARK_AFTER_SEPARATOR.sub(r"\1", text)

@@ -20,12 +20,12 @@ _REMEDY = (
 )
 
 
-def too_large(format_: Format) -> RunError:
-    """The error for a file above the cap."""
+def too_large(format_: Format, when: str = "") -> RunError:
+    """The error for a file above the cap; `when` is added to its size."""
     return RunError(
         Reason.RESOURCE_EXHAUSTED,
-        f"the {format_.value.upper()} is larger than {files.OUTPUT_FILE_LIMIT // files.MIB} MiB, "
-        f"the most that one output file may have: {_REMEDY}",
+        f"the {format_.value.upper()} is larger than {files.OUTPUT_FILE_LIMIT // files.MIB} MiB"
+        f"{when}, the most that one output file may have: {_REMEDY}",
     )
 
 

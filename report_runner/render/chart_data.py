@@ -6,7 +6,7 @@ drawn as they are written.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -21,14 +21,22 @@ _EXACT = 1 << 53  # whole numbers up to this are exact in JavaScript
 _FINE_UNITS = ("hours", "minutes", "seconds", "milliseconds")
 
 
-def chart_values(table: Table, spec: Mapping[str, Any], zone: ZoneInfo) -> list[dict[str, Any]]:
-    """Each row by column name, ready for JSON. Raises ValueError, naming column and remedy."""
+def chart_values(
+    table: Table, spec: Mapping[str, Any], zone: ZoneInfo, exact: Set[str] = frozenset()
+) -> list[dict[str, Any]]:
+    """Each row by column name, ready for JSON. Raises ValueError, naming column and remedy.
+
+    Numbers are doubles, those of the columns `exact` texts.
+    """
     texts = list(_texts(spec))
     columns = []
     for index, name in enumerate(table.columns):
         values = [row[index] for row in table.rows]
         used = any(name in text for text in texts)
-        columns.append(_column(name, values, zone, _time_scales(spec, name), used))
+        if name in exact:
+            columns.append([None if value is None else plain_text(value) for value in values])
+        else:
+            columns.append(_column(name, values, zone, _time_scales(spec, name), used))
     return [dict(zip(table.columns, row, strict=True)) for row in zip(*columns, strict=True)]
 
 

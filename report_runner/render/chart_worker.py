@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -21,6 +22,9 @@ _GEOMETRY = frozenset(
     ("x", "x2", "y", "y2", "width", "height", "size", "angle", "opacity", "innerRadius",
      "outerRadius", "startAngle", "endAngle")
 )  # fmt: skip
+
+
+_MARK = re.compile(r'<g class="mark-(?!group)\w+ role-mark [^"]*"[^>]*(?<!/)>')
 
 
 def end_with_parent() -> None:
@@ -84,8 +88,13 @@ def _no_number(scene: dict[str, Any], names: Set[str]) -> str | None:
     return None
 
 
+def shows_data(svg: str) -> bool:
+    """Whether a drawing has a mark: of those without a row the engine writes an empty element."""
+    return _MARK.search(svg) is not None
+
+
 def draw(spec: dict[str, Any], theme: dict[str, Any]) -> dict[str, Any]:
-    """`svg` and `warnings`, or what went wrong as `error`."""
+    """`svg`, `warnings` and whether it `shows_data`, or what went wrong as `error`."""
     import vl_convert
 
     wrong = None
@@ -108,7 +117,8 @@ def draw(spec: dict[str, Any], theme: dict[str, Any]) -> dict[str, Any]:
         return {"error": f"an expression fails: {_short(printed.errors[0])}"}
     if wrong is not None:
         return {"error": f"an expression fails: the {wrong} of a mark is not a number"}
-    return {"svg": svg, "warnings": [_short(line) for line in printed.warnings[:10]]}
+    warnings = [_short(line) for line in printed.warnings[:10]]
+    return {"svg": svg, "warnings": warnings, "shows_data": shows_data(svg)}
 
 
 def main() -> None:

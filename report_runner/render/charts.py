@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,12 +22,13 @@ from report_runner.contract.report import Chart
 from report_runner.models import RunError, Table
 from report_runner.render import workers
 from report_runner.render.chart_data import chart_values
+from report_runner.render.chart_numbers import exact_numbers
 from report_runner.render.sandbox import MIB, SandboxLimits, read_bounded, share_of_memory
 from report_runner.render.svg import right_to_left, without_gradients
 from report_runner.render.tables import printable_text
 from report_runner.render.vegalite import SpecProblem
 from report_runner.render.vegalite.columns import resolve_columns
-from report_runner.render.vegalite.room import COMPOSED, Room, make_room, needs_width
+from report_runner.render.vegalite.room import Room, make_room, needs_width
 from report_runner.render.vegalite.schema import schema_problem
 
 logger = logging.getLogger(__name__)
@@ -97,6 +99,7 @@ THEME: dict[str, Any] = {
     "arc": {"stroke": "#ffffff", "strokeWidth": 1},
 }
 
+_SIZE = re.compile(r' (?:width|height)="([\d.]+)"')  # the drawing's own come first, in this order
 _SECONDS = 60.0
 _MEMORY = 1024 * MIB
 _OUTPUT = 64 * MIB
@@ -110,6 +113,12 @@ class ChartImage:
     title: str
     svg: str
     wide: bool  # made for the full width of the page
+
+    @property
+    def ratio(self) -> float:
+        """Height by width."""
+        width, height = (float(size) for size in _SIZE.findall(self.svg)[:2])
+        return height / width
 
     def __html__(self) -> str:
         # As an image the SVG can neither run a script nor clash with the ids of another one.
@@ -192,7 +201,8 @@ def _specification(
 ) -> dict[str, Any]:
     named = Table(tuple(_clean(name) for name in table.columns), table.rows)
     try:
-        values = _clean(chart_values(named, chart.spec, zone))
+        spec, exact = exact_numbers(spec, named)
+        values = _clean(chart_values(named, chart.spec, zone, exact))
     except ValueError as error:
         raise _wrong(chart, str(error)) from None
     width, height = WIDE if wide else HALF
@@ -220,7 +230,7 @@ def _is_wide(chart: Chart, table: Table, first_of_odd: bool) -> bool:
         return width >= 500
     if needs_width(chart.spec, table.columns, table.rows):
         return True
-    return first_of_odd or any(word in chart.spec for word in COMPOSED)
+    return first_of_odd
 
 
 class ChartJob:
@@ -257,11 +267,13 @@ class ChartJob:
         lines = iter(self._answers())
         images: dict[str, ChartImage] = {}
         for chart, wide, drawn in zip(self._charts, self._wide, self._drawn, strict=True):
-            svg = self._svg(chart, next(lines, None)) if drawn else _no_data(wide)
+            svg = self._svg(chart, next(lines, None)) if drawn else None
+            svg = svg or _no_data(wide)
             images[chart.name] = ChartImage(chart.name, chart.title or "", svg, wide)
         return images
 
-    def _svg(self, chart: Chart, answer: dict[str, Any] | None) -> str:
+    def _svg(self, chart: Chart, answer: dict[str, Any] | None) -> str | None:
+        """The drawing; None where a filter or transform leaves no row of it."""
         if answer is None:
             # It died over this one: out of the memory that its engine allows itself.
             raise RunError(Reason.RESOURCE_EXHAUSTED, f"{_field(chart)}: drawing it was killed")
@@ -269,6 +281,8 @@ class ChartJob:
             raise _wrong(chart, answer["error"])
         for warning in answer["warnings"]:
             logger.warning("%s: %s", _field(chart), warning)
+        if not answer["shows_data"]:
+            return None
         return right_to_left(without_gradients(str(answer["svg"])))
 
     def _answers(self) -> list[dict[str, Any]]:

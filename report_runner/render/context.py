@@ -13,9 +13,10 @@ from jinja2 import TemplateRuntimeError
 from markupsafe import Markup
 
 from report_runner.contract.moments import in_zone
+from report_runner.contract.words import listed, nearest, shortened
 from report_runner.models import RenderInput, Table
 from report_runner.render.charts import ChartImage
-from report_runner.render.layout import PORTRAIT
+from report_runner.render.layout import LANDSCAPE, LANDSCAPE_HEIGHT, PORTRAIT
 from report_runner.render.tables import HtmlTable, build_table, natural_width
 
 KPIS = "kpis"
@@ -54,7 +55,7 @@ class TemplateSource:
     def column(self, name: str) -> list[Any]:
         """All values of one column, e.g. `sources.positions.column("weight") | sum`."""
         if name not in self.columns:
-            raise TemplateRuntimeError(f"source {self.name!r} has no column {name!r}")
+            raise TemplateRuntimeError(_no_column(f"source {self.name!r}", name, self.columns))
         index = self.columns.index(name)
         return [row[index] for row in self._table.rows]
 
@@ -101,6 +102,12 @@ def _day(value: Any, zone: ZoneInfo) -> date | None:
     return value if isinstance(value, date) else None
 
 
+def _no_column(where: str, name: str, known: Sequence[str]) -> str:
+    verb = "have" if where.endswith("s") else "has"
+    near = nearest(str(name), known) or ";"
+    return f"{where} {verb} no column {shortened(str(name))}{near} there is {listed(known)}"
+
+
 def _select(rows: Any, columns: Sequence[str] | None) -> tuple[list[str], list[tuple[Any, ...]]]:
     """Column names and rows of a source or of records, restricted to the wanted columns."""
     if isinstance(rows, TemplateSource):
@@ -109,12 +116,17 @@ def _select(rows: Any, columns: Sequence[str] | None) -> tuple[list[str], list[t
             return names, list(found)
         for name in columns:
             if name not in names:
-                raise TemplateRuntimeError(f"table: source {rows.name!r} has no column {name!r}")
+                where = f"table: source {rows.name!r}"
+                raise TemplateRuntimeError(_no_column(where, name, names))
         picked = [names.index(name) for name in columns]
         return list(columns), [tuple(row[i] for i in picked) for row in found]
     records = list(rows)
     if not all(isinstance(record, Mapping) for record in records):
         raise TemplateRuntimeError("table: wants a source or a list of records")
+    known = list(dict.fromkeys(str(name) for record in records for name in record))
+    for name in columns or () if records else ():
+        if name not in known:
+            raise TemplateRuntimeError(_no_column("table: the records", name, known))
     names = list(columns) if columns is not None else list(records[0]) if records else []
     return names, [tuple(record.get(name) for name in names) for record in records]
 
@@ -180,8 +192,13 @@ def placeholder(token: str, index: int) -> str:
     return f'<table data-table="{token}-{index}"></table>'
 
 
-def orientation(data: RenderInput) -> str:
-    """`landscape` where a table needs clearly more than the width of an upright page."""
+def orientation(data: RenderInput, charts: Mapping[str, ChartImage]) -> str:
+    """`landscape` where a table needs clearly more than the width of an upright page.
+
+    A chart that would be higher than such a page keeps it upright: a table can go into parts.
+    """
+    if any(chart.wide and chart.ratio * LANDSCAPE > LANDSCAPE_HEIGHT for chart in charts.values()):
+        return "portrait"
     widest = max(
         (natural_width(t.columns, t.rows) for name, t in data.tables.items() if name != KPIS),
         default=0.0,
@@ -227,6 +244,6 @@ def template_context(data: RenderInput, charts: Mapping[str, ChartImage]) -> dic
         "parameters": data.parameters,
         "sources": {name: TemplateSource(name, table) for name, table in data.tables.items()},
         "charts": charts,
-        "orientation": orientation(data),
+        "orientation": orientation(data, charts),
         "table_sources": table_sources(data),
     }

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from report_runner.contract.files import TEMPORARY_SUFFIX
 from report_runner.contract.report import BuiltinTemplate, Format
 from report_runner.formats import FORMATS, RenderJob
 from report_runner.models import Document, RenderInput
@@ -30,11 +31,19 @@ _SHARED = {
 def render(data: RenderInput, formats: Sequence[Format], directory: Path) -> list[Document]:
     """Write `directory/report.<format>.tmp` for each format; the documents in the given order.
 
+    A file that holds one source alone is `report-<source>.<format>.tmp`.
+
     Raises RunError: ConfigurationError for what the author can mend (it names the template's line
     or the chart), ResourceExhausted for what needs too much time, memory or space.
     """
     pages = [wanted for wanted in formats if FORMATS[wanted].needs_page]
-    documents = [_write(wanted, data, directory) for wanted in formats if wanted not in pages]
+    documents = []
+    for wanted in formats:
+        if wanted in pages:
+            continue
+        start = FORMATS[wanted].start_worker
+        with start() if start else nullcontext() as worker:
+            documents += _write(wanted, data, directory, worker=worker)
     if pages:
         documents += _render_pages(data, pages, directory)
     check_run(documents)
@@ -47,10 +56,15 @@ def _write(
     directory: Path,
     page: Page | None = None,
     worker: Any = None,
-) -> Document:
-    path = directory / f"report{wanted.suffix}.tmp"
-    count = FORMATS[wanted].write(RenderJob(data, path, page, worker))
-    return Document(wanted, path, count)
+) -> list[Document]:
+    documents = []
+    for source in FORMATS[wanted].files_of(data):
+        path = directory / f"report{wanted.suffix_of(source)}{TEMPORARY_SUFFIX}"
+        job = RenderJob(data, path, page, worker, source)
+        count = FORMATS[wanted].write(job)
+        documents.append(Document(wanted, path, count, source, tuple(job.notes)))
+        check_run(documents)  # before the next one, which takes space as well
+    return documents
 
 
 def _render_pages(data: RenderInput, formats: Sequence[Format], directory: Path) -> list[Document]:
@@ -65,7 +79,11 @@ def _render_pages(data: RenderInput, formats: Sequence[Format], directory: Path)
         }
         page = render_page(data, job.result())
         check_references(page.markup, data.template, FIELD)
-        return [_write(wanted, data, directory, page, workers.get(wanted)) for wanted in formats]
+        return [
+            document
+            for wanted in formats
+            for document in _write(wanted, data, directory, page, workers.get(wanted))
+        ]
 
 
 def builtin_template(name: BuiltinTemplate) -> str:

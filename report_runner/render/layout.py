@@ -6,37 +6,21 @@ wrap, then it continues in further parts, each of which begins with the key colu
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jinja2 import TemplateRuntimeError
 
+from report_runner.render.text_width import text_width
+
 # Points: what is between the page's margins, the sizes that tables are set in, a cell's padding.
 PORTRAIT, LANDSCAPE = 510.0, 757.0
+LANDSCAPE_HEIGHT = 470.0  # for a figure with its caption
 SIZES = (7.6, 6.8, 6.0)
 PADDING = 9.4
 PART_SIZE = 1  # index into SIZES, of a table that goes into parts anyway
 MAX_PARTS = 60
 
-# Thousandths of the font size, of U+0020 to U+007E: DejaVu Sans and DejaVu Sans Bold.
-_REGULAR = (
-    318, 401, 460, 838, 636, 950, 780, 275, 390, 390, 500, 838, 318, 361, 318, 337,
-    636, 636, 636, 636, 636, 636, 636, 636, 636, 636, 337, 337, 838, 838, 838, 531,
-    1000, 684, 686, 698, 770, 632, 575, 775, 752, 295, 295, 656, 557, 863, 748, 787,
-    603, 787, 695, 635, 611, 732, 684, 989, 685, 611, 685, 390, 337, 390, 838, 500,
-    500, 613, 635, 550, 635, 615, 352, 635, 634, 278, 278, 579, 278, 974, 634, 612,
-    635, 635, 411, 521, 392, 634, 592, 818, 592, 592, 525, 636, 337, 636, 838,
-)  # fmt: skip
-_BOLD = (
-    348, 456, 521, 838, 696, 1002, 872, 306, 457, 457, 523, 838, 380, 415, 380, 365,
-    696, 696, 696, 696, 696, 696, 696, 696, 696, 696, 400, 400, 838, 838, 838, 580,
-    1000, 774, 762, 734, 830, 683, 683, 821, 837, 372, 372, 775, 637, 995, 837, 850,
-    733, 850, 770, 720, 682, 812, 774, 1103, 771, 724, 725, 457, 365, 457, 838, 500,
-    500, 675, 716, 593, 716, 678, 435, 716, 712, 343, 343, 665, 343, 1042, 712, 687,
-    716, 716, 493, 595, 478, 712, 652, 924, 645, 652, 582, 712, 365, 712, 838,
-)  # fmt: skip
-_OTHER = 780  # beyond ASCII, on the safe side
 _WIDEST = 1.11  # of any character that is not a wide one
 _NARROW_TEXT, _WIDE_TEXT = 8.0, 25.0  # of the font size: least and most room of a wrapping text
 _KEY_SHARE = 0.4  # of the page's width that key columns may take in each part
@@ -62,21 +46,6 @@ class Part:
     size: int  # index into SIZES
     shares: tuple[float, ...]  # per cent of the table's width
     wrapping: tuple[bool, ...]  # columns whose text may not fit into one line
-
-
-def text_width(text: str, *, bold: bool = False) -> float:
-    """Multiples of the font size that a line of text takes."""
-    widths = _BOLD if bold else _REGULAR
-    total = 0
-    for character in text:
-        position = ord(character) - 32
-        if 0 <= position < len(widths):
-            total += widths[position]
-        elif unicodedata.east_asian_width(character) in "WF":
-            total += 1000
-        elif not unicodedata.combining(character):
-            total += _OTHER
-    return total / 1000
 
 
 def widest(texts: Sequence[str]) -> float:

@@ -40,7 +40,7 @@ def expand(page: Page) -> str:
 
 
 def fold(page: Page, left_out: Container[str]) -> str:
-    """As `expand`, but the tables with these numbers have an empty body that bears its number."""
+    """As `expand`, but these tables (TOKEN-NUMBER) have an empty body that bears the name."""
     pieces = re.split(rf'<table data-table="{page.token}-(\d+)"></table>', page.markup)
     out: list[str] = []
     for index, piece in enumerate(pieces):
@@ -48,9 +48,10 @@ def fold(page: Page, left_out: Container[str]) -> str:
             out.append(piece)
         else:
             table = page.tables[int(piece)]
-            if piece in left_out:
+            if f"{page.token}-{piece}" in left_out:
                 head = table.head.removesuffix("<tbody>")
-                out += [head, f'<tbody data-table="{piece}">', table.tail]
+                mark = f"{page.token}-{piece}"
+                out += [head, f'<tbody data-table="{mark}">', table.tail]
             else:
                 out += [table.head, *table.rows, table.tail]
     return "".join(out)

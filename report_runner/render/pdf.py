@@ -2,23 +2,25 @@
 
 WeasyPrint needs 0.6 ms and 19 kB for each cell, so a document with thousands of rows is cut into
 pieces of some 470 rows. The pieces are made without anything in the pages' margins; then one
-document of empty pages brings the margins of all pages, so that "page 7 of 41" is counted by
-the same engine as in a document made at once.
+document of empty pages brings the margins of all pages, bookmarks, links and metadata, so that
+"page 7 of 41" is counted by the same engine as in a document made at once. A document that would
+look otherwise in pieces is printed at once.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import pickle
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from report_runner.contract import files
 from report_runner.contract.reasons import Reason
@@ -45,7 +47,10 @@ from report_runner.render.split import (
     find_long_tables,
     slice_rows,
 )
+from report_runner.render.split_check import WholeError
 from report_runner.render.template import FIELD, Page
+
+logger = logging.getLogger(__name__)
 
 PIECE_ROWS = 470
 SECONDS = 600.0  # for one piece
@@ -69,11 +74,7 @@ class Worker:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._process.kill()
-        self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                stream.close()
+        workers.stop(self._process)
 
     def send(self, request: Request) -> None:
         """Send a request; `receive` returns its answer."""
@@ -109,6 +110,8 @@ class Worker:
                 raise too_large(Format.PDF)
             if answer.kind == "MemoryError":
                 raise RunError(Reason.RESOURCE_EXHAUSTED, "the PDF: needs too much memory")
+            if answer.kind == WholeError.__name__:
+                raise WholeError(answer.error)
             problem = answer.error
             if answer.kind != DoesNotFitError.__name__:
                 problem = f"cannot be printed: {answer.kind}: {answer.error}".rstrip(": ")
@@ -128,29 +131,54 @@ class _Printed:
 
 def write_pdf(page: Page, path: Path, created: datetime, worker: Worker) -> int:
     """Print a page to `path`; the number of pages. Raises RunError."""
-    document = _long_document(page)
-    if document is None:
-        html = expand(page)
-        answer = worker.ask(
-            WholeRequest(
-                html,
-                str(path),
-                f"D:{created.astimezone(UTC):%Y%m%d%H%M%S}Z",
-                hashlib.md5(html.encode(), usedforsecurity=False).digest(),
-            )
-        )
-        return answer.pages
+    stamp = f"D:{created.astimezone(UTC):%Y%m%d%H%M%S}Z"
+    try:
+        document = _long_document(page)
+        if document is not None:
+            return _write_pieces(document, path, stamp, worker)
+    except WholeError as error:
+        return _write_whole(page, path, stamp, worker, str(error))
+    return _write_whole(page, path, stamp, worker, "")
+
+
+def _write_whole(page: Page, path: Path, stamp: str, worker: Worker, reason: str) -> int:
+    """`reason`: why a long document is not printed in pieces."""
+    if reason:
+        logger.info("the PDF is printed at once, because %s", reason)
+    html = expand(page)
+    identifier = hashlib.md5(html.encode(), usedforsecurity=False).digest()
+    try:
+        return worker.ask(WholeRequest(html, str(path), stamp, identifier)).pages
+    except RunError as error:
+        if not reason or error.reason is not Reason.RESOURCE_EXHAUSTED:
+            raise
+        raise RunError(
+            error.reason,
+            f"{error}; it has to be printed at once, because {reason}: without that a long "
+            "document is printed in pieces, which need less",
+        ) from error
+
+
+def _write_pieces(document: LongDocument, path: Path, stamp: str, worker: Worker) -> int:
+    """Raises WholeError where the pieces would not look as the whole does."""
     with ExitStack() as stack:
         workers = [worker]
         if _room_for_two():
             workers.append(stack.enter_context(Worker()))
         for one in workers:
             one.ask(SkeletonRequest(document.skeleton))
-        pieces = _print_pieces(document, workers, path)
-        pages = sum(piece.pages for piece in pieces)
         margins = path.with_suffix(".margins")
-        worker.ask(MarginsRequest(pages, str(margins)))
-        _merge(pieces, margins, path, created)
+        pieces: list[_Printed] = []
+        try:
+            _print_pieces(document, workers, path, pieces)
+            pages = sum(piece.pages for piece in pieces)
+            marks = tuple(f"{piece.path}.marks" for piece in pieces)
+            worker.ask(MarginsRequest(pages, str(margins), stamp, marks))
+            _merge(pieces, margins, path)
+        finally:
+            for used in path.parent.glob(f"{path.stem}.piece*"):
+                used.unlink()
+            margins.unlink(missing_ok=True)
     return pages
 
 
@@ -160,9 +188,9 @@ def _room_for_two() -> bool:
 
 
 def _long_document(page: Page) -> LongDocument | None:
-    """The document to cut; None where it is short or has to stay whole."""
+    """The document to cut; None where it is short. Raises WholeError."""
     given = {
-        str(index): table.rows
+        f"{page.token}-{index}": table.rows
         for index, table in enumerate(page.tables)
         if len(table.rows) > LONG_TABLE
     }
@@ -175,20 +203,21 @@ def _long_document(page: Page) -> LongDocument | None:
     return find_long_tables(root, given)
 
 
-def _print_pieces(document: LongDocument, workers: Sequence[Worker], path: Path) -> list[_Printed]:
-    """All pieces in their order.
+def _print_pieces(
+    document: LongDocument, workers: Sequence[Worker], path: Path, done: list[_Printed]
+) -> None:
+    """Appends all pieces in their order to `done`.
 
     The first says how many rows a page takes. While pages are uniform, pieces that end with a
     page are printed in parallel; where a piece ends elsewhere, the later ones are discarded and
-    the next begins at its real end.
+    the next begins at its real end. A piece without a page's end between two rows is made longer.
     """
-    done: list[_Printed] = []
     size = 0  # bytes of the pieces: the merged file has about as many
     start: Cut | None = None
-    rows_per_page = 0
+    rows_per_page, piece_rows = 0, PIECE_ROWS
     finished = False
     while not finished:
-        plan = list(_plan(document, start, rows_per_page))
+        plan = list(_plan(document, start, rows_per_page, piece_rows))
         waiting: deque[tuple[Worker, Cut | None, Path]] = deque()
         todo = deque(plan)
         free = deque(workers)
@@ -202,40 +231,47 @@ def _print_pieces(document: LongDocument, workers: Sequence[Worker], path: Path)
                 one.send(PieceRequest(slice_rows(document, first, end), str(target)))
                 waiting.append((one, end, target))
             one, end, target = waiting.popleft()
-            answer = one.receive()
+            try:
+                answer = one.receive()
+            except WholeError:
+                _discard(other for other, _, _ in waiting)
+                raise
             free.append(one)
+            if end is not None and answer.next_row is None:
+                _discard(other for other, _, _ in waiting)
+                rows_per_page, piece_rows = 0, piece_rows * 2
+                break
             done.append(_Printed(target, answer.pages))
-            if answer.pages:
-                size += check_size(target, Format.PDF)
+            size += check_size(target, Format.PDF)
             if size > files.OUTPUT_FILE_LIMIT:
                 raise too_large(Format.PDF)
-            if end is None:
+            if answer.next_row is None:
                 finished = True
                 break
-            if answer.next_row is None or answer.pages == 0:
-                raise RunError(
-                    Reason.CONFIGURATION_ERROR,
-                    f"{FIELD}: a row of a long table is higher than a page; shorten its text",
-                )
             start = Cut(*answer.next_row)
             rows_per_page = answer.rows_per_page
             if start != end:
-                for other, _, _ in waiting:  # printed from a start that turned out wrong
-                    other.receive()
+                # Printed from a start that turned out wrong.
+                _discard(other for other, _, _ in waiting)
                 break
-    return done
+
+
+def _discard(workers: Iterable[Worker]) -> None:
+    """Waits for answers that nobody needs, so that the next one is that of the next request."""
+    for one in workers:
+        with suppress(WholeError):
+            one.receive()
 
 
 def _plan(
-    document: LongDocument, start: Cut | None, rows_per_page: int
+    document: LongDocument, start: Cut | None, rows_per_page: int, size: int
 ) -> Iterator[tuple[Cut | None, Cut | None]]:
-    """The pieces to print next: one, or several where the rows per page are known."""
+    """The next pieces of `size` rows: one, or several where the rows per page are known."""
     table = start.table if start else 0
     row = start.row if start else 0
     total = len(document.rows[table])
-    size = PIECE_ROWS
     if rows_per_page and start is not None:
-        size = max(PIECE_ROWS // rows_per_page, 1) * rows_per_page
+        size = max(size // rows_per_page, 1) * rows_per_page
         while row + size + rows_per_page < total:
             yield Cut(table, row), Cut(table, row + size)
             row += size
@@ -251,25 +287,26 @@ def _plan(
         yield start, None
 
 
-def _merge(pieces: Sequence[_Printed], margins: Path, path: Path, created: datetime) -> None:
-    """One file of all pieces, each page with its margins."""
+def _merge(pieces: Sequence[_Printed], margins: Path, path: Path) -> None:
+    """One file: the frames, which have all that belongs to the document, on the pieces' pages."""
     import pikepdf
 
-    with pikepdf.new() as merged, pikepdf.open(margins) as frames:
+    with ExitStack() as stack:
+        merged = stack.enter_context(pikepdf.open(margins))
+        frames = iter(merged.pages)
         for piece in pieces:
-            with pikepdf.open(piece.path) as part:
-                merged.pages.extend(part.pages)
-        for target, frame in zip(merged.pages, frames.pages, strict=True):
-            pikepdf.Page(target).add_overlay(pikepdf.Page(frame), None)
-        stamp = f"D:{created.astimezone(UTC):%Y%m%d%H%M%S}Z"
-        merged.docinfo["/CreationDate"] = merged.docinfo["/ModDate"] = pikepdf.String(stamp)
-        if "/Title" in frames.docinfo:
-            merged.docinfo["/Title"] = pikepdf.String(str(frames.docinfo["/Title"]))
+            part = stack.enter_context(pikepdf.open(piece.path))
+            for content in part.pages:
+                frame = pikepdf.Page(next(frames))
+                # WeasyPrint gives all pages the same object.
+                resources: Any = pikepdf.Dictionary(dict(frame.obj.Resources.items()))
+                if "/XObject" in resources:
+                    resources.XObject = pikepdf.Dictionary(dict(resources.XObject.items()))
+                frame.obj.Resources = resources
+                frame.add_underlay(pikepdf.Page(content), None)
         merged.save(
             path,
             deterministic_id=True,
             object_stream_mode=pikepdf.ObjectStreamMode.generate,
             compress_streams=True,
         )
-    for used in (margins, *(piece.path for piece in pieces)):
-        used.unlink()

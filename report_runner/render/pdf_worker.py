@@ -22,7 +22,10 @@ from xml.etree.ElementTree import Element
 from report_runner.contract import files
 from report_runner.render.chart_worker import end_with_parent
 from report_runner.render.overflow import overflow_of
-from report_runner.render.split import ROW, Piece, margins_tree, piece_tree
+from report_runner.render.page_marks import read_marks, take_marks, write_marks
+from report_runner.render.path_check import check_path
+from report_runner.render.split import ROW, Cut, Piece, margins_tree, piece_tree
+from report_runner.render.split_check import WholeError
 from report_runner.render.weasyprint_shim import (
     attribute_of,
     children_of,
@@ -30,6 +33,7 @@ from report_runner.render.weasyprint_shim import (
     lay_out_svg_texts_whole,
     page_box,
     replace_tree,
+    report_lost_texts,
 )
 
 _DATA_URI = re.compile(r"data:[^'\"\s]*")
@@ -66,6 +70,8 @@ class MarginsRequest:
 
     pages: int
     path: str
+    created: str  # a PDF date
+    marks: tuple[str, ...]  # files of the pieces, in their order
 
 
 Request = WholeRequest | SkeletonRequest | PieceRequest | MarginsRequest
@@ -73,7 +79,10 @@ Request = WholeRequest | SkeletonRequest | PieceRequest | MarginsRequest
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Pages written. Where the piece goes on, `next_row` (table, row) begins the next page."""
+    """Pages written. Where the document goes on, `next_row` (table, row) begins the next page.
+
+    Without pages, no page of the piece ends between two rows.
+    """
 
     pages: int = 0
     next_row: tuple[int, int] | None = None
@@ -101,19 +110,34 @@ class DoesNotFitError(Exception):
     """Content would be cut, overlap, or be missing."""
 
 
+class _LostTextError(DoesNotFitError):
+    """A text is on no page; in a piece that may be for want of the pages before it."""
+
+
 class _Unprinted(logging.Handler):
     """What WeasyPrint leaves out of the document with no more than a line in its log."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.found: list[str] = []
+        self.text: str | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
         if str(record.msg).startswith(("Failed to load", "Failed to render SVG image")):
             self.found.append(_DATA_URI.sub("data:…", record.getMessage())[:200])
 
+    def lost(self, tag: str) -> None:
+        """A text that is on no page."""
+        self.text = (
+            f"a text in <{tag}>, which stands in a box with a height and behind the page's end; "
+            "leave the height out, or use min-height"
+        )
+
     def check(self) -> None:
         """Raises DoesNotFitError."""
+        if self.text is not None:
+            text, self.text = self.text, None
+            raise _LostTextError(f"something would be missing: {text}")
         if self.found:
             problem, self.found = self.found[0], []
             raise DoesNotFitError(f"something would be missing: {problem}")
@@ -124,6 +148,7 @@ class _Printer:
         self.weasyprint = _import_weasyprint()
         self.unprinted = _Unprinted()
         logging.getLogger("weasyprint").addHandler(self.unprinted)
+        report_lost_texts(self.unprinted.lost)
         self.fonts = self.weasyprint.text.fonts.FontConfiguration()
         self.skeleton: Element | None = None
 
@@ -145,42 +170,61 @@ class _Printer:
         self.unprinted.check()
         return rendered
 
-    def whole(self, request: WholeRequest) -> Answer:
-        document = self._render(request.html)
-
+    def _dated(self, created: str) -> Any:
         def finish(_document: Any, pdf: Any) -> None:
             pdf.info["CreationDate"] = pdf.info["ModDate"] = self.weasyprint.pdf.pydyf.String(
-                request.created
+                created
             )
 
-        document.write_pdf(request.path, finisher=finish, pdf_identifier=request.identifier)
+        return finish
+
+    def whole(self, request: WholeRequest) -> Answer:
+        self.skeleton = None
+        try:
+            document = self._render(request.html)
+        except _LostTextError as error:
+            raise DoesNotFitError(str(error)) from error
+        document.write_pdf(
+            request.path,
+            finisher=self._dated(request.created),
+            pdf_identifier=request.identifier,
+        )
         self.unprinted.check()
         return Answer(len(document.pages))
 
     def piece(self, request: PieceRequest) -> Answer:
         assert self.skeleton is not None  # noqa: S101 - the first request of all
-        document = self._render(piece_tree(self.skeleton, request.piece))
+        piece = request.piece
+        try:
+            document = self._render(piece_tree(self.skeleton, piece))
+        except _LostTextError as error:
+            raise WholeError(str(error)) from error
         pages = document.pages
-        if request.piece.end is None:
-            document.write_pdf(request.path)
-            self.unprinted.check()
-            return Answer(len(pages))
-        keep, following = _last_clean_cut(pages)
-        uniform = _rows_per_page(pages)
-        end = request.piece.end
-        if uniform and len(_rows_on(pages[-1])) == uniform:
-            # The last page is as full as the others: nothing of it has to be done again.
-            keep, following = len(pages), (end.table, end.row)
-        if following is None or keep == 0:
-            return Answer(0, None, uniform)
-        document.copy(pages[:keep]).write_pdf(request.path)
+        seen: set[str] = set()
+        for page in pages:
+            check_path(page_box(page), seen)
+        begin = _page_of(pages, piece.start) if piece.start is not None else 0
+        if begin is None:
+            raise WholeError("its long table does not go on at the top of a page")
+        uniform = _rows_per_page(pages[begin:])
+        keep, following = len(pages), None
+        if piece.end is not None:
+            keep, following = _last_clean_cut(pages, begin)
+            if following is None:
+                return Answer()
+        write_marks(f"{request.path}.marks", [take_marks(page) for page in pages[begin:keep]])
+        document.copy(pages[begin:keep]).write_pdf(request.path)
         self.unprinted.check()
-        return Answer(keep, following, uniform)
+        return Answer(keep - begin, following, uniform)
 
     def margins(self, request: MarginsRequest) -> Answer:
         assert self.skeleton is not None  # noqa: S101 - the first request of all
         document = self._render(margins_tree(self.skeleton, request.pages))
-        document.write_pdf(request.path)
+        blank = (page_box(page).children[0] for page in document.pages)
+        if len(document.pages) != request.pages or any(map(_shows_something, blank)):
+            raise WholeError("its style sheet puts something onto pages without content")
+        read_marks(document.pages, request.marks)
+        document.write_pdf(request.path, finisher=self._dated(request.created))
         return Answer(len(document.pages))
 
     def answer(self, request: Request) -> Answer:
@@ -225,13 +269,34 @@ def _rows_on(page: Any) -> list[tuple[int, int]]:
     return [row for row in _walk(page_box(page)) if row is not None]
 
 
-def _last_clean_cut(pages: list[Any]) -> tuple[int, tuple[int, int] | None]:
-    """The last page that begins with a whole row: its index and that row."""
-    for index in range(len(pages) - 1, 0, -1):
-        first = next(_walk(page_box(pages[index])), None)
-        if first is not None and first not in _rows_on(pages[index - 1]):
+def _first_on(page: Any) -> tuple[int, int] | None:
+    """The row with which a page begins; None where it begins with something else."""
+    row: tuple[int, int] | None = next(_walk(page_box(page)), None)
+    return row
+
+
+def _page_of(pages: list[Any], start: Cut) -> int | None:
+    """The index of the page that begins with a row, which comes after a page without it."""
+    for index, page in enumerate(pages):
+        if _first_on(page) == (start.table, start.row) and index:
+            return index
+    return None
+
+
+def _last_clean_cut(pages: list[Any], begin: int) -> tuple[int, tuple[int, int] | None]:
+    """The last page after `begin` that begins with a whole row: its index and that row."""
+    for index in range(len(pages) - 1, begin, -1):
+        first = _first_on(pages[index])
+        # A row 0 is no cut: its table is not continued.
+        if first is not None and first[1] and first not in _rows_on(pages[index - 1]):
             return index, first
     return 0, None
+
+
+def _shows_something(box: Any) -> bool:
+    if kind_of(box) in ("TextBox", "InlineReplacedBox", "BlockReplacedBox"):
+        return True
+    return any(map(_shows_something, children_of(box)))
 
 
 def _rows_per_page(pages: list[Any]) -> int:

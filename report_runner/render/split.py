@@ -1,31 +1,35 @@
 """Splits a long document into pieces.
 
-Only rows of long tables are cut points. A piece is the whole document without what lies before
-its first row and after its last one: the elements around the table stay, so that styles apply as
-they do in the whole, and the table's head is repeated at the top of each piece.
+Only rows of long tables are cut points. A piece has all elements around its rows, so that styles
+apply as they do in the whole; those that lie before its first row or after its last one have no
+content and no box. One row before the piece stands on a page of its own, which is not kept: so the
+table is continued in the piece as it is in the whole. One row after it shows where its last page
+ends.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element, ParseError, SubElement, fromstring, tostring
 
-LONG_TABLE = 600  # rows; shorter tables are never cut
-ROW = "data-row"  # on each row of a piece: "TABLE-ROW"
-SLOT = "data-slot"  # on the body of a long table in the skeleton: its number
-CONTINUED, CONTINUES = "data-continued", "data-continues"
+from report_runner.render.split_check import Siblings, WholeError, sibling_rules
 
-# CSS that has a meaning over the whole document only.
-_WHOLE_ONLY = re.compile(
-    r"string-set|string\(|running\(|element\(|target-counter|target-text|counter-increment"
-    r"|counter-reset|counter-set|:left\b|:right\b|:blank\b|:nth\(|@page\s+[\w-]|footnote"
-    r"|(?:^|[;{\s])page\s*:",
-    re.IGNORECASE,
+LONG_TABLE = 600  # rows; shorter tables are never cut
+ROW = "data-runner-row"  # on each row of a piece: "TABLE-ROW"
+SLOT = "data-runner-slot"  # on the body of a long table in the skeleton: its number
+_HIDDEN = "display:none!important"
+
+# Elements of the frames' document, that no author's rule is about by name.
+_BLANK = "x-blank-page"
+_BARE = (
+    "display:block!important;float:none!important;position:static!important;margin:0!important;"
+    "padding:0!important;border:0!important;width:auto!important;height:auto!important;"
+    "min-height:0!important;break-inside:auto!important;break-before:auto!important;"
+    "background:none!important;outline:none!important;columns:auto!important;"
+    "transform:none!important;"
 )
-_FIRST_PAGE = re.compile(r"@page\s*:first", re.IGNORECASE)
 
 _MARGIN_BOXES = [
     *(f"{side}-{end}" for side in ("top", "bottom") for end in ("left-corner", "left", "center",
@@ -34,14 +38,6 @@ _MARGIN_BOXES = [
 ]  # fmt: skip
 _NO_MARGIN_BOXES = (
     "@page{" + "".join(f"@{box}{{content:none!important}}" for box in _MARGIN_BOXES) + "}"
-)
-_SEAMS = (
-    f"[{CONTINUED}]{{margin-top:0!important;padding-top:0!important;border-top:0!important;"
-    "break-before:auto!important}"
-    f"[{CONTINUED}]::before{{content:none!important}}"
-    f"[{CONTINUES}]{{margin-bottom:0!important;padding-bottom:0!important;"
-    "border-bottom:0!important;break-after:auto!important}"
-    f"[{CONTINUES}]::after{{content:none!important}}"
 )
 
 
@@ -59,27 +55,35 @@ class LongDocument:
 
     skeleton: Element
     rows: tuple[Sequence[str], ...]  # per long table
-    columns: tuple[int, ...]  # per long table
+    siblings: Siblings
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Consecutive rows of a long table."""
+
+    table: int
+    first: int  # number of the first of them
+    left: int  # how many come after them
+    rows: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """The document from `start` (None: its beginning) to `end` (None: its end)."""
+    """The document from `start` (None: its beginning) to `end` (None: its end).
+
+    `rows` begin with the row before `start` and end with the row `end`.
+    """
 
     start: Cut | None
     end: Cut | None
-    rows: tuple[tuple[int, int, tuple[str, ...]], ...]  # long table, number of its first row, rows
+    rows: tuple[Rows, ...]
+    siblings: Siblings
 
 
 def _parsed(rows: str) -> Element:
     """Rows that this program wrote itself, escaped: no entity or declaration can be in them."""
     return fromstring(rows)  # noqa: S314
-
-
-def _style_of(root: Element) -> str:
-    styles = [style.text or "" for style in root.iter("style")]
-    styles += [element.get("style", "") for element in root.iter() if element.get("style")]
-    return "\n".join(styles)
 
 
 def _parents(root: Element) -> dict[Element, Element]:
@@ -99,36 +103,38 @@ def _only_body(table: Element) -> Element | None:
 def find_long_tables(root: Element, given: dict[str, Sequence[str]]) -> LongDocument | None:
     """Takes the long tables out of a parsed document.
 
-    `given` are rows that are not in the tree: by the value of the attribute `data-table` of the
-    body that they belong to. None where there is nothing to cut or the document has to stay whole
-    (it uses what has a meaning only there, such as named pages or counters of its own).
+    `given` are rows of long tables that are not in the tree, by the value of the attribute
+    `data-table` of the body that they belong to. None where there is nothing to cut. Raises
+    WholeError.
     """
-    if _WHOLE_ONLY.search(_style_of(root)):
-        return None
     body = root.find("body")
     if body is None:
         return None
     parents = _parents(root)
     rows: list[Sequence[str]] = []
-    columns: list[int] = []
+    missing = dict(given)
+    siblings = None
     for table in body.iter("table"):
         if _inside(table, "table", parents):
             continue
         tbody = _only_body(table)
         if tbody is None:
             continue
-        key = tbody.attrib.pop("data-table", None)
-        found = given[key] if key is not None else _rows_of(tbody)
-        if found is None or len(found) <= LONG_TABLE:
-            if key is not None:
-                tbody.extend(_parsed(f"<tbody>{''.join(found or ())}</tbody>"))
+        found = missing.pop(tbody.get("data-table", ""), None)
+        if found is not None:
+            del tbody.attrib["data-table"]
+        else:
+            found = _rows_of(tbody)
+        if found is None:
             continue
+        siblings = siblings or sibling_rules(root)
         for row in list(tbody):
             tbody.remove(row)
         tbody.set(SLOT, str(len(rows)))
         rows.append(found)
-        columns.append(max(found[0].count("<td") + found[0].count("<th"), 1))
-    return LongDocument(root, tuple(rows), tuple(columns)) if rows else None
+    if missing:
+        raise WholeError("a long table stands inside of another table")
+    return LongDocument(root, tuple(rows), siblings) if siblings else None
 
 
 def _rows_of(tbody: Element) -> list[str] | None:
@@ -154,46 +160,40 @@ def _inside(element: Element, tag: str, parents: dict[Element, Element]) -> bool
     return False
 
 
-def _ancestors(element: Element, parents: dict[Element, Element]) -> list[Element]:
-    found = []
-    above = parents.get(element)
-    while above is not None:
-        found.append(above)
-        above = parents.get(above)
-    return found
+def _styled(element: Element, style: str) -> None:
+    """Adds declarations that win over all others."""
+    given = element.get("style", "").rstrip(" ;")
+    element.set("style", f"{given};{style}" if given else style)
 
 
-def _drop_before(element: Element, parents: dict[Element, Element]) -> None:
+def _empty(element: Element) -> None:
+    """Takes the content and the box of an element; its style sheets are those of the document."""
+    sheets = list(element.iter("style")) if element.tag != "style" else []
+    if element.tag == "style":
+        return
+    for child in list(element):
+        element.remove(child)
+    element.text = None
+    element.extend(sheets)
+    _styled(element, _HIDDEN)
+
+
+def _empty_beside(element: Element, parents: dict[Element, Element], *, before: bool) -> None:
+    """Empties all that comes before an element, or after it, in the body."""
     here = element
-    for above in _ancestors(element, parents):
-        if above.tag == "html":
-            break
-        above.text = None
-        for sibling in list(above):
-            if sibling is here:
-                break
-            above.remove(sibling)
-        above.set(CONTINUED, "")
-        above.attrib.pop("id", None)
-        here = above
-    element.set(CONTINUED, "")
-    element.attrib.pop("id", None)
-    for caption in element.findall("caption"):
-        element.remove(caption)
-
-
-def _drop_after(element: Element, parents: dict[Element, Element]) -> None:
-    here = element
-    for above in _ancestors(element, parents):
-        here.tail = None
-        if above.tag == "html":
-            break
+    while here.tag not in ("body", "html") and here in parents:
+        above = parents[here]
         siblings = list(above)
-        for sibling in siblings[siblings.index(here) + 1 :]:
-            above.remove(sibling)
-        above.set(CONTINUES, "")
+        place = siblings.index(here)
+        if before:
+            above.text = None
+        else:
+            here.tail = None
+        for sibling in siblings[:place] if before else siblings[place + 1 :]:
+            sibling.tail = None
+            if above.tag != "table":  # columns, head and foot are on every page of a table
+                _empty(sibling)
         here = above
-    element.set(CONTINUES, "")
 
 
 def _add_style(root: Element, text: str) -> None:
@@ -208,24 +208,27 @@ def piece_tree(skeleton: Element, piece: Piece) -> Element:
     """The document of one piece, without anything in the pages' margins."""
     root = deepcopy(skeleton)
     slots = {int(body.get(SLOT, "")): body for body in root.iter("tbody") if body.get(SLOT)}
-    for table, first, rows in piece.rows:
-        body = slots[table]
-        found = _parsed(f"<tbody>{''.join(rows)}</tbody>")
-        if first % 2:
-            # Stripes by :nth-child(even) continue from the piece before.
-            body.append(Element("tr", {"style": "display:none"}))
-        for number, row in enumerate(found, first):
-            row.set(ROW, f"{table}-{number}")
+    for part in piece.rows:
+        body = slots[part.table]
+        found = _parsed(f"<tbody>{''.join(part.rows)}</tbody>")
+        for number, row in enumerate(found, part.first):
+            row.set(ROW, f"{part.table}-{number}")
+            if piece.start == Cut(part.table, number):
+                _styled(row, "break-before:page!important")
+        body.extend(_stand_ins(piece.siblings.stand_ins(part.first)))
         body.extend(found)
+        body.extend(_stand_ins(piece.siblings.stand_ins(part.left)))
     parents = _parents(root)
     if piece.end is not None:
-        _drop_after(parents[slots[piece.end.table]], parents)
+        _empty_beside(slots[piece.end.table], parents, before=False)
     if piece.start is not None:
-        _drop_before(parents[slots[piece.start.table]], parents)
-        for style in root.iter("style"):
-            style.text = _FIRST_PAGE.sub("@page no-such-page", style.text or "")
-    _add_style(root, _SEAMS + _NO_MARGIN_BOXES)
+        _empty_beside(slots[piece.start.table], parents, before=True)
+    _add_style(root, _NO_MARGIN_BOXES)
     return root
+
+
+def _stand_ins(count: int) -> list[Element]:
+    return [Element("tr", {"style": _HIDDEN}) for _ in range(count)]
 
 
 def margins_tree(skeleton: Element, pages: int) -> Element:
@@ -235,12 +238,20 @@ def margins_tree(skeleton: Element, pages: int) -> Element:
     if body is None:
         raise ValueError("a document without a body")
     for child in list(body):
-        body.remove(child)
+        if child.tag != "style":
+            body.remove(child)
+        child.tail = None
     body.text = None
-    for _ in range(pages - 1):
-        SubElement(body, "div", {"style": "break-after:page"})
-    SubElement(body, "div")
-    _add_style(root, "@page{background:none!important}html,body{background:none!important}")
+    for element in (root, body):
+        _styled(element, _BARE)
+    for number in range(1, pages + 1):
+        after = "page" if number < pages else "auto"
+        SubElement(body, _BLANK, {"style": f"{_BARE}break-after:{after}!important"})
+    _add_style(
+        root,
+        "@page{background:none!important;border-color:transparent!important;"
+        "outline-color:transparent!important}",
+    )
     return root
 
 
@@ -248,9 +259,9 @@ def slice_rows(document: LongDocument, start: Cut | None, end: Cut | None) -> Pi
     """The piece between two cuts, with its rows."""
     found = []
     for table, rows in enumerate(document.rows):
-        first = start.row if start and start.table == table else 0
-        last = end.row if end and end.table == table else len(rows)
-        if (start and table < start.table) or (end and table > end.table) or first >= last:
+        if (start and table < start.table) or (end and table > end.table):
             continue
-        found.append((table, first, tuple(rows[first:last])))
-    return Piece(start, end, tuple(found))
+        first = start.row - 1 if start and start.table == table else 0
+        last = end.row + 1 if end and end.table == table else len(rows)
+        found.append(Rows(table, first, len(rows) - last, tuple(rows[first:last])))
+    return Piece(start, end, tuple(found), document.siblings)

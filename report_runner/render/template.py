@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import traceback
 from collections.abc import Callable, Mapping
@@ -11,7 +12,7 @@ from decimal import localcontext
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from jinja2 import TemplateError, TemplateSyntaxError
+from jinja2 import TemplateError, TemplateSyntaxError, UndefinedError
 from jinja2.exceptions import SecurityError
 
 from report_runner.contract.numbers import EXACT
@@ -21,6 +22,7 @@ from report_runner.contract.templating import (
     compile_problem,
     template_environment,
 )
+from report_runner.contract.words import listed, nearest
 from report_runner.models import RenderInput, RunError
 from report_runner.render.charts import ChartImage
 from report_runner.render.context import (
@@ -46,6 +48,7 @@ OUTPUT_LIMIT = 256 * MIB
 MEMORY_LIMIT = 512 * MIB
 SECONDS = 60.0
 SUBJECT_LIMIT = 500  # characters
+_UNKNOWN = re.compile(r"'(\w+)' is undefined")
 EXCERPT_LIMIT = 100  # characters of a template's line in a message
 
 
@@ -70,7 +73,7 @@ def render_page(data: RenderInput, charts: Mapping[str, ChartImage]) -> Page:
         maker = TableMaker(
             token,
             ZoneInfo(data.time_zone),
-            page_width(data.template, orientation(data)),
+            page_width(data.template, orientation(data, charts)),
             table_style(data.template),
         )
         context = {**template_context(data, charts), "table": maker}
@@ -92,14 +95,22 @@ def render_page(data: RenderInput, charts: Mapping[str, ChartImage]) -> Page:
 
 
 def render_line(source: str, data: RenderInput, field: str = SUBJECT_FIELD) -> str:
-    """One line of plain text, at most 500 characters. Raises RunError as `render_page` does."""
+    """One line of plain text, of 1 to 500 characters. Raises RunError as `render_page` does."""
 
     def work(write: Callable[[bytes], None]) -> None:
         context = {**template_context(data, {}), "table": _no_table}
         text = _generate(source, context, 64 * 1024, autoescape=False)
-        write(json.dumps({"text": " ".join(text.split())[:SUBJECT_LIMIT]}).encode())
+        write(json.dumps({"text": " ".join(text.split())}).encode())
 
     text: str = json.loads(_guarded(work, field, source))["text"]
+    if not text:
+        raise RunError(Reason.CONFIGURATION_ERROR, f"{field}: is empty once it is rendered")
+    if len(text) > SUBJECT_LIMIT:
+        raise RunError(
+            Reason.CONFIGURATION_ERROR,
+            f"{field}: has {len(text)} characters once it is rendered, at most {SUBJECT_LIMIT} are "
+            "possible: shorten it, as with | truncate",
+        )
     return text
 
 
@@ -138,12 +149,19 @@ def _generate(source: str, context: dict[str, Any], limit: int, *, autoescape: b
     if problem is not None:
         raise TemplateSyntaxError(problem.message, problem.line)
     pieces, size = [], 0
-    with localcontext(EXACT):
-        for piece in template_environment(autoescape).from_string(source).generate(context):
-            size += len(piece)
-            if size > limit:
-                raise _OutputTooLargeError(f"writes more than {limit // 1024} KiB")
-            pieces.append(piece)
+    try:
+        with localcontext(EXACT):
+            for piece in template_environment(autoescape).from_string(source).generate(context):
+                size += len(piece)
+                if size > limit:
+                    raise _OutputTooLargeError(f"writes more than {limit // 1024} KiB")
+                pieces.append(piece)
+    except UndefinedError as error:
+        unknown = _UNKNOWN.fullmatch(error.message or "")
+        if unknown:
+            near = nearest(unknown[1], list(context)) or f"; there is {listed(sorted(context))}"
+            error.args = (f"{error.message}{near}",)
+        raise
     return "".join(pieces)
 
 

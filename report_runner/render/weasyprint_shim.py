@@ -6,7 +6,8 @@ to look for then.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from xml.etree.ElementTree import Element
 
@@ -44,6 +45,66 @@ def attribute_of(box: Any, name: str) -> str | None:
     """An attribute of the element that a box was made for."""
     element = getattr(box, "element", None)
     return element.get(name) if element is not None and hasattr(element, "get") else None
+
+
+def style_of(box: Any) -> Any:
+    """The computed style of a box: a mapping from names such as `table_layout`."""
+    return box.style
+
+
+class LinkHolder:
+    """Stands for the box of a link in a page of another document (`pdf.anchors.add_links`)."""
+
+    link_annotation: Any = None
+
+
+def report_lost_texts(report: Callable[[str], None]) -> None:
+    """Calls `report` with the tag of an element whose text no page has (`weasyprint.document`).
+
+    WeasyPrint forgets what comes after the end of a page in a box with a height of its own
+    (`layout.block.block_container_layout`), and says nothing.
+    """
+    from weasyprint import document
+
+    original: Any = document.layout_document  # type: ignore[attr-defined]
+
+    def layout_document(html: Any, root: Any, *rest: Any) -> list[Any]:
+        held = list(_inside_heights(root, False))
+        wanted = _letters(held)
+        pages: list[Any] = list(original(html, root, *rest))
+        if held:
+            shown = _letters(box for page in pages for box in _texts(page))
+            for box in held:
+                if shown[id(box.element)] < wanted[id(box.element)]:
+                    report(str(box.element_tag))
+                    break
+        return pages
+
+    document.layout_document = layout_document  # type: ignore[attr-defined]
+
+
+def _letters(texts: Iterable[Any]) -> Counter[int]:
+    """How many letters each element has; lines begin and end without spaces."""
+    found: Counter[int] = Counter()
+    for box in texts:
+        found[id(box.element)] += len("".join(box.text.replace("\N{SOFT HYPHEN}", "").split()))
+    return found
+
+
+def _texts(box: Any) -> Iterator[Any]:
+    if hasattr(box, "text"):
+        yield box
+    for child in children_of(box):
+        yield from _texts(child)
+
+
+def _inside_heights(box: Any, inside: bool) -> Iterator[Any]:
+    """The texts inside of boxes with a height of their own."""
+    if inside and hasattr(box, "text"):
+        yield box
+    inside = inside or box.style["height"] != "auto"
+    for child in children_of(box):
+        yield from _inside_heights(child, inside)
 
 
 class _WholeText(str):

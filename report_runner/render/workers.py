@@ -1,4 +1,4 @@
-"""Worker processes for charts and PDF, started ahead: their imports take most of a second.
+"""Worker processes. Those for charts and PDF start ahead: their imports take most of a second.
 
 Nothing heavy is imported here, so that starting them can be the first thing that a command does.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 
@@ -17,6 +18,7 @@ class WorkerKind(Enum):
 
     CHARTS = "report_runner.render.chart_worker"
     PAGES = "report_runner.render.pdf_worker"
+    PARQUET = "report_runner.render.parquet_worker"
 
 
 _spare: dict[WorkerKind, subprocess.Popen[bytes]] = {}
@@ -31,6 +33,16 @@ def warm_up(*kinds: WorkerKind) -> None:
 def take(kind: WorkerKind) -> subprocess.Popen[bytes]:
     """A worker that was started ahead, or a new one."""
     return _spare.pop(kind, None) or _start(kind)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a worker, whatever it is doing."""
+    process.kill()
+    process.wait()
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            with suppress(BrokenPipeError):  # what is in the buffer is not wanted any more
+                stream.close()
 
 
 def likely_needed(definition: Path) -> list[WorkerKind]:

@@ -20,7 +20,7 @@ from report_runner.contract.sql import placeholders, query_problem
 from report_runner.models import RunError, Table
 from report_runner.sources import Fetched, SourceContext
 from report_runner.sources.postgres_errors import SourceNames, connect_error, query_error
-from report_runner.sources.postgres_types import bound_value, register_loaders
+from report_runner.sources.postgres_types import bound_value, column_type, register_loaders
 
 CONNECT_SECONDS = 15
 APPLICATION_NAME_LIMIT = 63  # PostgreSQL cuts what is longer (NAMEDATALEN - 1)
@@ -204,15 +204,17 @@ def _read(
                 f"{where.field}.query: {context.secrets.redact(str(error))}; write one SELECT, a "
                 f"percent sign as %%, and as placeholders any of {placeholders(parameters)}",
             ) from error
-        columns = tuple(column.name for column in cursor.description or ())
+        described = cursor.description or ()
+        columns = tuple(column.name for column in described)
         _check_columns(columns, where)
+        types = tuple(column_type(connection, column) for column in described)
     if len(rows) > source.max_rows:
         raise RunError(
             Reason.CONFIGURATION_ERROR,
             f"{where.field}: the result has more than maxRows ({source.max_rows}) rows; narrow "
             "the query or raise maxRows",
         )
-    return Table(columns, rows)
+    return Table(columns, rows, types)
 
 
 def _check_columns(columns: tuple[str, ...], where: SourceNames) -> None:

@@ -23,7 +23,9 @@ from psycopg.types.string import TextLoader
 
 from report_runner.contract.moments import FarMoment, MomentKind, SessionOffset, parse_offset
 from report_runner.contract.values import json_text
+from report_runner.models import ColumnType
 
+_SCALE_LIMIT = 1000  # NUMERIC_MAX_SCALE
 _KEPT = ("bool", "int2", "int4", "int8", "numeric")  # psycopg's own loaders hold these whole
 _MOMENT = re.compile(
     r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?)([+-]\d\d(?::\d\d){0,2})?", re.ASCII
@@ -96,6 +98,18 @@ def register_loaders(connection: psycopg.Connection[Any], zone: ZoneInfo) -> Non
         ("timestamptz", _zoned_loader(zone)),
     ):
         adapters.register_loader(name, loader)
+
+
+def column_type(connection: psycopg.Connection[Any], column: psycopg.Column) -> ColumnType:
+    """The type of a column of a result; that of a domain is the type below it."""
+    info = connection.adapters.types.get(column.type_code)
+    # The registry has one entry for a type and its array.
+    name = info.name if info is not None and info.oid == column.type_code else "text"
+    if name != "numeric" or column.precision is None or column.scale is None:
+        return ColumnType(name)
+    # numeric(2,-3): 11 bits with a sign, which psycopg gives without it.
+    scale = column.scale - 2048 if column.scale > _SCALE_LIMIT else column.scale
+    return ColumnType(name, column.precision, scale)
 
 
 def bound_value(value: Any) -> Any:

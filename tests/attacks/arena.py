@@ -90,7 +90,7 @@ class Arena:
 
     @property
     def image(self) -> str:
-        """Of the pods of runs."""
+        """The image of the pods of runs."""
         return str(self._config()["runner"]["image"])
 
     def _account_of(self, deployment: str) -> str:
@@ -144,7 +144,7 @@ class Arena:
             wait_for(f"a policy on {path}", partial(_is_denied, caller, path, body), 120)
 
     def apply(self, objects: Iterable[Object]) -> None:
-        """As `helm install` does it."""
+        """Apply as `helm install` does."""
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
         done = run(
             "kubectl", f"--kubeconfig={self.plane.kubeconfig}", "apply", "--server-side",
@@ -187,7 +187,7 @@ class Arena:
                 self.operator.end()
 
     def revive_operator(self) -> bool:
-        """Whether it had died; it leads again."""
+        """Start it again if it has died, and wait until it leads; whether it had died."""
         if self.operator.exit_code is None:
             return False
         self.operator.start()

@@ -64,7 +64,21 @@ _MAILS: Mapping[str, Mail] = {
     "recipient-two": Mail(to=f"a@example.com, {THIEF}"),
     "recipient-semicolon": Mail(to=f"a@example.com;{THIEF}"),
     "recipient-group": Mail(to=f"all: {THIEF};"),
-    "recipient-named": Mail(to=f'"x" <{THIEF}>'),
+    **{
+        f"recipient-name-{name}": Mail(to=f"A{text}{_HEADER} <a@example.com>")
+        for name, text in _BREAKS.items()
+    },
+    **{
+        f"recipient-quoted-name-{name}": Mail(to=f'"A{text}{_HEADER}" <a@example.com>')
+        for name, text in _BREAKS.items()
+    },
+    **{
+        f"sender-name-{name}": Mail(sender=f'"A{text}{_HEADER}" <a@example.com>')
+        for name, text in _BREAKS.items()
+    },
+    "recipient-name-of-two": Mail(to=f'"a" <{THIEF}>, "b" <a@example.com>'),
+    "recipient-name-quote": Mail(to=f'"a\\" <{THIEF}>, \\"" <a@example.com>'),
+    "recipient-name-bidi": Mail(to="A \u202emoc.elpmaxe@b <a@example.com>"),
     "recipient-comment": Mail(to=f"a@example.com ({THIEF})"),
     "recipient-quoted": Mail(to=f'"a {THIEF}"@example.com'),
     "recipient-source-route": Mail(to=f"<@evil.example:{THIEF}>"),
@@ -75,7 +89,7 @@ _MAILS: Mapping[str, Mail] = {
     "recipient-long": Mail(to="a" * 250 + "@example.com"),
     "recipient-literal": Mail(to="a@[127.0.0.1]"),
     "sender-two": Mail(sender=f"a@example.com, {THIEF}"),
-    "sender-named": Mail(sender=f"x <{THIEF}>"),
+    "sender-name-of-two": Mail(sender=f"x <{THIEF}>, y <a@example.com>"),
     "subject-long": Mail(subject="x" * 500),
     "subject-folded": Mail(subject="{{ 'x ' * 400 }}"),
     "subject-bomb": Mail(subject="{{ 'x' * 100000000 }}"),

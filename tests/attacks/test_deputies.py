@@ -190,7 +190,7 @@ SWAPS = [
 
 
 def _environment(container: dict[str, Any], annotations: dict[str, str]) -> dict[str, str]:
-    """Of the pod, as the kubelet fills it."""
+    """The environment of the pod, as the kubelet fills it."""
     found = {}
     for entry in container.get("env", ()):
         path = entry.get("valueFrom", {}).get("fieldRef", {}).get("fieldPath", "")

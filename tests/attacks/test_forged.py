@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -147,12 +147,13 @@ def test_forged_objects(arena: Arena, schedules: dict[str, str], attacks: Attack
     _end_runs(arena)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda name: team.apply(name, lateAfter="31m"), schedules.values()))
-    behind = _behind(team)
-    deadline = time.monotonic() + SECONDS
-    died = False
-    while behind and time.monotonic() < deadline and not died:
-        time.sleep(0.5)
-        behind, died = _behind(team), arena.operator.exit_code is not None
+    with suppress(UnexpectedError):  # those that are behind still are named below
+        wait_for(
+            "each is judged anew, or the operator has died",
+            lambda: arena.operator.exit_code is not None or not _behind(team),
+            SECONDS,
+        )
+    behind, died = _behind(team), arena.operator.exit_code is not None
     arena.revive_operator()
     victims.apply(STEADY, lateAfter="31m")
     after = victims.wait_until_observed(STEADY)
@@ -173,18 +174,19 @@ def _end_runs(arena: Arena) -> None:
     """Forged runs that were let in fail, until two resyncs bring no further pod."""
     team = arena.attackers
     ended: set[str] = set()
-    deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline:
+
+    def none_is_left() -> bool:
         pods = [
             pod
             for pod in team.pods()
             if pod["metadata"].get("ownerReferences") and pod["metadata"]["name"] not in ended
         ]
         if (ended and not pods) or arena.operator.exit_code is not None:
-            return
+            return True
         for pod in pods:
             team.end_pod(pod, exit_code=78, message="forged")
             ended.add(pod["metadata"]["name"])
-        if arena.operator.exit_code is None:
-            arena.operator.wait_for_resyncs()
-    raise UnexpectedError(f"runs are let in for more than {SECONDS:.0f} s: {len(ended)} so far")
+        arena.operator.wait_for_resyncs()
+        return False
+
+    wait_for("no further run is let in", none_is_left, SECONDS, lambda: f"{len(ended)} so far")

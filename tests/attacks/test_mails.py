@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from hack.testbed.controlplane import free_port
 from report_runner.contract.delivery import EmailDelivery
+from report_runner.contract.mailbox import parse_mailbox
 from report_runner.contract.report import Format
 from report_runner.delivery.channel import Attachment
 from report_runner.delivery.ledger import Ledger, deliver_once
@@ -74,10 +75,11 @@ def _send(mail: Mail, port: int, file: Path) -> None:
         slot=data.slot,
         run_id="run.1",
         attachments=[Attachment(file, "a.csv", Format.CSV)],
+        to=delivery.to,
     )
     server = SmtpSettings("127.0.0.1", port, mail.sender, "", "", "none", None, "report-smtp")
     now = lambda: datetime.now(UTC)  # noqa: E731
-    sender = EmailSender(server, Secrets(Path("none")), letter, delivery.to, now)
+    sender = EmailSender(server, Secrets(Path("none")), letter, delivery.targets(), now)
     deliver_once(sender, Ledger("email", "run.1", {}, lambda: None, now))
 
 
@@ -85,7 +87,7 @@ def _effect(mails: list[tuple[list[str], bytes]], mail: Mail) -> str | None:
     if len(mails) > 1:
         return f"{len(mails)} mails were sent"
     for recipients, content in mails:
-        if recipients != [mail.to]:
+        if recipients != [parse_mailbox(mail.to).ascii_address]:
             return f"it went to {recipients}"
         message = email.message_from_bytes(content, policy=email.policy.SMTP)
         unknown = {name.lower() for name in message} - HEADERS

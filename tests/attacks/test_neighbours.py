@@ -25,7 +25,7 @@ ALIVE = Vector("neighbour", "operator-lives", Who.AUTHOR)
 
 
 def _attack(arena: Arena) -> None:
-    """Everything at once; what is refused is refused."""
+    """All at once; a refusal is no error."""
     path = specs.path_of("ReportSchedule", ATTACKERS)
     every_minute: dict[str, Any] = {
         "schedule": "* * * * *",

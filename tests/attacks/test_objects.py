@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from hack.testbed.namespace import SCHEDULES, Body
-from hack.testbed.waiting import wait_for
+from hack.testbed.waiting import UnexpectedError, wait_for
 from tests.attacks import specs
 from tests.attacks.arena import ATTACKERS, Arena, send
 from tests.attacks.vectors import Attacks, Vector
@@ -25,14 +25,17 @@ def _has_a_word(body: Body) -> bool:
 def _silent(arena: Arena, kind: str, wanted: Mapping[str, Vector]) -> dict[str, str]:
     """Those of these names that have no word still, when the time is over."""
     silent = dict.fromkeys(wanted, "no word in its status")
-    deadline = time.monotonic() + WORD_SECONDS
-    while silent and time.monotonic() < deadline:
-        if arena.operator.exit_code is not None:
-            return dict.fromkeys(silent, "the operator died")
+
+    def over() -> bool:
         for body in arena.attackers.list(SCHEDULES, specs.PATHS[kind]):
             if _has_a_word(body):
                 silent.pop(body["metadata"]["name"], None)
-        time.sleep(0.5)
+        return not silent or arena.operator.exit_code is not None
+
+    with suppress(UnexpectedError):  # who is silent still is what is asked for
+        wait_for("a word of each", over, WORD_SECONDS)
+    if arena.operator.exit_code is not None:
+        return dict.fromkeys(silent, "the operator died")
     return silent
 
 
@@ -70,7 +73,6 @@ def test_schedules(running: Arena, attacks: Attacks) -> None:
 
 
 def test_backfills(running: Arena, attacks: Attacks) -> None:
-    """As for schedules."""
     _try(running, attacks, "ReportBackfill", specs.BACKFILLS)
 
 

@@ -7,7 +7,7 @@ import json
 import subprocess
 from typing import Any
 
-from admin_cli.forward import Place, forwarded
+from admin_cli.forward import Installation, port_forward
 from tests.e2e.conftest import Team, kubectl
 
 RELEASE = "report-scheduler"
@@ -44,7 +44,7 @@ def test_finished_file_is_served() -> None:
     listed = cli("jobs", "--status", "succeeded", "--limit", "100")["jobs"]
     job = next(j for j in listed if j["schedule"] == "market-dashboard")
     path = next(output for output in job["outputs"] if output.endswith(".pdf"))
-    with forwarded(Place(RELEASE, RELEASE, None)) as url:
+    with port_forward(Installation(RELEASE, RELEASE, None)) as url:
         connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=60)
         connection.request("GET", f"/api/admin/reports/files/reports/{path}")
         answer = connection.getresponse()

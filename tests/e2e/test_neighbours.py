@@ -19,7 +19,7 @@ IMPOSSIBLE = {"requests": {"cpu": "900"}}  # a pod that no node takes
 
 
 def _apply(team: Team, *objects: dict[str, Any]) -> None:
-    """What is refused is refused."""
+    """A refusal is no error."""
     team.kubectl("apply", "--server-side", "-f", "-", text=yaml.safe_dump_all(objects), check=False)
 
 

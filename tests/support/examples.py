@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +9,9 @@ from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.docs import ROOT, blocks
+
 SCHEDULE, BACKFILL = "ReportSchedule", "ReportBackfill"
-_BLOCK = re.compile(r"^( *)```yaml\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +53,10 @@ class Example:
 
 def examples(*kinds: str) -> list[Example]:
     """Those of these kinds: fenced `yaml` blocks, docs/examples, and the demo's schedules."""
-    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
     files = [*sorted((ROOT / "docs" / "examples").rglob("*.yaml")), demo_schedules()]
     found = [
-        *(example for page in pages for example in _of_page(page)),
-        *(example for file in files for example in _of_text(file, 1, file.read_text())),
+        *(e for block in blocks("yaml") for e in _of_text(block.file, block.line, block.text)),
+        *(e for f in files for e in _of_text(str(f.relative_to(ROOT)), 1, f.read_text())),
     ]
     return [example for example in found if example.kind in kinds]
 
@@ -73,13 +71,7 @@ def sample_data(source: str) -> Path:
     return found
 
 
-def _of_page(page: Path) -> Iterator[Example]:
-    text = page.read_text()
-    for block in _BLOCK.finditer(text):
-        yield from _of_text(page, text[: block.start(2)].count("\n") + 1, block[2])
-
-
-def _of_text(file: Path, line: int, text: str) -> Iterator[Example]:
+def _of_text(file: str, line: int, text: str) -> Iterator[Example]:
     bodies = tuple(body for body in yaml.safe_load_all(text) if body and "kind" in body)
     for body in bodies:
-        yield Example(str(file.relative_to(ROOT)), line, text, body, bodies)
+        yield Example(file, line, text, body, bodies)

@@ -69,7 +69,6 @@ def threads_of(pid: int) -> int:
 
 
 def seconds_of(work: object) -> float:
-    """How long a call takes."""
     assert callable(work)
     start = time.monotonic()
     work()

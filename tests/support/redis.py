@@ -62,7 +62,6 @@ class RedisServer:
         return self.directory / "ca.crt"
 
     def kill(self) -> None:
-        """SIGKILL."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()

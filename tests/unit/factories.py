@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,11 +12,15 @@ from hypothesis import HealthCheck, settings
 
 from report_operator.api.v1alpha1.resource import ReportSchedule, parse_schedule
 from report_operator.api.v1alpha1.status import RecentRun, ReportScheduleStatus
+from report_operator.domain import names
 from report_operator.domain.cron.schedule import load_zone, parse
+from report_operator.domain.runs.observed import ObservedRun
 from report_operator.domain.runs.outcomes import RunHistory
-from report_operator.domain.runs.run import Pod, Run
-from report_operator.domain.schedules.lateness import Plan
-from report_operator.domain.schedules.status import Observation
+from report_operator.domain.runs.pod import Pod
+from report_operator.domain.runs.run import Run
+from report_operator.domain.schedules.observation import Observation
+from report_operator.domain.schedules.plan import Plan
+from report_operator.domain.schedules.status import RunDecisions, StatusUpdate, compute_status
 from report_operator.domain.times import format_time
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import Outcome, RunResult, dump_result
@@ -136,25 +141,55 @@ def make_plan(
     return Plan(parse(expression), load_zone(zone), since, suspended, late_after)
 
 
-def make_facts(**changes: Any) -> Observation:
-    """Ready, nothing due, nothing ever ran: the plan begins with the slot itself."""
+def observed(run: Run, **changes: Any) -> ObservedRun:
+    """A run of which nothing is known besides its Job."""
+    return ObservedRun(**{"run": run, "now": SLOT, **changes})
+
+
+LIVE_CRONJOB: Body = {
+    "metadata": {"name": "daily"},
+    "spec": {
+        "jobTemplate": {
+            "metadata": {"annotations": {names.ANNOTATION_DEFINITION: "daily-0123456789"}}
+        }
+    },
+}
+
+
+def make_observation(now: datetime = SLOT, **changes: Any) -> Observation:
+    """Ready, nothing due, nothing ever ran: the plan begins an hour before the slot."""
     values: Body = {
         "generation": 3,
+        "previous": fresh_status(),
+        "spec": make_schedule().spec,
         "problem": None,
+        "cronjob": LIVE_CRONJOB,
         "plan": make_plan(since=SLOT - timedelta(hours=1)),
-        "cronjob": "daily",
-        "definition": "daily-0123456789",
         "runs": (),
-        "ledger": RunHistory((), {}),
-        "blockage": None,
-        "blocked_run": None,
-        "handled_through": None,
+        **changes,
     }
-    return Observation(**{**values, **changes})
+    values["runs"] = [
+        observed(run, now=now) if isinstance(run, Run) else replace(run, now=now)
+        for run in values["runs"]
+    ]
+    return Observation(now=now, **values)
+
+
+def update_at(
+    now: datetime,
+    previous: ReportScheduleStatus | None = None,
+    history: RunHistory | None = None,
+    handled_through: datetime | None = None,
+    **changes: Any,
+) -> StatusUpdate:
+    """The status that `make_observation` leads to."""
+    observation = make_observation(now, previous=previous or fresh_status(), **changes)
+    decided = RunDecisions(history or RunHistory((), {}), handled_through=handled_through)
+    return compute_status(observation, decided)
 
 
 def fresh_status() -> ReportScheduleStatus:
-    """Of a schedule that nobody looked at yet."""
+    """The status of a schedule that was never reconciled."""
     return ReportScheduleStatus()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from admin_api.services.cache import Snapshot
-from admin_api.services.jobs import ScheduleSummary, dead_of, jobs_of, newest_first
+from admin_api.services.jobs import ScheduleSummary, dead_letters_of, jobs_of, newest_first
 from report_operator.domain.runs.run import Run
 
 
@@ -16,4 +16,4 @@ def snapshot_of(schedules: Sequence[ScheduleSummary], runs: Sequence[Run]) -> Sn
         for schedule in schedules
         for job in jobs_of(schedule, (run for run in runs if run.schedule_uid == schedule.uid))
     )
-    return Snapshot(schedules, runs, jobs, dead_of(jobs))
+    return Snapshot(schedules, runs, jobs, dead_letters_of(jobs))

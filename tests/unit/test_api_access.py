@@ -1,21 +1,20 @@
-"""Every answer has the policy; requests that mean two things are refused; teams see their own."""
+"""Security headers, refusal of ambiguous requests, and visibility by namespace."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from typing import Any, cast
 
 import pytest
-from fastapi.routing import APIRoute
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 from test_pages_http import DOWN, RUN, KnownCluster, Site
 
+from admin_api.app import ROUTERS
 from admin_api.auth.access import AccessMiddleware
 from admin_api.auth.answer_policy import AnswerPolicy
-from admin_api.auth.caller import Caller, claimed
+from admin_api.auth.caller import Caller, claimed_name
 from admin_api.auth.request_bounds import BODY_LIMIT, DISCARD_LIMIT, read_body
 from admin_api.auth.tokens import ALL_NAMESPACES, Denied, User
 from tests.support.asgi import ask, reply_of
@@ -39,7 +38,7 @@ class KnownTokens:
     def __init__(self, *namespaces: str) -> None:
         self.namespaces = namespaces
 
-    async def who(self, *_: str | None) -> User | Denied:
+    async def authenticate(self, *_: str | None) -> User | Denied:
         return User("dashboards")
 
     async def may_read(self, user: User, namespace: str) -> bool:
@@ -49,22 +48,17 @@ class KnownTokens:
 
 def routes_of(site: Site) -> list[tuple[str, str]]:
     """Method and path of each."""
-
-    def walk(routes: Sequence[Any]) -> list[tuple[str, str]]:
-        found = []
-        for route in routes:
-            if isinstance(route, APIRoute | Route):
-                path = re.sub(r"\{path(:path)?\}", "2026/x.html", route.path)
-                path = re.sub(r"\{[a-z]+(:path)?\}", "x", path)
-                found += [(method, path) for method in sorted(route.methods or ())]
-            else:
-                found += walk(route.routes)
-        return found
-
-    return walk(site.app.routes)
+    own: list[BaseRoute] = [route for router in ROUTERS for route in router.routes]
+    found = []
+    for route in [*site.app.routes, *own]:
+        if isinstance(route, Route):
+            path = re.sub(r"\{path(:path)?\}", "2026/x.html", route.path)
+            path = re.sub(r"\{[a-z]+(:path)?\}", "x", path)
+            found += [(method, path) for method in sorted(route.methods or ())]
+    return found
 
 
-def test_every_route_answers_with_the_policy() -> None:
+def test_every_answer_has_security_headers() -> None:
     well, down = Site(), Site(cluster=KnownCluster(DOWN))
     found = routes_of(well)
     assert len(found) > 25
@@ -87,7 +81,7 @@ def test_every_route_answers_with_the_policy() -> None:
                     )
 
 
-def test_what_was_not_foreseen_is_a_problem_too() -> None:
+def test_unexpected_exception_is_a_problem_document() -> None:
     async def broken(scope: Scope, receive: Receive, send: Send) -> None:
         raise RuntimeError("a secret detail")
 
@@ -97,7 +91,7 @@ def test_what_was_not_foreseen_is_a_problem_too() -> None:
     assert "default-src 'none'" in reply.headers["content-security-policy"]
 
 
-def test_the_reference_has_no_script_of_its_own_and_names_every_call() -> None:
+def test_reference_has_no_scripts_and_lists_every_call() -> None:
     site = Site()
     text = site.get("/docs").text
     for path, methods in site.app.openapi()["paths"].items():
@@ -127,7 +121,7 @@ TWO_MEANINGS: list[tuple[str, int, str]] = [
 
 
 @pytest.mark.parametrize(("body", "status", "said"), TWO_MEANINGS)
-def test_bodies_that_readers_take_differently(body: str, status: int, said: str) -> None:
+def test_ambiguous_bodies_are_refused(body: str, status: int, said: str) -> None:
     reply = ask(
         Site().app, "POST", "/api/admin/reports/generate", body=body, accept="*/*",
         **{"content-type": "application/json"},
@@ -149,12 +143,12 @@ def test_bodies_that_readers_take_differently(body: str, status: int, said: str)
         ("x" * 15_000, 422),
     ],
 )
-def test_odd_queries(query: str, status: int) -> None:
+def test_limits_of_queries(query: str, status: int) -> None:
     reply = Site().get(f"{SCHEDULER}/jobs?{query}", accept="*/*")
     assert reply.status == status, reply
 
 
-def test_headers_that_are_there_twice() -> None:
+def test_repeated_headers_are_refused() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         twice = [(b"origin", b"http://[")] * 2
         await Site().app({**scope, "headers": [*scope["headers"], *twice]}, receive, send)
@@ -165,7 +159,7 @@ def test_headers_that_are_there_twice() -> None:
     assert (reply.status, reply.headers["content-type"]) == (403, "application/problem+json")
 
 
-async def test_a_body_that_is_too_large_is_read_to_a_bound() -> None:
+async def test_oversized_body_is_read_up_to_a_limit() -> None:
     chunk, given = 100_000, 0
 
     async def endless() -> dict[str, Any]:
@@ -182,20 +176,20 @@ async def test_a_body_that_is_too_large_is_read_to_a_bound() -> None:
     assert (refused[0], given) == (413, 0)
 
 
-def test_a_name_over_loopback_is_a_claim() -> None:
-    assert claimed({"x-on-call": "kim"}) == "claimed: kim (loopback)"
-    assert claimed({}) == claimed({"x-on-call": " "}) == "unnamed (loopback)"
-    assert claimed({"x-on-call": "a\tb" + "x" * 1000}) == f"claimed: a?b{'x' * 97} (loopback)"
-    assert claimed({"x-on-call": "system:admin"}) != "system:admin"
+def test_name_over_loopback_is_marked_as_claimed() -> None:
+    assert claimed_name({"x-on-call": "kim"}) == "claimed: kim (loopback)"
+    assert claimed_name({}) == claimed_name({"x-on-call": " "}) == "unnamed (loopback)"
+    assert claimed_name({"x-on-call": "a\tb" + "x" * 1000}) == f"claimed: a?b{'x' * 97} (loopback)"
+    assert claimed_name({"x-on-call": "system:admin"}) != "system:admin"
 
 
-async def test_what_a_caller_may_see() -> None:
+async def test_caller_sees_permitted_namespaces_only() -> None:
     assert await Caller("kim").may_see("reports")
     team = Caller("t", User("dashboards"), cast(Any, KnownTokens("reports")))
-    assert await team.unseen(["reports", "others", "others"]) == {"others"}
+    assert await team.hidden(["reports", "others", "others"]) == {"others"}
     assert not await team.may_see(ALL_NAMESPACES)
     everything = Caller("t", User("dashboards"), cast(Any, KnownTokens(ALL_NAMESPACES)))
-    assert await everything.unseen(["reports", "others"]) == set()
+    assert await everything.hidden(["reports", "others"]) == set()
 
 
 JOB = f"{SCHEDULER}/jobs/{RUN.rpartition('/')[2]}"
@@ -205,7 +199,7 @@ JOB = f"{SCHEDULER}/jobs/{RUN.rpartition('/')[2]}"
     "path", [f"{SCHEDULER}/jobs", JOB, f"{SCHEDULER}/dead-letters",
              f"{SCHEDULER}/analytics/failures?period=30d"]
 )  # fmt: skip
-def test_what_reports_say_needs_a_right_in_the_namespace(path: str) -> None:
+def test_report_contents_need_a_right_in_the_namespace(path: str) -> None:
     told = {
         namespaces: Site(tokens=KnownTokens(*namespaces)).get(path, client=STRANGER, accept="*/*")
         for namespaces in ((), ("others",), ("reports",), (ALL_NAMESPACES,))
@@ -218,7 +212,7 @@ def test_what_reports_say_needs_a_right_in_the_namespace(path: str) -> None:
     assert ("alert(1)" in told[("reports",)].text) == ("analytics" not in path)
 
 
-def test_pages_and_files_need_it_too() -> None:
+def test_pages_and_files_need_the_right_as_well() -> None:
     for path in ("/", RUN, "/schedules", "/fragments/now", f"{RUN}/retry"):
         assert Site(tokens=KnownTokens("reports")).get(path, client=STRANGER).status == 403
         assert Site(tokens=KnownTokens("")).get(path, client=STRANGER).status == 200
@@ -229,7 +223,7 @@ def test_pages_and_files_need_it_too() -> None:
         assert Site(tokens=KnownTokens()).get(path, client=STRANGER).status == 200
 
 
-async def test_the_guard_leaves_no_way_around_the_body_bound() -> None:
+async def test_body_limit_holds_before_authentication() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         raise AssertionError("it is not asked")
 

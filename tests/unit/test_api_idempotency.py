@@ -8,8 +8,8 @@ import pytest
 
 from admin_api.errors import RefusedError
 from admin_api.services.idempotency import (
-    KEPT,
-    KEPT_FOR,
+    ENTRY_LIMIT,
+    RETENTION,
     IdempotencyEntry,
     IdempotencyRecords,
     digest,
@@ -33,26 +33,28 @@ def entry(age: timedelta = timedelta(), request: str = "retry x") -> Idempotency
     )
 
 
-def test_a_key_belongs_to_one_request() -> None:
-    book = IdempotencyRecords({digest("key"): entry()}, "1")
-    assert book.find("key", "retry x") == entry()
-    assert book.find("other", "retry y") is None
+def test_key_is_refused_with_another_request() -> None:
+    records = IdempotencyRecords({digest("key"): entry()}, "1")
+    assert records.find("key", "retry x") == entry()
+    assert records.find("other", "retry y") is None
     with pytest.raises(RefusedError, match="send a new key") as raised:
-        book.find("key", "retry y")
+        records.find("key", "retry y")
     assert raised.value.status == 422
 
 
-def test_old_keys_go() -> None:
+def test_expired_entries_are_removed() -> None:
     second = timedelta(seconds=1)
-    entries = {"old": entry(KEPT_FOR + second), "kept": entry(KEPT_FOR)}
+    entries = {"old": entry(RETENTION + second), "kept": entry(RETENTION)}
     assert surplus(entries, NOW) == {"old"}
 
 
-def test_the_newest_stay_and_leave_room_for_one() -> None:
-    entries = {f"{number}": entry(timedelta(seconds=number)) for number in range(KEPT + 3)}
-    assert surplus(entries, NOW) == {f"{number}" for number in range(KEPT - 1, KEPT + 3)}
+def test_oldest_entries_make_room_for_one_more() -> None:
+    entries = {f"{number}": entry(timedelta(seconds=number)) for number in range(ENTRY_LIMIT + 3)}
+    assert surplus(entries, NOW) == {
+        f"{number}" for number in range(ENTRY_LIMIT - 1, ENTRY_LIMIT + 3)
+    }
 
 
-def test_an_entry_outlives_a_restart() -> None:
+def test_entry_survives_serialization() -> None:
     text = entry().model_dump_json(exclude_none=True)
     assert IdempotencyEntry.model_validate_json(text).attempt == entry().attempt

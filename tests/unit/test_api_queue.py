@@ -1,4 +1,4 @@
-"""The queue as the admin API tells it: order, position, what holds each back, likely start."""
+"""The queue as the admin API shows it: order, position, what holds each back, likely start."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ from factories import (
 from snapshots import snapshot_of
 
 from admin_api.app import make_app
-from admin_api.schemas.scheduler import Check
+from admin_api.schemas.status import Check
 from admin_api.services.attempts import AttemptService
+from admin_api.services.backends import Backends
 from admin_api.services.cache import Snapshot
 from admin_api.services.cluster import Cluster, Leader
-from admin_api.services.dependencies import Dependencies
 from admin_api.services.jobs import read_schedule
 from report_operator.api.v1alpha1.status import ReportScheduleStatus
-from report_operator.domain.admission.queue import AdmissionLimits, NamespacePolicy
-from report_operator.domain.runs.run import Pod, Run
+from report_operator.domain.admission.limits import AdmissionLimits, NamespacePolicy
+from report_operator.domain.runs.pod import Pod
+from report_operator.domain.runs.run import Run
 from tests.support.asgi import ask
 
 NOW = SLOT + 2 * MINUTE
@@ -49,8 +50,8 @@ class Site:
             cast(Cluster, self), cast(Any, None), cast(Any, None), lambda: NOW
         )
         app = make_app(
-            attempts, cast(Any, None), cast(Dependencies, self), lambda: NOW, cast(Any, None),
-            None, limits=self.limits, start_grace=MINUTE,
+            attempts, cast(Backends, self), cast(Any, None), cast(Any, None), None,
+            limits=self.limits, start_grace=MINUTE,
         )  # fmt: skip
         reply = ask(app, "GET", path, accept=accept)
         assert reply.status == 200, reply.text
@@ -93,7 +94,7 @@ RUNS = (
 )
 
 
-def test_the_queue_in_its_order_with_reasons_and_likely_starts() -> None:
+def test_queue_has_order_reasons_and_likely_starts() -> None:
     body = Site(RUNS).get("/api/admin/scheduler/queue")
     assert [
         (e["position"], e["report_type"], e["hold"], e["waits_for"], e["likely_start"])
@@ -114,7 +115,7 @@ def test_the_queue_in_its_order_with_reasons_and_likely_starts() -> None:
     }  # fmt: skip
 
 
-def test_pages() -> None:
+def test_queue_pagination() -> None:
     site = Site(RUNS)
     first = site.get("/api/admin/scheduler/queue?limit=2")
     assert ([e["position"] for e in first["queue"]], first["next"]) == ([1, 2], 2)
@@ -123,14 +124,14 @@ def test_pages() -> None:
     assert site.get("/api/admin/scheduler/queue?after=9")["queue"] == []
 
 
-def test_the_page_shows_the_same_order_and_reasons() -> None:
+def test_page_shows_the_order_and_reasons_of_the_api() -> None:
     text = Site(RUNS).get("/fragments/now", "text/html")
     section = text[text.index('id="queue"') :]
     assert section.index("type-urgent") < section.index("type-third") < section.index("type-first")
     assert "1 of 1 places of namespace a are taken" in section
 
 
-def test_what_a_namespace_may_not_have_is_noted() -> None:
+def test_disallowed_priority_is_noted() -> None:
     limits = AdmissionLimits(1, policy=NamespacePolicy(highest_priority="normal"))
     entry = next(
         e for e in Site(RUNS, limits).get("/api/admin/scheduler/queue")["queue"]
@@ -141,7 +142,7 @@ def test_what_a_namespace_may_not_have_is_noted() -> None:
 
 
 @pytest.mark.parametrize("path", ["/api/admin/scheduler/status", "/fragments/now"])
-def test_runs_that_do_not_start_while_others_wait_are_trouble(path: str) -> None:
+def test_admitted_runs_that_do_not_start_degrade_the_status(path: str) -> None:
     hanging = [run_of(active_run, f"h{n}", "a", admitted_at=SLOT) for n in range(3)]
     site = Site([*hanging, run_of(make_run, "more", "a")], AdmissionLimits(3))
     told = site.get(path, "text/html" if path.startswith("/f") else "application/json")

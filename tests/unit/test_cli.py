@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from admin_cli.commands import instant
-from admin_cli.forward import Place
+from admin_cli.forward import Installation
 from admin_cli.main import main
 
 BACKFILL = {
@@ -82,9 +82,9 @@ def test_a_backfill(server: Recorder, capsys: pytest.CaptureFixture[str]) -> Non
 @pytest.mark.parametrize(
     ("status", "answer", "code", "said"),
     [
-        (200, "<html>", 69, "as no admin API would"),
-        (200, "[]", 69, "as no admin API would"),
-        (404, "nothing", 69, "as no admin API would"),
+        (200, "<html>", 69, "not as the admin API does"),
+        (200, "[]", 69, "not as the admin API does"),
+        (404, "nothing", 69, "not as the admin API does"),
         (502, "bad gateway", 69, "502"),
         (503, '{"detail": "the lease"}', 69, "the lease"),
         (401, '{"detail": "a token\\u001b[2J is needed"}', 1, "a token\ufffd[2J is needed"),
@@ -109,9 +109,11 @@ def test_instants_may_be_said_as_ages() -> None:
 
 
 def test_the_deployment_is_named_as_the_chart_names_it() -> None:
-    assert Place("n", "r", None).deployment == "r-adaf-report-scheduler"
-    assert Place("n", "my-adaf-report-scheduler", None).deployment == "my-adaf-report-scheduler"
-    assert len(Place("n", "r" * 53, None).deployment) == 55
+    assert Installation("n", "r", None).deployment == "r-adaf-report-scheduler"
+    assert (
+        Installation("n", "my-adaf-report-scheduler", None).deployment == "my-adaf-report-scheduler"
+    )
+    assert len(Installation("n", "r" * 53, None).deployment) == 55
 
 
 def test_the_operators_own_verbs_are_handed_on(capsys: pytest.CaptureFixture[str]) -> None:
@@ -137,7 +139,10 @@ def test_dead_letters_are_cleared_as_they_were_seen(
     server.status, server.answer = 200, json.dumps(answer)
     clear = ["dead-letters", "clear", "--url", server.url]
     assert main(clear) == 1
-    assert "take 1 dead letters off the list, for all teams? Nobody is" in capsys.readouterr().err
+    assert (
+        "take 1 dead letters off the list, for all teams? There is no terminal"
+        in capsys.readouterr().err
+    )
     assert server.asked[0] == "GET"
     assert main([*clear, "--all", "--yes"]) == 1
     assert main([*clear, "--yes"]) == 0

@@ -5,15 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
-from factories import make_facts, make_plan, schedule_body
+from factories import make_plan, schedule_body, update_at
 from hypothesis import given
 from hypothesis import strategies as st
 from test_pages_http import KnownCluster, Site
 
 from admin_api.errors import RefusedError
-from admin_api.routes.next_slots import named, slots_of
 from admin_api.services.jobs import read_schedule
-from report_operator.api.v1alpha1.status import ReportScheduleStatus
+from admin_api.services.next_slots import find_schedule, slots_of
 from report_operator.domain.cron.schedule import load_zone, parse, slots_between
 from report_operator.domain.schedules.clock_changes import (
     AHEAD,
@@ -22,7 +21,6 @@ from report_operator.domain.schedules.clock_changes import (
     describe_changes,
     upcoming,
 )
-from report_operator.domain.schedules.status import compute_status
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 GAP = "2027-03-28 02:30 has no run: there is no such time in Europe/Madrid that day"
@@ -96,11 +94,9 @@ def test_every_day_has_its_slot_or_is_told_of(
 
 
 def test_ready_tells_and_does_not_change_within_a_day() -> None:
-    facts = make_facts(plan=make_plan("30 2 * * *"))
+    plan = make_plan("30 2 * * *")
     messages = {
-        compute_status(ReportScheduleStatus(), facts, NOW + timedelta(hours=hour))
-        .status.conditions[0]
-        .message
+        update_at(NOW + timedelta(hours=hour), plan=plan).status.conditions[0].message
         for hour in range(24)
     }
     (message,) = messages
@@ -140,13 +136,31 @@ def test_a_schedule_that_gets_no_run_says_so() -> None:
             slots_of(read_schedule(schedule_body(wrong)), 1, NOW)
 
 
+def test_next_slots_are_those_of_the_control_planes_data() -> None:
+    """Casablanca: +01:00 until 2026b, +00:00 since then; a slot at 05:00Z is of the older data."""
+    spec = {"schedule": "0 6 * * *", "timeZone": "Africa/Casablanca"}
+    made = datetime(2026, 11, 24, 5, tzinfo=UTC)
+    body = schedule_body(spec)
+    body["status"] = {
+        "lastScheduleTime": made.isoformat(),
+        "scheduleSince": (made - timedelta(days=1)).isoformat(),
+    }
+    found = slots_of(read_schedule(body), 1, NOW)
+    assert [slot.slot for slot in found.slots] == [datetime(2026, 11, 25, 5, tzinfo=UTC)]
+    assert "2026b or older" in (found.note or "")
+    body["status"]["scheduleSince"] = NOW.isoformat()  # edited since: that slot says nothing
+    found = slots_of(read_schedule(body), 1, NOW)
+    assert [slot.slot for slot in found.slots] == [datetime(2026, 11, 25, 6, tzinfo=UTC)]
+    assert "2026b" not in (found.note or "")
+
+
 def test_which_schedule_is_meant() -> None:
     one, other = (read_schedule(schedule_body(namespace=name)) for name in ("a", "b"))
-    assert named([one, other], "daily", "b") is other
+    assert find_schedule([one, other], "daily", "b") is other
     with pytest.raises(RefusedError, match=r"several namespaces have a daily: say which \(a, b\)"):
-        named([one, other], "daily", None)
+        find_schedule([one, other], "daily", None)
     with pytest.raises(RefusedError, match="there is no ReportSchedule daily in the namespace c"):
-        named([one, other], "daily", "c")
+        find_schedule([one, other], "daily", "c")
 
 
 def test_the_endpoint() -> None:

@@ -98,12 +98,12 @@ def test_a_cleared_failure_is_no_dead_letter_and_stays_a_run() -> None:
         ]
     }
     cache.observe_schedule({**schedule_body(), "status": status})
-    newer, older = cache.snapshot().dead
+    newer, older = cache.snapshot().dead_letters
     cache.observe_cleared(older.failed_at)
-    assert cache.snapshot().dead == [newer]
+    assert cache.snapshot().dead_letters == [newer]
     assert len(cache.snapshot().jobs) == 2
     cache.observe_cleared(None)
-    assert cache.snapshot().dead == [newer, older]
+    assert cache.snapshot().dead_letters == [newer, older]
 
 
 class ClearedCluster(KnownCluster):
@@ -117,12 +117,12 @@ class ClearedCluster(KnownCluster):
 
     async def snapshot(self) -> Snapshot:
         found = await super().snapshot()
-        return replace(found, dead=[] if self.through else found.dead)
+        return replace(found, dead_letters=[] if self.through else found.dead_letters)
 
 
 class KnownAudit:
-    async def tell(self, verb: Any, who: str, what: str, _subject: Any) -> None:
-        self.told = f"{verb} {who} {what}"
+    async def record(self, action: Any, requested_by: str, target: str, _about: Any) -> None:
+        self.told = f"{action} {requested_by} {target}"
 
 
 def test_the_page_asks_and_clears_what_it_showed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,8 @@ from factories import SLOT, active_run, make_entry, make_run
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from report_operator.domain.admission.queue import AdmissionLimits, make_queue
+from report_operator.domain.admission.limits import AdmissionLimits
+from report_operator.domain.admission.queue import make_queue
 from report_operator.domain.backfills.status import BackfillView
 from report_operator.domain.schedules.view import ScheduleView, StorageUse, storage_use
 from report_operator.metrics import Metrics

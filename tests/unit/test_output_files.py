@@ -11,10 +11,11 @@ import pytest
 from factories import make_entry
 from test_pages_http import DOWN, RUN, KnownCluster, Site
 
-from admin_api.routes.files import FileServers
-from admin_api.routes.scheduler import detail_of
-from admin_api.schemas.scheduler import OutputFile, OutputState
+from admin_api.errors import RefusedError
+from admin_api.schemas.jobs import OutputFile, OutputState
 from admin_api.services import output_files
+from admin_api.services.files import FileServers
+from admin_api.services.job_queries import detail_of
 from admin_api.services.output_files import with_states
 
 HERE = "2026/11/24/reports_daily_20261124T050000Z.pdf"
@@ -36,9 +37,7 @@ def site_with_files(monkeypatch: pytest.MonkeyPatch, error: Exception | None = N
     monkeypatch.setattr(FileServers, "exists", lambda _, *asked: exists(*asked))
 
     async def refuse(_: FileServers, namespace: str, path: str, after: str) -> Any:
-        raise output_files.RefusedError(
-            404 if path != BAD else 503, f"no {namespace}/{path}{after}"
-        )
+        raise RefusedError(404 if path != BAD else 503, f"no {namespace}/{path}{after}")
 
     monkeypatch.setattr(FileServers, "open", refuse)
     return Site(

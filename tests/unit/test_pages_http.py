@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, cast
 from urllib.parse import urlencode
 
@@ -15,19 +16,21 @@ from snapshots import snapshot_of
 
 from admin_api.app import make_app
 from admin_api.auth.tokens import Denied, Tokens
-from admin_api.routes import backfills
-from admin_api.routes.files import FileServers
-from admin_api.schemas.scheduler import Check, Job
+from admin_api.dependencies import get_backfills
+from admin_api.schemas.backfills import BackfillRequest
+from admin_api.schemas.jobs import Job
+from admin_api.schemas.status import Check
 from admin_api.services.attempts import AttemptService
+from admin_api.services.backends import Backends
 from admin_api.services.cache import Snapshot
 from admin_api.services.cluster import Cluster, Leader
-from admin_api.services.dependencies import Dependencies
+from admin_api.services.files import FileServers
 from admin_api.services.jobs import read_schedule
 from admin_api.web.html import HEADERS
 from report_operator.adapters.kube.client import ApiError
 from report_operator.api.v1alpha1.conditions import ConditionType
 from report_operator.api.v1alpha1.status import Condition, LastFailure, ReportScheduleStatus
-from report_operator.domain.admission.queue import AdmissionLimits
+from report_operator.domain.admission.limits import AdmissionLimits
 from report_operator.domain.runs.run import Run
 from report_runner.contract.reasons import Reason
 from tests.support.asgi import Reply, ask
@@ -53,7 +56,7 @@ class KnownCluster:
         self._serve()
         return Leader("a", "u", SLOT, SLOT, 15, 1.0, stopping=False)
 
-    async def look_at(self, *schedules: tuple[str, str]) -> Snapshot:
+    async def refresh(self, *schedules: tuple[str, str]) -> Snapshot:
         return await self.snapshot()
 
     async def snapshot(self) -> Snapshot:
@@ -79,11 +82,11 @@ class KnownCluster:
 class Site:
     cluster: KnownCluster = field(default_factory=KnownCluster)
     tokens: Any = None
-    dependencies: list[Check] = field(default_factory=list)
     servers: FileServers = field(  # none is installed
         default_factory=lambda: FileServers(cast(Any, None), None, (None,))
     )
     audit: Any = None
+    backend_checks: list[Check] = field(default_factory=list)
     app: FastAPI = field(init=False)
 
     def __post_init__(self) -> None:
@@ -91,13 +94,13 @@ class Site:
             cast(Cluster, self.cluster), cast(Any, None), self.audit, self.now
         )
         self.app = make_app(
-            attempts, self.servers, cast(Dependencies, self), self.now, cast(Any, None),
+            attempts, cast(Backends, self), self.servers, cast(Any, None),
             cast(Tokens, self.tokens), limits=AdmissionLimits(overall=1), start_grace=MINUTE,
         )  # fmt: skip
 
     async def checks(self) -> list[Check]:
-        """Of dependencies."""
-        return self.dependencies
+        """As Backends does."""
+        return self.backend_checks
 
     @staticmethod
     def now() -> Any:
@@ -125,7 +128,7 @@ def token_of(reply: Reply) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("path", ["/", RUN, f"{RUN}/retry", "/schedules", "/nothing"])
-def test_every_page_is_held_to_the_policy(site: Site, path: str) -> None:
+def test_every_page_has_the_content_security_policy(site: Site, path: str) -> None:
     reply = site.get(path)
     assert reply.status == (404 if path == "/nothing" else 200)
     for name, value in HEADERS.items():
@@ -135,7 +138,7 @@ def test_every_page_is_held_to_the_policy(site: Site, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", RUN, f"{RUN}/retry", f"/runs/{HOSTILE}"])
-def test_what_others_wrote_is_text(site: Site, path: str) -> None:
+def test_texts_of_others_are_escaped(site: Site, path: str) -> None:
     text = site.get(path).text
     assert "<script>alert" not in text
     assert "<img src=x" not in text
@@ -143,7 +146,7 @@ def test_what_others_wrote_is_text(site: Site, path: str) -> None:
         assert "&lt;script&gt;alert(1)" in text
 
 
-def test_files_may_be_kept_for_ever_under_names_of_their_content(site: Site) -> None:
+def test_static_files_are_immutable_under_hashed_names(site: Site) -> None:
     urls = re.findall(r'(?:src|href)="(/static/[^"]+)"', site.get("/").text)
     assert {url.rpartition(".")[2] for url in urls} == {"svg", "css", "js"}
     for url in urls:
@@ -163,7 +166,7 @@ def test_files_may_be_kept_for_ever_under_names_of_their_content(site: Site) -> 
         ("/generate", {"type": "executive_dashboard", "date": "2026-11-24"}),
     ],
 )
-def test_a_form_without_its_token_does_nothing(site: Site, path: str, fields: Any) -> None:
+def test_form_without_its_token_is_refused(site: Site, path: str, fields: Any) -> None:
     token, cookie = token_of(site.get(f"{RUN}/retry"))
     other, _ = token_of(Site().get(f"{RUN}/retry"))
     for sent, more in [
@@ -179,7 +182,7 @@ def test_a_form_without_its_token_does_nothing(site: Site, path: str, fields: An
         assert "nothing was done" in reply.text
 
 
-def test_the_cookie_is_for_this_site_alone(site: Site) -> None:
+def test_cookie_is_httponly_and_samesite_strict(site: Site) -> None:
     reply = site.get(f"{RUN}/retry")
     assert re.search(r"; HttpOnly;.*SameSite=strict", reply.headers["set-cookie"])
     token, cookie = token_of(reply)
@@ -188,7 +191,7 @@ def test_the_cookie_is_for_this_site_alone(site: Site) -> None:
     assert token in again.text
 
 
-def test_errors_are_pages_to_a_browser_and_problems_to_curl(site: Site) -> None:
+def test_errors_are_html_for_browsers_and_problem_documents_otherwise(site: Site) -> None:
     for path in ("/runs/none", "/api/admin/scheduler/jobs/none", "/?status=gone", "/?cursor=%21"):
         page = site.get(path)
         assert page.headers["content-type"].startswith("text/html")
@@ -198,9 +201,9 @@ def test_errors_are_pages_to_a_browser_and_problems_to_curl(site: Site) -> None:
     assert "status" in site.get("/?status=gone").text
 
 
-def test_from_the_network_a_browser_is_told_of_port_forward() -> None:
+def test_refused_browser_gets_the_port_forward_command() -> None:
     class NoTokens:
-        async def who(self, *_: str) -> Denied:
+        async def authenticate(self, *_: str) -> Denied:
             return Denied(401, "a bearer token is needed")
 
     for tokens, status in ((None, 403), (NoTokens(), 401)):
@@ -227,7 +230,7 @@ def test_from_the_network_a_browser_is_told_of_port_forward() -> None:
         ("", 421),
     ],
 )
-def test_only_loopback_is_a_name_of_this_site(site: Site, host: str, status: int) -> None:
+def test_only_loopback_hosts_are_accepted(site: Site, host: str, status: int) -> None:
     assert ask(site.app, "GET", "/", host=host).status == status
 
 
@@ -241,14 +244,14 @@ def test_only_loopback_is_a_name_of_this_site(site: Site, host: str, status: int
         ("POST", "navigate", "document", 403),
     ],
 )
-def test_other_sites_may_link_here_and_do_nothing_else(
+def test_other_sites_may_only_link(
     site: Site, method: str, mode: str, dest: str, status: int
 ) -> None:
     more = {"sec-fetch-site": "cross-site", "sec-fetch-mode": mode, "sec-fetch-dest": dest}
     assert ask(site.app, method, "/", **more).status == status
 
 
-def test_a_cluster_that_was_never_seen(site: Site) -> None:
+def test_page_before_the_first_snapshot(site: Site) -> None:
     site.cluster.error = DOWN
     reply = site.get("/")
     assert reply.status == 200
@@ -259,27 +262,27 @@ def test_a_cluster_that_was_never_seen(site: Site) -> None:
     assert "etcd has no leader" in site.get(RUN).text
 
 
-def test_what_was_seen_last_is_shown_while_the_cluster_does_not_answer(site: Site) -> None:
+def test_last_snapshot_is_shown_during_an_outage(site: Site) -> None:
     site.get("/")
     site.cluster.error = TimeoutError()
     for path in ("/", "/fragments/now", "/fragments/runs", RUN):
         reply = site.get(path)
         assert reply.status == 200
         assert "it does not answer in time" in reply.text
-    assert "as it was at" in site.get("/").text
+    assert "shows the state of" in site.get("/").text
     assert "ConfigurationError" in site.get(RUN).text
     site.cluster.error = None
     assert "does not answer" not in site.get("/").text
 
 
-def test_a_dependency_that_is_down_is_named(site: Site) -> None:
-    site.dependencies = [Check(name="redis", ok=False, latency_ms=1, reason="connection refused")]
+def test_unavailable_backend_is_named(site: Site) -> None:
+    site.backend_checks = [Check(name="redis", ok=False, latency_ms=1, reason="connection refused")]
     text = site.get("/").text
     assert "Scheduler: degraded" in text
     assert "redis: connection refused" in text
 
 
-def test_one_run(site: Site) -> None:
+def test_page_of_a_run(site: Site) -> None:
     text = site.get(RUN).text
     assert "The message names the field" in text  # the remedy
     assert "one line" in text
@@ -287,7 +290,7 @@ def test_one_run(site: Site) -> None:
     assert f'href="{RUN}/retry"' in text
 
 
-def test_a_run_that_was_tried_again_leads_there(site: Site) -> None:
+def test_retried_run_links_to_the_later_attempt(site: Site) -> None:
     site.cluster.entries = (FAILED, make_entry("2", attempt=2, outputs=["2026/a b.pdf"]))
     text = site.get(RUN).text
     assert f'href="{RUN[:-1]}2"' in text
@@ -298,7 +301,7 @@ def test_a_run_that_was_tried_again_leads_there(site: Site) -> None:
     assert "succeeded" in refused.text
 
 
-def test_filter_and_pages_of_recent_runs(site: Site) -> None:
+def test_recent_runs_are_filtered_and_paginated(site: Site) -> None:
     site.cluster.entries = [
         make_entry(str(n), Reason.TIMEOUT, slot=SLOT + n * MINUTE) for n in range(30)
     ]
@@ -309,30 +312,37 @@ def test_filter_and_pages_of_recent_runs(site: Site) -> None:
     query = older[1].replace("&amp;", "&")
     assert "status=failed" in query
     assert site.get(f"/fragments/runs?{query}").text.count('<th role="rowheader"') == 5
-    assert "No run is like that" in site.get("/fragments/runs?status=succeeded").text
+    assert "No runs match" in site.get("/fragments/runs?status=succeeded").text
 
 
-def test_a_backfill_is_looked_over_before_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[dict[str, Any], str]] = []
-    keys: list[str] = []
+@dataclass
+class RecordedBackfills:
+    """In place of BackfillService: remembers what it was asked for."""
 
-    async def make(wanted: dict[str, Any], who: str, key: str) -> list[str]:
-        asked.append((wanted, who))
-        keys.append(key)
-        return ["reports/backfill-1"]
+    requests: list[tuple[dict[str, Any], str]] = field(default_factory=list)
+    keys: list[str | None] = field(default_factory=list)
 
-    monkeypatch.setattr(backfills, "add", lambda *_: make)
-    site = Site()
+    async def make(
+        self, wanted: BackfillRequest, requested_by: str, key: str | None
+    ) -> list[SimpleNamespace]:
+        self.requests.append((wanted.model_dump(mode="json"), requested_by))
+        self.keys.append(key)
+        return [SimpleNamespace(namespace="reports", name="backfill-1")]
+
+
+def test_backfill_form_is_reviewed_before_it_is_sent(site: Site) -> None:
+    recorded = RecordedBackfills()
+    site.app.dependency_overrides[get_backfills] = lambda: recorded
     token, cookie = token_of(site.get("/backfill"))
-    wish = {
+    filled_in = {
         "token": token,
         "start_date": "2026-11-20",
         "end_date": "2026-11-22",
         "report_types": ["critical", "positions"],
         "reprocess": "failed",
     }
-    review = site.post("/backfill", wish, cookie=cookie)
-    assert (review.status, asked) == (200, [])
+    review = site.post("/backfill", filled_in, cookie=cookie)
+    assert (review.status, recorded.requests) == (200, [])
     assert "3 days" in review.text
     fields = re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', review.text)
     done = ask(
@@ -340,8 +350,8 @@ def test_a_backfill_is_looked_over_before_it_starts(monkeypatch: pytest.MonkeyPa
         **{"content-type": "application/x-www-form-urlencoded", "x-on-call": "ana"},
     )  # fmt: skip
     assert (done.status, done.headers["location"]) == (303, "/backfill?made=reports%2Fbackfill-1")
-    assert keys == [dict(fields)["key"]]
-    assert asked == [
+    assert recorded.keys == [dict(fields)["key"]]
+    assert recorded.requests == [
         (
             {
                 "start_date": "2026-11-20",
@@ -349,17 +359,20 @@ def test_a_backfill_is_looked_over_before_it_starts(monkeypatch: pytest.MonkeyPa
                 "report_types": ["critical", "positions"],
                 "reprocess": "failed",
                 "dry_run": False,
+                "max_concurrent": 2,
+                "namespace": None,
+                "schedule": None,
             },
             "claimed: ana (loopback)",
         )
     ]
-    assert "backfill-1 is made" in site.get(done.headers["location"]).text
+    assert "backfill-1 is created" in site.get(done.headers["location"]).text
     for wrong, said in [
         ({"end_date": "2026-11-19"}, "is before start_date"),
         ({"report_types": []}, "report_types"),
         ({"start_date": ""}, "start_date"),
     ]:
-        refused = site.post("/backfill", {**wish, **wrong}, cookie=cookie)
+        refused = site.post("/backfill", {**filled_in, **wrong}, cookie=cookie)
         assert refused.status == 422
         assert said in refused.text
-    assert len(asked) == 1
+    assert len(recorded.requests) == 1

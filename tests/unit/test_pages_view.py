@@ -1,4 +1,4 @@
-"""What the page shows first, and of one run."""
+"""View models of the first page and of one run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from admin_api.services.cluster import Leader
 from admin_api.services.jobs import ScheduleSummary, jobs_of, read_schedule
 from admin_api.web import view
 from admin_api.web.view import ProblemKind
-from report_operator.domain.admission.queue import AdmissionLimits, make_queue
+from report_operator.domain.admission.limits import AdmissionLimits
+from report_operator.domain.admission.queue import make_queue
 from report_operator.domain.runs.run import Run
 from report_operator.domain.times import format_time
 
@@ -65,7 +66,7 @@ def now_of(schedules: list[ScheduleSummary], *runs: Run) -> view.Dashboard:
     return view.describe_dashboard(LEADER, snapshot_of(schedules, runs), (), queue, starts, "")
 
 
-def test_trouble_by_tier_then_gravity() -> None:
+def test_problems_are_ordered_by_tier_and_gravity() -> None:
     found = now_of(
         [
             schedule("a", "bulk", FAILING),
@@ -75,11 +76,11 @@ def test_trouble_by_tier_then_gravity() -> None:
             schedule("e", "critical", WELL),
             schedule("f", "critical", FAILING),
         ]
-    ).troubles
-    assert [trouble.schedule.name for trouble in found] == ["f", "c", "b", "d", "a"]
+    ).problems
+    assert [entry.schedule.name for entry in found] == ["f", "c", "b", "d", "a"]
 
 
-def test_all_that_is_wrong_with_one_schedule() -> None:
+def test_schedule_with_several_problems() -> None:
     status = {
         **FAILING,
         "conditions": [*FAILING["conditions"], *LATE["conditions"], *NOT_READY["conditions"]],
@@ -87,13 +88,13 @@ def test_all_that_is_wrong_with_one_schedule() -> None:
     }
     late = make_run(uid="2", name="daily-2", schedule_uid="uid-daily")
     failed = finished_run("1", succeeded=False, name="daily-1", schedule_uid="uid-daily")
-    (trouble,) = now_of([schedule("daily", "critical", status)], late, failed).troubles
-    assert [problem.kind for problem in trouble.problems] == [
+    (entry,) = now_of([schedule("daily", "critical", status)], late, failed).problems
+    assert [problem.kind for problem in entry.problems] == [
         ProblemKind.FAILING,
         ProblemKind.LATE,
         ProblemKind.NOT_READY,
     ]
-    failing, delayed, _ = trouble.problems
+    failing, delayed, _ = entry.problems
     assert (failing.reason, failing.message, failing.times) == (
         "DatabaseUnavailable",
         "connection refused",
@@ -102,24 +103,24 @@ def test_all_that_is_wrong_with_one_schedule() -> None:
     assert failing.remedy is not None
     assert "run it again" in failing.remedy.action
     assert delayed.message == "slot 05:00 waits"
-    assert trouble.run is not None
-    assert trouble.run.job == "daily-1"  # the failure, not the run that waits
+    assert entry.run is not None
+    assert entry.run.job == "daily-1"  # the failure, not the run that waits
 
 
 @pytest.mark.parametrize(("status", "job"), [(FAILING, "daily-1"), (LATE, "daily-2")])
-def test_the_run_to_look_at(status: dict[str, Any], job: str) -> None:
+def test_problem_links_to_the_run_that_caused_it(status: dict[str, Any], job: str) -> None:
     runs = [
         make_run(uid="2", name="daily-2", schedule_uid="uid-daily"),
         finished_run("1", succeeded=False, name="daily-1", schedule_uid="uid-daily"),
     ]
-    (trouble,) = now_of([schedule("daily", "bulk", status)], *runs).troubles
-    assert trouble.run is not None
-    assert trouble.run.job == job
-    (trouble,) = now_of([schedule("daily", "bulk", status)]).troubles
-    assert trouble.run is None
+    (entry,) = now_of([schedule("daily", "bulk", status)], *runs).problems
+    assert entry.run is not None
+    assert entry.run.job == job
+    (entry,) = now_of([schedule("daily", "bulk", status)]).problems
+    assert entry.run is None
 
 
-def test_queue_in_the_order_of_admission_and_running_longest_first() -> None:
+def test_queue_is_in_order_of_admission_and_active_runs_longest_first() -> None:
     def run(kind: Callable[..., Run], name: str, **changes: Any) -> Run:
         return kind(**{"name": name, "uid": name, "schedule_uid": "uid-daily", **changes})
 
@@ -137,13 +138,13 @@ def test_queue_in_the_order_of_admission_and_running_longest_first() -> None:
         ("normal", None),
         ("low", None),
     ]
-    assert [underway.job.job for underway in found.running] == ["old", "young"]
-    assert found.sentence == (
+    assert [active.job.job for active in found.running] == ["old", "young"]
+    assert found.summary == (
         "Scheduler healthy. 0 need attention, 2 running, 3 waiting, 0 given up."
     )
 
 
-def test_schedules_by_text_and_page() -> None:
+def test_schedules_are_filtered_and_paginated() -> None:
     every = [
         schedule("weekly", "bulk", WELL, reportType="positions"),
         schedule("daily", "bulk", FAILING, reportType="dashboard"),
@@ -170,7 +171,7 @@ def steps(run: Run | None, now: Any, **kept: int) -> list[tuple[str, int, bool]]
     return [(step.name, step.seconds, step.going_on) for step in view.stage_spans(job, run, now)]
 
 
-def test_steps_of_a_run_that_waits_and_of_one_that_runs() -> None:
+def test_stages_of_waiting_and_active_runs() -> None:
     waiting = make_run(schedule_uid="uid-daily", created_at=SLOT)
     assert steps(waiting, SLOT + MINUTE) == [("Queued", 60, True)]
     running = active_run(
@@ -179,14 +180,14 @@ def test_steps_of_a_run_that_waits_and_of_one_that_runs() -> None:
     assert steps(running, SLOT + 3 * MINUTE) == [("Queued", 60, False), ("Running", 120, True)]
 
 
-def test_steps_of_a_finished_run() -> None:
+def test_stages_of_a_finished_run() -> None:
     assert steps(None, SLOT, queued_seconds=60, run_seconds=180) == [
         ("Queued", 60, False), ("Running", 180, False)
     ]  # fmt: skip
     assert steps(None, SLOT) == []
 
 
-def test_shares_fill_the_bar() -> None:
+def test_stage_shares_add_up_to_100_percent() -> None:
     (job,) = jobs_of(schedule("daily", "bulk", WELL), [finished_run("1", schedule_uid="uid-daily")])
     job = job.model_copy(update={"queued_seconds": 10, "pending_seconds": 30, "run_seconds": 60})
     found = view.stage_spans(job, None, SLOT + timedelta(hours=1))

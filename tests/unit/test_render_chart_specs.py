@@ -21,7 +21,7 @@ from report_runner.render import chart_worker
 from report_runner.render.charts import ChartImage, ChartJob
 from report_runner.render.documents import render
 from report_runner.render.vegalite.columns import resolve_columns
-from report_runner.render.vegalite.room import colours
+from report_runner.render.vegalite.labels import colours
 from report_runner.render.vegalite.schema import load_schema, schema_problem
 from tests.unit.test_render_documents import given
 
@@ -171,6 +171,17 @@ def test_no_row_says_so() -> None:
     assert ">No data</text>" in draw(bars(), Table(COLUMNS, [])).svg
     assert ">No data</text>" in draw(bars(), Table((), [])).svg
     assert "no column 'region'" in complaint(bars(x={"field": "region"}), Table(COLUMNS, []))
+
+
+@pytest.mark.parametrize("mark", ["bar", "line", "area", "point", "boxplot", "rule"])
+def test_a_chart_without_a_row_after_its_filter_says_so(mark: str) -> None:
+    spec = bars() | {"mark": mark}
+    assert "No data" not in draw(spec).svg
+    none = [{"filter": "datum['a.b'] > 100"}]
+    layers = {"layer": [spec, {"mark": "rule", "encoding": {"y": {"datum": 5}}}]}
+    facets = {"facet": {"field": "Region"}, "spec": spec}
+    for emptied in (spec, layers, facets, {"hconcat": [spec, spec]}):
+        assert ">No data</text>" in draw(emptied | {"transform": none}).svg
 
 
 def categories(count: int, text: str = "Cost centre with a long name") -> Table:

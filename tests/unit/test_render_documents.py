@@ -257,7 +257,7 @@ def test_what_needs_no_loading_is_no_error(tmp_path: Path) -> None:
 
 
 def test_an_image_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
-    template = "<img src='data:image/png;base64,AAAA'>"
+    template = "<img src='data:image/png;base64,iVBORw0KGgo='>"  # of a PNG the first bytes alone
     with pytest.raises(RunError, match="would be missing: Failed to load image") as caught:
         render(given(template=template), [Format.PDF], tmp_path)
     assert caught.value.reason is Reason.CONFIGURATION_ERROR
@@ -281,3 +281,12 @@ def test_a_bare_y_of_yaml_is_told() -> None:
 
 def test_the_subject_is_one_line() -> None:
     assert render_text("{{ title }}\n {{ report_date }}", given()) == "A <title> 2026-01-05"
+    assert render_text("{{ 'a\r\nBcc: b' }}", given()) == "a Bcc: b"
+
+
+def test_a_subject_is_neither_empty_nor_cut() -> None:
+    with pytest.raises(RunError, match=r"email\.subject: is empty once it is rendered"):
+        render_text("{{ ' \n' }}", given())
+    assert render_text("{{ 'x' * 500 }}", given()) == "x" * 500
+    with pytest.raises(RunError, match=r"subject: has 501 characters once .* at most 500"):
+        render_text("{{ 'x' * 501 }}", given())

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 import tinyhtml5
 import weasyprint
 
@@ -53,3 +54,11 @@ def test_a_parsed_tree_takes_the_place_of_a_document() -> None:
     (page,) = document.render().pages
     texts = [b.text for b in descendants(shim.page_box(page)) if shim.kind_of(b) == "TextBox"]
     assert "two" in texts
+
+
+def test_a_text_that_is_forgotten_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weasyprint.document, "layout_document", weasyprint.document.layout_document)
+    lost: list[str] = []
+    shim.report_lost_texts(lost.append)
+    weasyprint.HTML(string='<div style="height:9mm">' + "<p>line" * 90 + "</div>").render()
+    assert lost == ["p"]

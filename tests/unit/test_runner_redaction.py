@@ -97,6 +97,13 @@ def test_a_value_that_was_found_harmless_is_shown() -> None:
     assert made("db.example: refused") == "db.example: refused"
 
 
+def test_the_address_of_a_named_sender_is_hidden_alone_too() -> None:
+    made = redactor("Reports <reports@bücher.example>", "from")
+    for written in ("<reports@bücher.example>", "550 <reports@xn--bcher-kva.example> refused"):
+        assert "reports@" not in made(written)
+        assert "[Secret report-db key from]" in made(written)
+
+
 @pytest.mark.parametrize("value", VALUES[1:])
 @pytest.mark.parametrize(
     "check", [mounted.host, mounted.port, mounted.name, mounted.mail_address,

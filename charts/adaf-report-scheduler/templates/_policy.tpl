@@ -70,7 +70,7 @@ has(object.metadata.labels) && 'reports.adaf.io/schedule-uid' in object.metadata
 {{- if .uid }} && o.uid == object.metadata.labels['reports.adaf.io/schedule-uid']{{ end }})
 {{- end }}
 
-{{- /* The pod of a run, as report_operator/domain/desired.py makes it: variables. */}}
+{{- /* The pod of a run, as report_operator/domain/schedules/pods.py makes it: variables. */}}
 {{- define "scheduler.podVariables" -}}
 - name: pod
   expression: variables.job.spec.template.spec

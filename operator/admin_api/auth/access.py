@@ -1,9 +1,9 @@
-"""Who may call.
+"""Access control.
 
-Over loopback, where `kubectl port-forward` ends, whoever may port-forward has been asked already.
-What is left to refuse there is a web page in the same person's browser: one that another name was
-pointed at loopback for (DNS rebinding, seen by its Host), or one that sends a form (its Origin).
-From the network a bearer token is needed, which no other site's page can have.
+`kubectl port-forward` ends on loopback, and Kubernetes has checked its user. What remains to refuse
+there are requests of other sites' pages in the user's browser: DNS rebinding shows in the Host
+header, a form of another site in Origin. From the network a bearer token is needed, which a page of
+another site cannot have.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from admin_api.auth.caller import Caller, claimed
+from admin_api.auth.caller import Caller, claimed_name
 from admin_api.auth.request_bounds import (
     Refusal,
     header_refusal,
@@ -35,20 +35,20 @@ logger = logging.getLogger(__name__)
 # The whole of a Host header: a parser of URLs finds ::1 in "[::1]evil.example" as well.
 LOOPBACK_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)
 FORM = "application/x-www-form-urlencoded"
-# What the pages show is of all teams; these paths show nothing of any team, or ask by themselves.
-OF_NO_TEAM = ("/api/", "/docs", "/openapi.json", "/static/", "/favicon.ico")
+# The pages show reports of all teams; these paths show none, or check namespaces themselves.
+CHECKED_ELSEWHERE = ("/api/", "/docs", "/openapi.json", "/static/", "/favicon.ico")
 
 
 class AccessMiddleware:
-    """ASGI middleware: refuses what does not come from the person itself."""
+    """ASGI middleware: bounds and authenticates a request before the application sees it."""
 
     def __init__(self, app: ASGIApp, tokens: Tokens | None) -> None:
-        """Without `tokens` nobody but loopback is let in."""
+        """Without `tokens` every request from the network is refused."""
         self._app = app
         self._tokens = tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request. Its body is read before all else, whatever the answer will be."""
+        """The body is read first, whatever the answer will be (see read_body)."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -73,27 +73,27 @@ class AccessMiddleware:
     async def _caller_refusal(self, scope: Scope, headers: dict[str, str]) -> Refusal | None:
         state = scope.setdefault("state", {})
         if is_loopback(scope.get("client")):
-            state["caller"] = Caller(claimed(headers))
+            state["caller"] = Caller(claimed_name(headers))
             return browser_refusal(scope["method"], headers)
         if self._tokens is None:
             return 403, "only kubectl port-forward comes in here"
         verb, path = "get" if scope["method"] in ("GET", "HEAD") else "post", scope["path"]
         try:
-            user = await self._tokens.who(headers.get("authorization"), verb, path)
+            user = await self._tokens.authenticate(headers.get("authorization"), verb, path)
             if isinstance(user, Denied):
                 return user.status, user.detail
             caller = Caller(user.name, user, self._tokens)
-            if not path.startswith(OF_NO_TEAM) and not await caller.may_see(ALL_NAMESPACES):
+            if not path.startswith(CHECKED_ELSEWHERE) and not await caller.may_see(ALL_NAMESPACES):
                 return 403, f"the pages show all teams' reports: {user.name} may not {FILES_RIGHT}"
         except UNREACHABLE as error:
             logger.warning("token review: %s", error or type(error).__name__)
-            return 503, "the Kubernetes API does not say whose the token is"
+            return 503, "the Kubernetes API does not review the token"
         state["caller"] = caller
         return None
 
 
 def is_loopback(client: tuple[str, int] | None) -> bool:
-    """Whether the other end of the connection is in this pod."""
+    """Whether the peer is in this pod."""
     if client is None:
         return False
     address = ipaddress.ip_address(client[0])
@@ -102,9 +102,9 @@ def is_loopback(client: tuple[str, int] | None) -> bool:
 
 
 def browser_refusal(method: str, headers: dict[str, str]) -> tuple[int, str] | None:
-    """Status and reason where a page of another site asks, by name or by its browser's word.
+    """Refuses requests of other sites' pages, by Host, Origin and Sec-Fetch headers.
 
-    A link there may lead here: the person sees where it went, and the other site nothing.
+    Links from other sites are allowed: the answer is shown to the user, not to the site.
     """
     host = headers.get("host", "")
     if not LOOPBACK_HOST.fullmatch(host):
@@ -129,9 +129,11 @@ def _netloc(origin: str) -> str | None:
         return None
 
 
-async def _answer(send: Send, path: str, asked: dict[str, str], status: int, detail: str) -> None:
+async def _answer(
+    send: Send, path: str, request_headers: dict[str, str], status: int, detail: str
+) -> None:
     headers: list[tuple[bytes, bytes]] = []
-    if wants_html(asked.get("accept", "")):
+    if wants_html(request_headers.get("accept", "")):
         text, kind = error_text(status, detail), b"text/html; charset=utf-8"
     else:
         text, kind = json.dumps(_problem(path, status, detail)), b"application/problem+json"

@@ -1,4 +1,4 @@
-"""Headers of every answer, whatever made it: routes, errors, refusals, files."""
+"""Security headers of every answer: of routes, errors, refusals and files."""
 
 from __future__ import annotations
 
@@ -19,22 +19,21 @@ FRAMES = {"X-Frame-Options": "DENY"}  # reports have a policy of their own, with
 
 
 class AnswerPolicy:
-    """ASGI middleware, the outermost: one policy, and a problem where something was not foreseen.
+    """The outermost ASGI middleware: sets headers, and turns exceptions into problem documents.
 
-    A route that sets one of these headers itself keeps its own (files, static assets).
+    A header that a route sets itself is kept (files, static assets).
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         begun = ended = False
 
-        async def held(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             nonlocal begun, ended
             if message["type"] == "http.response.start":
                 begun = True
@@ -46,13 +45,13 @@ class AnswerPolicy:
             await send(message)
 
         try:
-            await self._app(scope, receive, held)
+            await self._app(scope, receive, send_with_headers)
         except Exception:
             logger.exception("%s %s failed", scope["method"], scope["path"])
             if begun and not ended:
-                raise  # the connection ends, so that half an answer is not taken for a whole one
+                raise  # closes the connection, so that half an answer is not taken for a whole one
             if not begun:
-                await _failed(scope["path"], held)
+                await _failed(scope["path"], send_with_headers)
 
 
 async def _failed(path: str, send: Send) -> None:

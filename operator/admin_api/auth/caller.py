@@ -1,4 +1,4 @@
-"""Who calls, and what may be told to them of what the teams' reports say."""
+"""The caller of a request, and which namespaces' reports they may read."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ NAME_LIMIT = 100  # characters
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks. Over loopback everything may be seen: who may port-forward was asked already."""
+    """Over loopback everything may be seen: Kubernetes has checked who may port-forward."""
 
     name: str  # as actions are recorded
-    user: User | None = None  # None: over loopback
+    user: User | None = None  # None over loopback
     tokens: Tokens | None = None
 
     async def may_see(self, namespace: str) -> bool:
-        """Whether what a team's reports say may be told: files, messages, logs, recipients.
+        """Whether the caller may read files, messages, logs and recipients of a namespace.
 
-        '' is all namespaces. Raises what Tokens raises.
+        ALL_NAMESPACES asks for all at once. Raises what Tokens raises.
         """
         if self.user is None or self.tokens is None:
             return True
@@ -29,15 +29,15 @@ class Caller:
             return True
         return namespace != ALL_NAMESPACES and await self.tokens.may_read(self.user, namespace)
 
-    async def unseen(self, namespaces: Iterable[str]) -> set[str]:
-        """Those of which nothing may be told."""
+    async def hidden(self, namespaces: Iterable[str]) -> set[str]:
+        """Those whose reports the caller may not read. Raises what Tokens raises."""
         if await self.may_see(ALL_NAMESPACES):
             return set()
         return {each for each in set(namespaces) if not await self.may_see(each)}
 
 
-def claimed(headers: dict[str, str]) -> str:
-    """A caller over loopback: whoever may port-forward may give any name, so it is no fact."""
-    told = headers.get("x-on-call", "")[:NAME_LIMIT]
-    name = "".join(c if c.isprintable() else "?" for c in told).strip()
+def claimed_name(headers: dict[str, str]) -> str:
+    """The name of a caller over loopback, marked as a claim: nothing verifies it."""
+    given = headers.get("x-on-call", "")[:NAME_LIMIT]
+    name = "".join(c if c.isprintable() else "?" for c in given).strip()
     return f"claimed: {name} (loopback)" if name else "unnamed (loopback)"

@@ -1,4 +1,4 @@
-"""A request as it has to be before anything looks at it: bounded, and of one meaning."""
+"""Bounds of a request, and refusal of requests that two parsers could read differently."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from urllib.parse import parse_qsl
 from starlette.types import Message, Receive
 
 BODY_LIMIT = 64 * 1024  # bytes
-DISCARD_LIMIT = 8 * 1024 * 1024  # bytes of a larger body, read so that it is not reset
+DISCARD_LIMIT = 8 * 1024 * 1024  # bytes of a larger body that are read and dropped
 BODY_SECONDS = 10.0
 PARAMETERS = 100
 NESTING = 32
-ONCE = frozenset(
+SINGLE_HEADERS = frozenset(
     {"authorization", "content-type", "host", "idempotency-key", "origin", "x-on-call"}
 )
 
-Refusal = tuple[int, str]  # HTTP's status, and why
+Refusal = tuple[int, str]  # HTTP status and reason
 
 
 async def read_body(receive: Receive, headers: dict[str, str]) -> bytes | Refusal:
-    """The whole body, or why it is refused.
+    """The whole body, or the reason to refuse it.
 
-    Closing before a body is read would reset the connection, of which `kubectl port-forward` dies:
-    so it is read to its end, or to a bound.
+    A body that is too large is still read, up to DISCARD_LIMIT: closing earlier would reset the
+    connection, which ends `kubectl port-forward`.
     """
     is_larger = not _is_within(headers.get("content-length", "0"))
     too_large = 413, f"the body has more than {BODY_LIMIT} bytes"
@@ -56,28 +56,28 @@ def _is_within(length: str) -> bool:
 
 
 def replay(body: bytes, receive: Receive) -> Receive:
-    """What the application receives: the body, then what comes after it."""
-    told = False
+    """A `receive` for the application: the body that was read, then later messages."""
+    replayed = False
 
     async def received() -> Message:
-        nonlocal told
-        if told:
+        nonlocal replayed
+        if replayed:
             return await receive()
-        told = True
+        replayed = True
         return {"type": "http.request", "body": body, "more_body": False}
 
     return received
 
 
 def header_refusal(raw: Iterable[tuple[bytes, bytes]]) -> Refusal | None:
-    """Of headers that are there twice: two readers could take one each."""
+    """Refuses a repeated header, of which two parsers could take one each."""
     counted = Counter(name.decode("latin-1").lower() for name, _ in raw)
-    twice = sorted(name for name in ONCE if counted[name] > 1)
+    twice = sorted(name for name in SINGLE_HEADERS if counted[name] > 1)
     return (400, f"{', '.join(twice)}: send the header once") if twice else None
 
 
 def query_refusal(query: bytes) -> Refusal | None:
-    """Of parameters that are there twice, or too many."""
+    """Refuses repeated parameters, and too many."""
     try:
         names = Counter(
             name
@@ -92,7 +92,7 @@ def query_refusal(query: bytes) -> Refusal | None:
 
 
 def json_refusal(body: bytes) -> Refusal | None:
-    """Of JSON that readers take differently: keys twice, numbers that are none, deep nesting."""
+    """Refuses JSON that parsers read differently: repeated keys, NaN, deep nesting."""
     if not body:
         return None
     try:
@@ -100,7 +100,7 @@ def json_refusal(body: bytes) -> Refusal | None:
             body, object_pairs_hook=_unique, parse_constant=_no_number, parse_float=_finite
         )
     except json.JSONDecodeError:
-        return None  # told by the route, with the place
+        return None  # the route reports it, with the position
     except RecursionError:
         return 422, f"JSON is nested deeper than {NESTING} levels"
     except ValueError as error:
@@ -110,8 +110,8 @@ def json_refusal(body: bytes) -> Refusal | None:
     try:
         text = json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        return 422, "half of a surrogate pair is no character"
-    return (422, "NUL is no character of a name") if rb"\u0000" in text else None
+        return 422, "half of a surrogate pair is not a character"
+    return (422, "NUL is not allowed in a name") if rb"\u0000" in text else None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

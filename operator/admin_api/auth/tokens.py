@@ -1,11 +1,11 @@
-"""Bearer tokens of callers from the network: the API server says whose they are and what they may.
+"""Bearer tokens of callers from the network, reviewed by the API server.
 
 As kube-rbac-proxy does it: TokenReview, then SubjectAccessReview for a non-resource URL, `get` to
-read and `post` to act. The URL has a prefix of its own: Kubernetes lets everybody who has a token
-`get` what lies below /api (the ClusterRole system:discovery).
+read and `post` to act. The URL has a prefix of its own, because the ClusterRole system:discovery
+lets everybody who has a token `get` what lies below /api.
 
-What a team's reports say (files, messages, log lines, recipients) needs a right in its namespace
-besides: `get` of `reportschedules/files`, a subresource that only this right is about.
+The contents of a team's reports (files, messages, log lines, recipients) also need a right in its
+namespace: `get` of `reportschedules/files`, a subresource that exists for this right only.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ TOKEN_REVIEWS = Resource("/apis/authentication.k8s.io/v1", "tokenreviews")
 ACCESS_REVIEWS = Resource("/apis/authorization.k8s.io/v1", "subjectaccessreviews")
 
 PREFIX = "/report-scheduler"  # of the non-resource URLs that ClusterRoles name
-REVIEW_SECONDS = 10.0  # a right that is taken away lasts no longer
-REVIEWS = 16  # at once: made-up tokens cost the API server no more
+REVIEW_SECONDS = 10.0  # that a review is cached, and a revoked right lasts
+REVIEWS = 16  # at once, which bounds what made-up tokens cost the API server
 ALL_NAMESPACES = ""
 SUBRESOURCE = "files"
-FILES_RIGHT = f"get {PLURAL}/{SUBRESOURCE} ({GROUP})"  # as a message names it
+FILES_RIGHT = f"get {PLURAL}/{SUBRESOURCE} ({GROUP})"  # in messages
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """As the API server knows it; `groups` and `extra` are what a review takes, as JSON."""
+    """The user of a TokenReview; `groups` and `extra` are JSON, so that a User can be hashed."""
 
     name: str
     uid: str = ""
@@ -42,7 +42,7 @@ class User:
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """Of a SubjectAccessReview."""
+        """The user's fields of a SubjectAccessReview."""
         return {
             "user": self.name,
             "uid": self.uid,
@@ -53,7 +53,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """Why a caller may not: 401 without a right token, 403 without the permission."""
+    """401 without a valid token, 403 without the permission."""
 
     status: int
     detail: str
@@ -66,14 +66,14 @@ class Tokens:
     kube: KubeClient
     _reviews: TTLCache[tuple[str, str, str], User | Denied] = field(init=False)
     _rights: TTLCache[tuple[User, str], bool] = field(init=False)
-    _asking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(REVIEWS))
+    _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(REVIEWS))
 
     def __post_init__(self) -> None:
         self._reviews = TTLCache(lambda key: self._review(*key), REVIEW_SECONDS)
         self._rights = TTLCache(lambda key: self._review_files(*key), REVIEW_SECONDS)
 
-    async def who(self, authorization: str | None, verb: str, path: str) -> User | Denied:
-        """The user, who may do this."""
+    async def authenticate(self, authorization: str | None, verb: str, path: str) -> User | Denied:
+        """The token's user, if it may `verb` the path."""
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             return Denied(
@@ -84,20 +84,20 @@ class Tokens:
         return await self._reviews.get((token.strip(), verb, path))
 
     async def may_read(self, user: User, namespace: str) -> bool:
-        """Whether the user may read what the reports of a namespace (ALL_NAMESPACES) say."""
+        """Whether the user may read the reports of a namespace, or of ALL_NAMESPACES."""
         return await self._rights.get((user, namespace))
 
     async def _review(self, token: str, verb: str, path: str) -> User | Denied:
         url = f"{PREFIX}{path}"
-        review = await self._ask(TOKEN_REVIEWS, "TokenReview", {"token": token})
+        review = await self._create_review(TOKEN_REVIEWS, "TokenReview", {"token": token})
         if not review.get("authenticated"):
             return Denied(401, "the bearer token is not valid, or no longer")
-        told = review["user"]
+        reviewed = review["user"]
         user = User(
-            told["username"],
-            told.get("uid", ""),
-            json.dumps(told.get("groups") or []),
-            json.dumps(told.get("extra") or {}),
+            reviewed["username"],
+            reviewed.get("uid", ""),
+            json.dumps(reviewed.get("groups") or []),
+            json.dumps(reviewed.get("extra") or {}),
         )
         if not await self._is_allowed(user, nonResourceAttributes={"path": url, "verb": verb}):
             return Denied(
@@ -119,13 +119,15 @@ class Tokens:
 
     async def _is_allowed(self, user: User, **attributes: dict[str, str]) -> bool:
         spec = {**user.attributes, **attributes}
-        answer = await self._ask(ACCESS_REVIEWS, "SubjectAccessReview", spec)
+        answer = await self._create_review(ACCESS_REVIEWS, "SubjectAccessReview", spec)
         return bool(answer.get("allowed"))
 
-    async def _ask(self, kind: Resource, name: str, spec: dict[str, Any]) -> dict[str, Any]:
-        version = kind.prefix.removeprefix("/apis/")
-        body = {"apiVersion": version, "kind": name, "spec": spec}
-        async with self._asking:
-            answer = await self.kube.request("POST", kind.path(None), body=body)
+    async def _create_review(
+        self, resource: Resource, kind: str, spec: dict[str, Any]
+    ) -> dict[str, Any]:
+        version = resource.prefix.removeprefix("/apis/")
+        body = {"apiVersion": version, "kind": kind, "spec": spec}
+        async with self._slots:
+            answer = await self.kube.request("POST", resource.path(None), body=body)
         status: dict[str, Any] = answer.get("status") or {}
         return status

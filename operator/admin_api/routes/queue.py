@@ -1,161 +1,22 @@
-"""The queue as the API shows it: the domain's order, what holds each run back, likely starts."""
+"""Endpoint: the runs that wait for admission."""
 
 from __future__ import annotations
 
-import time
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import Annotated
 
-from fastapi import FastAPI, Query
+from fastapi import APIRouter, Query
 
-from admin_api.schemas.scheduler import SCHEDULER, JobStatus, QueueEntry, QueuePage, QueueQuery
-from admin_api.services.cache import Snapshot
-from admin_api.services.cluster import Cluster
-from report_operator.adapters.ttl_cache import TTLCache
-from report_operator.domain.admission.forecast import (
-    FORECAST_LIMIT,
-    likely_starts,
-    typical_duration,
-)
-from report_operator.domain.admission.queue import (
-    AdmissionLimits,
-    Queue,
-    Waiting,
-    does_not_start,
-    make_queue,
-)
-from report_operator.domain.names import job_id
-from report_operator.domain.runs.failure import explain_pending
-from report_operator.domain.runs.run import Run
+from admin_api.dependencies import ClusterDep, QueueDep
+from admin_api.paths import SCHEDULER
+from admin_api.schemas.queue import QueuePage, QueueQuery
+from admin_api.services.queue import page_of
 
-ASKED = 3  # runs that do not start whose pods are looked at
-REASON_SECONDS = 10.0  # for which what they said is taken to hold
-QUEUE_SECONDS = 1.0  # for which it holds while nothing changes
-NAMED = 5  # namespaces in one line
+router = APIRouter()
 
 
-@dataclass(slots=True)
-class QueueView:
-    """What the operator's configuration says of admission, applied to what is observed here."""
-
-    cluster: Cluster
-    clock: Callable[[], datetime]
-    limits: AdmissionLimits
-    start_grace: timedelta
-    _reasons: TTLCache[Run, str] = field(init=False)
-    _last: tuple[Snapshot, float, Queue] | None = None  # of a snapshot, when it was made, monotonic
-
-    def __post_init__(self) -> None:
-        self._reasons = TTLCache(self._read_reason, REASON_SECONDS)
-
-    def queue(self, snapshot: Snapshot) -> Queue:
-        """As the operator decides it. Pods are not followed here: between attempts a run works."""
-        if self._last is not None:
-            known, made_at, queue = self._last
-            if known is snapshot and time.monotonic() - made_at < QUEUE_SECONDS:
-                return queue
-        now = self.clock()
-        stuck = {r.uid for r in snapshot.runs if does_not_start(r, None, self.start_grace, now)}
-        queue = make_queue(snapshot.runs, self.limits, stuck)
-        self._last = snapshot, time.monotonic(), queue
-        return queue
-
-    def starts(self, snapshot: Snapshot, queue: Queue) -> dict[str, datetime]:
-        """When runs are likely to start, by Job uid."""
-        if not queue.waiting:
-            return {}
-        durations = durations_of(snapshot)
-        return likely_starts(snapshot.runs, queue, self.limits, durations, self.clock())
-
-    async def trouble(self, queue: Queue) -> str:
-        """What is wrong with the gate; '' where it moves. Raises what Cluster raises."""
-        if not queue.waiting or not queue.not_starting:
-            return ""
-        reasons = [await self._reasons.get(run) for run in queue.not_starting[:ASKED]]
-        return describe_trouble(queue, reasons)
-
-    async def _read_reason(self, run: Run) -> str:
-        pods = await self.cluster.pods_of(run)
-        found = explain_pending(pods[-1] if pods else None, ())
-        return f"{found.cause.reason.value}: {found.cause.message}" if found else ""
-
-
-def durations_of(snapshot: Snapshot) -> dict[str, timedelta]:
-    """From admission to end, as it usually was, by uid of the schedule."""
-    uids = {run.schedule_uid for run in snapshot.runs if not run.finished}
-    found: dict[str, timedelta] = {}
-    for schedule in snapshot.schedules:
-        if schedule.uid in uids:
-            typical = typical_duration(
-                (job.pending_seconds or 0) + job.run_seconds
-                for job in schedule.ended.values()
-                if job.status is JobStatus.SUCCEEDED and job.run_seconds is not None
-            )
-            if typical is not None:
-                found[schedule.uid] = typical
-    return found
-
-
-def describe_trouble(queue: Queue, reasons: Sequence[str]) -> str:
-    """Places, runs that do not start and why, for a person."""
-    counts = Counter(queue.not_starting_by_namespace).most_common()
-    named = ", ".join(f"{namespace} {count}" for namespace, count in counts[:NAMED])
-    more = f" and {len(counts) - NAMED} more namespaces" if len(counts) > NAMED else ""
-    told = Counter(reason for reason in reasons if reason).most_common(1)
-    because = f", because {told[0][0]}" if told else ""
-    return (
-        f"admission: {queue.taken} of {queue.places} places taken, {len(queue.waiting)} wait, and "
-        f"{len(queue.not_starting)} admitted runs do not start ({named}{more}){because}"
-    )
-
-
-def describe_entry(entry: Waiting, report_type: str, starts: Mapping[str, datetime]) -> QueueEntry:
-    """One waiting run."""
-    run = entry.run
-    return QueueEntry(
-        position=entry.position,
-        id=job_id(run.namespace, run.schedule, run.slot, run.attempt),
-        report_type=report_type,
-        namespace=run.namespace,
-        schedule=run.schedule,
-        job=run.name,
-        tier=entry.tier,
-        priority=entry.priority,
-        note=entry.note,
-        slot=run.slot,
-        enqueued_at=run.created_at,
-        backfill=run.backfill or None,
-        hold=entry.hold,
-        waits_for=entry.reason or None,
-        likely_start=starts.get(run.uid),
-    )
-
-
-def page_of(view: QueueView, snapshot: Snapshot, query: QueueQuery) -> QueuePage:
-    """The waiting runs behind a position."""
-    queue = view.queue(snapshot)
-    chosen = queue.waiting[query.after : query.after + query.limit]
-    starts = view.starts(snapshot, queue) if query.after < FORECAST_LIMIT else {}
-    types = {schedule.uid: schedule.report_type for schedule in snapshot.schedules}
-    end = query.after + len(chosen)
-    return QueuePage(
-        queue=[describe_entry(entry, types.get(entry.run.schedule_uid, ""), starts)
-               for entry in chosen],
-        total=len(queue.waiting),
-        places=queue.places,
-        places_taken=queue.taken,
-        not_starting=dict(queue.not_starting_by_namespace),
-        next=end if end < len(queue.waiting) else None,
-    )  # fmt: skip
-
-
-def add(app: FastAPI, view: QueueView) -> None:
-    """Attach the endpoint."""
-
-    @app.get(f"{SCHEDULER}/queue", tags=["read"])
-    async def queue(query: Annotated[QueueQuery, Query()]) -> QueuePage:
-        """Waiting runs in the order of admission: what holds each back, and its likely start."""
-        return page_of(view, await view.cluster.snapshot(), query)
+@router.get(f"{SCHEDULER}/queue", tags=["read"])
+async def queue(
+    query: Annotated[QueueQuery, Query()], cluster: ClusterDep, view: QueueDep
+) -> QueuePage:
+    """Waiting runs in the order of admission, with what holds each back and its likely start."""
+    return page_of(view, await cluster.snapshot(), query)

@@ -1,4 +1,4 @@
-"""What the API says of ReportBackfills."""
+"""ReportBackfills as the API shows them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from admin_api.schemas.scheduler import LIST_LIMIT, Instant
+from admin_api.schemas.common import LIST_LIMIT, Instant
 from report_operator.api.v1alpha1.backfill_spec import CONCURRENT_LIMIT, Reprocess
 from report_operator.api.v1alpha1.backfill_status import BackfillState
 
@@ -15,7 +15,7 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=253)]
 
 
 class BackfillRequest(BaseModel):
-    """Which reports to make for which past dates."""
+    """Reports to make, and the past dates to make them for."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -32,14 +32,14 @@ class BackfillRequest(BaseModel):
         description="missing: slots without a successful run. failed: those that were tried and "
         "never succeeded. all: every slot.",
     )
-    dry_run: bool = Field(default=False, description="Only say what would run.")
+    dry_run: bool = Field(default=False, description="Only list what would run.")
     max_concurrent: int = Field(default=2, ge=1, le=CONCURRENT_LIMIT)
-    namespace: Name | None = Field(default=None, description="Only schedules in there.")
-    schedule: Name | None = Field(default=None, description="Only the schedule of this name.")
+    namespace: Name | None = Field(default=None, description="Only schedules in this namespace.")
+    schedule: Name | None = Field(default=None, description="Only the schedule with this name.")
 
 
 class WouldRun(BaseModel):
-    """A run that a dry run found."""
+    """A run that a dry run would have started."""
 
     schedule: str
     slot: Instant
@@ -48,13 +48,13 @@ class WouldRun(BaseModel):
 
 
 class Backfill(BaseModel):
-    """A ReportBackfill, and how far it is."""
+    """A ReportBackfill and its progress."""
 
     namespace: str
     name: str = Field(examples=["backfill-20261102-20261106-5f0c6c1e00"])
     state: BackfillState | None = Field(description="null until the operator has seen it.")
     progress: str | None = Field(examples=["37/120"])
-    message: str = Field(description="What it waits for, or what came of it.")
+    message: str = Field(description="What it waits for, or its result.")
     total: int | None
     done: int
     failed: int
@@ -69,7 +69,7 @@ class Backfill(BaseModel):
     max_concurrent: int
     dry_run: bool
     suspend: bool
-    would_run: list[WouldRun] = Field(description="Of a dry run, the first 100.")
+    would_run: list[WouldRun] = Field(description="The first 100 runs of a dry run.")
     would_run_count: int | None
     requested_by: str | None
     created_at: Instant
@@ -83,8 +83,6 @@ class Backfills(BaseModel):
 
 
 class BackfillsQuery(BaseModel):
-    """Which ones."""
-
     model_config = ConfigDict(extra="forbid")
 
     namespace: str | None = None

@@ -1,4 +1,4 @@
-"""What an action comes to: pure decisions, each the same however often it is asked for."""
+"""Decisions about attempts, computed without I/O: the same input gives the same attempt."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from admin_api.errors import RefusedError
-from admin_api.schemas.scheduler import GenerateRequest, Job, JobStatus
+from admin_api.schemas.attempts import GenerateRequest
+from admin_api.schemas.jobs import Job, JobStatus
 from admin_api.services.jobs import DONE, ScheduleSummary, order_of
 from report_operator.api.v1alpha1.spec import Priority
 from report_operator.domain import names
@@ -21,7 +22,9 @@ Body = dict[str, Any]
 KNOWN_LIMIT = 30  # names in one message
 
 
-def retry(job: Job, jobs: Sequence[Job], priority: Priority = Priority.HIGH) -> Attempt | Job:
+def decide_retry(
+    job: Job, jobs: Sequence[Job], priority: Priority = Priority.HIGH
+) -> Attempt | Job:
     """The next attempt of a failed run's slot, or the one under way. Raises RefusedError."""
     attempts = attempts_of(job.namespace, job.schedule, job.slot, jobs)
     newest = attempts[-1] if attempts else job
@@ -36,11 +39,10 @@ def retry(job: Job, jobs: Sequence[Job], priority: Priority = Priority.HIGH) -> 
     return Attempt(newest.slot, newest.report_date, newest.attempt + 1, priority)
 
 
-def generate(
-    request: GenerateRequest, schedule: ScheduleSummary, jobs: Sequence[Job], now: datetime
+def decide_generate(
+    request: GenerateRequest, schedule: ScheduleSummary, slot: datetime, jobs: Sequence[Job]
 ) -> Attempt | Job:
-    """An attempt for a date, or the one that is under way. Raises RefusedError."""
-    slot = slot_of(schedule, request.date, now)
+    """The next attempt of a slot, or the one under way."""
     attempts = attempts_of(schedule.namespace, schedule.name, slot, jobs)
     if attempts and attempts[-1].status not in DONE:
         return attempts[-1]
@@ -49,7 +51,7 @@ def generate(
 
 
 def attempts_of(namespace: str, name: str, slot: datetime, jobs: Iterable[Job]) -> list[Job]:
-    """The attempts of a slot, the newest last."""
+    """The attempts of a slot, oldest first."""
     found = [j for j in jobs if (j.namespace, j.schedule, j.slot) == (namespace, name, slot)]
     return sorted(found, key=order_of)
 
@@ -66,7 +68,7 @@ def slot_of(schedule: ScheduleSummary, day: date, now: datetime) -> datetime:
 
 
 def choose(request: GenerateRequest, schedules: Sequence[ScheduleSummary]) -> ScheduleSummary:
-    """The one ReportSchedule that is meant. Raises RefusedError."""
+    """The one ReportSchedule that the request names. Raises RefusedError."""
     of_type = [schedule for schedule in schedules if schedule.report_type == request.type]
     found = [
         schedule
@@ -91,15 +93,15 @@ def choose(request: GenerateRequest, schedules: Sequence[ScheduleSummary]) -> Sc
 
 
 def purge_patch(run: Run, hours: float) -> Body:
-    """Mark a waiting run as given up: the operator records it as failed and removes its Job."""
+    """A patch after which the operator records the run as failed and removes its Job."""
     return {
         "metadata": {
             "resourceVersion": run.resource_version,
             "annotations": {
                 names.ANNOTATION_FAILURE_REASON: Reason.QUEUE_TIMEOUT.value,
                 names.ANNOTATION_FAILURE_MESSAGE: (
-                    f"purged from the queue on request, after more than {hours:g} h; retry it to "
-                    "have the report all the same"
+                    f"purged from the queue on request, after more than {hours:g} h; retry it if "
+                    "the report is still needed"
                 ),
             },
         }
@@ -107,7 +109,7 @@ def purge_patch(run: Run, hours: float) -> Body:
 
 
 def to_purge(runs: Iterable[Run], hours: float, now: datetime) -> list[Run]:
-    """Runs that wait for admission for longer, oldest first."""
+    """Runs that have waited for admission for more than `hours`, oldest first."""
     age = timedelta(hours=hours)
     return sorted(
         (

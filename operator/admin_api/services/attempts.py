@@ -1,38 +1,47 @@
-"""Makes attempts: each once, whoever asks for it how often, and whoever dies in between."""
+"""Attempts on request: each is made once, over repeated requests and crashes.
+
+Job names are deterministic and an Idempotency-Key is stored before its Job is made, so repeated
+requests and crashes lead to the same attempt.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from admin_api.errors import RefusedError
-from admin_api.schemas.scheduler import Job
+from admin_api.schemas.attempts import GenerateRequest
+from admin_api.schemas.jobs import Job
+from admin_api.services import attempt_rules
 from admin_api.services.audit import Audit, AuditAction, ObjectReference
 from admin_api.services.cache import Snapshot
 from admin_api.services.cluster import Cluster
 from admin_api.services.history_client import HistoryClient
-from admin_api.services.idempotency import IdempotencyEntry, IdempotencyStore, digest
-from admin_api.services.jobs import ScheduleSummary, find_job
+from admin_api.services.idempotency import (
+    IdempotencyEntry,
+    IdempotencyStore,
+    Reservation,
+    digest,
+)
+from admin_api.services.jobs import ScheduleSummary, find_job, schedule_of
+from report_operator.adapters.kube.resources import SCHEDULES
 from report_operator.api.v1alpha1.resource import API_VERSION, KIND
 from report_operator.api.v1alpha1.spec import Priority
 from report_operator.domain.names import job_id
 from report_operator.domain.runs.attempts import Attempt
 
-CONFLICTS = 10  # with other requests that carry keys
+Decision = Attempt | Job  # the attempt to make, or the one that is under way
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptRequest:
-    """A wish for an attempt. `decide` says which it is, on a fresh view; it may refuse."""
+    """Who asks for an attempt; `fingerprint` is equal for requests that ask for the same."""
 
-    verb: AuditAction
-    who: str
-    request: str  # all that was asked for: equal for equal requests
+    action: AuditAction
+    requested_by: str
+    fingerprint: str
     key: str | None  # Idempotency-Key
-    about: Callable[[], Awaitable[tuple[str, str]]]  # namespace and name of the schedule
-    recall: Callable[[Snapshot], Awaitable[Snapshot]]  # adds what history knows of the slot
-    decide: Callable[[Snapshot], tuple[ScheduleSummary, Attempt | Job]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,86 +49,122 @@ class AttemptService:
     """Raises RefusedError, or what the API client raises."""
 
     cluster: Cluster
-    requests: IdempotencyStore
+    idempotency: IdempotencyStore
     audit: Audit
     clock: Callable[[], datetime]
-    past: HistoryClient = field(default_factory=HistoryClient)
+    history: HistoryClient = field(default_factory=HistoryClient)
 
-    async def execute(self, ask: AttemptRequest) -> Job:
-        """The attempt that is asked for; the one under way where there is one."""
-        if ask.key is None:
-            schedule, decision = ask.decide(await self._view(ask))
-            identity = await self.make(schedule, decision, ask.verb, ask.who)
-            snapshot = await self.cluster.look_at((schedule.namespace, schedule.name))
-            return find_job(snapshot.jobs, identity)
-        entry = await self._reserve(ask, ask.key)
-        about = (entry.namespace, entry.schedule)
-        snapshot = await self.cluster.look_at(about)
-        known = next((job for job in snapshot.jobs if job.id == entry.identity), entry.answer)
-        if entry.answer is not None and known is not None:
-            return known
-        schedule = known_schedule(snapshot, entry.namespace, entry.schedule)
-        # Somebody else may have made it meanwhile; its Job may even be gone again.
-        identity = await self.make(schedule, known or entry.attempt, ask.verb, ask.who)
-        answer = find_job((await self.cluster.look_at(about)).jobs, identity)
-        await self._complete(ask.key, entry, answer)
-        return answer
+    async def retry(self, identity: str, requested_by: str, key: str | None = None) -> Job:
+        """A further attempt for the slot of a failed run, or the attempt that is under way."""
+        request = AttemptRequest(AuditAction.RETRY, requested_by, f"retry {identity}", key)
+        if reservation := await self._find(request):
+            return await self._resume(request, reservation)
+        snapshot = await self._load_run(identity)
+        job = find_job(snapshot.jobs, identity)
+        schedule = known_schedule(snapshot, job.namespace, job.schedule)
+        decision = attempt_rules.decide_retry(job, snapshot.jobs)
+        return await self._execute(request, schedule, decision)
+
+    async def preview_retry(self, identity: str) -> tuple[Job, Decision]:
+        """The run, and what `retry` would come to; nothing is made."""
+        snapshot = await self._load_run(identity)
+        job = find_job(snapshot.jobs, identity)
+        return job, attempt_rules.decide_retry(job, snapshot.jobs)
+
+    async def generate(
+        self, wanted: GenerateRequest, requested_by: str, key: str | None = None
+    ) -> Job:
+        """An attempt for a date, or the one that is under way."""
+        fingerprint = f"generate {wanted.model_dump_json()}"
+        request = AttemptRequest(AuditAction.GENERATE, requested_by, fingerprint, key)
+        if reservation := await self._find(request):
+            return await self._resume(request, reservation)
+        now = self.clock()
+        found = await self._choose(wanted)
+        snapshot = await self.cluster.refresh((found.namespace, found.name))
+        schedule = attempt_rules.choose(wanted, snapshot.schedules)
+        slot = attempt_rules.slot_of(schedule, wanted.date, now)
+        snapshot = await self.history.with_slot(snapshot, schedule, slot)
+        decision = attempt_rules.decide_generate(wanted, schedule, slot, snapshot.jobs)
+        return await self._execute(request, schedule, decision)
 
     async def make(
-        self, schedule: ScheduleSummary, decision: Attempt | Job, verb: AuditAction, who: str
+        self, schedule: ScheduleSummary, decision: Decision, action: AuditAction, requested_by: str
     ) -> str:
-        """Make the Job of an attempt, unless it is there, and say who asked for it; its id."""
+        """Create the Job of an attempt, unless it exists, and record the request; the run's id."""
         if isinstance(decision, Job):
             identity = decision.id
         else:
-            await self.cluster.make(schedule, decision, who)
+            await self.cluster.create_attempt(schedule, decision, requested_by)
             identity = job_id(schedule.namespace, schedule.name, decision.slot, decision.number)
-        await self.audit.tell(verb, who, identity, subject_of(schedule))
+        await self.audit.record(action, requested_by, identity, reference_to(schedule))
         return identity
 
-    async def _view(self, ask: AttemptRequest) -> Snapshot:
-        return await ask.recall(await self.cluster.look_at(await ask.about()))
+    async def _load_run(self, identity: str) -> Snapshot:
+        """The schedule's runs as they are now, and the attempts of the run's slot in history."""
+        snapshot = await self.cluster.refresh(schedule_of(identity))
+        return await self.history.with_run(snapshot, identity)
 
-    async def _reserve(self, ask: AttemptRequest, key: str) -> IdempotencyEntry:
-        """What the key stands for from now on."""
-        for _ in range(CONFLICTS):
-            book = await self.requests.read()
-            known = book.find(key, ask.request)
-            if known is not None:
-                return known
-            schedule, decision = ask.decide(await self._view(ask))
-            entry = _entry(schedule, decision, ask.request, self.clock())
-            if await self.requests.write(book, key, entry):
-                return entry
-        raise RefusedError(503, "too many requests with keys at once: send it again, same key")
+    async def _choose(self, wanted: GenerateRequest) -> ScheduleSummary:
+        try:
+            return attempt_rules.choose(wanted, (await self.cluster.snapshot()).schedules)
+        except RefusedError:  # it may have been created a moment ago: decide on a new list
+            snapshot = await self.cluster.snapshot(fresh=(SCHEDULES,))
+            return attempt_rules.choose(wanted, snapshot.schedules)
 
-    async def _complete(self, key: str, entry: IdempotencyEntry, answer: Job) -> None:
-        """Keep the answer: the attempt is not to be made again when it is gone and forgotten."""
-        for _ in range(CONFLICTS):
-            done = entry.model_copy(update={"answer": answer})
-            if await self.requests.write(await self.requests.read(), key, done):
-                return
+    async def _find(self, request: AttemptRequest) -> Reservation | None:
+        if request.key is None:
+            return None
+        return await self.idempotency.find(request.key, request.fingerprint)
+
+    async def _execute(
+        self, request: AttemptRequest, schedule: ScheduleSummary, decision: Decision
+    ) -> Job:
+        """Reserve the key, where there is one, and make the attempt."""
+        if request.key is not None:
+            entry = _entry(schedule, decision, request.fingerprint, self.clock())
+            reservation = await self.idempotency.reserve(request.key, request.fingerprint, entry)
+            return await self._resume(request, reservation)
+        identity = await self.make(schedule, decision, request.action, request.requested_by)
+        snapshot = await self.cluster.refresh((schedule.namespace, schedule.name))
+        return find_job(snapshot.jobs, identity)
+
+    async def _resume(self, request: AttemptRequest, reservation: Reservation) -> Job:
+        """The attempt that a key stands for: made now, unless that was done before."""
+        entry = reservation.entry
+        name = (entry.namespace, entry.schedule)
+        snapshot = await self.cluster.refresh(name)
+        known = next((job for job in snapshot.jobs if job.id == entry.identity), entry.answer)
+        if entry.answer is not None and known is not None:
+            return known
+        schedule = known_schedule(snapshot, *name)
+        # Another request may have made it meanwhile; its Job may even be gone again.
+        decision = known or entry.attempt
+        identity = await self.make(schedule, decision, request.action, request.requested_by)
+        answer = find_job((await self.cluster.refresh(name)).jobs, identity)
+        await self.idempotency.complete(reservation, answer)
+        return answer
 
 
 def known_schedule(snapshot: Snapshot, namespace: str, name: str) -> ScheduleSummary:
-    """By namespace and name. Raises RefusedError."""
+    """Raises RefusedError where the schedule is gone."""
     for schedule in snapshot.schedules:
         if (schedule.namespace, schedule.name) == (namespace, name):
             return schedule
     raise RefusedError(409, f"the ReportSchedule {namespace}/{name} is gone")
 
 
-def subject_of(schedule: ScheduleSummary) -> ObjectReference:
-    """For an Event about it."""
+def reference_to(schedule: ScheduleSummary) -> ObjectReference:
+    """The ReportSchedule as the object of an Event."""
     return ObjectReference(API_VERSION, KIND, schedule.namespace, schedule.name, schedule.uid)
 
 
 def _entry(
-    schedule: ScheduleSummary, decision: Attempt | Job, request: str, now: datetime
+    schedule: ScheduleSummary, decision: Decision, fingerprint: str, now: datetime
 ) -> IdempotencyEntry:
     return IdempotencyEntry(
         at=now,
-        request=digest(request),
+        request=digest(fingerprint),
         namespace=schedule.namespace,
         schedule=schedule.name,
         slot=decision.slot,

@@ -1,4 +1,4 @@
-"""Word of every action: a line in the log, and a Kubernetes Event beside what it changed."""
+"""Every action leaves a line in the log and a Kubernetes Event on the object it concerns."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COMPONENT = "report-scheduler-api"
 
 
 class AuditAction(StrEnum):
-    """What was done; the value is the Event's reason."""
+    """The value is the Event's reason."""
 
     RETRY = "RetryRequested"
     GENERATE = "GenerateRequested"
@@ -44,36 +44,36 @@ class ObjectReference:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """Who did what to which run."""
-
     kube: KubeClient
     clock: Callable[[], datetime]
 
-    async def tell(self, verb: AuditAction, who: str, what: str, subject: ObjectReference) -> None:
-        """`what` names the run, or who is stopped; the same action has one Event.
+    async def record(
+        self, action: AuditAction, requested_by: str, target: str, reference: ObjectReference
+    ) -> None:
+        """`target` is a run, a backfill or an operator; a repeated action has one Event.
 
-        An Event that cannot be written does not undo what was done: the log has the line.
+        An Event that cannot be written is only logged, because the action has been taken.
         """
-        logger.info("audit: %s by %s: %s", verb.name.lower(), who, what)
-        digest = hashlib.sha256(f"{subject.uid}/{verb}/{what}".encode()).hexdigest()[:16]
+        logger.info("audit: %s by %s: %s", action.name.lower(), requested_by, target)
+        digest = hashlib.sha256(f"{reference.uid}/{action}/{target}".encode()).hexdigest()[:16]
         now = format_time(self.clock())
         body = {
             "apiVersion": "v1",
             "kind": "Event",
             "metadata": {
-                "name": f"{subject.name[:200].rstrip('.-')}.{digest}",
-                "namespace": subject.namespace,
+                "name": f"{reference.name[:200].rstrip('.-')}.{digest}",
+                "namespace": reference.namespace,
             },
             "involvedObject": {
-                "apiVersion": subject.api_version,
-                "kind": subject.kind,
-                "name": subject.name,
-                "namespace": subject.namespace,
-                "uid": subject.uid,
+                "apiVersion": reference.api_version,
+                "kind": reference.kind,
+                "name": reference.name,
+                "namespace": reference.namespace,
+                "uid": reference.uid,
             },
             "type": "Normal",
-            "reason": verb.value,
-            "message": f"{what}: asked for by {who}",
+            "reason": action.value,
+            "message": f"{target}: requested by {requested_by}",
             "firstTimestamp": now,
             "lastTimestamp": now,
             "count": 1,
@@ -82,6 +82,6 @@ class Audit:
             "reportingInstance": COMPONENT,
         }
         try:
-            await self.kube.create(EVENTS, subject.namespace, body)
+            await self.kube.create(EVENTS, reference.namespace, body)
         except UNREACHABLE as error:
-            logger.warning("the event of an action was not written: %s", error)
+            logger.warning("audit: the Event was not written: %s", error)

@@ -1,4 +1,4 @@
-"""What a request for a backfill comes to: decided purely, the same however often it is asked."""
+"""ReportBackfills of a request, computed without I/O: a repeated request gives the same ones."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def backfills_for(
 ) -> list[Body]:
     """One ReportBackfill for each namespace concerned. Raises RefusedError.
 
-    Its name says the same for the same request on the same day (UTC), or with the same key.
+    The name is derived from the request and its day (UTC), or from the key where there is one.
     """
     chosen = _choose(request, schedules)
     _check_dates(request, chosen, now)
@@ -63,9 +63,9 @@ def _choose(
 ) -> list[ScheduleSummary]:
     if not request.report_types and request.schedule is None:
         raise RefusedError(422, "report_types: name types or tiers, or name a schedule")
-    there = [s for s in schedules if request.namespace in (None, s.namespace)]
-    types = {schedule.report_type for schedule in there}
-    tiers = {schedule.tier for schedule in there}
+    in_namespace = [s for s in schedules if request.namespace in (None, s.namespace)]
+    types = {schedule.report_type for schedule in in_namespace}
+    tiers = {schedule.tier for schedule in in_namespace}
     unknown = [name for name in request.report_types if name not in types | tiers]
     if unknown:
         raise RefusedError(
@@ -76,15 +76,15 @@ def _choose(
     wanted = set(request.report_types)
     found = [
         schedule
-        for schedule in there
+        for schedule in in_namespace
         if (not wanted or schedule.report_type in wanted or schedule.tier in wanted)
         and request.schedule in (None, schedule.name)
     ]
     if not found:
         raise RefusedError(
             404,
-            f"no ReportSchedule {request.schedule} is meant; known ones: "
-            + _listed({schedule.name for schedule in there}),
+            f"no ReportSchedule {request.schedule} is selected; known ones: "
+            + _listed({schedule.name for schedule in in_namespace}),
         )
     return found
 
@@ -119,7 +119,7 @@ def _today(schedule: ScheduleSummary, now: datetime) -> date:
 
 
 def _spec(request: BackfillRequest, schedules: Sequence[ScheduleSummary]) -> Body:
-    """Of one namespace, which has these schedules that are meant."""
+    """The spec for one namespace; `schedules` are those in it that the request selects."""
     spec: Body = {
         "startDate": request.start_date.isoformat(),
         "endDate": request.end_date.isoformat(),
@@ -138,17 +138,17 @@ def _spec(request: BackfillRequest, schedules: Sequence[ScheduleSummary]) -> Bod
 
 
 def describe(body: Mapping[str, Any]) -> Backfill:
-    """A ReportBackfill as the API server has it. Raises SpecError for one with a wrong spec."""
+    """Raises SpecError where the object's spec is invalid."""
     meta, spec, status = body["metadata"], parse_backfill_spec(body), parse_backfill_status(body)
     conditions = {condition.type.value: condition for condition in status.conditions}
     ready, complete = conditions.get("Ready"), conditions.get("Complete")
-    told = ready if ready is not None and ready.status == "False" else complete
+    reported = ready if ready is not None and ready.status == "False" else complete
     return Backfill(
         namespace=meta["namespace"],
         name=meta["name"],
         state=status.state,
         progress=status.progress,
-        message=told.message if told else "the operator has not seen it yet",
+        message=reported.message if reported else "the operator has not seen it yet",
         total=status.total,
         done=status.done,
         failed=status.failed,
@@ -174,11 +174,11 @@ def describe(body: Mapping[str, Any]) -> Backfill:
 def newest_first(
     bodies: Sequence[Mapping[str, Any]], namespace: str | None, limit: int
 ) -> list[Backfill]:
-    """A bounded list; one whose spec cannot be read is left to kubectl."""
-    there = [b for b in bodies if namespace in (None, b["metadata"]["namespace"])]
-    there.sort(key=lambda b: (b["metadata"]["creationTimestamp"], b["metadata"]["name"]))
+    """At most `limit`; a ReportBackfill with an invalid spec is left out."""
+    selected = [b for b in bodies if namespace in (None, b["metadata"]["namespace"])]
+    selected.sort(key=lambda b: (b["metadata"]["creationTimestamp"], b["metadata"]["name"]))
     found: list[Backfill] = []
-    for body in reversed(there):
+    for body in reversed(selected):
         if len(found) == limit:
             break
         try:

@@ -1,4 +1,4 @@
-"""What was told of the cluster, and the runs that it comes to; made anew only where it changed."""
+"""Cache of schedules and runs; only what changed is computed anew."""
 
 from __future__ import annotations
 
@@ -9,8 +9,14 @@ from functools import cached_property
 from itertools import chain
 from typing import Any
 
-from admin_api.schemas.scheduler import Job
-from admin_api.services.jobs import ScheduleSummary, dead_of, jobs_of, newest_first, read_schedule
+from admin_api.schemas.jobs import Job
+from admin_api.services.jobs import (
+    ScheduleSummary,
+    dead_letters_of,
+    jobs_of,
+    newest_first,
+    read_schedule,
+)
 from report_operator.adapters.kube.run_store import RunStore
 from report_operator.adapters.kube.skipped import Skipped
 from report_operator.domain.runs.dead_letter import is_cleared
@@ -21,18 +27,18 @@ Body = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything of ours at one moment; `jobs` and `dead` (letters) are the newest first."""
+    """Schedules and runs at one moment; `jobs` and `dead_letters` are newest first."""
 
     schedules: Sequence[ScheduleSummary]
     runs: Sequence[Run]
     jobs: Sequence[Job]
-    dead: Sequence[Job]
-    skipped: Sequence[str] = ()  # objects that cannot be read, each in a line
-    cleared_through: datetime | None = None  # `dead` has no failure of this instant or before
+    dead_letters: Sequence[Job]
+    skipped: Sequence[str] = ()  # one line for each object that cannot be read
+    cleared_through: datetime | None = None  # no dead letter failed at this instant or before
 
     @cached_property
     def by_name(self) -> Mapping[tuple[str, str], Job]:
-        """By namespace and name of the Kubernetes Job."""
+        """Keyed by namespace and name of the Kubernetes Job."""
         return {(job.namespace, job.job): job for job in self.jobs}
 
     @cached_property
@@ -43,97 +49,95 @@ class Snapshot:
         return found
 
     def of_schedule(self, namespace: str, name: str) -> Sequence[Job]:
-        """The runs of one schedule, the newest first."""
+        """The runs of one schedule, newest first."""
         return self._by_schedule.get((namespace, name), ())
 
     def uid_of(self, job: Job) -> str:
-        """Of the ReportSchedule of a run; '' where it is gone."""
+        """The uid of a run's ReportSchedule; '' where it is gone."""
         name = (job.namespace, job.schedule)
         return next((s.uid for s in self.schedules if (s.namespace, s.name) == name), "")
 
 
 @dataclass(slots=True)
 class ClusterCache:
-    """By uid. An older version of an object never replaces a newer one."""
+    """Keyed by uid. An older version of an object never replaces a newer one."""
 
     _schedules: dict[str, ScheduleSummary] = field(default_factory=dict)
     _versions: dict[str, int] = field(default_factory=dict)  # of schedules
     _runs: RunStore = field(default_factory=RunStore)
-    # By the schedule's uid; absent: stale.
+    # By the schedule's uid; a missing entry is computed at the next snapshot.
     _jobs: dict[str, Sequence[Job]] = field(default_factory=dict)
-    _dead: dict[str, Sequence[Job]] = field(default_factory=dict)
-    _cleared: datetime | None = None
+    _dead_letters: dict[str, Sequence[Job]] = field(default_factory=dict)
+    _cleared_through: datetime | None = None
     _snapshot: Snapshot | None = None
     skipped: Skipped = field(default_factory=Skipped)
 
     def observe_schedule(self, body: Body, *, deleted: bool = False) -> None:
-        """Take note of a ReportSchedule."""
         uid, version = body["metadata"]["uid"], int(body["metadata"]["resourceVersion"])
         if deleted:
             self._drop_schedule(uid)
         elif self._versions.get(uid, -1) < version:
             self._schedules[uid], self._versions[uid] = read_schedule(body), version
-            self._changed(uid)
+            self._invalidate(uid)
 
     def observe_run(self, body: Body, *, deleted: bool = False) -> None:
-        """Take note of a Job."""
         found = self._runs.observe(body, deleted=deleted)
         if found is not None and found[1]:
-            self._changed(found[0].schedule_uid)
+            self._invalidate(found[0].schedule_uid)
 
-    def keep_schedules(self, namespace: str | None, uids: set[str]) -> None:
-        """Of the namespace (None: of all) there are just these."""
+    def retain_schedules(self, namespace: str | None, uids: set[str]) -> None:
+        """Drop those of the namespace (None: of all) that are not among these uids."""
         for uid, schedule in list(self._schedules.items()):
             if namespace in (None, schedule.namespace) and uid not in uids:
                 self._drop_schedule(uid)
 
-    def keep_runs(self, namespace: str | None, uids: set[str]) -> None:
-        """Of the namespace (None: of all) there are just these."""
+    def retain_runs(self, namespace: str | None, uids: set[str]) -> None:
+        """Drop those of the namespace (None: of all) that are not among these uids."""
         for uid, run in list(self._runs.items()):
             if namespace in (None, run.namespace) and uid not in uids:
                 self._drop_run(uid)
 
-    def keep_of(self, schedule_uid: str, uids: set[str]) -> None:
-        """Of one schedule there are just these Jobs."""
+    def retain_runs_of(self, schedule_uid: str, uids: set[str]) -> None:
+        """Drop the runs of one schedule that are not among these uids."""
         for uid in self._runs.of(schedule_uid).keys() - uids:
             self._drop_run(uid)
 
-    def keep_name(self, namespace: str, name: str, uid: str) -> None:
-        """The schedule of this name is the one with this uid; '': there is none."""
+    def retain_name(self, namespace: str, name: str, uid: str) -> None:
+        """Drop schedules of this name with another uid; uid '' drops them all."""
         for known in list(self._schedules.values()):
             if (known.namespace, known.name) == (namespace, name) and known.uid != uid:
                 self._drop_schedule(known.uid)
 
     def observe_cleared(self, through: datetime | None) -> None:
         """Dead letters are cleared up to this instant."""
-        if through != self._cleared:
-            self._cleared, self._snapshot = through, None
+        if through != self._cleared_through:
+            self._cleared_through, self._snapshot = through, None
 
     def snapshot(self) -> Snapshot:
-        """As it is now; the same object while nothing changes."""
+        """The same object while nothing changes."""
         if self._snapshot is None:
             for uid, schedule in self._schedules.items():
                 if uid not in self._jobs:
                     self._jobs[uid] = self._read_jobs(schedule)
-                    self._dead[uid] = dead_of(self._jobs[uid])
+                    self._dead_letters[uid] = dead_letters_of(self._jobs[uid])
             self._snapshot = Snapshot(
                 sorted(self._schedules.values(), key=lambda s: (s.namespace, s.name)),
                 tuple(self._runs.values()),
                 newest_first(chain.from_iterable(self._jobs.values())),
                 newest_first(
                     job
-                    for job in chain.from_iterable(self._dead.values())
-                    if not is_cleared(job.failed_at, self._cleared)
+                    for job in chain.from_iterable(self._dead_letters.values())
+                    if not is_cleared(job.failed_at, self._cleared_through)
                 ),
-                cleared_through=self._cleared,
+                cleared_through=self._cleared_through,
             )
-        told = self.skipped.summary()
-        if list(self._snapshot.skipped) != told:
-            self._snapshot = replace(self._snapshot, skipped=told)
+        skipped = self.skipped.summary()
+        if list(self._snapshot.skipped) != skipped:
+            self._snapshot = replace(self._snapshot, skipped=skipped)
         return self._snapshot
 
     def _read_jobs(self, schedule: ScheduleSummary) -> Sequence[Job]:
-        """Its runs; a Job of another namespace, or of another CronJob, only says it is one."""
+        """Runs of the schedule; labels of a Job of another namespace or owner are not trusted."""
         runs = [
             run
             for run in self._runs.of(schedule.uid).values()
@@ -150,14 +154,14 @@ class ClusterCache:
     def _drop_schedule(self, uid: str) -> None:
         if self._schedules.pop(uid, None) is not None:
             del self._versions[uid]
-            self._changed(uid)
+            self._invalidate(uid)
 
     def _drop_run(self, uid: str) -> None:
         run = self._runs.forget(uid)
         if run is not None:
-            self._changed(run.schedule_uid)
+            self._invalidate(run.schedule_uid)
 
-    def _changed(self, schedule_uid: str) -> None:
+    def _invalidate(self, schedule_uid: str) -> None:
         self._jobs.pop(schedule_uid, None)
-        self._dead.pop(schedule_uid, None)
+        self._dead_letters.pop(schedule_uid, None)
         self._snapshot = None

@@ -1,4 +1,4 @@
-"""What the API reads from the cluster and changes there: all of it through the API server."""
+"""Reads and writes of the API server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from admin_api.errors import RefusedError
-from admin_api.schemas.scheduler import Job
+from admin_api.schemas.jobs import Job
 from admin_api.services.attempt_rules import purge_patch
 from admin_api.services.cache import ClusterCache, Snapshot
 from admin_api.services.jobs import ScheduleSummary
@@ -34,7 +34,8 @@ from report_operator.adapters.kube.resources import (
 from report_operator.adapters.kube.skipped import Skipped
 from report_operator.domain.names import LABEL_JOB_UID, LABEL_UID
 from report_operator.domain.runs.attempts import Attempt, job_of_attempt
-from report_operator.domain.runs.run import Pod, Run, observe_pod
+from report_operator.domain.runs.pod import Pod, observe_pod
+from report_operator.domain.runs.run import Run
 from report_operator.domain.times import parse_time
 
 LOG_LINES = 20
@@ -43,9 +44,9 @@ REPLICA_SETS = Resource("/apis/apps/v1", "replicasets")
 
 @dataclass(frozen=True, slots=True)
 class Leader:
-    """Who holds the Lease; None where nobody does. The instants are by the holder's clock."""
+    """The operator that holds the Lease. The instants are by its clock."""
 
-    holder: str | None
+    holder: str | None  # None where nobody holds it
     uid: str
     acquired_at: datetime | None
     renewed_at: datetime | None
@@ -62,19 +63,19 @@ class Cluster:
     namespace: str  # the operator's own
     lease_name: str
     watched: tuple[str | None, ...]
-    # The newest version of the Lease, and when it was first seen (monotonic): clocks of two pods
-    # are not compared.
-    _seen: tuple[str, float] = ("", 0.0)
-    _observed: ClusterCache = field(default_factory=ClusterCache)
-    _reflectors: dict[Resource, list[Reflector]] = field(init=False)  # in the order of a fresh look
+    # The newest version of the Lease, and when it was first seen (monotonic), because clocks of
+    # two pods must not be compared.
+    _lease_version: tuple[str, float] = ("", 0.0)
+    _cache: ClusterCache = field(default_factory=ClusterCache)
+    _reflectors: dict[Resource, list[Reflector]] = field(init=False)  # in the order of reading
 
     def __post_init__(self) -> None:
-        seen = self._observed
-        # A Job goes once its outcome is in the schedule's status: what is missing from the first
-        # list is in the second.
+        cache = self._cache
+        # A Job is removed once its outcome is in the schedule's status: what is missing from the
+        # first list is in the second.
         self._reflectors = {
-            JOBS: self._reflect(JOBS, LABEL_UID, seen.observe_run, seen.keep_runs),
-            SCHEDULES: self._reflect(SCHEDULES, "", seen.observe_schedule, seen.keep_schedules),
+            JOBS: self._reflect(JOBS, LABEL_UID, cache.observe_run, cache.retain_runs),
+            SCHEDULES: self._reflect(SCHEDULES, "", cache.observe_schedule, cache.retain_schedules),
         }
 
     def _reflect(
@@ -94,71 +95,71 @@ class Cluster:
     @property
     def skipped(self) -> Skipped:
         """Objects that cannot be read."""
-        return self._observed.skipped
+        return self._cache.skipped
 
-    async def follow(self) -> None:
-        """See what happens, until cancelled. Without it no snapshot comes."""
+    async def watch(self) -> None:
+        """Watch until cancelled; `snapshot` waits until this runs."""
         async with asyncio.TaskGroup() as group:
             for reflectors in self._reflectors.values():
                 for reflector in reflectors:
                     group.create_task(reflector.run())
 
     async def snapshot(self, *, fresh: Collection[Resource] = ()) -> Snapshot:
-        """Of what the watches have told, some milliseconds old; of `fresh` kinds from a new list.
+        """What the watches have seen, some milliseconds old; kinds in `fresh` are listed anew.
 
-        Whoever reads after an action sees at least what that one saw.
+        A read after an action sees at least what the action saw.
         """
         for kind, reflectors in self._reflectors.items():
             await asyncio.gather(*(r.fresh() if kind in fresh else r.current() for r in reflectors))
-        return self._observed.snapshot()
+        return self._cache.snapshot()
 
-    async def look_at(self, *schedules: tuple[str, str]) -> Snapshot:
-        """For a decision about some schedules (namespace and name): all of them as they are now."""
+    async def refresh(self, *schedules: tuple[str, str]) -> Snapshot:
+        """A snapshot in which these schedules (namespace and name) are read anew."""
         await self.snapshot()
-        await asyncio.gather(*(self._look_at(*schedule) for schedule in schedules))
-        return self._observed.snapshot()
+        await asyncio.gather(*(self._refresh(*schedule) for schedule in schedules))
+        return self._cache.snapshot()
 
-    async def _look_at(self, namespace: str, name: str) -> None:
+    async def _refresh(self, namespace: str, name: str) -> None:
         if self.watched != (None,) and namespace not in self.watched:
             return
         before = await self.kube.get(SCHEDULES, namespace, name)
         uid = before["metadata"]["uid"] if before else ""
         jobs = await self.kube.list(JOBS, namespace, labels=f"{LABEL_UID}={uid}") if uid else []
-        # A Job goes once its outcome is in the schedule's status, which is therefore read last.
+        # A Job is removed once its outcome is in the schedule's status: that is read last.
         body = await self.kube.get(SCHEDULES, namespace, name)
         if body is not None:
-            self._observed.observe_schedule(body)
+            self._cache.observe_schedule(body)
         for job in jobs:
             try:
-                self._observed.observe_run(job)
+                self._cache.observe_run(job)
             except Exception as error:  # noqa: BLE001  (one Job hides no other)
                 self.skipped.note(JOBS.plural, job, error)
-        self._observed.keep_of(uid, {job["metadata"]["uid"] for job in jobs})
-        self._observed.keep_name(namespace, name, body["metadata"]["uid"] if body else "")
+        self._cache.retain_runs_of(uid, {job["metadata"]["uid"] for job in jobs})
+        self._cache.retain_name(namespace, name, body["metadata"]["uid"] if body else "")
 
     async def leader(self) -> Leader:
-        """As the Lease says."""
+        """Reads the Lease, which also says up to when dead letters are cleared."""
         lease = await self.kube.get(LEASES, self.namespace, self.lease_name)
         spec = lease["spec"] if lease else {}
         annotations = (lease["metadata"].get("annotations") or {}) if lease else {}
         holder = spec.get("holderIdentity") or None
-        self._observed.observe_cleared(cleared_through(lease, datetime.now(UTC)))
+        self._cache.observe_cleared(cleared_through(lease, datetime.now(UTC)))
         version = lease["metadata"]["resourceVersion"] if lease else ""
-        if version != self._seen[0]:
-            self._seen = (version, time.monotonic())
+        if version != self._lease_version[0]:
+            self._lease_version = (version, time.monotonic())
         return Leader(
             holder=holder,
             uid=lease["metadata"]["uid"] if lease else "",
             acquired_at=parse_time(spec.get("acquireTime")),
             renewed_at=parse_time(spec.get("renewTime")),
             seconds=spec.get("leaseDurationSeconds", 15),
-            silent=time.monotonic() - self._seen[1],
+            silent=time.monotonic() - self._lease_version[1],
             stopping=holder is not None
             and annotations.get(ANNOTATION_SHUTDOWN_REQUESTED) == holder,
         )
 
     async def replica_sets(self) -> list[dict[str, Any]]:
-        """Those of the operator's own Deployment, which is called as its Lease is."""
+        """Those of the operator's own Deployment, which has the name of its Lease."""
         return [
             body
             for body in await self.kube.list(REPLICA_SETS, self.namespace)
@@ -169,7 +170,7 @@ class Cluster:
         ]
 
     async def request_shutdown(self, holder: str) -> None:
-        """Ask the leading operator to stop; it does at its next renewal."""
+        """The leading operator stops at its next renewal of the Lease."""
         await self.kube.patch(
             LEASES,
             self.namespace,
@@ -178,7 +179,7 @@ class Cluster:
         )
 
     async def clear_dead_letters(self, through: datetime) -> None:
-        """Take the failures until then off the list, here and for the operator.
+        """Take the failures until then off the list, in this process and for the operator.
 
         Raises RefusedError.
         """
@@ -189,10 +190,10 @@ class Cluster:
                 f"the Lease {self.namespace}/{self.lease_name} could not be written: does an "
                 "operator lead? Ask again",
             )
-        self._observed.observe_cleared(written)
+        self._cache.observe_cleared(written)
 
     async def log_tail(self, job: Job, runs: Sequence[Run]) -> list[str]:
-        """The last lines of the newest pod of a run, while there is one."""
+        """The last LOG_LINES of the run's newest pod; none after its Job is gone."""
         uid = next((r.uid for r in runs if (r.namespace, r.name) == (job.namespace, job.job)), None)
         if uid is None:
             return []
@@ -203,15 +204,17 @@ class Cluster:
         return await self.kube.log_tail(job.namespace, newest["metadata"]["name"], LOG_LINES)
 
     async def pods_of(self, run: Run) -> list[Pod]:
-        """The pods of a run, oldest first."""
+        """Oldest first."""
         pods = [observe_pod(body) for body in await self._pods(run.namespace, run.uid)]
         return sorted(pods, key=lambda pod: pod.created_at)
 
     async def _pods(self, namespace: str, job_uid: str) -> list[dict[str, Any]]:
         return await self.kube.list(PODS, namespace, labels=f"{LABEL_JOB_UID}={job_uid}")
 
-    async def make(self, schedule: ScheduleSummary, attempt: Attempt, requested_by: str) -> None:
-        """Make the Job of an attempt, unless it is there. Raises RefusedError."""
+    async def create_attempt(
+        self, schedule: ScheduleSummary, attempt: Attempt, requested_by: str
+    ) -> None:
+        """Create the Job of an attempt, unless it exists. Raises RefusedError."""
         name = schedule.status.cron_job
         cronjob = await self.kube.get(CRONJOBS, schedule.namespace, name) if name else None
         if cronjob is None:
@@ -225,24 +228,22 @@ class Cluster:
         await self.kube.create(JOBS, schedule.namespace, body)
 
     async def backfills(self) -> list[dict[str, Any]]:
-        """All ReportBackfills."""
         found: list[dict[str, Any]] = []
         for namespace in self.watched:
             found += await self.kube.list(BACKFILLS, namespace)
         return found
 
-    async def make_backfill(self, body: dict[str, Any]) -> tuple[dict[str, Any], bool]:
-        """The ReportBackfill as the API server has it, and whether it was made just now.
-
-        Raises RefusedError.
-        """
+    async def create_backfill(self, body: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+        """The ReportBackfill as stored, and whether this call created it. Raises RefusedError."""
         namespace, name = body["metadata"]["namespace"], body["metadata"]["name"]
         made = await self.kube.create(BACKFILLS, namespace, body)
         found = made or await self.kube.get(BACKFILLS, namespace, name)
         if found is None:
-            raise RefusedError(409, f"{namespace}/{name} was deleted just now: ask again")
+            raise RefusedError(
+                409, f"{namespace}/{name} was deleted just now: send the request again"
+            )
         return found, made is not None
 
     async def purge(self, run: Run, hours: float) -> None:
-        """Give up a run that waits."""
+        """Mark a waiting run so that the operator gives it up."""
         await self.kube.patch(JOBS, run.namespace, run.name, purge_patch(run, hours))

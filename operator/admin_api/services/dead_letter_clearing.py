@@ -1,4 +1,4 @@
-"""Clearing the dead letters: off the list everywhere, by one annotation of the operator's Lease.
+"""Clearing the dead letters everywhere, by one annotation of the operator's Lease.
 
 The runs stay failed, in status, history and alerts; only the list of what is to be done is empty.
 """
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from admin_api.schemas.scheduler import Job
+from admin_api.schemas.jobs import Job
 from admin_api.services.audit import Audit, AuditAction, ObjectReference
 from admin_api.services.cluster import Cluster
 from report_operator.domain.runs.dead_letter import is_cleared
@@ -39,16 +39,16 @@ def plan_clearing(dead: Iterable[Job], seen_through: datetime | None) -> Clearin
 
 
 async def clear(
-    cluster: Cluster, audit: Audit, seen_through: datetime | None, who: str
+    cluster: Cluster, audit: Audit, seen_through: datetime | None, requested_by: str
 ) -> Clearing:
     """Clear, and record who did. Raises RefusedError, and what Cluster raises."""
-    leader = await cluster.leader()  # with it, what somebody else has cleared
-    planned = plan_clearing((await cluster.snapshot()).dead, seen_through)
+    leader = await cluster.leader()  # also observes what somebody else has cleared
+    planned = plan_clearing((await cluster.snapshot()).dead_letters, seen_through)
     if planned.through is not None:
         await cluster.clear_dead_letters(planned.through)
         lease = ObjectReference(
             "coordination.k8s.io/v1", "Lease", cluster.namespace, cluster.lease_name, leader.uid
         )
-        what = f"{planned.count} dead letters, failed until {format_time(planned.through)}"
-        await audit.tell(AuditAction.CLEAR, who, what, lease)
+        target = f"{planned.count} dead letters, failed until {format_time(planned.through)}"
+        await audit.record(AuditAction.CLEAR, requested_by, target, lease)
     return planned

@@ -1,4 +1,4 @@
-"""History as the API asks for it: what is kept, or why there is nothing to tell."""
+"""Queries of the history database, which the API can do without."""
 
 from __future__ import annotations
 
@@ -9,9 +9,15 @@ from datetime import datetime
 from typing import TypeVar
 
 from admin_api.errors import RefusedError
-from admin_api.schemas.scheduler import Job, JobsQuery, JobStatus
+from admin_api.schemas.jobs import Job, JobsQuery, JobStatus
 from admin_api.services.cache import Snapshot
-from admin_api.services.jobs import ScheduleSummary, job_of_record, merge_jobs, read_cursor, unknown
+from admin_api.services.jobs import (
+    ScheduleSummary,
+    job_of_record,
+    merge_jobs,
+    read_cursor,
+    unknown_job,
+)
 from report_operator.adapters.postgres.database import HistoryUnavailableError
 from report_operator.adapters.postgres.reader import HistoryReader, PageQuery, StoredRun
 from report_runner.contract.result import Outcome
@@ -26,72 +32,72 @@ OUTCOMES = {JobStatus.SUCCEEDED: Outcome.SUCCEEDED, JobStatus.FAILED: Outcome.FA
 
 @dataclass(frozen=True, slots=True)
 class HistoryClient:
-    """Where history does not answer, this says so, and the caller goes on without it."""
+    """Where history is unavailable, answers are empty and come with a note for `degraded`."""
 
     reader: HistoryReader | None = None
 
-    async def ask(self, question: Awaitable[T] | None) -> tuple[T | None, list[str]]:
-        """The answer, or None and what is missing. `question` is None without a reader."""
-        if question is None:
-            return None, [_lacking(NOT_CONFIGURED)]
+    async def query(self, query: Awaitable[T] | None) -> tuple[T | None, list[str]]:
+        """The answer, or None and a note. `query` is None where history is not configured."""
+        if query is None:
+            return None, [_note(NOT_CONFIGURED)]
         try:
-            return await question, []
+            return await query, []
         except HistoryUnavailableError as error:
             logger.warning("history: %s", error)
-            return None, [_lacking(f"PostgreSQL does not serve: {error}")]
+            return None, [_note(f"PostgreSQL does not serve: {error}")]
 
     async def page(self, query: JobsQuery) -> tuple[list[Job], list[str]]:
-        """The first `limit` + 1 that are kept. Raises RefusedError."""
+        """The first `limit` + 1 stored runs. Raises RefusedError."""
         outcome = OUTCOMES.get(query.status) if query.status else None
         before = read_cursor(query.cursor) if query.cursor else None
         if query.status is not None and outcome is None:
             return [], []  # runs under way are not history
-        asked = PageQuery(
+        page_query = PageQuery(
             query.limit + 1, outcome, query.report_type, query.since, query.until, before
         )
-        records, degraded = await self.ask(self.reader.page(asked) if self.reader else None)
+        records, degraded = await self.query(self.reader.page(page_query) if self.reader else None)
         return [job_of_record(record) for record in records or ()], degraded
 
     async def find(self, identity: str) -> tuple[StoredRun | None, list[str]]:
-        """The newest run of this id."""
-        return await self.ask(self.reader.find(identity) if self.reader else None)
+        """The newest stored run of this id."""
+        return await self.query(self.reader.find(identity) if self.reader else None)
 
     async def attempts(self, schedule_uid: str, slot: datetime) -> list[Job]:
-        """Those of a slot that are kept; none where history does not answer."""
-        question = self.reader.attempts(schedule_uid, slot) if self.reader else None
-        records, _ = await self.ask(question)
+        """Stored attempts of a slot; none where history is unavailable."""
+        query = self.reader.attempts(schedule_uid, slot) if self.reader else None
+        records, _ = await self.query(query)
         return [job_of_record(record) for record in records or ()]
 
     async def with_slot(
         self, snapshot: Snapshot, schedule: ScheduleSummary, slot: datetime
     ) -> Snapshot:
-        """The snapshot, and all attempts of one slot."""
+        """The snapshot with the stored attempts of one slot."""
         return _with(snapshot, await self.attempts(schedule.uid, slot))
 
     async def with_run(self, snapshot: Snapshot, identity: str) -> Snapshot:
-        """The snapshot, and all attempts of a run's slot. Raises RefusedError.
+        """The snapshot with the stored attempts of a run's slot.
 
-        Whether there is such a run is not certain while history does not answer.
+        Raises RefusedError: with 404 for an unknown run, with 503 while history cannot tell.
         """
         live = next((job for job in snapshot.jobs if job.id == identity), None)
         if live is not None:
             return _with(snapshot, await self.attempts(snapshot.uid_of(live), live.slot))
-        kept, degraded = await self.find(identity)
-        if kept is None:
+        stored, degraded = await self.find(identity)
+        if stored is None:
             raise self.not_found(degraded, identity)
-        attempts = await self.attempts(kept.record.schedule_uid, kept.record.slot)
-        return _with(snapshot, [job_of_record(kept.record), *attempts])
+        attempts = await self.attempts(stored.record.schedule_uid, stored.record.slot)
+        return _with(snapshot, [job_of_record(stored.record), *attempts])
 
     def not_found(self, degraded: Sequence[str], identity: str) -> RefusedError:
-        """Of a run that nobody knows."""
+        """404, or 503 while history is unavailable."""
         if self.reader is not None and degraded:
             return RefusedError(503, f"no job {identity} is under way or recent; {degraded[0]}")
-        return unknown(identity)
+        return unknown_job(identity)
 
 
-def _with(snapshot: Snapshot, kept: Sequence[Job]) -> Snapshot:
-    return replace(snapshot, jobs=merge_jobs(snapshot.jobs, kept))
+def _with(snapshot: Snapshot, stored: Sequence[Job]) -> Snapshot:
+    return replace(snapshot, jobs=merge_jobs(snapshot.jobs, stored))
 
 
-def _lacking(why: str) -> str:
-    return f"history: only what the schedules' status remembers is told: {why}"
+def _note(reason: str) -> str:
+    return f"history: only runs that the schedules' status remembers are shown: {reason}"

@@ -1,8 +1,8 @@
 """`Idempotency-Key`: the same key and request have one attempt, however often they are sent.
 
-What a key stood for is kept in a ConfigMap beside the operator, since the attempt's Job goes long
-before on-call has stopped pressing. It is written before the Job is made: whoever dies in between
-leaves word of which attempt it was to be, and the next one makes exactly that.
+What a key stands for is stored in a ConfigMap beside the operator, because a Job may be removed
+before the last repetition of its request arrives. The entry is written before the Job is created:
+after a crash in between, the next request with the key creates exactly that attempt.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ from fastapi import Header
 from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from admin_api.errors import RefusedError
-from admin_api.schemas.scheduler import Job
+from admin_api.schemas.jobs import Job
 from report_operator.adapters.kube.client import ApiError, KubeClient
 from report_operator.adapters.kube.resources import CONFIGMAPS
 from report_operator.api.v1alpha1.spec import Priority
 from report_operator.domain.names import job_id
 from report_operator.domain.runs.attempts import Attempt
 
-KEPT_FOR = timedelta(hours=24)
-KEPT = 500  # the newest; some 600 bytes each, and a ConfigMap holds a MiB
+RETENTION = timedelta(hours=24)
+ENTRY_LIMIT = 500  # the newest; some 600 bytes each, and a ConfigMap holds a MiB
+CONFLICTS = 10  # tries to write while other requests with keys write too
 
 IdempotencyKey = Annotated[
     str | None,
@@ -40,7 +41,7 @@ IdempotencyKey = Annotated[
 
 
 class IdempotencyEntry(BaseModel):
-    """What a key stands for; `answer` is there once the attempt was made."""
+    """What a key stands for; `answer` is set once the attempt was made."""
 
     at: AwareDatetime
     request: str
@@ -54,26 +55,33 @@ class IdempotencyEntry(BaseModel):
 
     @property
     def identity(self) -> str:
-        """The attempt's id."""
+        """The run's id."""
         return job_id(self.namespace, self.schedule, self.slot, self.number)
 
     @property
     def attempt(self) -> Attempt:
-        """To be made, where it was not."""
         return Attempt(self.slot, self.report_date, self.number, self.priority)
 
 
 @dataclass(frozen=True, slots=True)
+class Reservation:
+    """A key and what it stands for from now on."""
+
+    key: str
+    entry: IdempotencyEntry
+
+
+@dataclass(frozen=True, slots=True)
 class IdempotencyRecords:
-    """All that is remembered, as read."""
+    """The entries of the ConfigMap at one version of it."""
 
     entries: Mapping[str, IdempotencyEntry]  # by digest of the key
     version: str | None  # of the ConfigMap; None where there is none
 
-    def find(self, key: str, request: str) -> IdempotencyEntry | None:
-        """What the key stood for. Raises RefusedError where that was another request."""
+    def find(self, key: str, fingerprint: str) -> IdempotencyEntry | None:
+        """Raises RefusedError where the key stood for another request."""
         found = self.entries.get(digest(key))
-        if found is not None and found.request != digest(request):
+        if found is not None and found.request != digest(fingerprint):
             raise RefusedError(
                 422,
                 "Idempotency-Key: it was sent with another request already; "
@@ -83,17 +91,17 @@ class IdempotencyRecords:
 
 
 def digest(text: str) -> str:
-    """Keys may be telling: only their digests are kept."""
+    """SHA-256: keys may contain secrets, so only their digests are stored."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def surplus(entries: Mapping[str, IdempotencyEntry], now: datetime) -> set[str]:
-    """Keys of what need not be remembered any more, when one more is to come."""
+    """Names of the entries to remove so that one more fits: the expired and the oldest."""
     newest_first = sorted(entries, key=lambda name: entries[name].at, reverse=True)
     return {
         name
         for place, name in enumerate(newest_first)
-        if place >= KEPT - 1 or now - entries[name].at > KEPT_FOR
+        if place >= ENTRY_LIMIT - 1 or now - entries[name].at > RETENTION
     }
 
 
@@ -106,8 +114,34 @@ class IdempotencyStore:
     name: str
     clock: Callable[[], datetime]
 
-    async def read(self) -> IdempotencyRecords:
-        """All that is remembered; an entry that cannot be read is left out."""
+    async def find(self, key: str, fingerprint: str) -> Reservation | None:
+        """Raises RefusedError where the key stood for another request."""
+        entry = (await self._read()).find(key, fingerprint)
+        return Reservation(key, entry) if entry else None
+
+    async def reserve(self, key: str, fingerprint: str, entry: IdempotencyEntry) -> Reservation:
+        """Let the key stand for `entry`, unless the same request was reserved meanwhile.
+
+        Raises RefusedError where the key stands for another request.
+        """
+        for _ in range(CONFLICTS):
+            records = await self._read()
+            known = records.find(key, fingerprint)
+            if known is not None:
+                return Reservation(key, known)
+            if await self._write(records, key, entry):
+                return Reservation(key, entry)
+        raise RefusedError(503, "too many requests with keys at once: send it again, same key")
+
+    async def complete(self, reservation: Reservation, answer: Job) -> None:
+        """Store the answer: the attempt must not be made again after its Job is gone."""
+        entry = reservation.entry.model_copy(update={"answer": answer})
+        for _ in range(CONFLICTS):
+            if await self._write(await self._read(), reservation.key, entry):
+                return
+
+    async def _read(self) -> IdempotencyRecords:
+        """An entry that cannot be parsed is left out."""
         body = await self.kube.get(CONFIGMAPS, self.namespace, self.name)
         if body is None:
             return IdempotencyRecords({}, None)
@@ -119,11 +153,11 @@ class IdempotencyStore:
                 continue
         return IdempotencyRecords(entries, body["metadata"]["resourceVersion"])
 
-    async def write(self, book: IdempotencyRecords, key: str, entry: IdempotencyEntry) -> bool:
-        """Add or replace one entry; False where somebody else wrote since `book` was read."""
-        data: dict[str, str | None] = dict.fromkeys(surplus(book.entries, self.clock()))
+    async def _write(self, records: IdempotencyRecords, key: str, entry: IdempotencyEntry) -> bool:
+        """Add or replace one entry; False where another request wrote since `records` was read."""
+        data: dict[str, str | None] = dict.fromkeys(surplus(records.entries, self.clock()))
         data[digest(key)] = entry.model_dump_json(exclude_none=True)
-        if book.version is None:
+        if records.version is None:
             body = {
                 "apiVersion": "v1",
                 "kind": "ConfigMap",
@@ -131,7 +165,7 @@ class IdempotencyStore:
                 "data": data,
             }
             return await self.kube.create(CONFIGMAPS, self.namespace, body) is not None
-        change = {"metadata": {"resourceVersion": book.version}, "data": data}
+        change = {"metadata": {"resourceVersion": records.version}, "data": data}
         try:
             await self.kube.patch(CONFIGMAPS, self.namespace, self.name, change)
         except ApiError as error:

@@ -1,4 +1,4 @@
-"""Runs as the API shows them: from the outcomes in status, and the Jobs that are there."""
+"""Runs as the API shows them, from the outcomes in status, from Jobs and from history."""
 
 from __future__ import annotations
 
@@ -11,14 +11,9 @@ from itertools import islice
 from typing import Any
 
 from admin_api.errors import RefusedError
-from admin_api.schemas.scheduler import (
-    SCHEDULER,
-    Job,
-    Jobs,
-    JobsQuery,
-    JobStatus,
-    PerformanceMetrics,
-)
+from admin_api.paths import SCHEDULER
+from admin_api.schemas.jobs import Job, Jobs, JobsQuery, JobStatus
+from admin_api.schemas.status import PerformanceMetrics
 from report_operator.api.v1alpha1.resource import parse_status
 from report_operator.api.v1alpha1.status import RecentRun, ReportScheduleStatus
 from report_operator.domain.names import schedule_of_job_id
@@ -28,6 +23,7 @@ from report_operator.domain.runs.record import RunRecord
 from report_operator.domain.runs.run import Run
 from report_operator.domain.statistics import FinishedRun, Totals
 from report_operator.domain.times import format_time, parse_time
+from report_runner.contract.reasons import Reason
 from report_runner.contract.result import Outcome
 
 Body = Mapping[str, Any]
@@ -40,7 +36,7 @@ WRONG_CURSOR = "cursor: take it from `next` of the page before"
 
 @dataclass(frozen=True, slots=True)
 class ScheduleSummary:
-    """What the API needs of a ReportSchedule: thousands of them are held."""
+    """The fields of a ReportSchedule that the API needs: thousands are held in memory."""
 
     namespace: str
     name: str
@@ -55,7 +51,6 @@ class ScheduleSummary:
 
 
 def read_schedule(body: Body) -> ScheduleSummary:
-    """A ReportSchedule as the API server has it."""
     meta, spec, status = body["metadata"], body["spec"], parse_status(body)
     schedule = ScheduleSummary(
         namespace=meta["namespace"],
@@ -74,23 +69,23 @@ def read_schedule(body: Body) -> ScheduleSummary:
 
 
 def jobs_of(schedule: ScheduleSummary, runs: Iterable[Run]) -> list[Job]:
-    """The runs of one schedule that are known; a recorded outcome counts more than its Job."""
+    """The runs of one schedule; a recorded outcome counts more than its Job."""
     others = (run for run in runs if run.uid not in schedule.ended)
     return [*schedule.ended.values(), *(_of_run(schedule, run) for run in others)]
 
 
 def newest_first(jobs: Iterable[Job]) -> list[Job]:
-    """In the order in which they are told."""
+    """By end, or by slot while there is none."""
     return sorted(jobs, key=_order, reverse=True)
 
 
-def dead_of(jobs: Iterable[Job]) -> list[Job]:
-    """Dead letters: the newest attempt of each slot, where it failed for good; newest first."""
+def dead_letters_of(jobs: Iterable[Job]) -> list[Job]:
+    """The newest attempt of each slot, where it failed for good; newest first."""
     tried = (
         Tried(
             (job.namespace, job.schedule, job.slot),
             order_of(job),
-            job.status is JobStatus.FAILED,
+            job.status is JobStatus.FAILED and job.reason is not Reason.REPLACED,
             job,
         )
         for job in jobs
@@ -99,19 +94,18 @@ def dead_of(jobs: Iterable[Job]) -> list[Job]:
 
 
 def order_of(job: Job) -> Order:
-    """See attempt_order."""
     ended = job.finished_at or job.slot
     return attempt_order(job.attempt, ended if job.status in DONE else None)
 
 
 def _lean(job: Job) -> Job:
-    """Which fields were given takes 2 kB for each of many thousand, and nobody asks."""
+    """Share the set of given fields: its 2 kB for each of many thousand jobs are never read."""
     object.__setattr__(job, "__pydantic_fields_set__", _FIELDS)
     return job
 
 
 def _job(identity: RunIdentity, report_type: str, status: JobStatus, **more: Any) -> Job:
-    """A run as the API says it; `more` is how it went."""
+    """`more` are the fields of the outcome."""
     return Job(
         id=identity.id,
         report_type=report_type,
@@ -143,11 +137,11 @@ def _of_entry(schedule: ScheduleSummary, entry: RecentRun) -> Job:
         schedule.report_type,
         JobStatus.SUCCEEDED if entry.outcome is Outcome.SUCCEEDED else JobStatus.FAILED,
         outputs=entry.outputs,
-        **_how_it_went(entry),
+        **_outcome_fields(entry),
     )
 
 
-def _how_it_went(ended: RecentRun | RunRecord) -> dict[str, Any]:
+def _outcome_fields(ended: RecentRun | RunRecord) -> dict[str, Any]:
     failed = ended.outcome is Outcome.FAILED
     return {
         "reason": ended.reason,
@@ -176,13 +170,12 @@ def _of_run(schedule: ScheduleSummary, run: Run) -> Job:
 
 
 def job_of_record(record: RunRecord) -> Job:
-    """A run as history has it."""
     return _job(
         record.identity,
         record.report_type,
         JobStatus.SUCCEEDED if record.outcome is Outcome.SUCCEEDED else JobStatus.FAILED,
         outputs=[output.path for output in record.outputs],
-        **_how_it_went(record),
+        **_outcome_fields(record),
     )
 
 
@@ -197,12 +190,12 @@ def _order(job: Job) -> tuple[datetime, str, str]:
 def select(
     live: Sequence[Job],
     query: JobsQuery,
-    kept: Sequence[Job] = (),
+    stored: Sequence[Job] = (),
     degraded: Sequence[str] = (),
 ) -> Jobs:
-    """One page of what the cluster knows (`live`, newest first) and what history does.
+    """One page of the runs in the cluster (`live`, newest first) and in history.
 
-    `kept` is the first `limit` + 1 that history has for the query. Raises RefusedError.
+    `stored` are the first `limit` + 1 that history has for the query. Raises RefusedError.
     """
     before = read_cursor(query.cursor) if query.cursor else None
     chosen = (
@@ -214,16 +207,16 @@ def select(
         and (query.until is None or _at(job) < query.until)
         and (before is None or _order(job) < before)
     )
-    found = merge_jobs(islice(chosen, query.limit + 1), kept)
+    found = merge_jobs(islice(chosen, query.limit + 1), stored)
     page = found[: query.limit]
     following = _cursor(page[-1]) if len(found) > len(page) else None
     return Jobs(jobs=page, next=following, degraded=list(degraded))
 
 
-def merge_jobs(live: Iterable[Job], kept: Iterable[Job]) -> list[Job]:
-    """Each run once, newest first; history is final."""
+def merge_jobs(live: Iterable[Job], stored: Iterable[Job]) -> list[Job]:
+    """Each run once, newest first; history counts more than the cluster."""
     found = {(job.id, job.job): job for job in live}
-    found |= {(job.id, job.job): job for job in kept}
+    found |= {(job.id, job.job): job for job in stored}
     return newest_first(found.values())
 
 
@@ -233,14 +226,11 @@ def _cursor(job: Job) -> str:
 
 
 def read_cursor(cursor: str) -> tuple[datetime, str, str]:
-    """When it ended (or its slot), id and Job of the last of the page before.
-
-    Raises RefusedError.
-    """
+    """End (or slot), id and Job name of the last run of the page before. Raises RefusedError."""
     try:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        told, identity, job = text.split("|")
-        at = parse_time(told)
+        time, identity, job = text.split("|")
+        at = parse_time(time)
     except (binascii.Error, UnicodeError, ValueError) as error:
         raise RefusedError(422, WRONG_CURSOR) from error
     if at is None or "\0" in text:
@@ -249,7 +239,7 @@ def read_cursor(cursor: str) -> tuple[datetime, str, str]:
 
 
 def recent(jobs: Iterable[Job], since: datetime) -> list[FinishedRun]:
-    """Those that ended since, as far as figures need them."""
+    """Runs that ended since, as input of the statistics."""
     return [
         FinishedRun(
             job.report_type,
@@ -264,7 +254,7 @@ def recent(jobs: Iterable[Job], since: datetime) -> list[FinishedRun]:
 
 
 def measure(totals: Totals, live: Sequence[Job], degraded: list[str]) -> PerformanceMetrics:
-    """Rates and means of METRICS_SPAN, and what is under way."""
+    """Rates and means over METRICS_SPAN, and counts of the runs under way."""
     minutes = METRICS_SPAN / timedelta(minutes=1)
     done, average = totals.finished, totals.avg_seconds
     return PerformanceMetrics(
@@ -281,10 +271,10 @@ def measure(totals: Totals, live: Sequence[Job], degraded: list[str]) -> Perform
 
 
 def find_job(jobs: Iterable[Job], identity: str) -> Job:
-    """By its id; the newest where two have it. Raises RefusedError."""
+    """The newest run of this id. Raises RefusedError."""
     found = next((job for job in jobs if job.id == identity), None)
     if found is None:
-        raise unknown(identity)
+        raise unknown_job(identity)
     return found
 
 
@@ -292,12 +282,11 @@ def schedule_of(identity: str) -> tuple[str, str]:
     """Namespace and name of a run's ReportSchedule. Raises RefusedError."""
     found = schedule_of_job_id(identity)
     if found is None:
-        raise unknown(identity)
+        raise unknown_job(identity)
     return found
 
 
-def unknown(identity: str) -> RefusedError:
-    """There is no such run."""
+def unknown_job(identity: str) -> RefusedError:
     return RefusedError(
         404, f"no job {identity} is known: GET {SCHEDULER}/jobs lists those that are"
     )

@@ -1,6 +1,6 @@
-"""Whether the files that a run made are still there: the file server knows, nobody else does.
+"""Whether the files that a run made are still there, which only the file server knows.
 
-Retention removes them with a later run, and a person may at any time, so no date tells.
+A later run removes them after the retention, and a person may at any time: no date tells it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from collections.abc import Awaitable, Callable
 
 from admin_api.errors import UNREACHABLE, RefusedError
-from admin_api.schemas.scheduler import Job, JobDetail, OutputFile, OutputState
+from admin_api.schemas.jobs import Job, JobDetail, OutputFile, OutputState
 from admin_api.services.cluster import Cluster
 from admin_api.services.history_client import HistoryClient
 from admin_api.services.jobs import newest_first
@@ -34,7 +34,7 @@ async def with_states(detail: JobDetail, exists: Exists) -> JobDetail:
     tasks = [asyncio.ensure_future(exists(detail.namespace, f.path)) for f in files[:CHECKED]]
     done = (await asyncio.wait(tasks, timeout=SECONDS))[0] if tasks else set()
     for task in tasks:
-        task.cancel()  # of those that are done nothing happens
+        task.cancel()  # without effect on those that are done
     found = [_STATES[task.result()] if task in done else OutputState.UNKNOWN for task in tasks]
     found += [OutputState.UNKNOWN] * (len(files) - len(found))
     return detail.model_copy(
@@ -47,8 +47,10 @@ async def with_states(detail: JobDetail, exists: Exists) -> JobDetail:
     )
 
 
-async def maker_of(cluster: Cluster, past: HistoryClient, namespace: str, path: str) -> Job | None:
-    """The newest run that says it made this file; None where none is known."""
+async def maker_of(
+    cluster: Cluster, history: HistoryClient, namespace: str, path: str
+) -> Job | None:
+    """The newest run whose outputs have this file; None where no such run is known."""
     try:
         live = (await cluster.snapshot()).jobs
     except UNREACHABLE:
@@ -57,9 +59,9 @@ async def maker_of(cluster: Cluster, past: HistoryClient, namespace: str, path: 
     # A schedule's status remembers its last runs only; a file is named by schedule and slot.
     name = _NAME.fullmatch(path)
     if not made and name is not None and name["namespace"] == namespace:
-        kept, _ = await past.find(f"{namespace}.{name['schedule']}.{name['slot']}.1")
-        if kept is not None:
-            jobs = await past.attempts(kept.record.schedule_uid, kept.record.slot)
+        stored, _ = await history.find(f"{namespace}.{name['schedule']}.{name['slot']}.1")
+        if stored is not None:
+            jobs = await history.attempts(stored.record.schedule_uid, stored.record.slot)
             made = [job for job in newest_first(jobs) if path in job.outputs]
     return made[0] if made else None
 

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from importlib.resources import files
 
-from fastapi import FastAPI
+from fastapi import APIRouter
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
@@ -25,8 +25,6 @@ HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A file and where it is served."""
-
     url: str
     content: bytes
     media_type: str
@@ -42,24 +40,25 @@ def _read(name: str, media_type: str) -> Asset:
 ASSETS = {name: _read(name, media_type) for name, media_type in TYPES.items()}
 _BY_URL = {asset.url: asset for asset in ASSETS.values()}
 
+router = APIRouter()
+
 
 def url(name: str) -> str:
-    """Where a file is served."""
+    """The path under which a file is served."""
     return ASSETS[name].url
 
 
-def add(app: FastAPI) -> None:
-    """Attach them."""
+@router.get("/static/{name}", include_in_schema=False)
+async def static(name: str) -> Response:
+    asset = _BY_URL.get(f"/static/{name}")
+    if asset is None:
+        raise HTTPException(404)
+    return Response(asset.content, media_type=asset.media_type, headers=HEADERS)
 
-    @app.get("/static/{name}", include_in_schema=False)
-    async def static(name: str) -> Response:
-        asset = _BY_URL.get(f"/static/{name}")
-        if asset is None:
-            raise HTTPException(404)
-        return Response(asset.content, media_type=asset.media_type, headers=HEADERS)
 
-    @app.get("/favicon.ico", include_in_schema=False)
-    async def favicon() -> Response:  # asked for by itself where a PDF is shown
-        icon = ASSETS["icon.svg"]
-        headers = HEADERS | {"Cache-Control": "public, max-age=86400"}
-        return Response(icon.content, media_type=icon.media_type, headers=headers)
+@router.get("/favicon.ico", include_in_schema=False)
+async def favicon() -> Response:
+    """Browsers ask for it by themselves where they show a PDF."""
+    icon = ASSETS["icon.svg"]
+    headers = HEADERS | {"Cache-Control": "public, max-age=86400"}
+    return Response(icon.content, media_type=icon.media_type, headers=headers)

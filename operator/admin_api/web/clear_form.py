@@ -5,42 +5,42 @@ from __future__ import annotations
 from http import HTTPStatus
 from urllib.parse import urlencode
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
+from admin_api.dependencies import AuditDep, CallerDep, ClusterDep, FormsDep, PagesDep
 from admin_api.errors import RefusedError
-from admin_api.routes.actions import caller
-from admin_api.services.attempts import AttemptService
 from admin_api.services.dead_letter_clearing import clear, plan_clearing
-from admin_api.web.forms import Forms
-from admin_api.web.html import Pages
 from report_operator.domain.times import parse_time
 
 THROUGH = "through"
 
+router = APIRouter(include_in_schema=False)
 
-def add(app: FastAPI, attempts: AttemptService, pages: Pages, forms: Forms) -> None:
-    """Attach them."""
-    cluster = attempts.cluster
 
-    @app.get("/dead-letters/clear", include_in_schema=False)
-    async def ask_clear(request: Request) -> Response:
-        await cluster.leader()  # with it, what was cleared a moment ago
-        found = (await cluster.snapshot()).dead
-        visitor = forms.visitor(request)
-        planned = plan_clearing(found, None)
-        return visitor.remember(
-            pages.show("clear.html", dead=found, planned=planned, token=visitor.token)
-        )
+@router.get("/dead-letters/clear")
+async def confirm_clear(
+    request: Request, cluster: ClusterDep, forms: FormsDep, pages: PagesDep
+) -> Response:
+    await cluster.leader()  # reads the Lease, and with it what was cleared a moment ago
+    dead = (await cluster.snapshot()).dead_letters
+    visitor = forms.visitor(request)
+    page = pages.show(
+        "clear.html", dead=dead, planned=plan_clearing(dead, None), token=visitor.token
+    )
+    return visitor.remember(page)
 
-    @app.post("/dead-letters/clear", include_in_schema=False)
-    async def clear_all(request: Request) -> Response:
-        form = await forms.read(request)
-        try:
-            through = parse_time(form.get(THROUGH))
-        except ValueError as error:
-            raise RefusedError(422, f"{THROUGH}: {error}: go back and reload the page") from error
-        if through is None:
-            raise RefusedError(422, f"{THROUGH} is missing: go back and reload the page")
-        done = await clear(cluster, attempts.audit, through, caller(request))
-        return RedirectResponse(f"/?{urlencode({'cleared': done.count})}", HTTPStatus.SEE_OTHER)
+
+@router.post("/dead-letters/clear")
+async def clear_all(
+    request: Request, caller: CallerDep, cluster: ClusterDep, audit: AuditDep, forms: FormsDep
+) -> Response:
+    form = await forms.read(request)
+    try:
+        through = parse_time(form.get(THROUGH))
+    except ValueError as error:
+        raise RefusedError(422, f"{THROUGH}: {error}: go back and reload the page") from error
+    if through is None:
+        raise RefusedError(422, f"{THROUGH} is missing: go back and reload the page")
+    done = await clear(cluster, audit, through, caller.name)
+    return RedirectResponse(f"/?{urlencode({'cleared': done.count})}", HTTPStatus.SEE_OTHER)

@@ -1,4 +1,4 @@
-"""The pages that act: a page that says what will happen, a form sent from it, a redirect.
+"""Pages that act: one that says what will happen, the form sent from it, a redirect.
 
 Each form carries a key of its own, as `Idempotency-Key` does: sent twice, it is one attempt.
 """
@@ -11,105 +11,117 @@ from http import HTTPStatus
 from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, Response
 from pydantic import ValidationError
 
+from admin_api.dependencies import AttemptsDep, CallerDep, ClusterDep, FormsDep, NowDep, PagesDep
 from admin_api.errors import RefusedError
-from admin_api.routes.actions import caller, generate_report, retry_job
-from admin_api.routes.dead_letters import RETRY_LIMIT, RetryThese, retry_chosen
-from admin_api.schemas.scheduler import GenerateRequest, Job
-from admin_api.services import attempt_rules
-from admin_api.services.attempts import AttemptService
-from admin_api.services.jobs import ScheduleSummary, find_job, schedule_of
-from admin_api.web.forms import TOKEN, Forms
-from admin_api.web.html import Pages
+from admin_api.schemas.attempts import GenerateRequest
+from admin_api.schemas.dead_letters import RETRY_LIMIT, RetryThese
+from admin_api.schemas.jobs import Job
+from admin_api.services.dead_letters import retry_dead_letters
+from admin_api.services.jobs import ScheduleSummary
+from admin_api.web.forms import TOKEN
 from report_operator.api.v1alpha1.spec import Priority
 from report_operator.domain.cron.schedule import ScheduleError, load_zone
 
 KEY = "key"
 
+router = APIRouter(include_in_schema=False)
 
-def add(app: FastAPI, attempts: AttemptService, pages: Pages, forms: Forms) -> None:
-    """Attach them."""
-    cluster = attempts.cluster
 
-    @app.get("/runs/{identity}/retry", include_in_schema=False)
-    async def ask_retry(identity: str, request: Request) -> Response:
-        snapshot = await attempts.past.with_run(
-            await cluster.look_at(schedule_of(identity)), identity
-        )
-        jobs = snapshot.jobs
-        job = find_job(jobs, identity)
-        decision = attempt_rules.retry(job, jobs)
-        if isinstance(decision, Job):
-            return _go_to(decision)
-        visitor = forms.visitor(request)
-        return visitor.remember(
-            pages.show(
-                "retry.html", job=job, number=decision.number, key=new_key(), token=visitor.token
-            )
-        )
+@router.get("/runs/{identity}/retry")
+async def confirm_retry(
+    identity: str, request: Request, attempts: AttemptsDep, forms: FormsDep, pages: PagesDep
+) -> Response:
+    job, decision = await attempts.preview_retry(identity)
+    if isinstance(decision, Job):
+        return _go_to(decision)
+    visitor = forms.visitor(request)
+    page = pages.show(
+        "retry.html", job=job, number=decision.number, key=new_key(), token=visitor.token
+    )
+    return visitor.remember(page)
 
-    @app.post("/runs/{identity}/retry", include_in_schema=False)
-    async def retry(identity: str, request: Request) -> Response:
-        form = await forms.read(request)
-        return _go_to(await retry_job(attempts, identity, caller(request), form.get(KEY)))
 
-    @app.get("/dead-letters/retry", include_in_schema=False)
-    async def ask_retry_all(request: Request) -> Response:
-        found = (await cluster.snapshot()).dead
-        visitor = forms.visitor(request)
-        return visitor.remember(
-            pages.show("retry_all.html", dead=found, at_once=RETRY_LIMIT, token=visitor.token)
-        )
+@router.post("/runs/{identity}/retry")
+async def retry(
+    identity: str, request: Request, caller: CallerDep, attempts: AttemptsDep, forms: FormsDep
+) -> Response:
+    form = await forms.read(request)
+    return _go_to(await attempts.retry(identity, caller.name, form.get(KEY)))
 
-    @app.post("/dead-letters/retry", include_in_schema=False)
-    async def retry_all(request: Request) -> Response:
-        form = await forms.read(request)
-        try:
-            wanted = RetryThese.model_validate({"ids": form.getlist("id")})
-        except ValidationError as error:
-            raise invalid(error) from error
-        found = await retry_chosen(attempts, wanted, caller(request))
-        told = urlencode({"retried": len(found.jobs), "refused": len(found.refused)})
-        return RedirectResponse(f"/?{told}", HTTPStatus.SEE_OTHER)
 
-    @app.get("/generate", include_in_schema=False)
-    async def ask_generate(namespace: str, schedule: str, request: Request) -> Response:
-        schedules = (await cluster.snapshot()).schedules
-        found = next((s for s in schedules if (s.namespace, s.name) == (namespace, schedule)), None)
-        if found is None:
-            raise RefusedError(404, f"there is no ReportSchedule {namespace}/{schedule}")
-        visitor = forms.visitor(request)
-        today = pages.clock().astimezone(_zone(found)).date()
-        return visitor.remember(
-            pages.show(
-                "generate.html", schedule=found, today=today, priorities=list(Priority),
-                key=new_key(), token=visitor.token,
-            )
-        )  # fmt: skip
+@router.get("/dead-letters/retry")
+async def confirm_retry_all(
+    request: Request, cluster: ClusterDep, forms: FormsDep, pages: PagesDep
+) -> Response:
+    dead = (await cluster.snapshot()).dead_letters
+    visitor = forms.visitor(request)
+    page = pages.show("retry_all.html", dead=dead, at_once=RETRY_LIMIT, token=visitor.token)
+    return visitor.remember(page)
 
-    @app.post("/generate", include_in_schema=False)
-    async def generate(request: Request) -> Response:
-        form = await forms.read(request)
-        wanted = _request({name: form[name] for name in form if name not in (TOKEN, KEY)})
-        made = await generate_report(
-            attempts, wanted, pages.clock(), caller(request), form.get(KEY)
-        )
-        return _go_to(made)
+
+@router.post("/dead-letters/retry")
+async def retry_all(
+    request: Request, caller: CallerDep, attempts: AttemptsDep, forms: FormsDep
+) -> Response:
+    form = await forms.read(request)
+    try:
+        wanted = RetryThese.model_validate({"ids": form.getlist("id")})
+    except ValidationError as error:
+        raise invalid(error) from error
+    found = await retry_dead_letters(attempts, wanted, caller.name)
+    counts = urlencode({"retried": len(found.jobs), "refused": len(found.refused)})
+    return RedirectResponse(f"/?{counts}", HTTPStatus.SEE_OTHER)
+
+
+@router.get("/generate")
+async def confirm_generate(
+    namespace: str,
+    schedule: str,
+    request: Request,
+    cluster: ClusterDep,
+    forms: FormsDep,
+    pages: PagesDep,
+    now: NowDep,
+) -> Response:
+    schedules = (await cluster.snapshot()).schedules
+    found = next((s for s in schedules if (s.namespace, s.name) == (namespace, schedule)), None)
+    if found is None:
+        raise RefusedError(404, f"there is no ReportSchedule {namespace}/{schedule}")
+    visitor = forms.visitor(request)
+    page = pages.show(
+        "generate.html",
+        schedule=found,
+        today=now.astimezone(_zone(found)).date(),
+        priorities=list(Priority),
+        key=new_key(),
+        token=visitor.token,
+    )
+    return visitor.remember(page)
+
+
+@router.post("/generate")
+async def generate(
+    request: Request, caller: CallerDep, attempts: AttemptsDep, forms: FormsDep
+) -> Response:
+    form = await forms.read(request)
+    wanted = _read_generate({name: form[name] for name in form if name not in (TOKEN, KEY)})
+    return _go_to(await attempts.generate(wanted, caller.name, form.get(KEY)))
 
 
 def invalid(error: ValidationError) -> RequestValidationError:
-    """What is wrong in a form, as of a body."""
+    """The problems of a form, reported like those of a JSON body."""
     return RequestValidationError(
         [{**item, "loc": ("body", *item["loc"])} for item in error.errors()]
     )
 
 
 def new_key() -> str:
-    """For one form."""
+    """An idempotency key for one form."""
     return secrets.token_urlsafe(12)
 
 
@@ -118,14 +130,14 @@ def _go_to(job: Job) -> Response:
 
 
 def _zone(schedule: ScheduleSummary) -> ZoneInfo:
-    """Its own; UTC where nobody knows it, which a wrong spec says elsewhere."""
+    """UTC where the zone is unknown, which the schedule's own status reports."""
     try:
         return load_zone(schedule.time_zone)
     except ScheduleError:
         return load_zone(None)
 
 
-def _request(form: Mapping[str, object]) -> GenerateRequest:
+def _read_generate(form: Mapping[str, object]) -> GenerateRequest:
     try:
         return GenerateRequest.model_validate(form)
     except ValidationError as error:

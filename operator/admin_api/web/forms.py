@@ -1,7 +1,7 @@
-"""Forms that only a page of ours can have sent.
+"""Protection of forms against cross-site requests.
 
-A browser sends the cookie to this site alone and from this site alone (SameSite=Strict); the token
-in the form is the cookie's under a key that lives as long as this process.
+The browser sends the cookie to this site only, and only from its own pages (SameSite=Strict). A
+form's token is an HMAC of the cookie, with a key that lives as long as the process.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Visitor:
     new: bool
 
     def remember(self, response: Response) -> Response:
-        """Leave the cookie, where the browser has none."""
+        """Set the cookie where the browser has none."""
         if self.new:
             response.set_cookie(COOKIE, self.cookie, httponly=True, samesite="strict")
         return response
@@ -42,18 +42,17 @@ class Visitor:
 
 @dataclass(frozen=True, slots=True)
 class Forms:
-    """What one process gave out."""
+    """Tokens of the forms of this process."""
 
     key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
 
     def visitor(self, request: Request) -> Visitor:
-        """Who asks for a form."""
         known = request.cookies.get(COOKIE)
         cookie = known or secrets.token_urlsafe(24)
         return Visitor(cookie, self._token(cookie), known is None)
 
     async def read(self, request: Request) -> Form:
-        """A form of ours. Raises RefusedError."""
+        """Raises RefusedError where the form has not the token of the browser's cookie."""
         form = Form(parse_qsl((await request.body()).decode(errors="replace")))
         token, cookie = form.get(TOKEN) or "", request.cookies.get(COOKIE)
         if not cookie or not hmac.compare_digest(token.encode(), self._token(cookie).encode()):

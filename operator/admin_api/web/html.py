@@ -1,4 +1,4 @@
-"""Pages: templates, headers, and what an error looks like to a person."""
+"""Templates, headers of pages, and errors as pages."""
 
 from __future__ import annotations
 
@@ -45,29 +45,25 @@ _templates.filters |= {
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """Templates with what all of them know."""
+    """Renders templates, with the values that all of them use."""
 
     clock: Callable[[], datetime]
-    runbook_url: str
-    backfills: bool  # whether there is a form for them
+    runbook_url: str  # where docs/runbook.md is published; '' where it is not
 
     def show(self, template: str, **values: Any) -> HTMLResponse:
-        """A template as an answer."""
         text = _templates.get_template(template).render(
             now=self.clock(),
             runbook_url=self.runbook_url,
-            backfills=self.backfills,
             **values,
         )
         return HTMLResponse(text)
 
 
 def wants_html(accept: str) -> bool:
-    """Whether a browser asks: curl and scrapers do not name HTML."""
+    """Whether the client is a browser: curl and scrapers do not name HTML."""
     return "text/html" in accept
 
 
 def error_text(status: int, detail: str) -> str:
-    """What cannot be, for a person."""
     title = HTTPStatus(status).phrase
     return _templates.get_template("error.html").render(status=status, title=title, detail=detail)

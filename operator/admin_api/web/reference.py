@@ -1,4 +1,4 @@
-"""`/docs`: the OpenAPI document as a page, made here, without a script."""
+"""`/docs`: the OpenAPI document as a page without scripts."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from admin_api.web.html import Pages
+from admin_api.dependencies import PagesDep
 
 Schema = Mapping[str, Any]
+
+router = APIRouter()
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter, or a field of an object."""
+    """A parameter of a call, or a field of a model."""
 
     name: str
     place: str  # "query", "path", "header"; '' of a field
@@ -27,8 +29,6 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One call."""
-
     method: str
     path: str
     summary: str
@@ -39,47 +39,42 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A named object of requests and answers."""
-
     name: str
     description: str
     fields: list[Parameter]
     values: str  # of an enumeration
 
 
-def add(app: FastAPI, pages: Pages) -> None:
-    """Attach it."""
-
-    @app.get("/docs", include_in_schema=False)
-    async def reference() -> Response:
-        document = app.openapi()
-        return pages.show(
-            "reference.html",
-            title=document["info"]["title"],
-            operations=list(operations(document)),
-            models=list(models(document)),
-        )
+@router.get("/docs", include_in_schema=False)
+async def reference(request: Request, pages: PagesDep) -> Response:
+    document = request.app.openapi()
+    return pages.show(
+        "reference.html",
+        title=document["info"]["title"],
+        operations=list(operations(document)),
+        models=list(models(document)),
+    )
 
 
 def operations(document: Schema) -> Iterator[Operation]:
-    """The calls, in the order of the document."""
+    """In the order of the document."""
     for path, methods in document["paths"].items():
-        for method, told in methods.items():
+        for method, operation in methods.items():
             yield Operation(
                 method.upper(),
                 path,
-                told.get("description") or told.get("summary", ""),
-                [_parameter(one) for one in told.get("parameters", ())],
-                _content(told.get("requestBody", {})),
+                operation.get("description") or operation.get("summary", ""),
+                [_parameter(one) for one in operation.get("parameters", ())],
+                _content(operation.get("requestBody", {})),
                 [
                     (status, answer.get("description", ""), _content(answer))
-                    for status, answer in told["responses"].items()
+                    for status, answer in operation["responses"].items()
                 ],
             )
 
 
 def models(document: Schema) -> Iterator[Model]:
-    """The named types, by name."""
+    """Ordered by name."""
     for name, schema in sorted(document.get("components", {}).get("schemas", {}).items()):
         required = schema.get("required", ())
         yield Model(

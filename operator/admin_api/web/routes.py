@@ -1,39 +1,49 @@
-"""The pages that tell. Fragments are the parts of them that refresh themselves."""
+"""Pages that show. Fragments are their parts that refresh themselves."""
 
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from typing import Any, TypeVar
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from admin_api import runbook
+from admin_api.dependencies import (
+    ClusterDep,
+    FilesDep,
+    HistoryDep,
+    NowDep,
+    PagesDep,
+    SnapshotsDep,
+)
 from admin_api.errors import UNREACHABLE, reason_of
-from admin_api.routes.files import FileServers
-from admin_api.routes.scheduler import detail_of, list_jobs, one_job
-from admin_api.schemas.scheduler import JobDetail, Jobs, JobsQuery, JobStatus
+from admin_api.schemas.jobs import JobDetail, Jobs, JobsQuery, JobStatus
 from admin_api.services.attempt_rules import attempts_of
 from admin_api.services.cluster import Cluster
+from admin_api.services.files import FileServers
 from admin_api.services.history_client import HistoryClient
+from admin_api.services.job_queries import detail_of, get_job, list_jobs
 from admin_api.services.jobs import find_job, select
 from admin_api.services.output_files import with_states
 from admin_api.web import view
-from admin_api.web.html import Pages
-from admin_api.web.snapshot_cache import PATIENCE, DashboardSnapshot, SnapshotCache
+from admin_api.web.snapshot_cache import PAGE_TIMEOUT, DashboardSnapshot
 
 Q = TypeVar("Q", bound=BaseModel)
 
-RECENT = 25  # runs in one page
+RECENT = 25  # runs on one page
 SHOWN = 20  # entries of a list on the first page; the rest is counted
 TYPES = 200  # suggestions in the filter
-SCHEDULES = 100  # in one page
+SCHEDULES = 100  # on one page
+
+router = APIRouter(include_in_schema=False)
 
 
 class HomeQuery(JobsQuery):
-    """Which recent runs; and what a form has just done."""
+    """Filter of the recent runs; `retried`, `refused` and `cleared` are results of a form."""
 
     limit: int = Field(default=RECENT, ge=1, le=RECENT)
     retried: int | None = Field(default=None, ge=0)
@@ -42,7 +52,7 @@ class HomeQuery(JobsQuery):
 
 
 class SchedulesQuery(BaseModel):
-    """Which schedules: those with the text in namespace, name or type, after another."""
+    """Schedules with `text` in namespace, name or type, after the key `after`."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -50,58 +60,84 @@ class SchedulesQuery(BaseModel):
     after: str = Field(default="", max_length=400)
 
 
-def add(
-    app: FastAPI, lookout: SnapshotCache, past: HistoryClient, servers: FileServers, pages: Pages
-) -> None:
-    """Attach them."""
-    cluster = lookout.cluster
-
-    @app.get("/", include_in_schema=False)
-    async def home(request: Request) -> Response:
-        query = _read(HomeQuery, request)
-        (sight, recent) = await asyncio.gather(lookout.look(), _recent(cluster, past, query))
-        types = {s.report_type for s in sight.snapshot.schedules} if sight.snapshot else set()
-        return pages.show(
-            "home.html",
-            **_now(sight),
-            **_runs(recent, sight, query),
-            statuses=list(JobStatus),
-            types=sorted(types)[:TYPES],
-        )
-
-    @app.get("/fragments/now", include_in_schema=False)
-    async def now() -> Response:
-        return pages.show("_now.html", **_now(await lookout.look()))
-
-    @app.get("/fragments/runs", include_in_schema=False)
-    async def runs(request: Request) -> Response:
-        query = _read(HomeQuery, request)
-        (sight, recent) = await asyncio.gather(lookout.look(), _recent(cluster, past, query))
-        return pages.show("_runs.html", **_runs(recent, sight, query))
-
-    @app.get("/runs/{identity}", include_in_schema=False)
-    async def run(identity: str) -> Response:
-        return pages.show("run.html", **await _one(lookout, past, servers, pages, identity))
-
-    @app.get("/fragments/runs/{identity}", include_in_schema=False)
-    async def run_fragment(identity: str) -> Response:
-        return pages.show("_run.html", **await _one(lookout, past, servers, pages, identity))
-
-    @app.get("/schedules", include_in_schema=False)
-    async def schedules(request: Request) -> Response:
-        query = _read(SchedulesQuery, request)
-        sight = await lookout.look()
-        listed = view.list_schedules(
-            sight.snapshot.schedules if sight.snapshot else (), query.text, query.after
-        )
-        return pages.show(
-            "schedules.html", sight=sight, query=query, rows=listed[:SCHEDULES],
-            more=len(listed) > SCHEDULES,
-        )  # fmt: skip
+@router.get("/")
+async def home(
+    request: Request,
+    snapshots: SnapshotsDep,
+    cluster: ClusterDep,
+    history: HistoryDep,
+    pages: PagesDep,
+) -> Response:
+    query = _read_query(HomeQuery, request)
+    seen, runs = await asyncio.gather(snapshots.get(), _list_recent(cluster, history, query))
+    types = {s.report_type for s in seen.snapshot.schedules} if seen.snapshot else set()
+    return pages.show(
+        "home.html",
+        **_dashboard(seen),
+        **_recent_runs(runs, seen, query),
+        statuses=list(JobStatus),
+        types=sorted(types)[:TYPES],
+    )
 
 
-def _read(model: type[Q], request: Request) -> Q:
-    """The query of a form: what was left empty was not said."""
+@router.get("/fragments/now")
+async def dashboard_fragment(snapshots: SnapshotsDep, pages: PagesDep) -> Response:
+    return pages.show("_dashboard.html", **_dashboard(await snapshots.get()))
+
+
+@router.get("/fragments/runs")
+async def runs_fragment(
+    request: Request,
+    snapshots: SnapshotsDep,
+    cluster: ClusterDep,
+    history: HistoryDep,
+    pages: PagesDep,
+) -> Response:
+    query = _read_query(HomeQuery, request)
+    seen, runs = await asyncio.gather(snapshots.get(), _list_recent(cluster, history, query))
+    return pages.show("_runs.html", **_recent_runs(runs, seen, query))
+
+
+@router.get("/runs/{identity}")
+async def run(
+    identity: str,
+    snapshots: SnapshotsDep,
+    cluster: ClusterDep,
+    history: HistoryDep,
+    servers: FilesDep,
+    pages: PagesDep,
+    now: NowDep,
+) -> Response:
+    seen = await snapshots.get()
+    return pages.show("run.html", **await _one_run(identity, seen, cluster, history, servers, now))
+
+
+@router.get("/fragments/runs/{identity}")
+async def run_fragment(
+    identity: str,
+    snapshots: SnapshotsDep,
+    cluster: ClusterDep,
+    history: HistoryDep,
+    servers: FilesDep,
+    pages: PagesDep,
+    now: NowDep,
+) -> Response:
+    seen = await snapshots.get()
+    return pages.show("_run.html", **await _one_run(identity, seen, cluster, history, servers, now))
+
+
+@router.get("/schedules")
+async def schedules(request: Request, snapshots: SnapshotsDep, pages: PagesDep) -> Response:
+    query = _read_query(SchedulesQuery, request)
+    seen = await snapshots.get()
+    known = seen.snapshot.schedules if seen.snapshot else ()
+    rows = view.list_schedules(known, query.text, query.after)
+    more = len(rows) > SCHEDULES
+    return pages.show("schedules.html", seen=seen, query=query, rows=rows[:SCHEDULES], more=more)
+
+
+def _read_query(model: type[Q], request: Request) -> Q:
+    """The query of a form, in which an empty field means that it was not given."""
     try:
         return model.model_validate({k: v for k, v in request.query_params.items() if v})
     except ValidationError as error:
@@ -109,47 +145,45 @@ def _read(model: type[Q], request: Request) -> Q:
         raise RequestValidationError(problems) from error
 
 
-def _now(sight: DashboardSnapshot) -> dict[str, Any]:
-    found = None
-    if sight.leader is not None and sight.snapshot is not None and sight.queue is not None:
-        found = view.describe_dashboard(
-            sight.leader, sight.snapshot, sight.dependencies, sight.queue, sight.starts,
-            sight.admission_trouble,
-        )  # fmt: skip
-    return {"sight": sight, "found": found, "shown": SHOWN}
+def _dashboard(seen: DashboardSnapshot) -> dict[str, Any]:
+    dashboard = None
+    if seen.leader is not None and seen.snapshot is not None and seen.queue is not None:
+        dashboard = view.describe_dashboard(
+            seen.leader, seen.snapshot, seen.checks, seen.queue, seen.starts, seen.admission_problem
+        )
+    return {"seen": seen, "dashboard": dashboard, "shown": SHOWN}
 
 
-async def _recent(cluster: Cluster, past: HistoryClient, query: HomeQuery) -> Jobs | str:
-    """The page, or why there is none."""
+async def _list_recent(cluster: Cluster, history: HistoryClient, query: HomeQuery) -> Jobs | str:
+    """The runs, or the reason why they cannot be read."""
     try:
-        async with asyncio.timeout(PATIENCE):
-            return await list_jobs(cluster, past, query)
+        async with asyncio.timeout(PAGE_TIMEOUT):
+            return await list_jobs(cluster, history, query)
     except UNREACHABLE as error:
         return reason_of(error)
 
 
-def _runs(recent: Jobs | str, sight: DashboardSnapshot, query: HomeQuery) -> dict[str, Any]:
+def _recent_runs(runs: Jobs | str, seen: DashboardSnapshot, query: HomeQuery) -> dict[str, Any]:
     problem = ""
-    if isinstance(recent, str):
-        problem = recent
-        known = sight.snapshot.jobs if sight.snapshot else ()
-        recent = select(known, query)
-    return {"recent": recent, "recent_problem": problem, "query": query}
+    if isinstance(runs, str):
+        problem = runs
+        runs = select(seen.snapshot.jobs if seen.snapshot else (), query)
+    return {"recent": runs, "recent_problem": problem, "query": query}
 
 
-async def _one(
-    lookout: SnapshotCache,
-    past: HistoryClient,
-    servers: FileServers,
-    pages: Pages,
+async def _one_run(
     identity: str,
+    seen: DashboardSnapshot,
+    cluster: Cluster,
+    history: HistoryClient,
+    servers: FileServers,
+    now: datetime,
 ) -> dict[str, Any]:
-    sight = await lookout.look()
-    snapshot = sight.snapshot
+    snapshot = seen.snapshot
     problem = ""
     try:
-        async with asyncio.timeout(PATIENCE):
-            job = await one_job(lookout.cluster, past, identity)
+        async with asyncio.timeout(PAGE_TIMEOUT):
+            job = await get_job(cluster, history, identity)
     except UNREACHABLE as error:
         if snapshot is None:
             raise
@@ -158,13 +192,13 @@ async def _one(
     job = await with_states(job, servers.exists)
     known = snapshot.jobs if snapshot else [job]
     runs = snapshot.runs if snapshot else ()
-    body = next((r for r in runs if (r.namespace, r.name) == (job.namespace, job.job)), None)
+    live = next((r for r in runs if (r.namespace, r.name) == (job.namespace, job.job)), None)
     return {
         "job": job,
         "problem": problem,
-        "sight": sight,
+        "seen": seen,
         "remedy": _remedy(job),
-        "steps": view.stage_spans(job, body, pages.clock()),
+        "stages": view.stage_spans(job, live, now),
         "attempts": job.attempts or attempts_of(job.namespace, job.schedule, job.slot, known)[::-1],
         "commands": view.commands_for(job),
     }

@@ -1,4 +1,4 @@
-"""What was last seen of the cluster: a page has something to show while the API server is down."""
+"""The last snapshot of the cluster, for pages to show while the API server does not answer."""
 
 from __future__ import annotations
 
@@ -9,63 +9,64 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from admin_api.errors import UNREACHABLE, reason_of
-from admin_api.routes.queue import QueueView
-from admin_api.schemas.scheduler import Check
+from admin_api.schemas.status import Check
+from admin_api.services.backends import Backends
 from admin_api.services.cache import Snapshot
 from admin_api.services.cluster import Cluster, Leader
-from admin_api.services.dependencies import Dependencies
+from admin_api.services.queue import QueueView
 from report_operator.domain.admission.queue import Queue
 
 logger = logging.getLogger(__name__)
 
-PATIENCE = 5.0  # seconds; then the page shows what it has
+PAGE_TIMEOUT = 5.0  # seconds; then the page shows the last snapshot
 
 
 @dataclass(frozen=True, slots=True)
 class DashboardSnapshot:
-    """The cluster at an instant; all None where it was never seen. `problem`: why not now."""
+    """The cluster at the instant `at`; None where it was never read.
+
+    `problem` says why it cannot be read now, '' where it can.
+    """
 
     leader: Leader | None = None
     snapshot: Snapshot | None = None
     queue: Queue | None = None
     starts: Mapping[str, datetime] = field(default_factory=dict)  # likely, by Job uid
-    admission_trouble: str = ""
-    dependencies: Sequence[Check] = ()
+    admission_problem: str = ""
+    checks: Sequence[Check] = ()  # of the backends
     at: datetime | None = None
     problem: str = ""
 
 
 @dataclass(slots=True)
 class SnapshotCache:
-    """Looks, and remembers."""
-
     cluster: Cluster
-    dependencies: Dependencies
+    backends: Backends
     queue: QueueView
     clock: Callable[[], datetime]
     _last: DashboardSnapshot = field(default_factory=DashboardSnapshot)
 
-    async def look(self) -> DashboardSnapshot:
-        """The cluster now, or as it was when it was last seen."""
-        checks, seen = await asyncio.gather(self.dependencies.checks(), self._see())
-        if isinstance(seen, str):
-            return replace(self._last, dependencies=checks, problem=seen)
-        self._last = replace(seen, dependencies=checks, at=self.clock())
+    async def get(self) -> DashboardSnapshot:
+        """The cluster now, or as it was when it was last read."""
+        checks, current = await asyncio.gather(self.backends.checks(), self._fetch())
+        if isinstance(current, str):
+            return replace(self._last, checks=checks, problem=current)
+        self._last = replace(current, checks=checks, at=self.clock())
         return self._last
 
-    async def _see(self) -> DashboardSnapshot | str:
-        """Or why not."""
+    async def _fetch(self) -> DashboardSnapshot | str:
+        """The snapshot, or the reason why there is none."""
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(PAGE_TIMEOUT):
                 leader, snapshot = await asyncio.gather(
                     self.cluster.leader(), self.cluster.snapshot()
                 )
                 queue = self.queue.queue(snapshot)
-                trouble = await self.queue.trouble(queue)
+                problem = await self.queue.problem(queue)
                 return DashboardSnapshot(
-                    leader, snapshot, queue, self.queue.starts(snapshot, queue), trouble
+                    leader, snapshot, queue, self.queue.starts(snapshot, queue), problem
                 )
         except UNREACHABLE as error:
-            problem = reason_of(error)
-            logger.warning("a page: %s", problem)
-            return problem
+            reason = reason_of(error)
+            logger.warning("snapshot of a page: %s", reason)
+            return reason

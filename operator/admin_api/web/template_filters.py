@@ -1,4 +1,4 @@
-"""Instants, durations and remedies in words: the filters of the templates."""
+"""Filters of the templates."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ from markupsafe import Markup, escape
 
 from report_operator.domain.times import format_time
 
-_STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 _CODE = re.compile(r"`([^`]+)`")
 _LINK = re.compile(r"\[([^\]]+)\]\((#[a-z0-9-]+)\)")
 
 
 def duration(seconds: float) -> str:
-    """`3725` → `1 h 2 min`: the two largest steps."""
+    """`3725` → `1 h 2 min`: the two largest units."""
     left = max(int(seconds), 0)
-    told: list[str] = []
-    for size, unit in _STEPS:
+    parts: list[str] = []
+    for size, unit in _UNITS:
         count, left = divmod(left, size)
-        if count or told:
-            told.append(f"{count} {unit}" if count else "")
-        if len(told) == 2:
+        if count or parts:
+            parts.append(f"{count} {unit}" if count else "")
+        if len(parts) == 2:
             break
-    return " ".join(part for part in told if part) or "0 s"
+    return " ".join(part for part in parts if part) or "0 s"
 
 
 def ago(instant: datetime, now: datetime) -> str:
-    """`3 min ago`, `in 2 h`, `just now`; its largest step only, so that it seldom changes."""
+    """`3 min ago`, `in 2 h`, `just now`; the largest unit only, so that it seldom changes."""
     seconds = (now - instant) / timedelta(seconds=1)
     if abs(seconds) < 60:
         return "just now" if seconds >= 0 else "in a moment"
-    size, unit = next(step for step in _STEPS if abs(seconds) >= step[0])
+    size, unit = next(entry for entry in _UNITS if abs(seconds) >= entry[0])
     count = int(abs(seconds) // size)
     return f"{count} {unit} ago" if seconds > 0 else f"in {count} {unit}"
 
 
 def clock_time(instant: datetime, now: datetime) -> str:
-    """`05:00:10 UTC`, with the day where it is another one, and the year likewise."""
+    """`05:00:10 UTC`; with the day where it is not today's, with the year likewise."""
     at, today = instant.astimezone(UTC), now.astimezone(UTC)
     day = f"{at.day} {at:%b}"
     if at.year != today.year:
@@ -47,14 +47,14 @@ def clock_time(instant: datetime, now: datetime) -> str:
 
 
 def time_tag(instant: datetime, now: datetime) -> Markup:
-    """`<time>` with both: what the clock showed, and how long ago that is."""
+    """`<time>` with the clock time and how long ago it is."""
     return Markup('<time datetime="{}">{} <span class="quiet">({})</span></time>').format(
         format_time(instant), clock_time(instant, now), ago(instant, now)
     )
 
 
 def markdown(text: str, runbook_url: str) -> Markup:
-    """Code spans and links to sections of the runbook; the rest is text."""
+    """Renders code spans and links to sections of the runbook; all else is escaped text."""
     html = _CODE.sub(r"<code>\1</code>", str(escape(text)))
     link = r'<a href="{}\2">\1</a>'.replace("{}", str(escape(runbook_url)).replace("\\", r"\\"))
     return Markup(_LINK.sub(link if runbook_url else r"\1", html))  # noqa: S704  (escaped above)

@@ -1,4 +1,4 @@
-"""What the pages show: pure, from what is known to what a person looks for first."""
+"""View models of the pages, computed without I/O."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from admin_api import runbook
-from admin_api.routes.scheduler import describe_status
 from admin_api.runbook import Remedy
-from admin_api.schemas.scheduler import Check, Job, JobStatus, SchedulerStatus
+from admin_api.schemas.jobs import Job, JobStatus
+from admin_api.schemas.status import Check, SchedulerStatus
 from admin_api.services.cache import Snapshot
 from admin_api.services.cluster import Leader
 from admin_api.services.jobs import ScheduleSummary
+from admin_api.services.status import describe_status
 from report_operator.api.v1alpha1.spec import Tier
 from report_operator.api.v1alpha1.status import ReportScheduleStatus
-from report_operator.domain.admission.queue import Queue, Waiting
+from report_operator.domain.admission.queue import Queue
+from report_operator.domain.admission.waiting import Waiting
 from report_operator.domain.runs.run import Run
 
 ACTIVE = (JobStatus.PENDING, JobStatus.RUNNING, JobStatus.RETRYING)
@@ -24,7 +26,7 @@ _TIERS = {tier.value: rank for rank, tier in enumerate(Tier)}
 
 
 class ProblemKind(StrEnum):
-    """What is wrong with a schedule, the gravest first."""
+    """Ordered by gravity, the gravest first."""
 
     FAILING = "failing"
     LATE = "late"
@@ -33,19 +35,17 @@ class ProblemKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ProblemDetail:
-    """One thing that is wrong with a schedule."""
-
     kind: ProblemKind
     reason: str
     message: str
     since: datetime
-    times: int = 1  # that it happened in a row
+    times: int = 1  # in a row
     remedy: Remedy | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduleProblem:
-    """A schedule that needs somebody; `run` is the one to look at."""
+    """A schedule that needs attention; `run` is the one to open."""
 
     schedule: ScheduleSummary
     problems: tuple[ProblemDetail, ...]
@@ -54,7 +54,7 @@ class ScheduleProblem:
 
 @dataclass(frozen=True, slots=True)
 class ActiveRun:
-    """A run that was admitted."""
+    """`since` is its admission, or its creation where it was not suspended."""
 
     job: Job
     since: datetime
@@ -62,7 +62,7 @@ class ActiveRun:
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """A run that waits: `likely_start` is None where nobody can say."""
+    """`likely_start` is None where past runs allow no estimate."""
 
     job: Job
     entry: Waiting
@@ -71,20 +71,20 @@ class Queued:
 
 @dataclass(frozen=True, slots=True)
 class Dashboard:
-    """The state of everything, the most urgent first."""
+    """The first page, without the recent runs."""
 
     status: SchedulerStatus
-    troubles: Sequence[ScheduleProblem]
+    problems: Sequence[ScheduleProblem]
     running: Sequence[ActiveRun]
     queue: Sequence[Queued]
     dead: Sequence[Job]
     next_slot: datetime | None
 
     @property
-    def sentence(self) -> str:
-        """For a person who does not see the page change."""
+    def summary(self) -> str:
+        """Read out by screen readers when the page changes."""
         return (
-            f"Scheduler {self.status.status}. {len(self.troubles)} need attention, "
+            f"Scheduler {self.status.status}. {len(self.problems)} need attention, "
             f"{len(self.running)} running, {len(self.queue)} waiting, {len(self.dead)} given up."
         )
 
@@ -92,24 +92,24 @@ class Dashboard:
 def describe_dashboard(
     leader: Leader,
     snapshot: Snapshot,
-    dependencies: Sequence[Check],
+    checks: Sequence[Check],
     queue: Queue,
     starts: Mapping[str, datetime],
-    admission_trouble: str,
+    admission_problem: str,
 ) -> Dashboard:
-    """All of the first page but the recent runs; `starts` are the likely ones, by Job uid."""
+    """`starts` are the likely start times, by Job uid."""
     jobs = snapshot.by_name
     upcoming = [s.status.next_schedule_time for s in snapshot.schedules]
     return Dashboard(
-        status=describe_status(leader, snapshot, dependencies, admission_trouble),
-        troubles=find_problems(snapshot.schedules, jobs),
-        running=_underway(snapshot.runs, jobs),
+        status=describe_status(leader, snapshot, checks, admission_problem),
+        problems=find_problems(snapshot.schedules, jobs),
+        running=_active_runs(snapshot.runs, jobs),
         queue=[
             Queued(jobs[key], entry, starts.get(entry.run.uid))
             for entry in queue.waiting
             if (key := _key(entry.run)) in jobs
         ],
-        dead=snapshot.dead,
+        dead=snapshot.dead_letters,
         next_slot=min((slot for slot in upcoming if slot), default=None),
     )
 
@@ -118,22 +118,22 @@ def _key(run: Run) -> tuple[str, str]:
     return run.namespace, run.name
 
 
-def _underway(runs: Iterable[Run], jobs: Mapping[tuple[str, str], Job]) -> list[ActiveRun]:
-    """Longest first: what hangs is on top."""
+def _active_runs(runs: Iterable[Run], jobs: Mapping[tuple[str, str], Job]) -> list[ActiveRun]:
+    """Longest first, so that a run that hangs is on top."""
     found = [
         ActiveRun(job, run.admitted_at or run.created_at)
         for run in runs
         if (job := jobs.get(_key(run))) is not None and job.status in ACTIVE
     ]
-    return sorted(found, key=lambda underway: underway.since)
+    return sorted(found, key=lambda active: active.since)
 
 
 def find_problems(
     schedules: Iterable[ScheduleSummary], jobs: Mapping[tuple[str, str], Job]
 ) -> list[ScheduleProblem]:
-    """Schedules that fail, are late or not Ready: by tier, then gravity, then age.
+    """Schedules that fail, are late or not Ready, ordered by tier, gravity and age.
 
-    `jobs` by namespace and name of the Kubernetes Job.
+    `jobs` is keyed by namespace and name of the Kubernetes Job.
     """
     found = []
     for schedule in schedules:
@@ -142,9 +142,9 @@ def find_problems(
         if not problems:
             continue
         names = [
-            told.job
-            for told in (status.last_failure, status.delay)
-            if told is not None and told.job is not None
+            entry.job
+            for entry in (status.last_failure, status.delay)
+            if entry is not None and entry.job is not None
         ]
         if problems[0].kind is not ProblemKind.FAILING:
             names.reverse()
@@ -183,8 +183,8 @@ def _problems(schedule: ScheduleSummary, status: ReportScheduleStatus) -> Iterab
         )
 
 
-def _urgency(trouble: ScheduleProblem) -> tuple[int, int, datetime, str, str]:
-    schedule, gravest = trouble.schedule, trouble.problems[0]
+def _urgency(problem: ScheduleProblem) -> tuple[int, int, datetime, str, str]:
+    schedule, gravest = problem.schedule, problem.problems[0]
     return (
         _TIERS.get(schedule.tier, len(_TIERS)),
         list(ProblemKind).index(gravest.kind),
@@ -196,7 +196,7 @@ def _urgency(trouble: ScheduleProblem) -> tuple[int, int, datetime, str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A schedule in the list of all; `state` in one word."""
+    """`state` is one word; `key` is namespace/name."""
 
     schedule: ScheduleSummary
     status: ReportScheduleStatus
@@ -205,7 +205,7 @@ class Row:
 
 
 def list_schedules(schedules: Iterable[ScheduleSummary], text: str, after: str) -> list[Row]:
-    """Those with the text in namespace, name or type, by key, behind the key `after`."""
+    """Schedules with `text` in namespace, name or type, ordered by key, after the key `after`."""
     wanted = text.strip().lower()
     found = []
     for schedule in schedules:
@@ -227,7 +227,7 @@ def _state(schedule: ScheduleSummary, status: ReportScheduleStatus) -> str:
 
 @dataclass(frozen=True, slots=True)
 class StageSpan:
-    """A stage of a run; `begin` and `share` are percent of the whole."""
+    """`begin` and `share` are percent of the run's whole time."""
 
     name: str
     seconds: int
@@ -237,14 +237,14 @@ class StageSpan:
 
 
 def stage_spans(job: Job, run: Run | None, now: datetime) -> list[StageSpan]:
-    """How a run spent its time; `run` is its Job, while there is one."""
+    """Time a run spent in each stage; `run` is None after its Job is gone."""
     spans: list[tuple[str, int, bool]] = []
     if job.finished_at is not None or run is None:
-        told = (
+        stages = (
             ("Queued", job.queued_seconds), ("Starting", job.pending_seconds),
             ("Running", job.run_seconds),
         )  # fmt: skip
-        spans = [(name, seconds, False) for name, seconds in told if seconds is not None]
+        spans = [(name, seconds, False) for name, seconds in stages if seconds is not None]
     else:
         waits_until = run.admitted_at or now
         spans.append(("Queued", _seconds(run.created_at, waits_until), run.admitted_at is None))
@@ -252,12 +252,12 @@ def stage_spans(job: Job, run: Run | None, now: datetime) -> list[StageSpan]:
             name = "Starting" if job.status is JobStatus.PENDING else "Running"
             spans.append((name, _seconds(run.admitted_at, now), True))
     whole = sum(seconds for _, seconds, _ in spans) or 1
-    steps, begin = [], 0.0
+    found, begin = [], 0.0
     for name, seconds, going_on in spans:
         share = round(100 * seconds / whole, 2)
-        steps.append(StageSpan(name, seconds, round(begin, 2), share, going_on))
+        found.append(StageSpan(name, seconds, round(begin, 2), share, going_on))
         begin += share
-    return steps
+    return found
 
 
 def _seconds(start: datetime, end: datetime) -> int:
@@ -265,7 +265,7 @@ def _seconds(start: datetime, end: datetime) -> int:
 
 
 def commands_for(job: Job) -> list[str]:
-    """What tells more of a run, by kubectl."""
+    """kubectl commands that show more of a run."""
     space = f"kubectl -n {job.namespace}"
     return [
         f"{space} logs job/{job.job}",

@@ -1,1 +1,1 @@
-"""Thin access to the world outside: the API server, the Lease, the HTTP endpoints."""
+"""Thin access to the outside: the API server, PostgreSQL, Redis, the HTTP endpoints."""

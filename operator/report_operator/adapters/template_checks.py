@@ -1,7 +1,7 @@
-"""Whether templates of authors compile, found out in processes that may be killed by them.
+"""Whether templates of authors compile, tried in processes that they may crash.
 
-Two processes are kept for it, of which one namespace has at most one: whose templates take all of
-their time keeps waiting nobody but itself. What was found is kept by the template's content.
+There are two processes, and one namespace uses at most one of them: templates that take all of
+their time delay nobody else. Results are cached by the content of the template.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PROCESSES = 2
 WALL_SECONDS = 30.0  # for one template, on a node that has other work
 PATIENCE_SECONDS = 0.5  # that one caller waits; it asks again later
 PENDING_OF_NAMESPACE = 4  # templates that are held in memory until their turn
-KNOWN_LIMIT = 4096  # verdicts
+KNOWN_LIMIT = 4096  # results
 END_SECONDS = 5.0
 TEMPLATES_OF_PROCESS = 500  # then a new one takes over
 
@@ -38,13 +38,11 @@ _ENVIRONMENT = ("PATH", "PYTHONPATH", "LANG", "LC_ALL")
 
 
 class CheckPendingError(Exception):
-    """Nobody can say yet; asking again later is meant."""
+    """It is not known yet: try again later."""
 
 
 @dataclass(slots=True)
 class TemplateChecks:
-    """`problem` says what is wrong with a template."""
-
     processes: int = PROCESSES
     _known: OrderedDict[bytes, TemplateProblem | None] = field(default_factory=OrderedDict)
     _pending: dict[bytes, asyncio.Task[TemplateProblem | None]] = field(default_factory=dict)
@@ -59,7 +57,7 @@ class TemplateChecks:
     async def problem(self, namespace: str, template: str) -> TemplateProblem | None:
         """None where it compiles.
 
-        Raises CheckPendingError while it is not known, OSError where no process can be had.
+        Raises CheckPendingError while it is not known, OSError where no process can be started.
         """
         digest = hashlib.sha256(template.encode()).digest()
         if digest in self._known:
@@ -81,7 +79,6 @@ class TemplateChecks:
         return task.result()
 
     async def close(self) -> None:
-        """End the processes."""
         for task in list(self._pending.values()):
             task.cancel()
         await asyncio.gather(*self._pending.values(), return_exceptions=True)
@@ -136,7 +133,7 @@ class _Compiler:
 
     @classmethod
     async def start(cls) -> _Compiler:
-        """Raises OSError where it does not work at all: that is no template's fault."""
+        """Raises OSError where no process works at all, which is not the template's fault."""
         made = cls(
             await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -160,7 +157,7 @@ class _Compiler:
         return made
 
     async def compile(self, template: str) -> TemplateProblem | None:
-        """Raises OSError, IncompleteReadError or ValueError where the process ends over it."""
+        """Raises OSError, IncompleteReadError or ValueError where the process dies."""
         stdin, stdout = self.process.stdin, self.process.stdout
         if stdin is None or stdout is None:
             raise ValueError("no pipes")
@@ -175,7 +172,7 @@ class _Compiler:
         return TemplateProblem(**answer) if answer else None
 
     async def end(self) -> None:
-        """Kill it, and wait for that, but not for ever: a stop may wait for this."""
+        """Kill it and wait for that, but not indefinitely: a stop may wait for this."""
         with contextlib.suppress(ProcessLookupError):
             self.process.kill()
         with contextlib.suppress(TimeoutError):

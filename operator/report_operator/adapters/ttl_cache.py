@@ -22,7 +22,7 @@ class TTLCache(Generic[K, V]):
     _known: dict[K, tuple[float, asyncio.Future[V]]] = field(default_factory=dict)
 
     async def get(self, key: K) -> V:
-        """The value. Raises what `load` raises, and forgets the key then."""
+        """Raises what `load` raises, and then drops the key."""
         known = self._known.get(key)
         if known is not None and time.monotonic() - known[0] < self.seconds:
             return await asyncio.shield(known[1])
@@ -37,5 +37,5 @@ class TTLCache(Generic[K, V]):
             raise
 
     def forget(self, key: K) -> None:
-        """What is asked for next is loaded anew."""
+        """The next `get` loads again."""
         self._known.pop(key, None)

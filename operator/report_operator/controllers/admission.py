@@ -1,4 +1,4 @@
-"""Admission: lets waiting runs start, and stamps on them what their pods need to know."""
+"""Admission: resumes waiting runs, and stamps on them what their pods need."""
 
 from __future__ import annotations
 
@@ -11,22 +11,24 @@ from typing import Any
 from report_operator.adapters.kube.client import ApiError, KubeClient
 from report_operator.adapters.kube.resources import JOBS
 from report_operator.adapters.kube.store import Store, job_reference
+from report_operator.api.v1alpha1.resource import Key
 from report_operator.domain import names
+from report_operator.domain.admission.limits import AdmissionLimits
 from report_operator.domain.admission.queue import (
-    AdmissionLimits,
     Queue,
     does_not_start,
-    is_active,
     make_queue,
     start_overdue_since,
 )
 from report_operator.domain.cron.schedule import load_zone
-from report_operator.domain.runs.run import Pod, Run
+from report_operator.domain.runs.pod import Pod
+from report_operator.domain.runs.run import Run
+from report_operator.domain.schedules.zone_data import slot_date
 from report_operator.domain.times import format_time
 
 logger = logging.getLogger(__name__)
 
-# Answers that tell of the API server as a whole, not of one Job.
+# Answers that concern the API server as a whole, not one Job.
 SERVER_STATUSES = (401, 429, 503, 504)
 PASSES = 5  # in one go, where Jobs are refused and others may have their places
 NEXT_GO = timedelta(seconds=1)
@@ -54,7 +56,7 @@ class AdmissionController:
     _last: Queue = field(default_factory=lambda: Queue((), 0, 0))
 
     async def admit(self) -> timedelta | None:
-        """Let all start that may; when the clock alone may let others start.
+        """Resume all runs that may start; returns when time alone may let others start.
 
         A Job that the API server refuses to change is skipped for a while and its place goes to the
         next one. Raises where the API server does not serve at all.
@@ -62,29 +64,36 @@ class AdmissionController:
         for _ in range(PASSES):
             before = self.refusals
             self._last = self.queue()
-            chosen = self._last.admissible
-            for run in chosen:
+            admissible = self._last.admissible
+            for run in admissible:
                 await self._admit(run)
             if self.refusals == before:
-                if chosen:
+                if admissible:
                     self._last = self.queue()
-                return self._look_again()
+                return self._check_after()
         return NEXT_GO
 
     def queue(self) -> Queue:
-        """The queue as it is now."""
+        """Computed from the store."""
         now = self.clock()
         runs = list(self.store.owned_runs())
         stuck = {
             run.uid
             for run in runs
-            if is_active(run) and does_not_start(run, self._newest(run), self.start_grace, now)
+            if run.active and does_not_start(run, self._newest(run), self.start_grace, now)
         }
         refused = {uid for uid, refusal in self._refused.items() if now < refusal.retry_at}
-        return make_queue(runs, self.limits, stuck, refused)
+        suspended = {
+            run.uid
+            for run in runs
+            if run.waiting
+            and run.scheduled
+            and self.store.schedules.suspended(Key(run.namespace, run.schedule))
+        }
+        return make_queue(runs, self.limits, stuck, refused, suspended)
 
     def waits_for(self, uid: str) -> str:
-        """What held a waiting run back in the last pass, for a person; '' if nothing is known."""
+        """What held a waiting run back in the last pass, for a person; '' if it is not known."""
         entry = self._last.by_uid.get(uid)
         return entry.reason if entry else ""
 
@@ -95,7 +104,7 @@ class AdmissionController:
             ValueError,
             OverflowError,
             TypeError,
-        ) as error:  # annotations say what no zone or date can be
+        ) as error:  # an annotation is not a time zone or a date
             self._refuse(run, str(error))
             return
         try:
@@ -123,8 +132,8 @@ class AdmissionController:
             run.namespace, run.name, times, pause.total_seconds(), why,
         )  # fmt: skip
 
-    def _look_again(self) -> timedelta | None:
-        """When a place comes back, or a refused Job is tried again, although nothing happens."""
+    def _check_after(self) -> timedelta | None:
+        """When a place is freed, or a refused Job is tried again, although nothing happens."""
         for uid in [uid for uid in self._refused if uid not in self.store.runs]:
             del self._refused[uid]
         if not self._last.waiting:
@@ -132,7 +141,7 @@ class AdmissionController:
         now = self.clock()
         moments = [refusal.retry_at for refusal in self._refused.values()]
         for run in self.store.owned_runs():
-            if is_active(run):
+            if run.active:
                 since = start_overdue_since(run, self._newest(run))
                 if since is not None:
                     moments.append(since + self.start_grace)
@@ -144,13 +153,13 @@ class AdmissionController:
 
 
 def admission_patch(run: Run, now: datetime) -> dict[str, Any]:
-    """Start the run, and tell its pod slot, report date and run id.
+    """Resume the Job, and stamp slot, report date and run id on its pod template.
 
     Annotations of the pod template may be changed while a Job is suspended and has not started
     (validation of k8s.io/api/batch/v1 Job). The report date is the slot's date in the schedule's
-    zone.
+    zone, as the control plane has it.
     """
-    report_date = run.slot.astimezone(load_zone(run.time_zone)).date().isoformat()
+    report_date = slot_date(run.slot, load_zone(run.time_zone), run.slot_offset).isoformat()
     stamps = {
         names.ANNOTATION_SLOT: format_time(run.slot),
         names.ANNOTATION_REPORT_DATE: run.report_date or report_date,

@@ -1,4 +1,4 @@
-"""The ConfigMaps of definitions: made once, and looked into again where one may be another."""
+"""The ConfigMaps of definitions: created once, and checked again when one may be replaced."""
 
 from __future__ import annotations
 
@@ -26,28 +26,26 @@ class Version(NamedTuple):
 
 
 class DefinitionCondition(Enum):
-    """What became of a definition."""
-
     INTACT = auto()
     RESTORED = auto()  # another one was in its place
     CONTESTED = auto()  # another one is in its place, and cannot be removed
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """The condition; of what was in its place the uid, and why it is there still."""
+class CheckedDefinition:
+    """`foreign_uid` is of another ConfigMap in its place, `obstacle` why it is still there."""
 
     condition: DefinitionCondition
     foreign_uid: str = ""
     obstacle: str = ""
 
 
-INTACT = Finding(DefinitionCondition.INTACT)
+INTACT = CheckedDefinition(DefinitionCondition.INTACT)
 
 
 @dataclass(slots=True)
 class Definitions:
-    """Knows which ConfigMaps hold what they were made for.
+    """Knows which ConfigMaps have the content they were made with.
 
     Immutable does not mean irreplaceable: whoever may write ConfigMaps can delete one and create
     another under its name. The resync lists versions only, which is cheap; the content is read
@@ -59,7 +57,7 @@ class Definitions:
     _checked: dict[Reference, Version] = field(default_factory=dict)
 
     def observe(self, listed: Mapping[Reference, Version]) -> None:
-        """Take note of a whole list. What was made meanwhile is read once more, no harm done."""
+        """Store a whole list. A ConfigMap made meanwhile is read once more, which is harmless."""
         self._listed = dict(listed)
         self._checked = {
             reference: version
@@ -67,10 +65,10 @@ class Definitions:
             if self._listed.get(reference) == version
         }
 
-    async def ensure(self, desired: Body, *, expected: bool) -> Finding:
-        """Have the ConfigMap hold what it should; `expected` is whether it should exist already.
+    async def ensure(self, desired: Body, *, expected: bool) -> CheckedDefinition:
+        """Create or restore the ConfigMap; `expected` is whether it should exist already.
 
-        Raises ApiError where the API server cannot say.
+        Raises ApiError where the API server does not answer the question.
         """
         meta = desired["metadata"]
         namespace, name = reference = (meta["namespace"], meta["name"])
@@ -81,7 +79,7 @@ class Definitions:
             return INTACT
         found = await self.kube.get(CONFIGMAPS, namespace, name)
         if found is not None and _holds(found, desired):
-            self._note(reference, found)
+            self._remember(reference, found)
             return INTACT
         foreign = found["metadata"]["uid"] if found else ""
         try:
@@ -89,21 +87,23 @@ class Definitions:
                 await self.kube.delete(CONFIGMAPS, namespace, name, foreign)
             if await self._create(desired):
                 return (
-                    Finding(DefinitionCondition.RESTORED, foreign) if found is not None else INTACT
+                    CheckedDefinition(DefinitionCondition.RESTORED, foreign)
+                    if found is not None
+                    else INTACT
                 )
         except ApiError as error:
             if error.status not in (403, 422):
                 raise
-            return Finding(DefinitionCondition.CONTESTED, foreign, error.message)
-        return Finding(
+            return CheckedDefinition(DefinitionCondition.CONTESTED, foreign, error.message)
+        return CheckedDefinition(
             DefinitionCondition.CONTESTED, foreign, "it is not gone after it was deleted"
         )
 
     async def is_intact(self, namespace: str, name: str) -> bool:
-        """Whether the definition of an older run holds what its name was made for.
+        """Whether the definition of an older run has the content that its name stands for.
 
-        Only its name tells what it was; what cannot be told, such as one that is gone, is intact.
-        One that was found bad is not looked at again until it changes.
+        Only the name says what the content was. One that cannot be checked, such as a deleted one,
+        counts as intact; one that was found bad is not checked again until it changes.
         """
         reference = (namespace, name)
         if reference not in self._listed or self._is_checked(reference):
@@ -111,7 +111,7 @@ class Definitions:
         found = await self.kube.get(CONFIGMAPS, namespace, name)
         if found is None:
             return True
-        self._note(reference, found)
+        self._remember(reference, found)
         content = (found.get("data") or {}).get(podcontract.DEFINITION_KEY)
         return isinstance(content, str) and names.is_definition_name_of(name, content)
 
@@ -124,20 +124,19 @@ class Definitions:
         made = await self.kube.create(CONFIGMAPS, meta["namespace"], desired)
         if made is None:
             return False
-        self._note((meta["namespace"], meta["name"]), made)
+        self._remember((meta["namespace"], meta["name"]), made)
         return True
 
-    def _note(self, reference: Reference, body: Body) -> None:
+    def _remember(self, reference: Reference, body: Body) -> None:
         self._listed[reference] = self._checked[reference] = version_of(body)
 
 
 def version_of(body: Mapping[str, Any]) -> Version:
-    """The version of a ConfigMap."""
     return Version(body["metadata"]["uid"], body["metadata"]["resourceVersion"])
 
 
 def _holds(found: Mapping[str, Any], desired: Mapping[str, Any]) -> bool:
-    """Whether a ConfigMap is the definition: its content, closed, ours to find and to collect."""
+    """Whether a ConfigMap is the definition: its content, immutable, with our label and owner."""
     meta, ours = found["metadata"], desired["metadata"]
     label = names.LABEL_UID
     return (

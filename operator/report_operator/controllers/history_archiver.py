@@ -1,8 +1,8 @@
-"""Takes outcomes from status into history, in the background: nothing waits for PostgreSQL.
+"""Writes outcomes from status into history, in the background: nothing waits for PostgreSQL.
 
-What is kept in memory is which schedules have outcomes to record, not the records: while
-PostgreSQL is down the outcomes stay in status and the Jobs in the cluster, and both are looked
-at again.
+Only the fact that a schedule has outcomes to record is held in memory, not the records: while
+PostgreSQL is down the outcomes stay in status and the Jobs in the cluster, and both are read
+again.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
-import aiohttp
 import orjson
 import psycopg
 
-from report_operator.adapters.kube.client import ApiError, KubeClient
+from report_operator.adapters.kube.client import KubeClient
+from report_operator.adapters.kube.errors import API_ERRORS
 from report_operator.adapters.kube.resources import PODS
 from report_operator.adapters.kube.store import Store
 from report_operator.adapters.postgres.database import HistoryUnavailableError, one_line
@@ -28,8 +28,9 @@ from report_operator.api.v1alpha1.resource import PLURAL, Key, parse_status
 from report_operator.api.v1alpha1.status import RecentRun
 from report_operator.domain import names
 from report_operator.domain.deployment import Deployment
+from report_operator.domain.runs.pod import Pod
 from report_operator.domain.runs.record import LOG_LINES, Owner, deliveries_of, log_tail, record_of
-from report_operator.domain.runs.run import Pod, Run
+from report_operator.domain.runs.run import Run
 from report_operator.metrics import Metrics
 from report_runner.contract.result import Outcome
 
@@ -38,41 +39,15 @@ logger = logging.getLogger(__name__)
 DEPENDENCY = "postgres"
 BATCH = 50  # schedules in one transaction
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.5, 10.0
-ASK_SECONDS = 15.0  # without anything to record: whether it still answers
+ASK_SECONDS = 15.0  # between pings while there is nothing to record
 LOG_SECONDS = 5.0  # for the log of one run
 LOGS_AT_ONCE = 8
-LOGS_WAITING = 1000  # beyond, a failed run is recorded without its log
+LOGS_WAITING = 1000  # beyond that, a failed run is recorded without its log
 PRUNE_BATCH, PRUNE_PAUSE_SECONDS, PRUNE_SECONDS = 5000, 0.5, 3600.0
-API_ERRORS = (ApiError, aiohttp.ClientError, OSError, TimeoutError)
-
-
-class OutcomeArchive(Protocol):
-    """What the reconciler asks of history; it never waits for it."""
-
-    def unrecorded(self, schedule_uid: str, job_uids: Sequence[str]) -> set[str]:
-        """Those whose outcome is not known to be committed: their Jobs and entries stay."""
-
-    def offer(
-        self, body: Mapping[str, Any], recent: Sequence[RecentRun], runs: Sequence[Run]
-    ) -> None:
-        """A ReportSchedule, the outcomes in its status as the API server has it, and its Jobs."""
-
-
-class NoArchive:
-    """No PostgreSQL is configured: status is all there is."""
-
-    def unrecorded(self, schedule_uid: str, job_uids: Sequence[str]) -> set[str]:  # noqa: ARG002
-        """None: nothing waits for what never comes."""
-        return set()
-
-    def offer(
-        self, body: Mapping[str, Any], recent: Sequence[RecentRun], runs: Sequence[Run]
-    ) -> None:
-        """Nothing to do."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Offer:
+class _PendingSchedule:
     owner: Owner
     status: bytes  # JSON
     runs: Mapping[str, Run]  # by uid; also those whose Job goes at once
@@ -80,7 +55,7 @@ class _Offer:
 
 
 @dataclass(frozen=True, slots=True)
-class _LogWanted:
+class _PendingLog:
     owner: Owner
     job_uid: str
     pod: str
@@ -88,56 +63,54 @@ class _LogWanted:
 
 @dataclass(slots=True)
 class HistoryArchiver:
-    """History over HistoryWriter; `changed` is called when Jobs of a schedule may go."""
+    """Writes with HistoryWriter; a schedule is enqueued when Jobs of it may be pruned."""
 
     writer: HistoryWriter
     kube: KubeClient
     store: Store
     metrics: Metrics
     clock: Callable[[], datetime]
-    changed: Callable[[Key], None]
+    enqueue_schedule: Callable[[Key], None]
     deployment: Deployment
     retention: timedelta | None
-    _offers: dict[str, _Offer] = field(default_factory=dict)  # by the schedule's uid
-    _recorded: dict[str, set[str]] = field(default_factory=dict)  # Job uids, by schedule uid
-    _logs: dict[str, _LogWanted] = field(default_factory=dict)  # by Job uid
-    _news: asyncio.Event = field(default_factory=asyncio.Event)
-    _log_news: asyncio.Event = field(default_factory=asyncio.Event)
+    _pending: dict[str, _PendingSchedule] = field(default_factory=dict)  # by the schedule's uid
+    _stored: dict[str, set[str]] = field(default_factory=dict)  # Job uids, by schedule uid
+    _logs: dict[str, _PendingLog] = field(default_factory=dict)  # by Job uid
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _logs_changed: asyncio.Event = field(default_factory=asyncio.Event)
     _prepared: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def unrecorded(self, schedule_uid: str, job_uids: Sequence[str]) -> set[str]:
-        """See History."""
-        return set(job_uids) - self._recorded.get(schedule_uid, set())
+    def pending(self, schedule_uid: str, job_uids: Sequence[str]) -> set[str]:
+        return set(job_uids) - self._stored.get(schedule_uid, set())
 
-    def offer(
+    def enqueue(
         self, body: Mapping[str, Any], recent: Sequence[RecentRun], runs: Sequence[Run]
     ) -> None:
-        """See History. It may be kept for hours, so it is kept small."""
+        """It may be held for hours, so it is kept small."""
         uid = body["metadata"]["uid"]
-        known = self._recorded.get(uid)
+        known = self._stored.get(uid)
         if known is not None:
             known &= {entry.uid for entry in recent} | {run.uid for run in runs}
-        missing = self.unrecorded(uid, [entry.uid for entry in recent]) - self._logs.keys()
+        missing = self.pending(uid, [entry.uid for entry in recent]) - self._logs.keys()
         if not missing:
             return
-        earlier = self._offers.get(uid)
+        earlier = self._pending.get(uid)
         by_uid = dict(earlier.runs) if earlier else {}
         by_uid |= {run.uid: run for run in runs}
         kept = {job_uid: run for job_uid, run in by_uid.items() if job_uid in missing}
         status = orjson.dumps(body.get("status") or {})
-        self._offers[uid] = _Offer(_owner(body), status, kept, len(missing))
-        self._news.set()
+        self._pending[uid] = _PendingSchedule(_owner(body), status, kept, len(missing))
+        self._changed.set()
 
     async def run(self) -> None:
-        """Until cancelled."""
-        self.metrics.history_pending(lambda: sum(offer.waiting for offer in self._offers.values()))
+        self.metrics.history_pending(lambda: sum(item.waiting for item in self._pending.values()))
         async with asyncio.TaskGroup() as group:
             group.create_task(self._with_backoff(self._record_loop))
             group.create_task(self._with_backoff(self._store_logs_loop))
             group.create_task(self._with_backoff(self._prune_loop))
 
     async def _with_backoff(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Until it is done; again, slower each time, while PostgreSQL is not available."""
+        """Returns when `work` does; retries it, slower each time, without PostgreSQL."""
         delay = FIRST_RETRY_SECONDS
         while True:
             since = self.clock()
@@ -149,7 +122,7 @@ class HistoryArchiver:
             except (psycopg.Error, *API_ERRORS) as error:
                 why = error
             if self.clock() - since > timedelta(seconds=LAST_RETRY_SECONDS):
-                delay = FIRST_RETRY_SECONDS  # it did work for a while
+                delay = FIRST_RETRY_SECONDS  # it worked for a while
             logger.warning("history: again in %.1f s: %s", delay, why or type(why).__name__)
             await asyncio.sleep(delay)
             delay = min(delay * 2, LAST_RETRY_SECONDS)
@@ -164,90 +137,89 @@ class HistoryArchiver:
         await self.writer.ping()
         while True:
             self.metrics.dependency(DEPENDENCY, up=True)
-            while self._offers:
+            while self._pending:
                 await self._record_batch()
-            self._news.clear()
+            self._changed.clear()
             try:
-                await asyncio.wait_for(self._news.wait(), ASK_SECONDS)
+                await asyncio.wait_for(self._changed.wait(), ASK_SECONDS)
             except TimeoutError:
                 await self.writer.ping()
-                self._tidy()
+                self._forget_deleted()
 
-    def _tidy(self) -> None:
-        """Forget schedules that are gone."""
-        for uid in self._recorded.keys() - self.store.uids(PLURAL) - self._offers.keys():
-            del self._recorded[uid]
+    def _forget_deleted(self) -> None:
+        for uid in self._stored.keys() - self.store.uids(PLURAL) - self._pending.keys():
+            del self._stored[uid]
 
     async def _record_batch(self) -> None:
-        """Of some schedules all that is not recorded yet."""
-        batch = dict(islice(self._offers.items(), BATCH))
-        wanted: dict[str, list[RecentRun]] = {}
-        for uid, offer in batch.items():
+        """Records all pending outcomes of some schedules."""
+        batch = dict(islice(self._pending.items(), BATCH))
+        pending: dict[str, list[RecentRun]] = {}
+        for uid, item in batch.items():
             try:
-                wanted[uid] = self._missing(uid, offer)
+                pending[uid] = self._to_record(uid, item)
             except Exception as error:  # noqa: BLE001  (one schedule stops no other)
-                self._give_up(uid, offer, error)
-        known = await self.writer.known([e.uid for entries in wanted.values() for e in entries])
+                self._give_up(uid, item, error)
+        known = await self.writer.known([e.uid for entries in pending.values() for e in entries])
         new: list[HistoryEntry] = []
-        broken: set[str] = set()
-        logs: dict[str, _LogWanted] = {}
-        for uid, entries in wanted.items():
-            offer = batch[uid]
-            owner = offer.owner
+        unreadable: set[str] = set()
+        logs: dict[str, _PendingLog] = {}
+        for uid, entries in pending.items():
+            item = batch[uid]
+            owner = item.owner
             for entry in entries:
                 if known.get(entry.uid, False):
                     continue
-                run = offer.runs.get(entry.uid)
+                run = item.runs.get(entry.uid)
                 pods = await self._pods(run) if run else []
                 try:
                     record = HistoryEntry(record_of(owner, entry, run, pods), deliveries_of(pods))
                 except Exception as error:  # noqa: BLE001  (one outcome stops no other)
                     logger.error("history: %s is left out: %r", entry.job, error)  # noqa: TRY400
-                    broken.add(entry.uid)
+                    unreadable.add(entry.uid)
                     continue
                 if entry.uid not in known:
                     new.append(record)
                 if entry.outcome is Outcome.FAILED and pods:
-                    logs[entry.uid] = _LogWanted(owner, entry.uid, pods[-1].name)
-        refused = await self._add(new) | broken
+                    logs[entry.uid] = _PendingLog(owner, entry.uid, pods[-1].name)
+        refused = await self._add(new) | unreadable
         for job_uid in logs.keys() - refused:
             if len(self._logs) < LOGS_WAITING:
                 self._logs[job_uid] = logs[job_uid]
-        self._log_news.set()
-        for uid, offer in batch.items():
-            if uid not in wanted:
+        self._logs_changed.set()
+        for uid, item in batch.items():
+            if uid not in pending:
                 continue
-            if self._offers.get(uid) is offer:  # else there is news of it already
-                del self._offers[uid]
-            done = {entry.uid for entry in wanted[uid]} - refused - self._logs.keys()
-            self._note(offer.owner, done)
+            if self._pending.get(uid) is item:  # else it has changed meanwhile
+                del self._pending[uid]
+            done = {entry.uid for entry in pending[uid]} - refused - self._logs.keys()
+            self._mark_stored(item.owner, done)
 
-    def _give_up(self, uid: str, offer: _Offer, error: Exception) -> None:
-        """Until there is news of the schedule; its Jobs stay until then."""
-        owner = offer.owner
+    def _give_up(self, uid: str, item: _PendingSchedule, error: Exception) -> None:
+        """Until the schedule changes; its Jobs stay until then."""
+        owner = item.owner
         logger.error(
             "history: the outcomes of %s/%s cannot be read: %r", owner.namespace, owner.name, error
         )
-        del self._offers[uid]
+        del self._pending[uid]
 
-    def _missing(self, uid: str, offer: _Offer) -> list[RecentRun]:
-        """Outcomes to record; not those that retention would delete at once."""
-        found = parse_status({"status": orjson.loads(offer.status)}).recent_runs
+    def _to_record(self, uid: str, item: _PendingSchedule) -> list[RecentRun]:
+        """Outcomes to record, without those that retention would delete at once."""
+        found = parse_status({"status": orjson.loads(item.status)}).recent_runs
         if self.retention is not None:
             oldest = self.clock() - self.retention
             old = {entry.uid for entry in found if entry.finished_at < oldest}
-            self._recorded.setdefault(uid, set()).update(old)
-        missing = self.unrecorded(uid, [entry.uid for entry in found]) - self._logs.keys()
+            self._stored.setdefault(uid, set()).update(old)
+        missing = self.pending(uid, [entry.uid for entry in found]) - self._logs.keys()
         return [entry for entry in found if entry.uid in missing]
 
-    def _note(self, owner: Owner, job_uids: set[str]) -> None:
-        """They are recorded: their Jobs may go."""
+    def _mark_stored(self, owner: Owner, job_uids: set[str]) -> None:
+        """Their Jobs may be pruned."""
         if job_uids:
-            self._recorded.setdefault(owner.uid, set()).update(job_uids)
-            self.changed(Key(owner.namespace, owner.name))
+            self._stored.setdefault(owner.uid, set()).update(job_uids)
+            self.enqueue_schedule(Key(owner.namespace, owner.name))
 
     async def _add(self, entries: Sequence[HistoryEntry]) -> set[str]:
-        """Record them; the uids of those that PostgreSQL refuses for what they say."""
+        """Returns the uids of those that PostgreSQL refuses because of their content."""
         if not entries:
             return set()
         try:
@@ -265,7 +237,7 @@ class HistoryArchiver:
         return set()
 
     async def _pods(self, run: Run) -> list[Pod]:
-        """The pods of a run, asked for where the watch has not told of their end."""
+        """The pods of a run, listed where the watch has not shown their end."""
         pods = self.store.pods_of(run)
         if not run.finished or any(pod.ended for pod in pods):
             return pods
@@ -280,22 +252,22 @@ class HistoryArchiver:
         await self._prepared.wait()
         while True:
             while self._logs:
-                some = list(islice(self._logs.values(), LOGS_AT_ONCE))
-                texts = await asyncio.gather(*(self._tail(wanted) for wanted in some))
-                for wanted, text in zip(some, texts, strict=True):
-                    await self.writer.keep_log(wanted.job_uid, text)
-                    del self._logs[wanted.job_uid]
-                    self._note(wanted.owner, {wanted.job_uid})
-            self._log_news.clear()
-            await self._log_news.wait()
+                batch = list(islice(self._logs.values(), LOGS_AT_ONCE))
+                texts = await asyncio.gather(*(self._tail(pending) for pending in batch))
+                for pending, text in zip(batch, texts, strict=True):
+                    await self.writer.add_log(pending.job_uid, text)
+                    del self._logs[pending.job_uid]
+                    self._mark_stored(pending.owner, {pending.job_uid})
+            self._logs_changed.clear()
+            await self._logs_changed.wait()
 
-    async def _tail(self, wanted: _LogWanted) -> str:
-        """The end of the log; what kept it from being read where something did."""
+    async def _tail(self, pending: _PendingLog) -> str:
+        """The end of the log; '' where it could not be read."""
         try:
             async with asyncio.timeout(LOG_SECONDS):
-                lines = await self.kube.log_tail(wanted.owner.namespace, wanted.pod, LOG_LINES)
+                lines = await self.kube.log_tail(pending.owner.namespace, pending.pod, LOG_LINES)
         except API_ERRORS as error:
-            logger.info("the log of %s was not kept: %s", wanted.pod, error or "no answer in time")
+            logger.info("the log of %s was not kept: %s", pending.pod, error or "no answer in time")
             return ""
         return log_tail(lines)
 

@@ -1,4 +1,4 @@
-"""Keeps the lists for on-call as the cluster is: the queue, and what was given up on."""
+"""Keeps the lists for on-call up to date: the queue, and the dead letters."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-import aiohttp
-
-from report_operator.adapters.kube.client import ApiError, KubeClient
+from report_operator.adapters.kube.client import KubeClient
+from report_operator.adapters.kube.errors import API_ERRORS
 from report_operator.adapters.kube.lease import read_cleared, write_cleared
 from report_operator.adapters.kube.store import Store
 from report_operator.adapters.redis.client import UNAVAILABLE, describe
@@ -31,17 +30,17 @@ from report_runner.contract.result import Outcome
 logger = logging.getLogger(__name__)
 
 DEBOUNCE_SECONDS = 0.25  # changes come in bursts
-CHECK_SECONDS = 2.0  # how soon it is seen that somebody else changed a list
+CHECK_SECONDS = 2.0  # between checks whether somebody else changed a list
 FIRST_RETRY_SECONDS = 0.5
 LAST_RETRY_SECONDS = 15.0
-BREATH = 200  # schedules that are looked at before others get their turn
+YIELD_AFTER = 200  # schedules, before other tasks get their turn
 
 Body = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
-    """The dead letters of a schedule, and what they were made from."""
+class _ScheduleLetters:
+    """The dead letters of a schedule, and what they were computed from."""
 
     version: int | None
     uid: str
@@ -54,7 +53,7 @@ class _Known:
 
 @dataclass(slots=True)
 class RedisMirror:
-    """Counts the dead letters, and shows both lists in Redis where there is one."""
+    """Counts the dead letters, and publishes both lists in Redis where one is configured."""
 
     kube: KubeClient
     store: Store
@@ -64,7 +63,7 @@ class RedisMirror:
     lease: str
     queue: Callable[[], Queue]  # as it is now
     _cleared: datetime | None = None
-    _known: dict[Key, _Known] = field(default_factory=dict)
+    _known: dict[Key, _ScheduleLetters] = field(default_factory=dict)
     _skipped: dict[Key, int | None] = field(default_factory=dict)  # by version
     _queue: Sequence[str] = ()
     _letters: Sequence[DeadLetter] = ()
@@ -74,29 +73,28 @@ class RedisMirror:
     _next_read: float = 0.0  # of the Lease, monotonic
 
     async def run(self) -> None:
-        """Until cancelled."""
         while not await self._read_cleared():  # noqa: ASYNC110  (the Lease is elsewhere)
             await asyncio.sleep(CHECK_SECONDS)
         try:
             while True:
                 self.store.news.clear()
                 await self._refresh_cleared()
-                await self._gather()
-                await self._show()
+                await self._observe()
+                await self._publish()
                 await self._wait()
         finally:
             if self.redis is not None:
                 await self.redis.close()
 
     async def _wait(self) -> None:
-        """Until something changed, or Redis is to be looked at."""
+        """Returns when something changed; checks Redis meanwhile."""
         while True:
             try:
                 await asyncio.wait_for(self.store.news.wait(), CHECK_SECONDS)
             except TimeoutError:
                 if await self._refresh_cleared():
                     self._count()
-                await self._show()
+                await self._publish()
             else:
                 await asyncio.sleep(DEBOUNCE_SECONDS)
                 return
@@ -112,22 +110,22 @@ class RedisMirror:
     async def _read_cleared(self) -> bool:
         try:
             self._cleared = await read_cleared(self.kube, self.namespace, self.lease)
-        except (ApiError, aiohttp.ClientError, OSError, TimeoutError) as error:
+        except API_ERRORS as error:
             logger.warning("the lease could not be read: %s", error or type(error).__name__)
             return False
         return True
 
-    async def _gather(self) -> None:
-        """Both lists, from what is observed."""
+    async def _observe(self) -> None:
+        """Computes both lists."""
         report_types: dict[str, str] = {}
-        known: dict[Key, _Known] = {}
+        known: dict[Key, _ScheduleLetters] = {}
         for number, key in enumerate(list(self.store.schedules)):
-            if number % BREATH == 0:
+            if number % YIELD_AFTER == 0:
                 await asyncio.sleep(0)
             try:
-                found = self._look_at(key)
+                found = self._observe_schedule(key)
             except Exception as error:  # noqa: BLE001  (one schedule hides no other)
-                self._tell_skipped(key, error)
+                self._log_skipped(key, error)
                 found = None
             if found is not None:
                 known[key] = found
@@ -136,14 +134,14 @@ class RedisMirror:
         self._queue = queue_elements(self.queue(), report_types)
         self._count()
 
-    def _tell_skipped(self, key: Key, error: Exception) -> None:
+    def _log_skipped(self, key: Key, error: Exception) -> None:
         version = self.store.schedules.version(key)
         if self._skipped.get(key) != version:
             logger.warning("the lists leave out %s: %s: %s", key, type(error).__name__, error)
         self._skipped[key] = version
 
-    def _look_at(self, key: Key) -> _Known | None:
-        """None for one that has gone meanwhile."""
+    def _observe_schedule(self, key: Key) -> _ScheduleLetters | None:
+        """None for a schedule that was deleted meanwhile."""
         version = self.store.schedules.version(key)
         known = self._known.get(key)
         body: Body | None = None
@@ -152,7 +150,7 @@ class RedisMirror:
             if body is None:
                 return None
             report_type = body["spec"].get("reportType", "")
-            known = _Known(version, body["metadata"]["uid"], report_type, _recorded(body))
+            known = _ScheduleLetters(version, body["metadata"]["uid"], report_type, _recorded(body))
         if not known.recorded:
             return known
         under_way = frozenset(
@@ -171,24 +169,24 @@ class RedisMirror:
         self._letters = dead_letters(every, self._cleared)
         self.metrics.dead_letters(len(self._letters))
 
-    async def _show(self) -> None:
-        """Have Redis hold both lists, unless it did not serve a moment ago."""
+    async def _publish(self) -> None:
+        """Writes both lists, unless Redis failed a moment ago."""
         if self.redis is None or time.monotonic() < self._next_try:
             return
         try:
-            await self.redis.show_queue(self._queue)
-            await self._show_dead_letters(self.redis)
+            await self.redis.publish_queue(self._queue)
+            await self._publish_dead_letters(self.redis)
         except UNAVAILABLE as error:
             self._failures += 1
             delay = min(FIRST_RETRY_SECONDS * 2 ** min(self._failures - 1, 10), LAST_RETRY_SECONDS)
             self._next_try = time.monotonic() + delay
-            self._tell(up=False, why=describe(error))
+            self._report(up=False, why=describe(error))
         else:
             self._failures = 0
-            self._tell(up=True)
+            self._report(up=True)
 
-    async def _show_dead_letters(self, redis: RedisLists) -> None:
-        deleted = await redis.show_dead_letters(
+    async def _publish_dead_letters(self, redis: RedisLists) -> None:
+        deleted = await redis.publish_dead_letters(
             [letter.element for letter in self._letters],
             self._letters[0].failed_at if self._letters else None,
             self._cleared,
@@ -196,9 +194,9 @@ class RedisMirror:
         if deleted is None:
             return
         try:
-            # First of all: a list that comes back by itself cannot be cleared.
+            # Before anything else: a list that is restored by itself cannot be cleared.
             through = await write_cleared(self.kube, self.namespace, self.lease, deleted)
-        except (ApiError, aiohttp.ClientError, OSError, TimeoutError) as error:
+        except API_ERRORS as error:
             logger.warning(
                 "the dead letters stay deleted, though not yet for good: %s",
                 error or type(error).__name__,
@@ -209,9 +207,9 @@ class RedisMirror:
         logger.info("the dead letters were deleted: those that failed until %s stay so", through)
         self._cleared = through
         self._count()
-        await self._show_dead_letters(redis)
+        await self._publish_dead_letters(redis)
 
-    def _tell(self, *, up: bool, why: str = "") -> None:
+    def _report(self, *, up: bool, why: str = "") -> None:
         if up is not self._up:
             if not up:
                 logger.warning("redis does not serve, its lists are not kept: %s", why)

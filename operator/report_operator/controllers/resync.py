@@ -1,4 +1,4 @@
-"""The periodic look at everything: it finds what an event missed, and notices a blind watch."""
+"""The periodic full list: it finds what an event missed, and detects a blind watch."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from report_operator.domain.times import parse_time
 logger = logging.getLogger(__name__)
 
 ORPHAN_AGE = timedelta(minutes=10)  # a definition that was just made may not be in use yet
-BLIND_AFTER = 2  # resyncs in a row that found changes of a kind whose watch said nothing at all
+BLIND_AFTER = 2  # resyncs in a row that found changes of a kind whose watch was silent
 
 
 class WatchBlindError(Exception):
-    """The watch streams have stopped telling what happens: start again."""
+    """The watch streams deliver no events any more: the process has to restart."""
 
 
 @dataclass(slots=True)
 class Resync:
-    """Lists everything of ours, corrects the store, and removes definitions nobody uses."""
+    """Lists all of our objects, corrects the store, and deletes unused definitions."""
 
     kube: KubeClient
     store: Store
@@ -48,7 +48,7 @@ class Resync:
     _blind: int = 0
 
     async def run(self) -> set[Key]:
-        """One resync; the schedules about which it found something new. Raises WatchBlindError."""
+        """One resync; returns the schedules that it found changed. Raises WatchBlindError."""
         # In this order: a Job goes only once its outcome is in the schedule's status, and that
         # only once its backfill has counted it. So what is missing from one list is in the next.
         observers = {
@@ -63,54 +63,54 @@ class Resync:
         for kind, (labels, observe) in observers.items():
             news: set[Key] = set()
             listed: set[str] = set()
-            async for body in self._each(kind, labels=labels):
+            async for body in self._iterate(kind, labels=labels):
                 listed.add(body["metadata"]["uid"])
                 found = observe(body)
                 if found and found[1]:
                     news.add(found[0])
             self.store.skipped.keep(kind.plural, listed)
-            if kind is not BACKFILLS:  # those are looked at after each resync
+            if kind is not BACKFILLS:  # all of them are enqueued after each resync
                 changed |= news
-            if news and kind.plural not in self.store.heard:
+            if news and kind.plural not in self.store.watched:
                 silent.add(kind.plural)
             gone |= self.store.uids(kind.plural) - listed
-        self.store.heard.clear()
-        self._judge_watch(silent)
+        self.store.watched.clear()
+        self._check_watch(silent)
         self._forget(gone)
         self.store.forget_orphan_pods()
         self.store.note_strangers()
         await self._definitions()
         return changed
 
-    async def _each(
-        self, kind: Resource, **chosen: Unpack[ListOptions]
+    async def _iterate(
+        self, kind: Resource, **options: Unpack[ListOptions]
     ) -> AsyncIterator[dict[str, Any]]:
         for namespace in self.namespaces:
-            async for body in self.kube.each(kind, namespace, **chosen):
+            async for body in self.kube.iterate(kind, namespace, **options):
                 yield body
 
     def _forget(self, gone: set[str]) -> None:
-        """Drop what was missing twice running: an object may be younger than the list."""
+        """Drop what was missing twice in a row: an object may be younger than the list."""
         twice = gone & self._suspects
         self._suspects = gone - twice
         self.store.forget(twice)
 
-    def _judge_watch(self, silent: set[str]) -> None:
+    def _check_watch(self, silent: set[str]) -> None:
         """A list may be ahead of a watch for a moment, but not twice while the watch is silent."""
         self._blind = self._blind + 1 if silent else 0
         if self._blind >= BLIND_AFTER:
-            raise WatchBlindError(f"{sorted(silent)} changed, and no watch told of it")
+            raise WatchBlindError(f"{sorted(silent)} changed, and no watch showed it")
 
     async def _definitions(self) -> None:
-        """Remove definitions that nothing uses, and note the versions of the others."""
+        """Delete unused definitions, and store the versions of the others."""
         used = self._used_definitions()
         found: dict[Reference, Version] = {}
-        async for body in self._each(CONFIGMAPS, labels=names.LABEL_UID, metadata_only=True):
+        async for body in self._iterate(CONFIGMAPS, labels=names.LABEL_UID, metadata_only=True):
             meta = body["metadata"]
             if (reference := (meta["namespace"], meta["name"])) in used:
                 found[reference] = version_of(body)
                 continue
-            # A label says nothing: whoever may write ConfigMaps may write it on any.
+            # A label proves nothing: whoever may write ConfigMaps can set it on any.
             if not controller_of(meta, KIND):
                 continue
             created = parse_time(meta["creationTimestamp"]) or datetime.max.replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""The custom resources: names, columns, and the rules that only the API server checks."""
+"""The custom resources: names, columns, and rules that only the API server checks."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ SCHEDULE_RULES: Mapping[str, Rules] = {
 
 
 def _unchangeable(model: type[Model], mutable: Sequence[str]) -> Rules:
-    """A rule for each field that stays as it was created: only the API server sees the change."""
+    """A rule for each immutable field: only the API server sees the change."""
     rules = []
     for known in model.model_fields.values():
         name = known.alias or ""
@@ -111,7 +111,7 @@ BACKFILL_COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class CustomResource:
-    """A custom resource: its names, its models, and what the models do not say."""
+    """Names and models of a custom resource, and what the models cannot express."""
 
     kind: str
     plural: str
@@ -126,7 +126,7 @@ class CustomResource:
 
     @property
     def target(self) -> Path:
-        """Where its CRD is kept."""
+        """File of its CRD."""
         return Path("crds") / f"{resource.GROUP}_{self.plural}.yaml"
 
 

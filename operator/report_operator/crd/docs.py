@@ -51,7 +51,8 @@ def _kind(schema: Schema) -> str:
     if "additionalProperties" in schema:
         return f"map to {_kind(schema['additionalProperties'])}"
     if "enum" in schema:
-        return " \\| ".join(f"`{value}`" for value in schema["enum"])
+        values = (str(value).replace("|", "\\|") for value in schema["enum"])
+        return " \\| ".join(f"`{value}`" for value in values)
     return str(schema["type"])
 
 

@@ -36,7 +36,7 @@ KEPT = (
 
 
 class _SchemaWithDefaults(GenerateJsonSchema):
-    """Pydantic leaves out defaults that a factory makes; a stored object is to have them."""
+    """Pydantic leaves out defaults made by a factory; stored objects have to have them."""
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
         factory = schema.get("default_factory")
@@ -50,7 +50,6 @@ class _SchemaWithDefaults(GenerateJsonSchema):
 
 
 def custom_resource_definition(of: CustomResource) -> dict[str, Any]:
-    """The CustomResourceDefinition as plain data."""
     spec = _structural(of.spec, defaults=True)
     for name, rules in of.field_rules.items():
         spec["properties"][name][VALIDATIONS] = list(rules)
@@ -150,10 +149,9 @@ def _translate(node: dict[str, Any], definitions: dict[str, Any], defaults: bool
 
 
 class _NoAliases(yaml.SafeDumper):
-    """Anchors in a CRD help nobody."""
+    """YAML anchors in a CRD only confuse readers."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  (the base class's signature)
-        """Never."""
         return True
 
 
@@ -166,7 +164,7 @@ def render(of: CustomResource) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Write the files, or say whether they are up to date."""
+    """Writes the files, or checks whether they are up to date."""
     parser = argparse.ArgumentParser(prog="report_operator.crd")
     group = parser.add_mutually_exclusive_group(required=True)
     group.add_argument("--write", action="store_true", help="write the files")

@@ -1,1 +1,1 @@
-"""All judgement: pure functions from plain data to plain data, with the clock passed in."""
+"""All decisions: pure functions from plain data to plain data, with the clock passed in."""

@@ -1,4 +1,4 @@
-"""A roll-out of the scheduler: what runs since when."""
+"""A roll-out of the scheduler: which version runs since when."""
 
 from __future__ import annotations
 
@@ -22,6 +22,6 @@ class Deployment:
 
 
 def describe_deployment(version: str, image: str, config: Mapping[str, Any]) -> Deployment:
-    """What is rolled out: a version, its image, and the configuration (as JSON has it)."""
+    """From a version, its image, and the configuration as JSON."""
     text = json.dumps([version, image, config], sort_keys=True)
     return Deployment(hashlib.sha256(text.encode()).hexdigest(), version, image)

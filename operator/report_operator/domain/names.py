@@ -35,6 +35,8 @@ ANNOTATION_ADMITTED_AT = f"{PREFIX}/admitted-at"
 
 # Of an attempt that a person asked for.
 ANNOTATION_REQUESTED_BY = f"{PREFIX}/requested-by"
+# Of a ReportSchedule, written by a person: failures of slots up to this instant need no report.
+ANNOTATION_ACKNOWLEDGED = f"{PREFIX}/acknowledged-through"
 ANNOTATION_ASKED_BY = f"{PREFIX}/asked-by"  # its name in 0.1.0, still read
 
 # Of a run that a ReportBackfill asked for: its name has no place in a label where it is long.
@@ -97,7 +99,7 @@ def attempt_job_name(cronjob: str, slot: datetime, attempt: int) -> str:
 
 
 def definition_digest(content: str) -> str:
-    """SHA-256 of a definition's content, as the pod of a run is told."""
+    """SHA-256 of a definition's content, as it is passed to the pod of a run."""
     return hashlib.sha256(content.encode()).hexdigest()
 
 
@@ -133,11 +135,11 @@ _JOB_ID = re.compile(
 
 
 def job_id(namespace: str, schedule: str, slot: datetime, attempt: int) -> str:
-    """As API and history call a run; a namespace has no dot, so it can be taken apart again."""
+    """The API's and history's name of a run; a namespace has no dot, so it can be split again."""
     return f"{namespace}.{run_id(schedule, slot, attempt)}"
 
 
 def schedule_of_job_id(identity: str) -> tuple[str, str] | None:
-    """Namespace and ReportSchedule of a `job_id`; None for a text that cannot be one."""
+    """Namespace and ReportSchedule of a `job_id`; None for any other text."""
     found = _JOB_ID.fullmatch(identity)
     return (found["namespace"], found["schedule"]) if found else None

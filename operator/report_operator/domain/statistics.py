@@ -1,4 +1,4 @@
-"""What many runs together tell: failures by hour, error patterns, how long types take."""
+"""Statistics of many runs: failures by hour, error patterns, run times by type."""
 
 from __future__ import annotations
 
@@ -17,15 +17,13 @@ TOP = 20  # entries of a list
 
 
 class Granularity(StrEnum):
-    """How fine a trend is."""
-
     HOUR = "hour"
     DAY = "day"
 
 
 @dataclass(frozen=True, slots=True)
 class FinishedRun:
-    """As much of a run as the figures need."""
+    """The fields of a run that statistics need."""
 
     report_type: str
     outcome: Outcome
@@ -54,7 +52,7 @@ class TypeFailures:
 
 @dataclass(frozen=True, slots=True)
 class PatternStatistics:
-    """Failures with the same message, save for what differs each time."""
+    """Failures with the same message, except for what differs each time."""
 
     pattern: str
     count: int
@@ -94,7 +92,7 @@ class Failures:
 
 @dataclass(frozen=True, slots=True)
 class Performance:
-    """Of the runs that ran at all."""
+    """Of the runs that started."""
 
     trend: Sequence[TrendStatistics]
     types: Sequence[TypeTimes]
@@ -102,7 +100,7 @@ class Performance:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Finished runs of a span; `avg_seconds` of those that ran at all."""
+    """Finished runs of a span; `avg_seconds` of those that started."""
 
     finished: int
     succeeded: int
@@ -151,7 +149,7 @@ def error_pattern(message: str) -> str:
 
 
 def failures(runs: Iterable[FinishedRun]) -> Failures:
-    """Hours, types by their number of failures, patterns by theirs."""
+    """Hours; types by their number of failures, and patterns likewise."""
     known = list(runs)
     failed = [run for run in known if run.outcome is Outcome.FAILED]
     by_hour, failed_by_hour = Counter(map(_hour, known)), Counter(map(_hour, failed))
@@ -194,7 +192,6 @@ def performance(runs: Iterable[FinishedRun], step: Granularity) -> Performance:
 
 
 def totals(runs: Iterable[FinishedRun]) -> Totals:
-    """How many, how many of them well, how long on average."""
     known = list(runs)
     times = [run.run_seconds for run in known if run.run_seconds is not None]
     good = sum(run.outcome is Outcome.SUCCEEDED for run in known)

@@ -27,3 +27,11 @@ def parse_time(text: str | None) -> datetime | None:
 def format_time(instant: datetime) -> str:
     """Aware → RFC 3339, UTC, whole seconds."""
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def instant(text: str) -> datetime:
+    """Raises ValueError where there is none."""
+    found = parse_time(text)
+    if found is None:
+        raise ValueError("an instant is missing")
+    return found

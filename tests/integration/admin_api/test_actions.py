@@ -70,7 +70,7 @@ def test_idempotency_key_keeps_its_attempt_after_the_end(
                      Idempotency_Key="the-first")  # fmt: skip
     assert (other.status, other.kind) == (422, "application/problem+json")
     assert "send a new key" in other.body["detail"]
-    assert events(namespace, "RetryRequested") == [f"{one.body['id']}: asked for by {KIM}"]
+    assert events(namespace, "RetryRequested") == [f"{one.body['id']}: requested by {KIM}"]
     assert api_process.audit()[0] == f"retry by {KIM}: {one.body['id']}"
 
 
@@ -240,10 +240,10 @@ def test_cleanup_and_shutdown_are_audited(
     )
     body = {"older_than_hours": 0}
     (purged,) = api.call("POST", f"{SCHEDULER}/queue/cleanup", body, X_On_Call="kim").body["jobs"]
-    assert events(namespace, "PurgeRequested") == [f"{purged}: asked for by {KIM}"]
+    assert events(namespace, "PurgeRequested") == [f"{purged}: requested by {KIM}"]
     assert api.call("POST", f"{SCHEDULER}/shutdown", X_On_Call="kim").status == 202
     (told,) = events(namespace, "ShutdownRequested")
-    assert told.endswith(f": asked for by {KIM}")
+    assert told.endswith(f": requested by {KIM}")
     assert [line.partition(")")[0] for line in api_process.audit()] == [
         "purge by claimed: kim (loopback", "shutdown by claimed: kim (loopback"
     ]  # fmt: skip

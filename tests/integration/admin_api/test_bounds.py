@@ -72,7 +72,7 @@ def test_bodies_over_the_limit_are_read_and_answered(api: Api) -> None:
         assert problem["status"] == 413
 
 
-def test_heads_that_are_absurd(api: Api) -> None:
+def test_malformed_heads_are_refused(api: Api) -> None:
     for head in (
         b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 1_000_000 + b"\r\n\r\n",
         b"GET / HTTP/1.1\r\n" + b"X: x\r\n" * 100_000 + b"\r\n",

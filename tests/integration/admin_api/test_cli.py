@@ -124,7 +124,7 @@ def test_generate_queue_and_cleanup(namespace: Namespace, api: Api, cli: Cli) ->
     ids = [line.split()[1] for line in waiting[1:]]
     cleaned = json.loads(cli("cleanup", "--older-than-hours", "0", "-o", "json").out)
     assert sorted(cleaned["jobs"]) == sorted(ids)
-    wait_for("none waits", lambda: cli("queue").out == "nothing waits\n")
+    wait_for("none waits", lambda: cli("queue").out == "no runs are waiting\n")
     unknown = cli("generate", "unheard_of")
     assert unknown.code == 1
     assert "known types: dashboard" in unknown.err
@@ -135,7 +135,7 @@ def test_all_dead_letters_are_retried(namespace: Namespace, api: Api, cli: Cli) 
     (job,) = api.jobs(status="failed")
     asked = cli("dead-letters", "retry", "--all")
     assert (asked.code, asked.out) == (1, "")
-    assert "try 1 dead letters again? Nobody is there to ask: say --yes" in asked.err
+    assert "retry 1 dead letters? There is no terminal to confirm on: use --yes" in asked.err
     none = cli("dead-letters", "retry")
     assert (none.code, "--all" in none.err) == (1, True)
     some = cli("dead-letters", "retry", "no.such.id.1", job["id"])
@@ -224,4 +224,4 @@ def test_kubectl_failure_is_reported(cli: Cli, kubectl: Callable[[str], str]) ->
     done = cli("status", way=(), PATH=kubectl(BROKEN_KUBECTL))
     assert (done.code, done.out) == (69, "")
     assert 'deployments.apps "x" not found' in done.err
-    assert "or say --url" in done.err
+    assert "or use --url" in done.err

@@ -128,7 +128,7 @@ def test_refresh_keeps_focus_and_input(namespace: Namespace, api: Api, browser: 
     assert (browser.focused, field.get_attribute("value")) == ("report_type", "week")
     browser.press(Keys.ENTER)
     wait_for("the filter", lambda: "report_type=week" in browser.path, 30, lambda: browser.path)
-    assert "No run is like that" in browser.text("#recent")
+    assert "No runs match" in browser.text("#recent")
     assert browser.complaints() == []
 
 
@@ -163,7 +163,7 @@ def test_all_dead_letters_are_retried(namespace: Namespace, api: Api, browser: B
     browser.press(Keys.ENTER, Keys.ENTER)
     browser.wait_for_text("2 runs are tried again")
     assert len(namespace.jobs()) == 4
-    browser.wait_for_text("No report is missing for good")
+    browser.wait_for_text("No dead letters")
 
 
 def test_stale_data_is_marked(
@@ -174,7 +174,7 @@ def test_stale_data_is_marked(
     browser.go("/")
     plane.pause(API_SERVER)
     try:
-        browser.wait_for_text("The Kubernetes API does not serve")
+        browser.wait_for_text("The Kubernetes API is unavailable")
         assert "no such table" in browser.text()
         browser.go("/")
         assert "Scheduler: unknown" in browser.text("h1")

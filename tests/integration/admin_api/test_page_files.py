@@ -40,7 +40,7 @@ def operator(make_operator: Callable[..., OperatorProcess], files: FileServer) -
     return made
 
 
-def test_a_pdf_opens_in_the_browser(namespace: Namespace, api: Api, tmp_path: Path) -> None:
+def test_pdf_opens_in_the_browser(namespace: Namespace, api: Api, tmp_path: Path) -> None:
     namespace.apply("daily")
     namespace.wait_until_observed("daily")
     namespace.start("daily", "run-1")

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from hack.testbed.namespace import CORE, Namespace
-from report_operator.adapters.kube import client as kube_module
+from report_operator.adapters.kube import connection, listing
 from report_operator.adapters.kube.client import Body, KubeClient
-from report_operator.adapters.kube.reflector import ERRORS, Reflector
+from report_operator.adapters.kube.errors import ERRORS
+from report_operator.adapters.kube.reflector import Reflector
 from report_operator.adapters.kube.resources import CONFIGMAPS
 from tests.support.proxy import Proxy
 
@@ -86,7 +87,7 @@ async def reflector(namespace: Namespace, kube: KubeClient, told: Told) -> Async
 async def test_reflector_follows_the_api_server(
     namespace: Namespace, reflector: Reflector, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kube_module, "PAGE", 2)
+    monkeypatch.setattr(listing, "PAGE", 2)
     make(namespace, "a", "b", "c", "d", "e")
     await reflector.fresh()
     assert told.names == ["a", "b", "c", "d", "e"]
@@ -125,7 +126,7 @@ async def test_outage_is_raised_to_the_caller(
 async def test_silent_watch_is_abandoned(
     namespace: Namespace, proxy: Proxy, kube: KubeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kube_module, "WATCH_SILENCE_SECONDS", 0.5)
+    monkeypatch.setattr(connection, "WATCH_SILENCE_SECONDS", 0.5)
     told = Told()
     reflector = Reflector(kube, CONFIGMAPS, namespace.name, LABEL, told.observe, told.keep)
     running = asyncio.create_task(reflector.run())

@@ -12,7 +12,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from admin_api.auth.access import AccessMiddleware
 from admin_api.auth.tokens import ALL_NAMESPACES, Tokens, User
-from admin_api.auth.visibility import caller_of
 from hack.testbed.controlplane import ControlPlane
 from hack.testbed.namespace import CORE, Namespace
 from report_operator.adapters.kube.client import KubeClient
@@ -26,7 +25,7 @@ PATH = "/api/admin/scheduler/status"
 
 async def who_called(scope: Scope, receive: Receive, send: Send) -> None:
     """The application behind the guard."""
-    await PlainTextResponse(caller_of(Request(scope)).name)(scope, receive, send)
+    await PlainTextResponse(Request(scope).state.caller.name)(scope, receive, send)
 
 
 @pytest.fixture
@@ -101,7 +100,7 @@ async def test_token_does_not_allow_cross_site_requests_on_loopback(
     assert reply.status == 421
 
 
-async def test_what_reports_say_is_a_right_in_a_namespace(
+async def test_report_contents_need_a_right_in_the_namespace(
     plane: ControlPlane, namespace: Namespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token = token_of(namespace, "dashboards", "get")
@@ -114,7 +113,7 @@ async def test_what_reports_say_is_a_right_in_a_namespace(
     monkeypatch.setenv("KUBECONFIG", str(plane.kubeconfig))
     async with await KubeClient.connect() as kube:
         before, tokens = Tokens(kube), Tokens(kube)
-        user = await before.who(f"Bearer {token}", "get", PATH)
+        user = await before.authenticate(f"Bearer {token}", "get", PATH)
         assert isinstance(user, User)
         assert not await before.may_read(user, namespace.name)
         namespace.call(

@@ -109,6 +109,7 @@ DELAYED = ("ReportSchedulerFailed", "delayed")
 CRITICAL = ("ReportSchedulerCriticalFailing",)
 DOWN = ("ReportSchedulerDown",)
 BACKLOG = ("ReportSchedulerQueueBacklog",)
+NOT_READY = ("ReportSchedulerNotReady",)
 STUCK = ("ReportSchedulerRunsNotStarting",)
 LETTERS = ("ReportSchedulerDeadLetters",)
 FULL = ("ReportSchedulerStorageFull",)
@@ -488,6 +489,20 @@ def test_a_dependency_that_is_down(world: World, name: str, alert: tuple[str, ..
     world.check()
 
 
+def schedule_labels(tier: str) -> Labels:
+    return {"namespace": "reports", "reportschedule": "daily", "tier": tier}
+
+
+def test_schedule_that_is_not_ready(world: World) -> None:
+    world.operator()
+    world.operator("b")
+    ready = f"1+0x9 {keep(0, 29)} {keep(1)}"
+    world.say("report_scheduler_schedule_ready", ready, **schedule_labels("bulk"))
+    for minute, firing in ((9, ()), (24, ()), (26, (NOT_READY,)), (39, (NOT_READY,)), (41, ())):
+        world.expect(minute, *firing)
+    world.check()
+
+
 # -- labels and texts ---------------------------------------------------------------------------
 
 
@@ -496,6 +511,7 @@ def test_labels_and_texts(world: World) -> None:
     world.settings = {"severityOfTier": {"critical": "sev1"}, "runbookUrl": "https://on.call/book"}
     world.operator(depth=keep(60))
     world.schedule(due=keep(86400), failed=keep(1), tier="critical")
+    world.say("report_scheduler_schedule_ready", keep(0), **schedule_labels("critical"))
     world.say("report_scheduler_dead_letters", keep(120))
     world.say("report_scheduler_runs_not_starting", keep(19), namespace="reports")
     world.say("report_scheduler_storage_used_ratio", keep(0.97), namespace="reports")
@@ -508,10 +524,20 @@ def test_labels_and_texts(world: World) -> None:
             {**schedule, "reason": "failed", "severity": "sev1"},
             {
                 "summary": "Report reports/daily failed",
-                "description": "The newest run of the critical report failed for good: its readers"
-                " got nothing. The reason and the message are in its status; a later success ends"
-                f" this alert. {command}",
+                "description": "The newest slot of the critical report failed for good: its readers"
+                " got nothing. The reason and the message are in its status; a report of that slot"
+                f" or of a newer one ends this alert. {command}",
                 "runbook_url": "https://on.call/book#reportschedulerfailed-reason-failed",
+            },
+        ),
+        "ReportSchedulerNotReady": (
+            {**schedule, "severity": "sev1"},
+            {
+                "summary": "Report reports/daily cannot run",
+                "description": "For a quarter of an hour the definition of the critical report has"
+                " not been in effect: it has no run, or runs as it was before the last edit. The"
+                f" condition Ready says why; its author mends it. {command}",
+                "runbook_url": "https://on.call/book#reportschedulernotready",
             },
         ),
         "ReportSchedulerCriticalFailing": (

@@ -129,8 +129,8 @@ async def test_record_round_trip(writer: HistoryWriter) -> None:
     for _ in range(2):
         await writer.add([HistoryEntry(record, deliveries)])
     assert await writer.known([record.job_uid, "other"]) == {record.job_uid: False}
-    await writer.keep_log(record.job_uid, "one\ntwo")
-    await writer.keep_log(record.job_uid, "")  # by an operator that came later
+    await writer.add_log(record.job_uid, "one\ntwo")
+    await writer.add_log(record.job_uid, "")  # by an operator that came later
     assert await writer.known([record.job_uid]) == {record.job_uid: True}
     kept = await HistoryReader(writer.database).find(record.job_id)
     assert kept is not None

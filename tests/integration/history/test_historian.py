@@ -17,7 +17,8 @@ from report_operator.api.v1alpha1.resource import Key
 from report_operator.api.v1alpha1.status import RecentRun, ReportScheduleStatus
 from report_operator.controllers.history_archiver import HistoryArchiver
 from report_operator.domain.deployment import describe_deployment
-from report_operator.domain.runs.run import Pod, Run
+from report_operator.domain.runs.pod import Pod
+from report_operator.domain.runs.run import Run
 from report_operator.metrics import Metrics
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import Outcome
@@ -65,10 +66,10 @@ class Scene:
         runs = [make_run(entry) for entry in entries]
         for run in runs:
             self.store.pods[run.namespace, run.uid] = {"pod": ended_pod()}
-        self.historian.offer(body, entries, runs)
+        self.historian.enqueue(body, entries, runs)
 
     def waits(self, *uids: str, schedule: str = "schedule-1") -> set[str]:
-        return self.historian.unrecorded(schedule, list(uids))
+        return self.historian.pending(schedule, list(uids))
 
     async def until(self, holds: Callable[[], bool]) -> None:
         async with asyncio.timeout(20):
@@ -88,7 +89,7 @@ async def scene(
         store=store,
         metrics=Metrics(list, list, {}),
         clock=lambda: datetime.now(UTC),
-        changed=changed.append,
+        enqueue_schedule=changed.append,
         deployment=describe_deployment("1", "reports:1", {}),
         retention=retention,
     )

@@ -16,6 +16,7 @@ from report_operator.adapters.kube.resources import BACKFILLS, CRONJOBS, JOBS, S
 from report_operator.adapters.kube.store import Store
 from report_operator.api.v1alpha1.resource import Key
 from report_operator.controllers.backfill import BackfillController
+from report_operator.controllers.backfill_observe import BackfillObserver
 from report_operator.domain.runs.history import PastRun, PastRunsUnavailableError
 from report_runner.contract.result import Outcome
 from tests.support.backfills import Backfills, annotation
@@ -62,22 +63,21 @@ async def test_backfill_waits_until_history_answers(
         for body in await kube.list(kind, namespace.name):
             observe(body)
     recorder = Recorder(kube, "test")
-    reconciler = BackfillController(
-        kube, store, recorder, [StoredPastRuns(store), history], lambda: datetime.now(UTC)
-    )
-    assert await reconciler.reconcile(key) is not None  # it looks again by itself
+    observer = BackfillObserver(store, [StoredPastRuns(store), history])
+    controller = BackfillController(kube, store, recorder, observer, lambda: datetime.now(UTC))
+    assert await controller.reconcile(key) is not None  # it looks again by itself
     status = backfills.status("march")
     condition = backfills.condition("march", "Ready")
     assert (status["state"], status["progress"]) == ("Waiting", "0/3")
     assert condition["reason"] == "HistoryUnavailable"
     assert "connection refused" in condition["message"]
     before = kube.writes.total()
-    await reconciler.reconcile(key)
+    await controller.reconcile(key)
     assert kube.writes.total() == before
     assert await kube.list(JOBS, namespace.name) == []
 
     history.up = True
-    assert await reconciler.reconcile(key) is None
+    assert await controller.reconcile(key) is None
     status = backfills.status("march")
     assert (status["state"], status["progress"], status["skipped"]) == ("Running", "1/3", 1)
     assert [annotation(job, "report-date") for job in backfills.jobs()] == [

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from hack.testbed.controlplane import API_SERVER, ControlPlane
-from hack.testbed.namespace import BATCH, CORE, Body, Namespace, report
+from hack.testbed.namespace import BATCH, CORE, MERGE, Body, Namespace, report
 from hack.testbed.operator import OperatorProcess
 from hack.testbed.waiting import wait_for
 from report_operator.domain import names
@@ -16,6 +16,7 @@ from tests.support.changes import Change, recorded_changes
 from tests.support.proxy import Proxy, Write
 from tests.support.restart import restarted
 
+LEASES = "/apis/coordination.k8s.io/v1"
 WAITING = 50
 AT_ONCE = 3
 
@@ -184,13 +185,51 @@ def test_lease_is_released_on_shutdown_at_any_moment(
         for number in range(10):
             namespace.apply(f"daily-{number}", report=report(title=f"Life {life}"))
         assert operator.terminate() == 0, operator.log()
-        lease = namespace.find("/apis/coordination.k8s.io/v1", "leases", "shared")
+        lease = namespace.find(LEASES, "leases", "shared")
         assert lease is not None
         assert lease["spec"]["holderIdentity"] == "", "it is given back"
         assert "ended by itself" not in operator.log()
     operator.start(same_lease=True)
     for number in range(10):
         namespace.wait_until_observed(f"daily-{number}")
+
+
+def test_deleted_lease_is_made_anew(
+    namespace: Namespace, make_operator: Callable[..., OperatorProcess]
+) -> None:
+    operator = make_operator()
+    operator.start(same_lease=True)
+    operator.wait_until_leading()
+    before = namespace.find(LEASES, "leases", "shared")
+    assert before is not None
+    namespace.call("DELETE", namespace.path(LEASES, "leases", "shared"))
+    after = wait_for(
+        "another Lease", lambda: namespace.find(LEASES, "leases", "shared"), 60, operator.log
+    )
+    assert after["metadata"]["uid"] != before["metadata"]["uid"]
+    assert after["spec"]["holderIdentity"] == before["spec"]["holderIdentity"]
+    namespace.apply("daily")
+    namespace.wait_until_observed("daily")
+    assert operator.exit_code is None
+
+
+def test_lost_lease_ends_the_process(
+    namespace: Namespace, make_operator: Callable[..., OperatorProcess]
+) -> None:
+    operator = make_operator()
+    operator.start(same_lease=True)
+    operator.wait_until_leading()
+    path = namespace.path(LEASES, "leases", "shared")
+    taken = {"holderIdentity": "another", "leaseDurationSeconds": 3600}
+    namespace.call("PATCH", path, {"spec": taken}, MERGE)
+    wait_for("it ends", lambda: operator.exit_code is not None, 60, operator.log)
+    assert operator.exit_code != 0
+    assert "was not renewed in time" in operator.log()
+    operator.start(same_lease=True)  # as a Deployment does
+    wait_for("it stands by", lambda: operator.health().get("leading") is False, 60, operator.log)
+    namespace.apply("daily")
+    namespace.call("PATCH", path, {"spec": {"holderIdentity": ""}}, MERGE)  # given back
+    namespace.wait_until_observed("daily", 120)
 
 
 def test_operator_survives_a_restart_of_the_api_server(

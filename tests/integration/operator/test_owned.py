@@ -83,6 +83,9 @@ LEAVES: dict[str, tuple[Body, Body]] = {
     ),
     "report.allowEmpty": ({"report": report(allowEmpty=True)}, {}),
     "delivery.email.subject": (email(subject="{{ title }}!"), email()),
+    "delivery.email.cc": (email(cc=["Risk <risk@example.com>"]), email()),
+    "delivery.email.bcc": (email(bcc=["archive@example.com"]), email()),
+    "delivery.email.replyTo": (email(replyTo="desk@example.com"), email()),
     "delivery.email.attach": (email(), email(attach=None)),
     "output.retention": ({"output": {"retention": "9d"}}, {}),
     "resources.requests": (

@@ -31,15 +31,16 @@ EVERYBODY = ["a@example.com", "b@example.com", "c@example.com"]
 
 
 class Inbox:
-    def __init__(self, refused: str = "") -> None:
+    def __init__(self, refused: str = "", answer: str = "550 no such user") -> None:
         self.mails: list[tuple[str, Message]] = []
         self.refused = refused
+        self.answer = answer
 
     async def handle_RCPT(  # noqa: N802
         self, server: Any, session: Any, envelope: Any, address: str, options: Any
     ) -> str:
         if address == self.refused:
-            return "550 no such user"
+            return self.answer
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
@@ -120,6 +121,20 @@ def test_refused_recipient_does_not_affect_others(content: EmailContent, port: i
         again = send(content, port, ledger)
     assert [item.status.value for item in again] == ["alreadySent", "sent", "alreadySent"]
     assert sorted(recipient for recipient, _ in inbox.mails) == EVERYBODY
+
+
+def test_recipient_who_is_put_off_gets_it_at_the_next_attempt(
+    content: EmailContent, port: int
+) -> None:
+    """As greylisting does: for now no, later yes."""
+    inbox, ledger = Inbox("b@example.com", "450 4.2.0 greylisted"), dict[str, LedgerEntry]()
+    with serving(inbox, port):
+        results = send(content, port, ledger)
+        assert [item.status.value for item in results] == ["sent", "failed", "sent"]
+        assert "450 4.2.0 greylisted" in (results[1].error or "")
+        inbox.refused = ""
+        again = send(content, port, ledger)
+    assert [item.status.value for item in again] == ["alreadySent", "sent", "alreadySent"]
 
 
 def test_delivery_resumes_after_an_outage(content: EmailContent, port: int) -> None:

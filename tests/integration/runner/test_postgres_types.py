@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import csv
 import html
+import json
+import math
 import random
 import re
+import struct
 import subprocess
+import zipfile
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -23,15 +28,20 @@ from conftest import Database
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
+from pyarrow import parquet
+from xlsxwriter.utility import xl_rowcol_to_cell
 
 from report_runner.contract.definition import Definition
 from report_runner.contract.numbers import average, divide, round_half_up
+from report_runner.contract.reasons import Reason
 from report_runner.contract.report import Format
 from report_runner.environment import RunStamps
-from report_runner.models import RenderInput, Table
+from report_runner.models import RenderInput, RunError, Table
 from report_runner.mounted import Secrets
 from report_runner.render.documents import render
+from report_runner.render.parquet import parquet_column
 from report_runner.sources import SourceContext, fetch_all
+from tests.support.libreoffice import Cell, read_workbooks
 
 ZONES = ("Europe/Madrid", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe")
 ROWS = 12  # values of each type in one example
@@ -71,8 +81,6 @@ json_values = st.recursive(
 
 
 def as_json(value: Any) -> str:
-    import json
-
     return json.dumps(value, ensure_ascii=False)
 
 
@@ -138,7 +146,20 @@ TYPES: dict[str, st.SearchStrategy[str]] = {
     "pg_lsn": st.just("16/B374D848"),
     "regclass": st.just("pg_class"),
 }  # fmt: skip
+# As above, but never beyond what a cell of a workbook or a column of Parquet has.
+in_reach = st.datetimes(datetime(1901, 1, 1), datetime(2090, 1, 1))  # noqa: DTZ001
+TYPES |= {
+    "decimal(12,2)": st.integers(-(10**11), 10**11).map(lambda n: str(Decimal(n).scaleb(-2))),
+    "day": st.dates(date(1901, 1, 1)).map(str),
+    "timestamp(3)": in_reach.map(str),
+    "timestamptz(0)": in_reach.map(lambda t: f"{t} UTC"),
+    "time(3)": st.times(max_value=time(23, 59, 59)).map(str),
+}
 # The documented format where it is another than `value::text`; {} is the value.
+ZONED = (
+    "CASE WHEN isfinite({0}) AND extract(year FROM {0}) BETWEEN 1 AND 9999 "
+    "THEN regexp_replace({0}::text, '([+-]\\d\\d)$', '\\1:00') ELSE {0}::text END"
+)
 WRITTEN = {
     # Casts to text add a mask and take away blanks; format() writes what a client gets.
     "inet": "CASE WHEN {0} IS NOT NULL THEN format('%%s', {0}) END",
@@ -146,9 +167,18 @@ WRITTEN = {
     # In full, without an exponent.
     "real": "CASE {0}::text WHEN '-0' THEN '-0' ELSE {0}::text::numeric::text END",
     "double precision": "CASE {0}::text WHEN '-0' THEN '-0' ELSE {0}::text::numeric::text END",
-    "timestamptz": "CASE WHEN isfinite({0}) AND extract(year FROM {0}) BETWEEN 1 AND 9999 "
-    "THEN regexp_replace({0}::text, '([+-]\\d\\d)$', '\\1:00') ELSE {0}::text END",
+    "timestamptz": ZONED,
+    "timestamptz(0)": ZONED,
 }
+
+
+# What JSON has as something else than PostgreSQL's text of it.
+IN_JSON = (
+    "boolean", "smallint", "integer", "bigint", "numeric", "numeric(18,8)", "decimal(12,2)", "real",
+    "double precision", "positive", "date", "day", "timestamp", "timestamp(3)", "timestamptz",
+    "timestamptz(0)", "json", "jsonb",
+)  # fmt: skip
+JSON_OF = {name: f"to_json({WRITTEN[name]})" for name in ("inet", "char(14)")}
 
 
 @pytest.fixture(scope="module")
@@ -157,10 +187,11 @@ def types(database: Database) -> Iterator[Database]:
         admin.execute("CREATE TYPE mood AS ENUM ('sad', 'so so', 'happy, or not')")
         admin.execute("CREATE TYPE item AS (name text, amount numeric)")
         admin.execute("CREATE DOMAIN positive AS integer CHECK (VALUE > 0)")
+        admin.execute("CREATE DOMAIN day AS date")
         admin.execute("ALTER DATABASE postgres SET lc_monetary = 'C'")
     yield database
     with database.admin() as admin:
-        admin.execute("DROP TYPE mood, item; DROP DOMAIN positive")
+        admin.execute("DROP TYPE mood, item; DROP DOMAIN positive, day")
 
 
 def fetched(database: Database, directory: Path, query: str, zone: str) -> Table:
@@ -193,14 +224,18 @@ def query_of(rows: list[dict[str, str | None]]) -> tuple[str, list[str]]:
     names = list(rows[0])
     selects = []
     for row in rows:
-        parts = []
-        for number, name in enumerate(names):
-            value = row[name]
-            given = f"NULL::{name}" if value is None else literal(name, value)
-            written = WRITTEN.get(name, "{}::text").format(given)
-            parts.append(f"{given} AS v{number}, {written} AS t{number}")
-        selects.append("SELECT " + ", ".join(parts))
-    return " UNION ALL ".join(f"({select})" for select in selects), names
+        given = (
+            f"{f'NULL::{name}' if (value := row[name]) is None else literal(name, value)} AS v{n}"
+            for n, name in enumerate(names)
+        )
+        selects.append("SELECT " + ", ".join(given))
+    shown = []
+    for number, name in enumerate(names):
+        written = WRITTEN.get(name, "{}::text").format(f"v{number}")
+        as_json = JSON_OF.get(name, "to_json({})" if name in IN_JSON else "to_json({}::text)")
+        shown += [f"v{number}", f"{written} AS t{number}"]
+        shown.append(f"{as_json.format(f'v{number}')}::text AS j{number}")
+    return f"SELECT {', '.join(shown)} FROM ({' UNION ALL '.join(selects)}) AS given", names
 
 
 def render_input(table: Table, zone: str, template: str = "") -> RenderInput:
@@ -214,13 +249,19 @@ def render_input(table: Table, zone: str, template: str = "") -> RenderInput:
 
 def picked(table: Table, letter: str) -> Table:
     places = [i for i, name in enumerate(table.columns) if name.startswith(letter)]
+    return columns_of(table, places)
+
+
+def columns_of(table: Table, places: list[int]) -> Table:
     return Table(
         tuple(table.columns[i] for i in places),
         [tuple(row[i] for i in places) for row in table.rows],
+        tuple(table.types[i] for i in places),
     )
 
 
-compared: dict[str, int] = {"csv": 0, "html": 0, "pdf": 0}
+compared: dict[str, int] = dict.fromkeys(("csv", "html", "pdf", "json", "xlsx", "parquet"), 0)
+typed_cells = 0  # of the compared cells of workbooks, those that are no texts
 
 
 def check_csv(table: Table, names: list[str], zone: str, directory: Path) -> None:
@@ -244,8 +285,8 @@ def shown(name: str, expected: str | None) -> str:
 
 
 NUMERIC = ("smallint", "integer", "bigint", "numeric", "numeric(18,8)", "real", "positive",
-           "double precision")  # fmt: skip
-MOMENTS = ("timestamp", "timestamptz")
+           "double precision", "decimal(12,2)")  # fmt: skip
+MOMENTS = ("timestamp", "timestamptz", "timestamp(3)", "timestamptz(0)")
 
 
 def check_html(table: Table, names: list[str], zone: str, directory: Path) -> None:
@@ -264,7 +305,8 @@ def check_html(table: Table, names: list[str], zone: str, directory: Path) -> No
                 assert same or (plain, expected) == ("NaN", "NaN"), (name, cell, expected)
             elif name in MOMENTS and expected is not None:
                 # Seconds and offset stand where the column needs them.
-                assert expected.startswith(cell.split("+")[0].rstrip("0").rstrip(".:")), name
+                wall = re.sub(r"[+-]\d\d:\d\d(:\d\d)?\Z", "", cell)
+                assert expected.startswith(wall.rstrip("0").rstrip(".:")), name
             else:
                 assert cell == shown(name, expected), name
 
@@ -279,9 +321,7 @@ def check_pdf(table: Table, names: list[str], zone: str, directory: Path) -> Non
     plain = [i for i, name in enumerate(names) if name not in ("boolean", "text", "varchar(20)",
              "char(14)", "name", "item", "json", "jsonb", "text[]", "xml")]  # fmt: skip
     values, texts = picked(table, "v"), picked(table, "t")
-    wanted = Table(
-        tuple(values.columns[i] for i in plain), [tuple(r[i] for i in plain) for r in values.rows]
-    )
+    wanted = columns_of(values, plain)
     (made,) = render(render_input(wanted, zone, template), [Format.PDF], directory)
     done = subprocess.run(["pdftotext", "-raw", made.path, "-"], capture_output=True, check=True)
     found = re.findall(r"#v\d+#(.*?)#", re.sub(r"\s+", "", done.stdout.decode()))
@@ -293,11 +333,137 @@ def check_pdf(table: Table, names: list[str], zone: str, directory: Path) -> Non
         compared["pdf"] += 1
 
 
+def check_json(table: Table, names: list[str], zone: str, directory: Path) -> None:
+    """As PostgreSQL's to_json, and of a type that JSON does not have its text."""
+    values, right = picked(table, "v"), picked(table, "j")
+    (made,) = render(render_input(values, zone), [Format.JSON], directory)
+    found = json.loads(made.path.read_text(), parse_float=Decimal)["a"]
+    for record, expected in zip(found, right.rows, strict=True):
+        for name, value, text in zip(names, record.values(), expected, strict=True):
+            wanted = None if text is None else json.loads(text, parse_float=Decimal)
+            assert value == wanted, (name, value, text)
+            compared["json"] += 1
+
+
+def accepted(table: Table, number: int, expected: list[Any], zone: str) -> bool:
+    """Whether Parquet has a type for the column; where it has none, it is right to say so."""
+    try:
+        parquet_column("a", table, number, ZoneInfo(zone))
+    except RunError as error:
+        refused = error.reason
+    else:
+        return True
+    assert refused is Reason.CONFIGURATION_ERROR
+    texts = [text for text in expected if text is not None]
+    beyond = ("NaN", "Infinity", "infinity", "BC", "24:00:00")
+    digits = max((len(text.strip("-").replace(".", "")) for text in texts), default=0)
+    years = [re.match(r"\d{5}", text) for text in texts]
+    assert any(part in text for part in beyond for text in texts) or any(years) or digits > 38
+    return False
+
+
+def check_parquet(table: Table, names: list[str], zone: str, directory: Path) -> None:
+    values, texts = picked(table, "v"), picked(table, "t")
+    kept = [n for n in range(len(names))
+            if accepted(values, n, [row[n] for row in texts.rows], zone)]  # fmt: skip
+    assert len(kept) > len(names) - 6
+    (made,) = render(render_input(columns_of(values, kept), zone), [Format.PARQUET], directory)
+    found = parquet.read_table(made.path)
+    for field, place in zip(found.schema, kept, strict=True):
+        column = found.column(field.name).to_pylist()
+        for value, row in zip(column, texts.rows, strict=True):
+            assert same_as_text(value, row[place], str(field.type)), (
+                names[place],
+                value,
+                row[place],
+            )
+            compared["parquet"] += 1
+
+
+def same_as_text(value: Any, text: str | None, type_: str) -> bool:
+    if value is None or text is None:
+        return value is None and text is None
+    if type_ == "bool":
+        return text == ("true" if value else "false")
+    if type_.startswith(("int", "decimal")):
+        return Decimal(value) == Decimal(text)
+    if type_ == "double":
+        return repr(value) == repr(float(text))
+    if type_ == "float":
+        return struct.pack("f", value) == struct.pack("f", float(text))
+    if type_.startswith("timestamp"):
+        moment = datetime.fromisoformat(text)
+        return value.replace(tzinfo=UTC if moment.tzinfo is None else value.tzinfo).timestamp() == (
+            moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
+        )
+    if type_.startswith("time64"):
+        return value == time.fromisoformat(text)
+    return str(value) == text
+
+
+@dataclass(frozen=True)
+class Workbook:
+    """A workbook that is looked at when all are made, and what has to be in it."""
+
+    path: Path
+    names: list[str]
+    texts: Table
+
+
+def make_workbook(table: Table, names: list[str], zone: str, directory: Path, n: int) -> Workbook:
+    (made,) = render(render_input(picked(table, "v"), zone), [Format.XLSX], directory)
+    return Workbook(made.path.rename(directory / f"{n}.xlsx"), names, picked(table, "t"))
+
+
+def check_workbooks(workbooks: list[Workbook], directory: Path) -> None:
+    global typed_cells
+    read = read_workbooks([workbook.path for workbook in workbooks], directory)
+    for workbook, sheets in zip(workbooks, read, strict=True):
+        _, *rows = sheets["a"]
+        numbers = numbers_in(workbook.path)
+        for line, (row, right) in enumerate(zip(rows, workbook.texts.rows, strict=True), 1):
+            cells = row + [Cell()] * (len(right) - len(row))
+            for place, (name, cell, expected) in enumerate(
+                zip(workbook.names, cells, right, strict=True)
+            ):
+                assert same_as_cell(cell, expected), (name, cell, expected)
+                if cell.kind == "float" and not cell.formula:
+                    assert numbers[xl_rowcol_to_cell(line, place)] == Decimal(expected), name
+                compared["xlsx"] += 1
+                typed_cells += cell.kind not in ("", "string")
+
+
+def numbers_in(path: Path) -> dict[str, Decimal]:
+    """The numbers of the first sheet, by cell, with the digits that stand in the file."""
+    with zipfile.ZipFile(path) as archive:
+        sheet = archive.read("xl/worksheets/sheet1.xml").decode()
+    found = re.findall(r'<c r="([A-Z]+\d+)"(?: s="\d+")?><v>([^<]*)</v></c>', sheet)
+    return {cell: Decimal(number) for cell, number in found}
+
+
+def same_as_cell(cell: Cell, text: str | None) -> bool:
+    assert not cell.links
+    if text is None or not cell.kind:
+        return not cell.kind and not text
+    if cell.kind == "date":
+        wall = re.sub(r"([+-]\d\d:\d\d(:\d\d)?)\Z", "", text[10:])
+        return datetime.fromisoformat(cell.shown) == datetime.fromisoformat(text[:10] + wall)
+    if cell.kind == "time":
+        return time.fromisoformat(cell.shown) == time.fromisoformat(text)
+    if cell.formula:
+        return (cell.formula, text) in (("of:=TRUE()", "true"), ("of:=FALSE()", "false"))
+    if cell.kind == "float":
+        # LibreOffice writes 15 digits; `numbers_in` has what stands in the file.
+        return math.isclose(float(cell.value), float(text), rel_tol=1e-14)
+    return cell.value == text
+
+
 def test_values_of_every_type(types: Database, tmp_path: Path) -> None:
     row = st.fixed_dictionaries(
         {name: st.one_of(values, values, values, st.none()) for name, values in TYPES.items()}
     )
     number = 0
+    workbooks: list[Workbook] = []
 
     @settings(
         max_examples=EXAMPLES,
@@ -315,12 +481,19 @@ def test_values_of_every_type(types: Database, tmp_path: Path) -> None:
         table = fetched(types, tmp_path, query, zone)
         check_csv(table, names, zone, tmp_path)
         check_html(table, names, zone, tmp_path)
+        check_json(table, names, zone, tmp_path)
+        check_parquet(table, names, zone, tmp_path)
+        workbooks.append(make_workbook(table, names, zone, tmp_path, number))
         if number <= 2:
             check_pdf(table, names, zone, tmp_path)
 
     compare()
+    check_workbooks(workbooks, tmp_path)
     print(f"values compared with PostgreSQL's own text: {compared}")
-    assert compared["csv"] >= EXAMPLES * ROWS * len(TYPES)
+    for name in ("csv", "json", "xlsx"):
+        assert compared[name] >= EXAMPLES * ROWS * len(TYPES)
+    assert compared["parquet"] >= EXAMPLES * ROWS * (len(TYPES) - 6)
+    assert typed_cells >= 5 * EXAMPLES
     assert compared["pdf"] > 0
 
 

@@ -57,7 +57,9 @@ def edit(path: Path, old: str, new: str) -> int:
 def test_example_is_rendered(example: Path) -> None:
     done = preview(example, "--slot", "2026-01-05T06:00:00Z")
     assert (done.returncode, done.stderr) == (0, "")
-    pdf, table, mail = (Path(line.split(" (")[0]) for line in done.stdout.splitlines()[:3])
+    lines = done.stdout.splitlines()[:4]
+    pdf, table, workbook, mail = (Path(line.split(" (")[0]) for line in lines)
+    assert workbook.suffix == ".xlsx"
     assert "Weekly positions" in mail.read_text()
     assert "\nsubject: Weekly positions" in done.stdout
     assert pdf == example.parent / "out" / "weekly-positions-2026-01-05.pdf"
@@ -94,15 +96,26 @@ def test_template_file_overrides_the_config_map(example: Path) -> None:
 def test_template_syntax_error_has_its_line(example: Path) -> None:
     file = example / "template.html.j2"
     file.write_text("<h1>{{ title }}</h1>\n<p>\n{% for row in sources.positions %}\n</p>")
-    assert f"{file}: line 4: Unexpected end of template" in complaint(example)
+    assert f"{file}:4:1: the template: line 4: Unexpected end of template" in complaint(example)
     file.unlink()
-    edit(example / "schedule.yaml", "<h1>{{ title }}</h1>", "<h1>{{ title | nope }}</h1>")
-    assert "ConfigMap weekly-positions-page/template.html.j2: line 14: " in complaint(example)
+    manifest = example / "schedule.yaml"
+    line = edit(manifest, "<h1>{{ title }}</h1>", "<h1>{{ title | nope }}</h1>")
+    column = manifest.read_text().splitlines()[line - 1].index("nope") + 1
+    assert (
+        f"{manifest}:{line}:{column}: ConfigMap weekly-positions-page/template.html.j2: line 14: "
+        in complaint(example)
+    )
 
 
 def test_undefined_template_name_is_reported(example: Path) -> None:
     (example / "template.html.j2").write_text("<h1>\n{{ titel }}</h1>")
-    assert "line 2: 'titel' is undefined" in complaint(example)
+    where = f"{example / 'template.html.j2'}:2:4: spec.report.template"
+    assert f"{where}: line 2: 'titel' is undefined" in complaint(example)
+    (example / "template.html.j2").unlink()
+    manifest = example / "schedule.yaml"
+    line = edit(manifest, "<h1>{{ title }}</h1>", "<h1>{{ titel }}</h1>")
+    column = manifest.read_text().splitlines()[line - 1].index("titel") + 1
+    assert f"{manifest}:{line}:{column}: spec.report.template: line 14: " in complaint(example)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +131,7 @@ def test_undefined_template_name_is_reported(example: Path) -> None:
             "spec.report.sources[1].postgres.timeout",
             "",
         ),
-        ("    formats: [pdf, csv]", "    formats: [pdf, word]", "spec.report.formats[1]", ""),
+        ("    formats: [pdf, csv, xlsx]", "    formats: [pdf, word]", "spec.report.formats[1]", ""),
         (
             "      to: [desk-heads@example.com]",
             "      to: [desk-heads]",
@@ -144,7 +157,7 @@ def test_the_line_is_right_where_the_schedule_comes_second(example: Path) -> Non
     manifest = example / "schedule.yaml"
     schedule, page = manifest.read_text().split("---\n")
     manifest.write_text(f"{page}---\n{schedule}")
-    line = edit(manifest, "    formats: [pdf, csv]", "    formats: [word]")
+    line = edit(manifest, "    formats: [pdf, csv, xlsx]", "    formats: [word]")
     assert f"{manifest}:{line}:15 spec.report.formats[0]: " in complaint(example)
 
 
@@ -158,14 +171,15 @@ def test_invalid_yaml_is_reported(example: Path) -> None:
 def test_unknown_time_zone_is_reported(example: Path) -> None:
     edit(example / "schedule.yaml", "Europe/Madrid", "Europe/Toledo")
     assert re.search(
-        r"schedule.yaml:\d+:3 spec.timeZone: Europe/Toledo is not a zone", complaint(example)
+        r"schedule.yaml:\d+:3 spec.timeZone: write the IANA name .*'Europe/Toledo' is unknown: did",
+        complaint(example),
     )
 
 
 def test_missing_or_invalid_sample_data_is_reported(example: Path) -> None:
     sample = example / "data" / "desks.csv"
     sample.write_text("desk,value\nEquities,1\nCredit\n")
-    assert f"{sample}:3: 1 cells, but the first line names 2 columns" in complaint(example)
+    assert f"{sample}:3:7: 1 cells, but the first line names 2 columns" in complaint(example)
     sample.write_text("")
     assert f"{sample} is empty: its first line has to name the columns" in complaint(example)
     sample.unlink()

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from report_runner.contract.report import InlineSource
+from report_runner.contract.report import InlineSource, SourceSpec
 from report_runner.models import RunError
 from report_runner.preview import schema
 from report_runner.preview.documents import read_documents
+from report_runner.preview.samples import sample_table
 from report_runner.sources import inline_table
 from tests.integration.runner.test_preview import ROOT, complaint, preview
 
@@ -27,8 +28,8 @@ REPORTS = ROOT / "tests" / "data" / "reports"
         ("v3", r"report.yaml:16:\d+ spec.delivery.email.attach\[0\]: every format to attach"),
         ("v4", r"report.yaml:8:3 spec.retries: unknown field; did you mean retry\?"),
         ("v5", r"report.yaml:5:3 spec.reportType: write an identifier"),
-        ("v11", r"desks.csv:1: the columns are separated by semicolons"),
-        ("v12", r"desks.csv:1: two columns are called a"),
+        ("v11", r"desks.csv:1:\d+: the columns are separated by semicolons"),
+        ("v12", r"desks.csv:1:\d+: two columns are called a"),
         ("v14", r"report.yaml:16:\d+ spec.delivery.email.subject: line 1: 'titel' is undefined"),
     ],
 )
@@ -79,17 +80,63 @@ def test_an_unknown_column_of_a_chart_has_its_place(tmp_path: Path) -> None:
 
 def test_an_image_from_elsewhere_has_its_place(tmp_path: Path) -> None:
     directory = shutil.copytree(REPORTS / "external-image-missing", tmp_path / "c")
-    assert "template.html.j2:4: spec.report.template: line 4: 'https" in complaint(Path(directory))
+    assert re.search(
+        r"template.html.j2:4:\d+: spec.report.template: line 4: 'https", complaint(Path(directory))
+    )
 
 
 def test_the_mail_is_shown(tmp_path: Path) -> None:
     directory = copied(tmp_path)
     manifest = directory / "report.yaml"
-    manifest.write_text(manifest.read_text().replace("to: [", 'subject: "{{ title }}!", to: ['))
+    mail = """subject: "{{ title }}!", cc: ['"Doe, J." <j@example.com>'], bcc: [b@example.com],
+      replyTo: Desk <d@example.com>, to: ["""
+    manifest.write_text(manifest.read_text().replace("to: [", mail))
     done = preview(directory)
     assert done.returncode == 0, done.stderr
+    told = 'cc: "Doe, J." <j@example.com>\nbcc: b@example.com\nreplyTo: Desk <d@example.com>\n'
+    assert told in done.stdout
     assert "\nsubject: V!\n" in done.stdout
     assert "mail.html" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('a,b\n1,2\n"x,3\n', "3:1: the quote that begins here is not closed"),
+        ('a,b\n1,"x"y\n', "2:6: after a closing quote comes a comma or the end of the line"),
+        ('a,b\n"x\ny",2\n3\n', "4:2: 1 cells, but the first line names 2 columns"),
+        ("a,b\r\n1,2,3\r\n", "2:5: 3 cells, but the first line names 2 columns"),
+        ("a,b\n\n1,2,3\n", "3:5: 3 cells, but the first line names 2 columns"),
+        ("a,,b\n", "1:3: column 2 has no name"),
+        ("a,b,a\n", "1:5: two columns are called a: give each its own name (a, b, a)"),
+        ("a\tb\n", "1:2: the columns are separated by tabs"),
+    ],
+)
+def test_a_broken_csv_file_has_line_and_column(tmp_path: Path, text: str, said: str) -> None:
+    source = SourceSpec.model_validate({"name": "desks", "inline": {"rows": []}})
+    (tmp_path / "data").mkdir()
+    file = tmp_path / "data" / "desks.csv"
+    file.write_bytes(text.encode())
+    with pytest.raises(RunError) as caught:
+        sample_table(source, tmp_path)
+    assert caught.value.message.startswith(f"{file}:{said}")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[{]", ":1:3: "), ('{"a": 1}', ":1:1: write a list of objects"),
+        ("[{}, 1]", ":1:1: row 2 is no object"), ("[" * 100_000, ":1:1: cannot be read"),
+        ("[" + "1" * 5000 + "]", ":1:1: cannot be read"),
+    ],
+)  # fmt: skip
+def test_broken_json_has_its_place(tmp_path: Path, text: str, said: str) -> None:
+    source = SourceSpec.model_validate({"name": "desks", "inline": {"rows": []}})
+    (tmp_path / "data").mkdir()
+    file = tmp_path / "data" / "desks.json"
+    file.write_text(text)
+    with pytest.raises(RunError, match=re.escape(f"{file}{said}")):
+        sample_table(source, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +160,7 @@ def test_a_scalar_is_read_as_kubectl_reads_it(tmp_path: Path, written: str, read
 def test_keys_are_texts_in_alphabetical_order(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("b: 1\n1: x\ny: z\n<<: {c: 2, b: 3}\n")
     (document,) = read_documents(tmp_path / "a.yaml")
-    assert list(document.body.items()) == [("1", "x"), ("b", 1), ("c", 2), ("true", "z")]
+    assert list(document.body.items()) == [("1", "x"), ("b", 3), ("c", 2), ("true", "z")]
 
 
 def test_a_key_that_occurs_twice_is_refused(tmp_path: Path) -> None:

@@ -197,7 +197,13 @@ def test_the_subject_sees_what_the_page_sees(here: Pod) -> None:
     ] * 2
 
 
-@pytest.mark.parametrize("subject", ["{{ report_dat }}", "{{ sources.pos.rows }}", "{{ 1 / 0 }}"])
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "{{ report_dat }}", "{{ sources.pos.rows }}", "{{ 1 / 0 }}", "{{ '' }}", "{{ 'x' * 501 }}",
+        "{{ '=?utf-8?q?a=0D=0ABcc:_b@example.com?=' }}",
+    ],
+)  # fmt: skip
 def test_a_subject_that_does_not_render_fails_before_the_report(here: Pod, subject: str) -> None:
     here.define(QUERY, email={**board(), "subject": subject})
     with mailing(here) as mails:

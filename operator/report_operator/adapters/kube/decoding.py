@@ -1,7 +1,7 @@
-"""JSON of the API server, also where somebody nested it deeper than a decoder goes.
+"""JSON of the API server, also where it is nested deeper than decoders allow.
 
-What lies deeper than DEPTH is null in what is read: no object that is right is nested so deeply,
-and what is left of one that is not names the object and has its metadata.
+Everything below DEPTH is read as null: no valid object is nested so deeply, and what is left of an
+invalid one still has its name and metadata.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{]|[\]}]', re.DOTALL)
 
 
 def decode(raw: bytes) -> Any:
-    """Raises ValueError for what is no JSON."""
+    """Raises ValueError for invalid JSON."""
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError:
@@ -27,7 +27,7 @@ def decode(raw: bytes) -> Any:
 
 
 def encode(body: Any) -> bytes:
-    """Raises TypeError for what JSON cannot say, such as a number of more than 64 bits."""
+    """Raises TypeError for values without JSON, such as a number of more than 64 bits."""
     try:
         return orjson.dumps(body)
     except TypeError:
@@ -35,7 +35,7 @@ def encode(body: Any) -> bytes:
 
 
 def is_shallow(raw: bytes) -> bool:
-    """Whether every decoder takes it: found out by two, since none tells a depth."""
+    """Whether every decoder accepts it; two decoders are tried, since none reports a depth."""
     try:
         orjson.dumps(orjson.loads(raw))
     except (orjson.JSONDecodeError, TypeError):
@@ -44,7 +44,7 @@ def is_shallow(raw: bytes) -> bool:
 
 
 def shallow(raw: bytes) -> bytes:
-    """The same JSON without what is nested deeper than DEPTH."""
+    """The same JSON without anything nested deeper than DEPTH."""
     parts: list[bytes] = []
     depth = kept = 0
     for token in _TOKEN.finditer(raw):
@@ -63,7 +63,7 @@ def shallow(raw: bytes) -> bytes:
 
 
 def pruned(body: Any) -> Any:
-    """A copy of decoded JSON without what is nested deeper than DEPTH; without recursion."""
+    """A copy of decoded JSON without anything nested deeper than DEPTH; without recursion."""
     top: list[Any] = [None]
     todo: list[tuple[Any, Any, Any, int]] = [(top, 0, body, 0)]
     while todo:

@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import aiohttp
-
 from report_operator.adapters.kube.client import ApiError, Body, KubeClient
+from report_operator.adapters.kube.errors import API_ERRORS
 from report_operator.adapters.kube.resources import Resource
 from report_operator.domain.times import format_time, parse_time
 
@@ -37,7 +36,7 @@ LEASES = Resource("/apis/coordination.k8s.io/v1", "leases")
 
 
 class LeaseLostError(Exception):
-    """The Lease could not be renewed in time: somebody else may hold it now."""
+    """The Lease could not be renewed in time: another operator may hold it now."""
 
 
 @dataclass(slots=True)
@@ -55,7 +54,7 @@ class Lease:
     _seen: tuple[str, float] = ("", 0.0)  # version, and when we first saw it (monotonic)
 
     async def lead(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Wait for the Lease, run `work` while it is held, give it back.
+        """Wait for the Lease, run `work` while it is held, release it.
 
         Raises LeaseLostError, or what `work` raises.
         """
@@ -71,7 +70,7 @@ class Lease:
             for task in (renewing, working):
                 task.cancel()
         if working.done() and not working.cancelled():
-            await self._give_back()
+            await self._release()
             working.result()
         else:
             raise LeaseLostError(f"the lease {self.namespace}/{self.name} was not renewed in time")
@@ -88,7 +87,7 @@ class Lease:
         try:
             async with asyncio.timeout(self.seconds / 3):
                 return await self._acquire_or_renew()
-        except (ApiError, aiohttp.ClientError, OSError, TimeoutError) as error:
+        except API_ERRORS as error:
             logger.warning("lease %s/%s: %s", self.namespace, self.name, error or "timed out")
             return False
 
@@ -152,8 +151,8 @@ class Lease:
             raise
         return True
 
-    async def _give_back(self) -> None:
-        """So that a successor need not wait the Lease out."""
+    async def _release(self) -> None:
+        """Lets a successor lead without waiting for the Lease to expire."""
         try:
             for _ in range(GIVE_BACK_TRIES):
                 lease = await self.kube.get(LEASES, self.namespace, self.name)
@@ -163,14 +162,14 @@ class Lease:
                 if await self._patch(version, {"holderIdentity": "", "leaseDurationSeconds": 1}):
                     return
                 # The server has done our last renewal meanwhile, though we did not wait for it.
-        except (ApiError, aiohttp.ClientError, OSError, TimeoutError) as error:
+        except API_ERRORS as error:
             logger.warning("the lease was not given back: %s", error)
 
 
 def cleared_through(lease: Body | None, now: datetime) -> datetime | None:
-    """What the Lease says of dead letters; None where it says nothing that can be read.
+    """The instant up to which dead letters were cleared; None where the Lease has none.
 
-    An instant to come would hide failures that nobody has seen: it is not believed.
+    One in the future counts as none: it would hide failures that nobody has seen.
     """
     annotations = (lease["metadata"].get("annotations") or {}) if lease else {}
     try:
@@ -187,7 +186,7 @@ async def read_cleared(kube: KubeClient, namespace: str, name: str) -> datetime 
 async def write_cleared(
     kube: KubeClient, namespace: str, name: str, through: datetime
 ) -> datetime | None:
-    """Have it said by this operator and by those that come after it; what the Lease says then.
+    """Store it for this operator and its successors; returns the instant that the Lease has then.
 
     An earlier instant replaces no later one, which somebody else may have written. None where there
     is no Lease, or where it changes too often.

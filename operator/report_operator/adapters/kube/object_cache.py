@@ -1,4 +1,4 @@
-"""Objects as the API server sent them, kept small: thousands of them are held for months."""
+"""Objects as the API server sent them, compressed: thousands of them are held for months."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ class _CompressedObject:
     uid: str
     version: int
     controller: str  # uid of the owner that is its controller; '' where it has none
+    suspended: bool  # spec.suspend
     body: bytes  # JSON, deflated: a twentieth of what the same takes as dicts
 
 
 class ObjectCache(Mapping[Key, Body]):
-    """The latest known version of each object; a body that is read is the reader's own copy."""
+    """The latest known version of each object; every read returns a copy of its own."""
 
     def __init__(self) -> None:
         self._packed: dict[Key, _CompressedObject] = {}
 
     def observe(self, key: Key, body: Mapping[str, Any], *, deleted: bool) -> bool:
-        """Take note of an object; whether this was news."""
+        """Store an object; returns whether it is a newer version."""
         meta = body["metadata"]
         known = self._packed.get(key)
         if deleted:
@@ -44,34 +45,40 @@ class ObjectCache(Mapping[Key, Body]):
             return False
         kept = {name: value for name, value in meta.items() if name != "managedFields"}
         packed = zlib.compress(encode({**body, "metadata": kept}), level=1)
-        self._packed[key] = _CompressedObject(meta["uid"], version, controller_of(meta), packed)
+        self._packed[key] = _CompressedObject(
+            meta["uid"], version, controller_of(meta), _is_suspended(body), packed
+        )
         return True
 
     def version(self, key: Key) -> int | None:
-        """Which version is known; a successor of the same name has a higher one."""
+        """The version that is known; a successor of the same name has a higher one."""
         known = self._packed.get(key)
         return known.version if known is not None else None
 
     def uid(self, key: Key) -> str | None:
-        """The uid of the object of this name."""
+        """None where no object of this name is known."""
         known = self._packed.get(key)
         return known.uid if known is not None else None
 
     def controller(self, key: Key) -> str | None:
-        """The uid of the owner that is its controller; None where there is no such object."""
+        """Uid of the owner that is the controller; None where no object of this name is known."""
         known = self._packed.get(key)
         return known.controller if known is not None else None
 
+    def suspended(self, key: Key) -> bool:
+        """`spec.suspend`; False where there is no such object."""
+        known = self._packed.get(key)
+        return known is not None and known.suspended
+
     def drop(self, key: Key) -> None:
-        """Its newest version cannot be used: an older one says nothing any more."""
+        """Remove an object whose newest version cannot be used: older ones are outdated."""
         self._packed.pop(key, None)
 
     def uids(self) -> set[str]:
-        """Of all."""
         return {packed.uid for packed in self._packed.values()}
 
     def forget(self, uids: set[str]) -> bool:
-        """Drop those that are gone; whether there were any."""
+        """Drop deleted objects; returns whether any was known."""
         gone = [key for key, packed in self._packed.items() if packed.uid in uids]
         for key in gone:
             del self._packed[key]
@@ -89,3 +96,8 @@ class ObjectCache(Mapping[Key, Body]):
 
     def __len__(self) -> int:
         return len(self._packed)
+
+
+def _is_suspended(body: Mapping[str, Any]) -> bool:
+    spec = body.get("spec")
+    return isinstance(spec, Mapping) and spec.get("suspend") is True

@@ -1,4 +1,4 @@
-"""What the cluster itself still knows of past runs: outcomes in status, and Jobs."""
+"""Past runs that the cluster itself still has: outcomes in status, and Jobs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from report_runner.contract.result import Outcome
 
 @dataclass(frozen=True, slots=True)
 class StoredPastRuns:
-    """The last outcomes of each schedule, and the Jobs there are: a short memory."""
+    """The last outcomes of each schedule, and the Jobs that exist."""
 
     store: Store
 

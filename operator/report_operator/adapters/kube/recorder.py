@@ -1,4 +1,4 @@
-"""Kubernetes Events: written once each, and read where a pod cannot start."""
+"""Kubernetes Events: each is written once; warnings are read where a pod does not start."""
 
 from __future__ import annotations
 
@@ -8,26 +8,28 @@ import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
-import aiohttp
-
-from report_operator.adapters.kube.client import ApiError, KubeClient
+from report_operator.adapters.kube.client import KubeClient
+from report_operator.adapters.kube.errors import API_ERRORS
 from report_operator.adapters.kube.resources import EVENTS
+from report_operator.adapters.kube.skipped import SkippedObject
 from report_operator.adapters.ttl_cache import TTLCache
 from report_operator.domain.names import FIELD_MANAGER
-from report_operator.domain.schedules.transitions import Transition
+from report_operator.domain.schedules.transitions import WARNING, Transition
 from report_operator.domain.times import format_time
 
 logger = logging.getLogger(__name__)
 
-WAITING_LIMIT = 10_000  # events; beyond that the oldest are dropped, status has it all
+WAITING_LIMIT = 10_000  # events; beyond that the oldest are dropped, status says the same
+SKIPPED_WAITING_LIMIT = 500  # events; the log names skipped objects in any case
 FRESH_SECONDS = 5.0
 
 
 @dataclass(slots=True)
 class Recorder:
-    """Events are told in the background: nothing waits for them."""
+    """Events are written in the background: nothing waits for them."""
 
     kube: KubeClient
     instance: str
@@ -40,7 +42,7 @@ class Recorder:
         self._warnings = TTLCache(self._read_warnings, FRESH_SECONDS)
 
     def record(self, about: Mapping[str, Any], event: Transition) -> None:
-        """Tell of a transition of an object of ours. The same transition makes the same Event."""
+        """Write an Event about a transition. The same transition makes the same Event."""
         meta = about["metadata"]
         digest = hashlib.sha256(f"{meta['uid']}/{event.reason}/{event.key}".encode()).hexdigest()[
             :16
@@ -76,9 +78,18 @@ class Recorder:
             logger.warning("too many events are waiting: the oldest is dropped")
         self._waiting.put_nowait(body)
 
+    def record_skipped(self, skipped: SkippedObject, body: Mapping[str, Any], at: datetime) -> None:
+        """A warning on the object, unless so many wait that those of others would be late."""
+        type_meta = body.get("apiVersion"), body.get("kind")
+        if None in type_meta or "?" in (skipped.namespace, skipped.name, skipped.uid):
+            return
+        if self.waiting >= SKIPPED_WAITING_LIMIT:
+            return
+        self.record(body, Transition(WARNING, "Skipped", skipped.reason, at, skipped.reason))
+
     @property
     def waiting(self) -> int:
-        """Events that are still to be written."""
+        """Number of Events that are not written yet."""
         return self._waiting.qsize()
 
     async def run(self) -> None:
@@ -87,13 +98,13 @@ class Recorder:
             body = await self._waiting.get()
             try:
                 await self.kube.create(EVENTS, body["metadata"]["namespace"], body)
-            except (ApiError, aiohttp.ClientError, OSError, TimeoutError, TypeError) as error:
+            except (*API_ERRORS, TypeError) as error:
                 logger.warning("an event could not be written: %s", error)
             finally:
                 self._waiting.task_done()
 
     async def finish(self, seconds: float) -> None:
-        """Wait until what was recorded is written, but no longer than so."""
+        """Wait until what was recorded is written, at most this long."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._waiting.join(), seconds)
 

@@ -1,8 +1,8 @@
 """One kind of object as the API server has it: listed, then followed by a watch.
 
-The operator's own watches are kopf's; this is for who wants to know at each moment whether what
-it has is current, and to be told why not. The rules are client-go's (tools/cache/reflector.go): a
-watch begins at the version of the list before it, and is expected to end.
+The operator's own watches are kopf's; this is for readers that have to know whether their cache is
+current, and why not. The rules are client-go's (tools/cache/reflector.go): a watch begins at the
+version of the list before it, and is expected to end.
 """
 
 from __future__ import annotations
@@ -13,23 +13,21 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import aiohttp
-
-from report_operator.adapters.kube.client import ApiError, Body, KubeClient
+from report_operator.adapters.kube.client import Body, KubeClient
+from report_operator.adapters.kube.errors import API_ERRORS
 from report_operator.adapters.kube.resources import Resource
 from report_operator.adapters.kube.skipped import Skipped
 
 logger = logging.getLogger(__name__)
 
-ERRORS = (ApiError, aiohttp.ClientError, OSError, TimeoutError)
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.5, 15.0
 
 
 class Observe(Protocol):
-    """Who takes note of an object."""
+    """Receives each object."""
 
     def __call__(self, body: Body, *, deleted: bool = False) -> None:
-        """It is like this now; or it was, before it was deleted."""
+        """`deleted`: the object is the last one before its deletion."""
 
 
 @dataclass(slots=True)
@@ -48,7 +46,6 @@ class Reflector:
     _waiting: list[asyncio.Future[None]] = field(default_factory=list)
 
     async def run(self) -> None:
-        """Until cancelled."""
         loop, delay = asyncio.get_running_loop(), FIRST_RETRY_SECONDS
         while True:
             waiting, self._waiting = self._waiting, []  # who asks from now on wants the next list
@@ -56,7 +53,7 @@ class Reflector:
             begun = loop.time()
             try:
                 version = await self._list()
-            except ERRORS as error:
+            except API_ERRORS as error:
                 _answer(waiting, error)
             else:
                 _answer(waiting)
@@ -70,12 +67,12 @@ class Reflector:
                 delay = min(2 * delay, LAST_RETRY_SECONDS)
 
     async def current(self) -> None:
-        """What was told is what there is, to a few milliseconds. Raises one of ERRORS."""
+        """Whether the cache is up to date within milliseconds. Raises one of API_ERRORS if not."""
         if not self._following:
             await self.fresh()
 
     async def fresh(self) -> None:
-        """What there is at this moment has been told. Raises one of ERRORS."""
+        """Waits until everything that exists now was observed. Raises one of API_ERRORS."""
         answer = asyncio.get_running_loop().create_future()
         self._waiting.append(answer)
         self._asked.set()
@@ -88,20 +85,20 @@ class Reflector:
         async for version, bodies in pages:  # noqa: B007  (a list is of one version)
             for body in bodies:
                 uids.add(body["metadata"]["uid"])
-                self._take(body)
+                self._observe(body)
         self.skipped.keep(self.kind.plural, uids)
         self.keep(uids)
         return version
 
     async def _follow(self, version: str) -> None:
-        """Until the watch ends, or somebody asks for more than it tells."""
+        """Returns when the watch ends, or when a caller needs a new list."""
         try:
             async with self.kube.watch(
                 self.kind, self.namespace, version, labels=self.labels
             ) as events:
                 self._following = True
                 both = (
-                    asyncio.create_task(self._tell(events)),
+                    asyncio.create_task(self._apply(events)),
                     asyncio.create_task(self._asked.wait()),
                 )
                 try:
@@ -113,15 +110,15 @@ class Reflector:
                     await asyncio.wait(both)
                 if not both[0].cancelled():
                     both[0].result()
-        except ERRORS as error:
+        except API_ERRORS as error:
             logger.info("watch of %s: %s", self.kind.plural, error or type(error).__name__)
 
-    async def _tell(self, events: AsyncGenerator[tuple[str, Body]]) -> None:
-        async for told, body in events:
-            self._take(body, deleted=told == "DELETED")
+    async def _apply(self, events: AsyncGenerator[tuple[str, Body]]) -> None:
+        async for kind, body in events:
+            self._observe(body, deleted=kind == "DELETED")
 
-    def _take(self, body: Body, *, deleted: bool = False) -> None:
-        """One object that cannot be read ends nothing: it is left out, with a word."""
+    def _observe(self, body: Body, *, deleted: bool = False) -> None:
+        """An object that cannot be read is skipped and recorded; it does not end the watch."""
         try:
             self.observe(body, deleted=deleted)
         except Exception as error:  # noqa: BLE001  (whatever an object says stops no other)

@@ -12,15 +12,13 @@ _NOT_IN_NAMES = frozenset("/%?#\\")
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A kind of object and where it is served."""
-
     prefix: str  # "/api/v1" or "/apis/GROUP/VERSION"
     plural: str
 
     def path(self, namespace: str | None, name: str = "", subresource: str = "") -> str:
         """URL path of a collection, an object or a subresource.
 
-        Raises ValueError for what is no name: it would lead elsewhere.
+        Raises ValueError for an invalid name, which could lead to another path.
         """
         if any(
             set(part) & _NOT_IN_NAMES or part in (".", "..") for part in (namespace or "", name)

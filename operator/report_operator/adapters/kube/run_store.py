@@ -1,4 +1,4 @@
-"""The runs that are there: Jobs of ours, by uid and by schedule."""
+"""The runs that exist: the Jobs of schedules, by uid and by schedule."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from report_operator.domain.runs.run import Run, observe_job
 
 
 class RunStore(Mapping[str, Run]):
-    """By the Job's uid; an older version of a Job never replaces a newer one."""
+    """By Job uid; an older version of a Job never replaces a newer one."""
 
     def __init__(self) -> None:
         self._runs: dict[str, Run] = {}
         self._by_schedule: dict[str, dict[str, Run]] = {}  # by the schedule's uid
 
     def observe(self, body: Mapping[str, Any], *, deleted: bool) -> tuple[Run, bool] | None:
-        """Take note of a Job; the run, and whether this was news. None: gone, and never known.
+        """Store a Job; returns the run, and whether it changed. None: deleted, and never known.
 
-        Raises what `observe_job` raises, having forgotten what an older version of the Job said.
+        Raises what `observe_job` raises, after dropping what an older version of the Job had.
         """
         meta = body["metadata"]
         known = self._runs.get(meta["uid"])
@@ -37,7 +37,7 @@ class RunStore(Mapping[str, Run]):
         return run, True
 
     def forget(self, uid: str) -> Run | None:
-        """Drop one that is gone; it, where it was known."""
+        """Drop a deleted run; returns it where it was known."""
         run = self._runs.pop(uid, None)
         if run is not None:
             siblings = self._by_schedule[run.schedule_uid]
@@ -47,7 +47,7 @@ class RunStore(Mapping[str, Run]):
         return run
 
     def of(self, schedule_uid: str) -> Mapping[str, Run]:
-        """Those of a schedule, by uid."""
+        """The runs of a schedule, by its uid."""
         return self._by_schedule.get(schedule_uid, {})
 
     def __getitem__(self, uid: str) -> Run:

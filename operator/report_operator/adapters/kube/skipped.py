@@ -1,7 +1,7 @@
-"""Objects that are left out because they cannot be read or decided on: which, why, how many.
+"""Objects that are skipped because they cannot be read or decided on: which, why, how many.
 
-One of them never stops the others, and is never left out without a word: it is named in the log
-once for each of its versions, in an Event, in a metric, and where the health is told.
+One of them never stops the others, and none is skipped silently: each version of it is named once
+in the log, in an Event, in a metric, and in the health report.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Any
 logger = logging.getLogger(__name__)
 
 LIMIT = 20_000  # objects that are remembered; the oldest are forgotten, and found again
-NAMED = 5  # objects that are named where the health is told
+NAMED = 5  # objects that the health report names
 REASON_LIMIT = 300  # characters
 
 
 @dataclass(frozen=True, slots=True)
 class SkippedObject:
-    """An object in the version in which it is left out."""
+    """The version of an object that is skipped."""
 
     plural: str
     namespace: str
@@ -35,19 +35,17 @@ class SkippedObject:
 
 
 # Called once for each version: the object, its JSON.
-Tell = Callable[[SkippedObject, Mapping[str, Any]], None]
+OnSkipped = Callable[[SkippedObject, Mapping[str, Any]], None]
 
 
 class Skipped:
-    """By kind and uid."""
-
-    def __init__(self, tell: Tell | None = None) -> None:
-        self.tell = tell
+    def __init__(self, on_skipped: OnSkipped | None = None) -> None:
+        self.on_skipped = on_skipped
         self._known: dict[tuple[str, str], SkippedObject] = {}
         self._counts: Counter[str] = Counter()
 
     def note(self, plural: str, body: Any, why: Exception | str) -> bool:
-        """The object is left out in this version; whether that is news."""
+        """Skip this version of the object; returns whether it was not skipped before."""
         found = _describe(plural, body, why)
         key = (plural, found.uid)
         known = self._known.pop(key, None)
@@ -61,31 +59,31 @@ class Skipped:
             oldest = next(iter(self._known))
             del self._known[oldest]
             self._counts[oldest[0]] -= 1
-        if self.tell is not None and isinstance(body, Mapping):
-            self.tell(found, body)
+        if self.on_skipped is not None and isinstance(body, Mapping):
+            self.on_skipped(found, body)
         return True
 
     def clear(self, plural: str, uid: str) -> None:
-        """The object can be used now, or is gone."""
+        """The object can be used again, or is deleted."""
         if self._known.pop((plural, uid), None) is not None:
             self._counts[plural] -= 1
 
     def keep(self, plural: str, uids: set[str]) -> None:
-        """Of the kind there are just these."""
+        """Forget the objects of a kind that do not exist any more; `uids` are the others."""
         for kind, uid in [key for key in self._known if key[0] == plural and key[1] not in uids]:
             self.clear(kind, uid)
 
     def counts(self) -> Mapping[str, int]:
-        """How many of each kind, where there are any."""
+        """Number of skipped objects by kind; without zeros."""
         return {plural: count for plural, count in sorted(self._counts.items()) if count > 0}
 
     def reason(self, plural: str, uid: str) -> str | None:
-        """Why an object is left out; None where it is not."""
+        """Why an object is skipped; None where it is not."""
         found = self._known.get((plural, uid))
         return found.reason if found else None
 
     def summary(self) -> list[str]:
-        """The newest of them, each in one line, and how many more there are."""
+        """The newest ones, a line each, and how many more there are."""
         newest = list(self._known.values())[: -NAMED - 1 : -1]
         more = len(self._known) - len(newest)
         return [str(found) for found in newest] + ([f"and {more} more"] if more else [])
@@ -113,7 +111,7 @@ def _text(value: Any) -> str:
 
 
 def printable(text: str, limit: int) -> str:
-    """One line of at most `limit` characters that a terminal takes for nothing else."""
+    """One line of at most `limit` characters without control sequences."""
     shown = "".join(
         c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[: limit + 1]
     )

@@ -1,4 +1,4 @@
-"""What has been observed of the cluster, as the watch streams and our own writes tell it."""
+"""The observed state of the cluster, from the watch streams and from our own writes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from report_operator.adapters.kube.skipped import Skipped
 from report_operator.api.v1alpha1 import backfill
 from report_operator.api.v1alpha1.resource import PLURAL, Key
 from report_operator.domain import names
-from report_operator.domain.runs.run import Pod, Run, controller_of, observe_pod
+from report_operator.domain.runs.pod import Pod, observe_pod
+from report_operator.domain.runs.run import Run, controller_of
 
 Body = Mapping[str, Any]
 T = TypeVar("T")
@@ -26,8 +27,10 @@ NOT_OWNED = (
 )
 
 
-def _each_alone(plural: str) -> Callable[[Callable[..., T | None]], Callable[..., T | None]]:
-    """Of a method that takes note of an object: one that it cannot read is skipped, with a word."""
+def _skipping_unreadable(
+    plural: str,
+) -> Callable[[Callable[..., T | None]], Callable[..., T | None]]:
+    """Wraps an `observe` method: an object that it cannot read is skipped and recorded."""
 
     def wrap(method: Callable[..., T | None]) -> Callable[..., T | None]:
         @wraps(method)
@@ -58,25 +61,27 @@ class Store:
     # By namespace and Job uid, pod name.
     pods: dict[tuple[str, str], dict[str, Pod]] = field(default_factory=dict)
     skipped: Skipped = field(default_factory=Skipped)
-    heard: set[str] = field(default_factory=set)  # kinds whose watch spoke since the last resync
-    news: asyncio.Event = field(default_factory=asyncio.Event)  # of schedules or runs, for Lists
+    watched: set[str] = field(default_factory=set)  # kinds with a watch event since the last resync
+    news: asyncio.Event = field(
+        default_factory=asyncio.Event
+    )  # of schedules or runs, for RedisMirror
     # By backfill: schedule and Job of each run that it has to count yet.
     _uncounted: dict[Key, frozenset[tuple[str, str]]] = field(default_factory=dict)
     _strangers: set[str] = field(default_factory=set)  # uids of Jobs that are not owned
 
-    @_each_alone(PLURAL)
+    @_skipping_unreadable(PLURAL)
     def observe_schedule(self, body: Body, *, deleted: bool = False) -> tuple[Key, bool] | None:
-        """Take note of a ReportSchedule; its key, and whether this was news. None: skipped."""
+        """Store a ReportSchedule; its key, and whether it changed. None: skipped."""
         meta = body["metadata"]
         key = Key(meta["namespace"], meta["name"])
-        told = self.schedules.observe(key, body, deleted=deleted)
-        if told:
+        changed = self.schedules.observe(key, body, deleted=deleted)
+        if changed:
             self.news.set()
-        return key, told
+        return key, changed
 
-    @_each_alone(CRONJOBS)
+    @_skipping_unreadable(CRONJOBS)
     def observe_cronjob(self, body: Body, *, deleted: bool = False) -> tuple[Key, bool] | None:
-        """Take note of a CronJob; None for one that is not the one of the schedule it names."""
+        """Store a CronJob; None for one that is not that of the schedule it names."""
         meta = body["metadata"]
         said = (meta.get("annotations") or {}).get(names.ANNOTATION_SCHEDULE, "")
         if not said and names.LABEL_UID not in (meta.get("labels") or {}):
@@ -90,9 +95,9 @@ class Store:
             self.skipped.clear(CRONJOBS, str(meta["uid"]))
         return key, self.cronjobs.observe(key, body, deleted=deleted)
 
-    @_each_alone(backfill.PLURAL)
+    @_skipping_unreadable(backfill.PLURAL)
     def observe_backfill(self, body: Body, *, deleted: bool = False) -> tuple[Key, bool] | None:
-        """Take note of a ReportBackfill; its key, and whether this was news. None: skipped."""
+        """Store a ReportBackfill; its key, and whether it changed. None: skipped."""
         meta = body["metadata"]
         key = Key(meta["namespace"], meta["name"])
         news = self.backfills.observe(key, body, deleted=deleted)
@@ -106,7 +111,7 @@ class Store:
         return key, news
 
     def backfills_waiting_for(self, schedule: Key) -> dict[Key, frozenset[str]]:
-        """The backfills with runs of this schedule to count yet, and the names of their Jobs."""
+        """Backfills that have yet to count runs of this schedule, and the names of their Jobs."""
         return {
             key: jobs
             for key, runs in self._uncounted.items()
@@ -114,9 +119,9 @@ class Store:
             and (jobs := frozenset(job for name, job in runs if name == schedule.name))
         }
 
-    @_each_alone(JOBS)
+    @_skipping_unreadable(JOBS)
     def observe_job(self, body: Body, *, deleted: bool = False) -> tuple[Key, bool] | None:
-        """Take note of a Job; None for one that is skipped."""
+        """Store a Job; None for one that is skipped."""
         try:
             found = self.runs.observe(body, deleted=deleted)
         except Exception:
@@ -125,18 +130,18 @@ class Store:
             raise
         if found is None:
             return None
-        run, told = found
+        run, changed = found
         if deleted:
             self.pods.pop((run.namespace, run.uid), None)
-        if told:
+        if changed:
             self.skipped.clear(JOBS, run.uid)
             self.news.set()
-        return Key(run.namespace, run.schedule), told
+        return Key(run.namespace, run.schedule), changed
 
     def owns(self, run: Run) -> bool:
-        """Whether the run is what it says: of a schedule of its namespace, by its CronJob.
+        """Whether the run belongs to a schedule of its namespace, by way of its CronJob.
 
-        Labels and owners of a Job are written by whoever may write Jobs there.
+        Labels and owners of a Job can be written by anybody who may write Jobs there.
         """
         key = Key(run.namespace, run.schedule)
         return (
@@ -147,13 +152,13 @@ class Store:
         )
 
     def owned_runs(self) -> Iterator[Run]:
-        """Every run that is of the schedule which it names."""
+        """Every run that belongs to the schedule that it names."""
         return (run for run in self.runs.values() if self.owns(run))
 
     def note_strangers(self) -> None:
-        """Name the Jobs that say they are runs and are not; called after all was listed.
+        """Record Jobs that claim to be runs and are not; called after a whole list.
 
-        Not at once: what was owned by a schedule that is gone goes by itself soon.
+        Not at once: Jobs of a schedule that was just deleted are collected soon.
         """
         strangers = {run.uid: run for run in self.runs.values() if not self.owns(run)}
         for uid, run in strangers.items():
@@ -164,18 +169,18 @@ class Store:
         self._strangers = set(strangers)
 
     def forget_run(self, uid: str) -> None:
-        """Drop a Job that is gone, and its pods."""
+        """Drop a deleted Job, and its pods."""
         run = self.runs.forget(uid)
         if run is not None:
             self.pods.pop((run.namespace, uid), None)
             self.news.set()
 
-    @_each_alone(PODS)
+    @_skipping_unreadable(PODS)
     def observe_pod(self, body: Body, *, deleted: bool = False) -> Key | None:
-        """Take note of a pod; the schedule of its run, where that is known.
+        """Store a pod; the schedule of its run, where that is known.
 
-        A deleted pod stays known while its Job does: it may be the only one that knows why the
-        run failed.
+        A deleted pod stays known while its Job does: it may be the only one that knows why the run
+        failed.
         """
         meta = body["metadata"]
         job_uid = (meta.get("labels") or {}).get(names.LABEL_JOB_UID)
@@ -202,31 +207,31 @@ class Store:
         return Key(run.namespace, run.schedule)
 
     def runs_of(self, schedule_uid: str) -> list[Run]:
-        """The runs of a schedule, oldest slot first."""
+        """Oldest slot first."""
         runs = (run for run in self.runs.of(schedule_uid).values() if self.owns(run))
         return sorted(runs, key=lambda run: (run.slot, run.created_at, run.name))
 
     def pods_of(self, run: Run) -> list[Pod]:
-        """The pods of a run, oldest first."""
+        """Oldest first."""
         pods = self.pods.get((run.namespace, run.uid), {}).values()
         return sorted(pods, key=lambda pod: pod.created_at)
 
     def forget_orphan_pods(self) -> None:
-        """Drop pods of Jobs that are gone."""
+        """Drop the pods of deleted Jobs."""
         for namespace, uid in list(self.pods):
             run = self.runs.get(uid)
             if run is None or run.namespace != namespace:
                 del self.pods[namespace, uid]
 
     def uids(self, plural: str) -> set[str]:
-        """Uids of the schedules, backfills, CronJobs or Jobs that are known."""
+        """Of the schedules, backfills, CronJobs or Jobs that are known."""
         if plural == "jobs":
             return set(self.runs)
         known = {"cronjobs": self.cronjobs, backfill.PLURAL: self.backfills}
         return known.get(plural, self.schedules).uids()
 
     def forget(self, uids: set[str]) -> None:
-        """Drop schedules, backfills, CronJobs and Jobs that are gone."""
+        """Drop deleted schedules, backfills, CronJobs and Jobs."""
         for bodies in (self.schedules, self.cronjobs, self.backfills):
             if bodies.forget(uids):
                 self.news.set()
@@ -237,7 +242,7 @@ class Store:
 
 
 def job_reference(run: Run) -> Body:
-    """As far as an Event about the Job needs it."""
+    """The fields of the Job that an Event about it needs."""
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",

@@ -16,8 +16,9 @@ from typing import Any
 import aiohttp
 import kopf
 
-from report_operator.adapters.kube.client import PAGE_BYTES, login
 from report_operator.adapters.kube.decoding import decode, is_shallow, shallow
+from report_operator.adapters.kube.listing import PAGE_BYTES
+from report_operator.adapters.kube.login import login
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ _ITEMS = re.compile(rb',\s*"items"\s*:\s*\[')
 
 
 def watch_session() -> kopf.AiohttpSession:
-    """Logged in as KubeClient is. Raises kopf.LoginError."""
+    """Uses the login of KubeClient. Raises kopf.LoginError."""
     info = login()
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=info.as_ssl_context()),
@@ -47,7 +48,7 @@ def watch_session() -> kopf.AiohttpSession:
 
 
 class _Response(aiohttp.ClientResponse):
-    """Answers that any decoder takes."""
+    """Answers that every decoder accepts."""
 
     async def start(self, connection: Any) -> aiohttp.ClientResponse:
         await super().start(connection)
@@ -72,13 +73,13 @@ class _Response(aiohttp.ClientResponse):
 
 
 class _Lines:
-    """The stream of a watch, line by line, each made shallow where it has to be."""
+    """The stream of a watch, line by line, pruned where it is nested too deeply."""
 
     def __init__(self, stream: aiohttp.StreamReader) -> None:
         self._stream = stream
 
     async def iter_chunked(self, _: int) -> AsyncIterator[bytes]:
-        """What kopf reads; a chunk is one line."""
+        """The method that kopf reads from; a chunk is one line."""
         rest = b""
         async for piece in self._stream.iter_chunked(READ_BYTES):
             *lines, rest = (rest + piece).split(b"\n")

@@ -19,8 +19,8 @@ LAST_RETRY_SECONDS = 60.0
 class WorkQueue(Generic[K]):
     """Calls `work(key)` for every key added, with at most `workers` of them at once.
 
-    A key that is added while its work runs is worked once more afterwards. Work that raises is
-    repeated with exponential backoff (0.2 s to 60 s) and never given up.
+    A key that is added while its work runs is worked on once more afterwards. Work that raises is
+    retried with exponential backoff (0.2 s to 60 s), without a limit.
     """
 
     def __init__(self, work: Callable[[K], Awaitable[None]], workers: int) -> None:
@@ -36,7 +36,6 @@ class WorkQueue(Generic[K]):
         self._all_ended = asyncio.Event()  # while closing
 
     def add(self, key: K) -> None:
-        """Work on the key as soon as a worker is free."""
         if key in self._running:
             self._again.add(key)
         elif key not in self._waiting:
@@ -44,7 +43,7 @@ class WorkQueue(Generic[K]):
             self._ready.put_nowait(key)
 
     def add_after(self, key: K, seconds: float) -> None:
-        """Work on the key later; of several times the earliest holds."""
+        """Work on the key later; of several times the earliest counts."""
         loop = asyncio.get_running_loop()
         due = loop.time() + max(seconds, 0.0)
         timer = self._timers.get(key)
@@ -59,7 +58,7 @@ class WorkQueue(Generic[K]):
         self.add(key)
 
     async def run(self) -> None:
-        """Work until cancelled, or until `finish`."""
+        """Ends when it is cancelled, or by `finish`."""
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(self._workers):
@@ -70,7 +69,7 @@ class WorkQueue(Generic[K]):
             self._timers.clear()
 
     async def finish(self, seconds: float) -> None:
-        """Begin nothing more, and wait for what is in hand, but no longer than so."""
+        """Start nothing more, and wait at most this long for what is running."""
         self._closing.set()
         if self._running:
             with contextlib.suppress(TimeoutError):
@@ -109,5 +108,5 @@ class WorkQueue(Generic[K]):
 
     @property
     def depth(self) -> int:
-        """Keys that wait for a worker."""
+        """Number of keys that wait for a worker."""
         return len(self._waiting)

@@ -20,11 +20,11 @@ SCHEMA = "report_scheduler"
 
 CONNECT_SECONDS = 5
 CONNECTION_WAIT_SECONDS = 3.0  # for one of the pool
-PAUSE_SECONDS = 2.0  # nobody is made to wait again so soon after a failure
+PAUSE_SECONDS = 2.0  # after a failure, during which nobody is made to wait again
 DEFAULTS = {"port": "5432", "sslmode": "prefer"}
 REQUIRED = ("host", "dbname", "user")
 
-# The pool says each attempt at a connection; that there is none is told once, by who needs it.
+# The pool logs each attempt to connect; that there is no connection is logged once, by its user.
 logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
 
 
@@ -32,11 +32,11 @@ Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
 
 class HistoryUnavailableError(Exception):
-    """PostgreSQL does not do what was asked now; the message never holds a password."""
+    """PostgreSQL cannot be used now; the message never holds a password."""
 
 
 def read_conninfo(secret: Path, application_name: str, statement_seconds: float) -> str:
-    """libpq's connection string from the Secret's files, as they are now.
+    """libpq's connection string from the current files of the Secret.
 
     Raises HistoryUnavailableError that names the key.
     """
@@ -74,7 +74,7 @@ def read_conninfo(secret: Path, application_name: str, statement_seconds: float)
 
 @dataclass(slots=True)
 class Database:
-    """A pool that is opened by `async with`, and connects when it is asked to."""
+    """A pool that `async with` opens, and that connects at the first use."""
 
     secret: Path
     application_name: str
@@ -88,7 +88,7 @@ class Database:
     async def __aenter__(self) -> Self:
         self._pool = pool = AsyncConnectionPool(
             self.conninfo,
-            connection_class=_telling(self._note),
+            connection_class=_reporting(self._note),
             min_size=0,
             max_size=self.size,
             open=False,
@@ -112,7 +112,7 @@ class Database:
             await pool.close()
 
     async def conninfo(self) -> str:
-        """As the Secret says now. Raises psycopg.OperationalError, which the pool knows."""
+        """From the current Secret. Raises psycopg.OperationalError, which the pool handles."""
         try:
             return await asyncio.to_thread(
                 read_conninfo, self.secret, self.application_name, self.statement_seconds
@@ -125,8 +125,8 @@ class Database:
     async def transaction(self) -> AsyncIterator[Connection]:
         """A connection whose work is committed at the end of the block.
 
-        Raises HistoryUnavailableError; psycopg.DataError and IntegrityError where it is the data
-        that is refused.
+        Raises HistoryUnavailableError; psycopg.DataError and IntegrityError where the data is
+        refused.
         """
         pool = self._pool
         if pool is None:
@@ -158,7 +158,7 @@ class Database:
             self._probing = False
 
     async def connect(self) -> Connection:
-        """A connection of its own, made now. Raises HistoryUnavailableError with the reason."""
+        """A new connection outside the pool. Raises HistoryUnavailableError with the reason."""
         try:
             async with asyncio.timeout(CONNECT_SECONDS + 1):
                 return await psycopg.AsyncConnection.connect(await self.conninfo(), autocommit=True)
@@ -167,15 +167,15 @@ class Database:
 
     @property
     def pool_stats(self) -> dict[str, int]:
-        """Of psycopg_pool: pool_size, pool_available, requests_waiting and so on."""
+        """As psycopg_pool has them: pool_size, pool_available, requests_waiting and so on."""
         return self._pool.get_stats() if self._pool else {}
 
     def _note(self, reason: str) -> None:
         self._reason = reason
 
 
-def _telling(tell: Callable[[str], None]) -> type[Connection]:
-    """Connections that tell why they could not be made: the pool only says that it waited."""
+def _reporting(report: Callable[[str], None]) -> type[Connection]:
+    """Connections that report why they failed: the pool itself only says that it waited."""
 
     class Telling(psycopg.AsyncConnection[tuple[Any, ...]]):
         @classmethod
@@ -183,14 +183,14 @@ def _telling(tell: Callable[[str], None]) -> type[Connection]:
             try:
                 return await super().connect(*args, **kwargs)
             except psycopg.Error as error:
-                tell(one_line(error))
+                report(one_line(error))
                 raise
 
     return Telling
 
 
 def one_line(error: BaseException) -> str:
-    """The message of an error of psycopg; libpq's name host, port, role and database only."""
+    """The message of a psycopg error; libpq names host, port, role and database only."""
     return " ".join(str(error).split())[:300] or "no answer in time"
 
 

@@ -1,4 +1,4 @@
-"""Past runs as history knows them, for whoever has to say which are missing."""
+"""Past runs from history, to find those that are missing."""
 
 from __future__ import annotations
 
@@ -25,8 +25,6 @@ ORDER BY slot, attempt
 
 @dataclass(slots=True)
 class PostgresPastRuns:
-    """PastRuns over history."""
-
     database: Database
 
     async def of(
@@ -37,7 +35,6 @@ class PostgresPastRuns:
         since: datetime,
         until: datetime,
     ) -> Sequence[PastRun]:
-        """See PastRuns. Raises PastRunsUnavailableError."""
         parameters = {"uid": schedule_uid, "since": since, "until": until}
         try:
             async with self.database.transaction() as connection:

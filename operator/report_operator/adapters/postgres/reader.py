@@ -1,4 +1,4 @@
-"""Reads of history: pages by keyset, figures from indexes, each bounded."""
+"""Reads of history: pages by keyset, statistics from indexes, each bounded."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ CHECK_SECONDS = 8.0
 
 @dataclass(frozen=True, slots=True)
 class PageQuery:
-    """Which runs; `before` is (finished_at, job_id, job) of the last one of the page before."""
+    """Filters; `before` is (finished_at, job_id, job) of the last run of the previous page."""
 
     limit: int
     outcome: Outcome | None = None
@@ -108,7 +108,7 @@ class PageQuery:
     before: tuple[datetime, str, str] | None = None
 
     def statement(self) -> tuple[str, dict[str, Any]]:
-        """SQL and its parameters; each order of columns has its index."""
+        """SQL and its parameters; each sort order has its index."""
         conditions = {
             "outcome = %(outcome)s": self.outcome,
             "report_type = %(report_type)s": self.report_type,
@@ -116,8 +116,8 @@ class PageQuery:
             "finished_at < %(until)s": self.until,
             "(finished_at, job_id, job) < (%(at)s, %(id)s, %(job)s)": self.before,
         }
-        told = [text for text, value in conditions.items() if value is not None]
-        where = f" WHERE {' AND '.join(told)}" if told else ""
+        filters = [text for text, value in conditions.items() if value is not None]
+        where = f" WHERE {' AND '.join(filters)}" if filters else ""
         at, identity, job = self.before or (None, None, None)
         return (
             f"{RUNS}{where} ORDER BY finished_at DESC, job_id DESC, job DESC LIMIT %(limit)s",
@@ -136,7 +136,7 @@ class PageQuery:
 
 @dataclass(frozen=True, slots=True)
 class StoredRun:
-    """All that is kept of one run; `log` is None where nobody looked for it."""
+    """`log` is None where none was read."""
 
     record: RunRecord
     deliveries: Sequence[DeliveryResult]
@@ -145,8 +145,6 @@ class StoredRun:
 
 @dataclass(frozen=True, slots=True)
 class StoredDeployment:
-    """A roll-out."""
-
     rolled_out_at: datetime
     version: str
     image: str
@@ -155,7 +153,7 @@ class StoredDeployment:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseState:
-    """What a connection that was made for the purpose found; `reason` is '' where all is well."""
+    """What a connection made for the check found; `reason` is '' where nothing is wrong."""
 
     reason: str
     latency_ms: float
@@ -166,7 +164,7 @@ class DatabaseState:
 
 @dataclass(slots=True)
 class HistoryReader:
-    """Every call raises HistoryUnavailableError, save `check`."""
+    """Every call raises HistoryUnavailableError, except `check`."""
 
     database: Database
 
@@ -197,17 +195,17 @@ class HistoryReader:
         )
 
     async def attempts(self, schedule_uid: str, slot: datetime) -> list[RunRecord]:
-        """Of one slot, the newest first; the newest 50."""
+        """Of one slot, newest first; at most 50."""
         rows = await self._rows(ATTEMPTS, (schedule_uid, slot, ATTEMPTS_LIMIT))
         return [_record(row) for row in rows]
 
     async def totals(self, since: datetime) -> Totals:
-        """Of all runs that ended since."""
+        """Of all runs that ended since then."""
         (row,) = await self._rows(TOTALS, (since,))
         return Totals(*row)
 
     async def failures(self, since: datetime) -> Failures:
-        """Of the runs that ended since."""
+        """Of the runs that ended since then."""
         return Failures(
             [HourlyStatistics(*row) for row in await self._rows(HOURS, (since,))],
             [TypeFailures(*row) for row in await self._rows(FAILED_TYPES, (since,))],
@@ -215,22 +213,22 @@ class HistoryReader:
         )
 
     async def performance(self, since: datetime, step: Granularity) -> Performance:
-        """Of the runs that ended since."""
+        """Of the runs that ended since then."""
         return Performance(
             [TrendStatistics(*row) for row in await self._rows(TREND, (step.value, since))],
             [TypeTimes(*row) for row in await self._rows(SLOWEST, (since,))],
         )
 
     async def deployments(self, limit: int) -> list[StoredDeployment]:
-        """The newest first."""
+        """Newest first."""
         return [StoredDeployment(*row) for row in await self._rows(DEPLOYMENTS, (limit,))]
 
     async def ping(self) -> None:
-        """Whether it answers, and has the schema."""
+        """Raises HistoryUnavailableError where PostgreSQL does not answer or has no schema."""
         await self._rows(DEPLOYMENTS, (1,))
 
     async def check(self) -> DatabaseState:
-        """Connect as anybody would who starts now, and ask the server about itself."""
+        """Opens a connection as a new client would, and asks the server about itself."""
         start = time.perf_counter()
         try:
             async with asyncio.timeout(CHECK_SECONDS), await self.database.connect() as connection:

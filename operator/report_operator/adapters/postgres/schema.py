@@ -1,4 +1,4 @@
-"""The schema's version: brought up to date by whoever comes first, under a lock."""
+"""The schema's version: the first process that connects updates it, under a lock."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ VERSION_TABLE = "schema_version"
 
 
 def migrate(conninfo: str) -> None:
-    """Make or update the schema; does nothing where it is of this version or newer.
+    """Create or update the schema; does nothing where it has this version or a newer one.
 
     It blocks: call it in a thread. Raises HistoryUnavailableError.
     """

@@ -1,4 +1,4 @@
-"""Writes of history. Each may be repeated: what is there already stays as it is."""
+"""Writes of history. Each may be repeated: existing rows stay as they are."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ WHERE %(checksum)s IS DISTINCT FROM (
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """A record, and what became of its recipients."""
+    """A record and its deliveries."""
 
     record: RunRecord
     deliveries: Sequence[DeliveryResult]
@@ -76,7 +76,7 @@ class HistoryWriter:
     database: Database
 
     async def prepare(self) -> None:
-        """Bring the schema up to date."""
+        """Create or update the schema."""
         try:
             conninfo = await self.database.conninfo()
         except psycopg.OperationalError as error:
@@ -84,13 +84,13 @@ class HistoryWriter:
         await asyncio.to_thread(migrate, conninfo)
 
     async def known(self, job_uids: Collection[str]) -> dict[str, bool]:
-        """Those that are recorded; whether nothing is left to add, that is to say a log."""
+        """The stored uids, and whether each is complete: a failed run gets its log later."""
         async with self.database.transaction() as connection:
             cursor = await connection.execute(SELECT_KNOWN, (list(job_uids),))
             return dict(await cursor.fetchall())
 
     async def add(self, entries: Sequence[HistoryEntry]) -> None:
-        """Record all of them or none. Raises psycopg.DataError or IntegrityError as well."""
+        """Store all of them or none. Also raises psycopg.DataError or IntegrityError."""
         deliveries = [
             (
                 entry.record.job_uid, _text(item.recipient), number, item.status.value,
@@ -104,18 +104,18 @@ class HistoryWriter:
             if deliveries:
                 await cursor.executemany(INSERT_DELIVERY, deliveries)
 
-    async def keep_log(self, job_uid: str, text: str) -> None:
-        """The end of a failed run's log; the first that is kept stays."""
+    async def add_log(self, job_uid: str, text: str) -> None:
+        """The end of a failed run's log; the first one stored stays."""
         async with self.database.transaction() as connection:
             await connection.execute(KEEP_LOG, (_text(text), job_uid))
 
     async def delete_older(self, than: datetime, limit: int) -> int:
-        """Delete the oldest runs, at most `limit`; how many were."""
+        """Delete at most `limit` of the oldest runs; returns how many."""
         async with self.database.transaction() as connection:
             return (await connection.execute(DELETE_OLD, (than, limit))).rowcount
 
     async def add_deployment(self, deployment: Deployment, now: datetime) -> None:
-        """Record a roll-out, unless it is the newest one."""
+        """Store a roll-out, unless it is the newest one already."""
         async with self.database.transaction() as connection:
             await connection.execute(
                 INSERT_DEPLOYMENT,
@@ -129,7 +129,7 @@ class HistoryWriter:
             )
 
     async def ping(self) -> None:
-        """Whether it answers."""
+        """Raises HistoryUnavailableError where PostgreSQL does not answer."""
         async with self.database.transaction() as connection:
             await connection.execute("SELECT 1")
 
@@ -141,5 +141,5 @@ def _parameters(record: RunRecord) -> dict[str, Any]:
 
 
 def _text(value: Any) -> Any:
-    """PostgreSQL keeps any character but NUL."""
+    """PostgreSQL stores every character except NUL."""
     return value.replace("\0", "") if isinstance(value, str) else value

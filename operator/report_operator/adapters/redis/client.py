@@ -1,4 +1,4 @@
-"""A connection to Redis as its mounted Secret says, and what to say where there is none."""
+"""A connection to Redis by its mounted Secret, and error messages for when there is none."""
 
 from __future__ import annotations
 
@@ -29,8 +29,6 @@ UNAVAILABLE = (RedisError, RedisSettingsError, OSError, TimeoutError)
 
 @dataclass(frozen=True, slots=True)
 class RedisSettings:
-    """Where Redis is and how to log in."""
-
     host: str
     port: int
     username: str | None
@@ -40,7 +38,7 @@ class RedisSettings:
 
 
 def read_settings(directory: Path) -> RedisSettings:
-    """One file for each key; one that is absent has its default. Raises RedisSettingsError."""
+    """One file for each key; an absent one has its default. Raises RedisSettingsError."""
 
     def text(key: str) -> str:
         try:
@@ -67,7 +65,7 @@ def read_settings(directory: Path) -> RedisSettings:
 
 
 def connect(directory: Path, answer_seconds: float = ANSWER_SECONDS) -> Redis:
-    """A client that connects at its first call, and does not try again by itself.
+    """A client that connects at its first call, and does not retry by itself.
 
     Raises RedisSettingsError.
     """
@@ -89,15 +87,15 @@ def connect(directory: Path, answer_seconds: float = ANSWER_SECONDS) -> Redis:
 
 
 async def ping(directory: Path) -> None:
-    """Connect, log in and ask whether it serves. Raises what UNAVAILABLE names."""
+    """Connect, log in and send PING. Raises one of UNAVAILABLE."""
     async with asyncio.timeout(PING_SECONDS), connect(directory, PING_SECONDS) as client:
         await client.ping()
 
 
 def describe(error: BaseException) -> str:
     """The error in one line."""
-    told = " ".join(str(error).split()).rstrip(".")
+    message = " ".join(str(error).split()).rstrip(".")
     cause = error.__cause__ or error.__context__
     if isinstance(cause, ConnectionError) and cause.errno:  # redis-py tells its number only
-        told = f"{told}: {os.strerror(cause.errno)}"
-    return told or "no answer in time"
+        message = f"{message}: {os.strerror(cause.errno)}"
+    return message or "no answer in time"

@@ -1,4 +1,4 @@
-"""Lists in Redis that show what the operator knows; each is replaced in one step or not at all."""
+"""Lists in Redis with the state of queue and dead letters; each is replaced atomically."""
 
 from __future__ import annotations
 
@@ -50,39 +50,38 @@ return {{'same'}}
 
 @dataclass(slots=True)
 class RedisLists:
-    """One connection, made anew after a failure with the settings as they are then.
+    """One connection; after a failure a new one is made with the current settings.
 
-    Calls raise what `redis_client.UNAVAILABLE` names.
+    Calls raise one of `redis_client.UNAVAILABLE`.
     """
 
     secret: Path
     _client: Redis | None = None
 
-    async def show_queue(self, elements: Sequence[str]) -> None:
-        """Have the list hold just these."""
-        await self._show([QUEUE], elements, "", "")
+    async def publish_queue(self, elements: Sequence[str]) -> None:
+        """Replace the list."""
+        await self._publish([QUEUE], elements, "", "")
 
-    async def show_dead_letters(
+    async def publish_dead_letters(
         self, elements: Sequence[str], through: datetime | None, cleared: datetime | None
     ) -> datetime | None:
-        """Have the list hold just these, unless somebody deleted it since it was written last.
+        """Replace the list, unless somebody deleted it since it was last written.
 
         `through` is the newest failure among the elements, `cleared` the last deletion that the
-        elements take into account. Returns the newest failure that was shown when the list was
-        deleted, where it was; None otherwise.
+        elements take into account. Returns the newest failure that was listed when the list was
+        deleted; None where it was not deleted.
         """
         marker = format_time(through) if through else ""
         known = format_time(cleared) if cleared else ""
-        answer = await self._show([DEAD_LETTERS, MARKER], elements, marker, known)
+        answer = await self._publish([DEAD_LETTERS, MARKER], elements, marker, known)
         return parse_time(answer[1]) if answer[0] == "deleted" else None
 
     async def close(self) -> None:
-        """Drop the connection."""
         client, self._client = self._client, None
         if client is not None:
             await client.aclose()
 
-    async def _show(
+    async def _publish(
         self, keys: list[str], elements: Sequence[str], marker: str, known: str
     ) -> list[str]:
         digest = hashlib.sha1("\n".join(elements).encode(), usedforsecurity=False).hexdigest()

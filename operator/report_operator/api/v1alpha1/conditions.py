@@ -6,11 +6,12 @@ from enum import StrEnum
 
 
 class ConditionType(StrEnum):
-    """The three conditions of a ReportSchedule."""
+    """The conditions of a ReportSchedule. The last is there only where there is a difference."""
 
     READY = "Ready"
     DELAYED = "Delayed"
     FAILING = "Failing"
+    ZONE_DATA = "ZoneDataDiffers"
 
 
 class ReadyReason(StrEnum):

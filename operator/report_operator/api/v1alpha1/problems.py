@@ -26,14 +26,24 @@ _KINDS = {
 
 def describe(error: ValidationError, root: str, model: type[Model]) -> str:
     """The first problems of a `model`, each with its path below `root`."""
-    found = error.errors(include_url=False)
-    told = [_problem(item, root, model) for item in found[:SHOWN]]
+    found = listed(error, root, model)
+    messages = [f"{path}: {problem}" for path, problem in found[:SHOWN]]
     if len(found) > SHOWN:
-        told.append(f"and {len(found) - SHOWN} more problems")
-    return "; ".join(told)
+        messages.append(f"and {len(found) - SHOWN} more problems")
+    return "; ".join(messages)
 
 
-def _problem(item: ErrorDetails, root: str, model: type[Model]) -> str:
+def listed(
+    error: ValidationError, root: str, model: type[Model], values: bool = True
+) -> list[tuple[str, str]]:
+    """Each problem of a `model`: its path below `root`, and what is wrong there.
+
+    `values`: a rule's message comes after the value that it refuses.
+    """
+    return [_problem(item, root, model, values) for item in error.errors(include_url=False)]
+
+
+def _problem(item: ErrorDetails, root: str, model: type[Model], values: bool) -> tuple[str, str]:
     path = root
     key: Any = None
     for part in item["loc"]:
@@ -44,10 +54,12 @@ def _problem(item: ErrorDetails, root: str, model: type[Model]) -> str:
     context = item.get("ctx") or {}
     if context.get("path"):
         path += f".{context['path']}"
-    return f"{path}: {_words(item, context, key, model)}"
+    return path, _words(item, context, key, model, values)
 
 
-def _words(item: ErrorDetails, context: dict[str, Any], key: Any, model: type[Model]) -> str:
+def _words(
+    item: ErrorDetails, context: dict[str, Any], key: Any, model: type[Model], values: bool
+) -> str:
     kind = item["type"]
     if kind == "missing":
         return "is required"
@@ -64,10 +76,10 @@ def _words(item: ErrorDetails, context: dict[str, Any], key: Any, model: type[Mo
         return f"has to have at most {context['max_length']} characters"
     if kind in ("greater_than_equal", "less_than_equal"):
         return f"{_shown(item['input'])}: {item['msg']}"
-    told = item["msg"].removeprefix("Value error, ")
+    message = item["msg"].removeprefix("Value error, ")
     given = item["input"]
-    scalar = isinstance(given, str | int) and given != ""
-    return f"{_shown(given)}: {told}" if scalar else told
+    scalar = values and isinstance(given, str | int) and given != ""
+    return f"{_shown(given)}: {message}" if scalar else message
 
 
 def _suggestion(item: ErrorDetails, key: Any, model: type[Model]) -> str:

@@ -48,6 +48,7 @@ class ScheduleHealth(StrEnum):
     HEALTHY = "Healthy"
     DELAYED = "Delayed"
     FAILING = "Failing"
+    NOT_READY = "NotReady"
 
 
 class DelayStage(StrEnum):
@@ -58,6 +59,7 @@ class DelayStage(StrEnum):
     PENDING = "Pending"
     RUNNING = "Running"
     RETRYING = "Retrying"
+    REPLACING = "Replacing"
 
 
 class BaseCondition(StatusModel):
@@ -76,7 +78,7 @@ class BaseCondition(StatusModel):
 class Condition(BaseCondition):
     """Of a ReportSchedule."""
 
-    type: ConditionType = Field(description="Ready, Delayed or Failing.")
+    type: ConditionType = Field(description="Ready, Delayed, Failing or ZoneDataDiffers.")
 
 
 class LastFailure(StatusModel):
@@ -100,8 +102,17 @@ class Delay(StatusModel):
     job: str | None = Field(default=None, description="The run's Job, if there is one.")
 
 
-class RecentRun(StatusModel):
-    """The outcome of a run."""
+class MissedSlots(StatusModel):
+    """Slots that passed without a Job, and that no Job will be made for."""
+
+    count: int = Field(description="How many, at most 1,000 at once.")
+    first: Instant = Field(description="The oldest of them.")
+    last: Instant = Field(description="The newest of them.")
+    at: Instant = Field(description="When that was found.")
+
+
+class ActiveRun(StatusModel):
+    """A run that has not ended: what is needed to say what became of it, should its Job go."""
 
     job: str = Field(description="The run's Job.")
     uid: str = Field(description="Uid of the Job.")
@@ -120,6 +131,11 @@ class RecentRun(StatusModel):
     admitted_at: Instant | None = Field(default=None, description="When it was let start.")
     report_date: date | None = Field(default=None, description="The date that it reports on.")
     attempt: int = Field(default=1, description="Which explicit attempt of the slot this was.")
+
+
+class RecentRun(ActiveRun):
+    """The outcome of a run."""
+
     outcome: Outcome = Field(description="Succeeded or Failed.")
     reason: Reason | None = Field(default=None, description="Why it failed, in one word.")
     message: str = Field(default="", description="Why it failed, for a person.")
@@ -143,7 +159,9 @@ class ReportScheduleStatus(StatusModel):
     observed_generation: int | None = Field(
         default=None, description="The generation of the spec that this status was decided from."
     )
-    health: ScheduleHealth | None = Field(default=None, description="Healthy, Delayed or Failing.")
+    health: ScheduleHealth | None = Field(
+        default=None, description="Healthy, Delayed, Failing or NotReady."
+    )
     conditions: list[Condition] = Field(
         default_factory=list,
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
@@ -172,6 +190,28 @@ class ReportScheduleStatus(StatusModel):
     )
     handled_through: Instant | None = Field(
         default=None, description="With missedRuns.policy RunAll: slots up to here have a Job."
+    )
+    last_missed: MissedSlots | None = Field(
+        default=None, description="The newest slots that passed without a Job."
+    )
+    missed_slots: int = Field(
+        default=0, description="How many slots have passed without a Job so far."
+    )
+    unanswered_since: Instant | None = Field(
+        default=None,
+        description="With concurrencyPolicy Replace: the oldest slot whose run was replaced by the "
+        "next, and that no report has made up for.",
+    )
+    acknowledged_through: Instant | None = Field(
+        default=None,
+        description="Slots up to here need no report: said by the annotation "
+        "reports.adaf.io/acknowledged-through.",
+    )
+    active_runs: list[ActiveRun] = Field(
+        default_factory=list,
+        max_length=100,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["uid"]},
+        description="Runs that have not ended, oldest slot first.",
     )
     recent_runs: list[RecentRun] = Field(
         default_factory=list,

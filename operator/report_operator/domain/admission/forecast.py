@@ -1,4 +1,4 @@
-"""When waiting runs are likely to start, by how long the past runs of the schedules took."""
+"""When waiting runs are likely to start, by how long past runs of the schedules took."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from report_operator.domain.admission.queue import AdmissionLimits, Queue, is_active, make_queue
+from report_operator.domain.admission.limits import AdmissionLimits
+from report_operator.domain.admission.queue import Queue, make_queue
+from report_operator.domain.admission.waiting import Hold
 from report_operator.domain.runs.run import Run
 
 FORECAST_LIMIT = 100  # runs at the head of the queue: the further behind, the less is known
 
 
 def typical_duration(seconds: Iterable[int]) -> timedelta | None:
-    """Of a schedule's runs, by those of the past from admission to end; None: nothing is known."""
+    """Of a schedule, from the seconds between admission and end of past runs; None: unknown."""
     known = list(seconds)
     return timedelta(seconds=statistics.median(known)) if known else None
 
@@ -26,15 +28,19 @@ def likely_starts(
     durations: Mapping[str, timedelta],
     now: datetime,
 ) -> dict[str, datetime]:
-    """When the first runs of the queue are likely to start, by Job uid; absent: nobody can say.
+    """When the first runs of the queue are likely to start, by Job uid; absent: unknown.
 
-    `durations` are by uid of the schedule. Active runs end when they usually do, or now if
-    they are over that; one of which nothing is known, or which does not start, is taken to stay.
-    New runs that come meanwhile are not foreseen.
+    `durations` are by uid of the schedule. Active runs are taken to end after their usual duration,
+    or now if they are over that; one whose duration is unknown, or which does not start, is taken
+    to stay. New runs that come meanwhile are not foreseen.
     """
     stuck = {run.uid for run in queue.not_starting}
-    active = {run.uid: run for run in runs if is_active(run)}
-    waiting = {entry.run.uid: entry.run for entry in queue.waiting[:FORECAST_LIMIT]}
+    active = {run.uid: run for run in runs if run.active}
+    waiting = {
+        entry.run.uid: entry.run
+        for entry in queue.waiting[:FORECAST_LIMIT]
+        if entry.hold is not Hold.SUSPENDED
+    }
     ends = {
         run.uid: max((run.admitted_at or run.created_at) + durations[run.schedule_uid], now)
         for run in active.values()

@@ -1,4 +1,4 @@
-"""A ReportBackfill taken apart: the slots of its dates, and which of them get a run next."""
+"""The slots of a ReportBackfill, and which of them get a run next."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from report_operator.domain import names
 from report_operator.domain.cron.schedule import latest_beat, slots_between
 from report_operator.domain.runs.attempts import days_span
 from report_operator.domain.runs.history import SlotPast
-from report_operator.domain.schedules.lateness import CREATION_GRACE, Plan
-from report_operator.domain.schedules.plan import observe_plan
+from report_operator.domain.schedules.lateness import CREATION_GRACE
+from report_operator.domain.schedules.plan import Plan, observe_plan
 from report_operator.domain.times import parse_time
 from report_runner.contract.result import Outcome
 
@@ -27,7 +27,7 @@ Past = Mapping[tuple[str, datetime], SlotPast]  # by uid of the schedule, and sl
 
 
 class HeldUpError(Exception):
-    """No run can be decided on: the reason for programs, and what a person may do about it."""
+    """No run can be decided on; the message says what a person may do about it."""
 
     def __init__(self, reason: BackfillReason, message: str) -> None:
         super().__init__(message)
@@ -55,8 +55,6 @@ class BackfillTarget:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One slot of one schedule."""
-
     instant: datetime
     schedule: str
     schedule_uid: str
@@ -70,7 +68,7 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What was decided of the first slots: runs to make, slots that need none, and how far."""
+    """Decisions on the first slots: runs to make, slots that need none, and how far they go."""
 
     runs: tuple[BackfillRun, ...]
     skipped: int
@@ -80,7 +78,7 @@ class Choice:
 def targets_of(
     namespace: str, spec: ReportBackfillSpec, candidates: Iterable[Candidate], started: datetime
 ) -> tuple[BackfillTarget, ...]:
-    """The schedules that are part of it, by name: those that were there when it began.
+    """The schedules that are part of it, by name: those that existed when it began.
 
     Raises HeldUpError where there is none, or where one has no CronJob to make runs from.
     """
@@ -119,7 +117,7 @@ def targets_of(
 def slots_of_dates(
     plan: Plan, first: date, last: date, until: datetime, limit: int
 ) -> Sequence[datetime]:
-    """The slots that a schedule has from the day `first` to the day `last` in its zone.
+    """The slots of a schedule from the day `first` to the day `last` in its zone.
 
     None is later than `until`; there are at most `limit`, the oldest ones.
     """
@@ -166,7 +164,7 @@ def _order(slot: Slot) -> tuple[datetime, str]:
 
 
 def after(slots: Sequence[Slot], cursor: Cursor | None) -> Sequence[Slot]:
-    """Those that are not decided on yet."""
+    """The slots that are not decided on yet."""
     if cursor is None:
         return slots
     return slots[bisect_right(slots, (cursor.slot, cursor.schedule), key=_order) :]
@@ -214,7 +212,7 @@ def _run(slot: Slot, attempt: int) -> BackfillRun:
 
 
 def spans(slots: Iterable[Slot]) -> Iterator[tuple[str, str, datetime, datetime]]:
-    """Of each schedule among the slots: uid, name, and its first and last slot there."""
+    """For each schedule among the slots: uid, name, and its first and last slot there."""
     found: dict[str, tuple[str, datetime, datetime]] = {}
     for slot in slots:
         _, first, _ = found.get(slot.schedule_uid, (slot.schedule, slot.instant, slot.instant))

@@ -1,4 +1,4 @@
-"""The status of a ReportBackfill: each run is counted once, and what a person is told of it."""
+"""The status of a ReportBackfill: each run is counted once, and conditions say the rest."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from report_runner.contract.reasons import Reason
 
 @dataclass(frozen=True, slots=True)
 class BackfillView:
-    """A backfill as metrics show it: how many of its slots are in which state."""
+    """Number of its slots in each state, for metrics."""
 
     namespace: str
     name: str
@@ -33,7 +33,7 @@ class BackfillView:
 
 @dataclass(frozen=True, slots=True)
 class BackfillProgress:
-    """What is known besides the counts. `left` is None while the slots are not known."""
+    """Everything besides the counts. `left` is None while the slots are not known."""
 
     generation: int
     suspended: bool
@@ -44,17 +44,17 @@ class BackfillProgress:
 
 
 def is_over(status: ReportBackfillStatus) -> bool:
-    """Nothing will be decided any more."""
+    """Whether all of its slots are decided on and all of its runs have ended."""
     return status.completion_time is not None
 
 
 def settle(
     status: ReportBackfillStatus, outcomes: Mapping[str, RecentRun], schedules: Collection[str]
 ) -> ReportBackfillStatus:
-    """Count the runs in flight that have an outcome (by Job), each in the step that drops it.
+    """Count the runs in flight that have an outcome (by Job), and drop each in the same step.
 
-    `schedules` has the uids of those there are: runs of a deleted one went with it, also where
-    another has its name now.
+    `schedules` has the uids of those that exist: runs of a deleted one were deleted with it, also
+    where another schedule has its name now.
     """
     done, failed, skipped = status.done, status.failed, status.skipped
     failures = list(status.last_failures)
@@ -96,7 +96,7 @@ def _failure(run: BackfillRun, entry: RecentRun, reason: Reason) -> BackfillFail
 def conclude(
     status: ReportBackfillStatus, progress: BackfillProgress, now: datetime
 ) -> ReportBackfillStatus:
-    """The counts and the rest of the status that follows from them."""
+    """The rest of the status, which follows from the counts."""
     if is_over(status):
         return status.model_copy(update={"observed_generation": progress.generation})
     over = status.done + status.failed + status.skipped
@@ -120,10 +120,10 @@ def conclude(
     )
 
 
-Finding = tuple[BackfillConditionType, bool, BackfillReason, str]
+ConditionUpdate = tuple[BackfillConditionType, bool, BackfillReason, str]
 
 
-def _ready(progress: BackfillProgress) -> Finding:
+def _ready(progress: BackfillProgress) -> ConditionUpdate:
     held_up = progress.held_up
     if held_up is not None:
         return BackfillConditionType.READY, False, held_up.reason, held_up.message
@@ -136,27 +136,29 @@ def _complete(
     complete: bool,
     over: int,
     total: int | None,
-) -> Finding:
+) -> ConditionUpdate:
     kind = BackfillConditionType.COMPLETE
     if not complete:
         if progress.suspended:
-            told = "no further runs are made until spec.suspend is false"
-            return kind, False, BackfillReason.SUSPENDED, told
-        told = "its slots are not known yet" if total is None else f"{total - over} slots are left"
-        return kind, False, BackfillReason.IN_PROGRESS, told
+            message = "no further runs are made until spec.suspend is false"
+            return kind, False, BackfillReason.SUSPENDED, message
+        message = (
+            "its slots are not known yet" if total is None else f"{total - over} slots are left"
+        )
+        return kind, False, BackfillReason.IN_PROGRESS, message
     if progress.dry_run:
-        told = f"{status.would_run_count} runs would be made, {status.skipped} slots need none"
-        return kind, True, BackfillReason.DRY_RUN, told
-    told = f"{status.done} runs succeeded, {status.failed} failed, {status.skipped} slots needed "
-    told += "none"
+        message = f"{status.would_run_count} runs would be made, {status.skipped} slots need none"
+        return kind, True, BackfillReason.DRY_RUN, message
     if not total:
-        return kind, True, BackfillReason.NO_SLOT, _no_slot(status, progress)
+        return kind, True, BackfillReason.NO_SLOT, _no_slot_message(status, progress)
+    message = (
+        f"{status.done} runs succeeded, {status.failed} failed, {status.skipped} slots needed none"
+    )
     reason = BackfillReason.SOME_FAILED if status.failed else BackfillReason.ALL_SUCCEEDED
-    return kind, True, reason, told
+    return kind, True, reason, message
 
 
-def _no_slot(status: ReportBackfillStatus, progress: BackfillProgress) -> str:
-    """Nothing was made: a report that somebody waits for will not come."""
+def _no_slot_message(status: ReportBackfillStatus, progress: BackfillProgress) -> str:
     start, last = status.start_time, progress.last_date
     if start is not None and last is not None and last >= start.date():
         return (
@@ -183,7 +185,7 @@ def _state(
 
 
 def _since(
-    status: ReportBackfillStatus, found: Finding, progress: BackfillProgress, now: datetime
+    status: ReportBackfillStatus, found: ConditionUpdate, progress: BackfillProgress, now: datetime
 ) -> BackfillCondition:
     kind, holds, reason, message = found
     word = "True" if holds else "False"
@@ -203,7 +205,7 @@ def _since(
 def backfill_transitions(
     before: ReportBackfillStatus, after: ReportBackfillStatus
 ) -> list[Transition]:
-    """Events: it is held up, it goes on, it is over."""
+    """Events: it is held up, it continues, it is complete."""
     old = {condition.type: condition for condition in before.conditions}
     found: list[Transition] = []
     for condition in after.conditions:
@@ -228,7 +230,6 @@ def backfill_transitions(
 
 
 def view_of(namespace: str, name: str, status: ReportBackfillStatus) -> BackfillView:
-    """For metrics."""
     over = status.done + status.failed + status.skipped
     left = max((status.total or 0) - over - status.running, 0)
     return BackfillView(
@@ -245,5 +246,5 @@ def view_of(namespace: str, name: str, status: ReportBackfillStatus) -> Backfill
 
 
 def jobs_to_make(status: ReportBackfillStatus, known: Collection[str]) -> Sequence[BackfillRun]:
-    """Runs in flight without a Job: not made yet, or deleted by somebody before it ended."""
+    """Runs in flight without a Job: not made yet, or deleted by somebody before they ended."""
     return [run for run in status.in_flight if run.job not in known]

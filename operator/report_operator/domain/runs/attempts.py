@@ -1,4 +1,4 @@
-"""Further attempts for a slot: asked for by a person, or by a ReportBackfill."""
+"""Further attempts for a slot, requested by a person or by a ReportBackfill."""
 
 from __future__ import annotations
 
@@ -23,8 +23,6 @@ class DayToComeError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A further attempt for a slot."""
-
     slot: datetime
     report_date: date | None
     number: int

@@ -1,4 +1,4 @@
-"""What a dead letter is: of a slot that was tried, the newest attempt, where it failed for good."""
+"""What a dead letter is: the newest attempt for a slot, where it failed for good."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
+from report_runner.contract.reasons import Reason
+from report_runner.contract.result import Outcome
+
 T = TypeVar("T")
 Order = tuple[int, bool, datetime]
 
 
 @dataclass(frozen=True, slots=True)
 class Tried(Generic[T]):
-    """One attempt for a slot, and what its teller knows it as."""
+    """One attempt for a slot, and the caller's own object for it."""
 
     slot: Hashable
     order: Order
@@ -21,10 +24,15 @@ class Tried(Generic[T]):
     what: T
 
 
-def attempt_order(number: int, ended_at: datetime | None) -> Order:
-    """By this the attempts of a slot are sorted, the newest last.
+def is_failure(outcome: Outcome, reason: Reason | None) -> bool:
+    """Whether a person has to look at it: that a run was replaced is the policy's doing."""
+    return outcome is Outcome.FAILED and reason is not Reason.REPLACED
 
-    One under way (`ended_at` is None) is newer than one of the same number that has ended: such
+
+def attempt_order(number: int, ended_at: datetime | None) -> Order:
+    """Sort key of the attempts of a slot, the newest last.
+
+    An active one (`ended_at` is None) is newer than an ended one of the same number: such attempts
     are made by hand.
     """
     return number, ended_at is None, ended_at or datetime.min.replace(tzinfo=UTC)

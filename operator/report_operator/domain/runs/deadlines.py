@@ -1,70 +1,91 @@
-"""Runs that would hang for ever: which, and with which reason they are ended."""
+"""Runs that would otherwise hang for ever: which are ended, and with which reason."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from report_operator.domain.runs.failure import Cause, PendingReason, explain_failure
-from report_operator.domain.runs.run import Pod, Run, Stage
+from report_operator.domain.checks import first_problem
+from report_operator.domain.runs.failure import Cause, explain_failure
+from report_operator.domain.runs.observed import ObservedRun
+from report_operator.domain.runs.run import Stage
 from report_runner.contract.reasons import Reason
 
 BACKOFF = timedelta(minutes=10)  # the Job controller's longest pause between attempts
 
 
 @dataclass(frozen=True, slots=True)
-class DeadlineExceeded:
-    """A run that has to be ended, and why."""
+class StartLimits:
+    """How long an admitted run may fail to start, and how long one may wait in the queue."""
 
-    cause: Cause
+    startup: timedelta
+    queue: timedelta
 
 
-def exceeded_deadline(
-    run: Run,
-    pods: Sequence[Pod],
-    blockage: PendingReason | None,
-    startup_limit: timedelta,
-    queue_limit: timedelta,
-    now: datetime,
-    waits_for: str = "",
-) -> DeadlineExceeded | None:
-    """None for a run that may go on. `waits_for`: what held a waiting run back last, if known."""
+Check = Callable[[ObservedRun, StartLimits], Cause | None]
+
+
+def exceeded_deadline(observed: ObservedRun, limits: StartLimits) -> Cause | None:
+    """Why a run has to be ended; None for a run that may go on."""
+    run = observed.run
     if run.finished or run.deleting:
         return None
-    if run.termination_reason:
-        # Of a run that waits nobody else makes an end: on-call had it purged.
-        return DeadlineExceeded(explain_failure(run, ())) if run.stage is Stage.QUEUED else None
-    if run.stage is Stage.QUEUED:
-        if run.backfill:
-            return None  # it is meant to wait until there is room
-        waited = now - run.created_at
-        if waited < queue_limit:
-            return None
-        return DeadlineExceeded(
-            Cause(
-                Reason.QUEUE_TIMEOUT,
-                f"waited {_minutes(waited)} for admission"
-                + (f" ({waits_for})" if waits_for else "")
-                + f", the limit is {_minutes(queue_limit)}; raise the operator's limits of active "
-                "runs, or its priority",
-            )
-        )
-    if run.stage not in (Stage.PENDING, Stage.RETRYING):
-        return None
-    waiting_since = _waiting_since(run, pods[-1] if pods else None)
-    if waiting_since is None or now - waiting_since < startup_limit:
-        return None
-    note = f"could not start within {_minutes(startup_limit)}"
-    if blockage is not None:
-        return DeadlineExceeded(Cause(blockage.cause.reason, f"{note}: {blockage.cause.message}"))
-    return DeadlineExceeded(Cause(Reason.INTERNAL_ERROR, f"the pod {note} and nothing says why"))
+    if run.termination_reason and run.stage is not Stage.QUEUED:
+        return None  # the Job controller ends it already
+    return first_problem(CHECKS, observed, limits)
 
 
-def _waiting_since(run: Run, newest: Pod | None) -> datetime | None:
+def _purged(observed: ObservedRun, limits: StartLimits) -> Cause | None:  # noqa: ARG001
+    run = observed.run
+    return explain_failure(run, ()) if run.termination_reason else None
+
+
+def _queued_too_long(observed: ObservedRun, limits: StartLimits) -> Cause | None:
+    run = observed.run
+    # A backfill's run is meant to wait until there is room.
+    if run.stage is not Stage.QUEUED or run.backfill or observed.held:
+        return None
+    begun = run.created_at
+    if run.scheduled and observed.resumed_at is not None:
+        begun = max(begun, observed.resumed_at)
+    waited = observed.now - begun
+    if waited < limits.queue:
+        return None
+    return Cause(
+        Reason.QUEUE_TIMEOUT,
+        f"waited {_minutes(waited)} for admission"
+        + (f" ({observed.waits_for})" if observed.waits_for else "")
+        + f", the limit is {_minutes(limits.queue)}; raise the operator's limits of active "
+        "runs, or its priority",
+    )
+
+
+def _not_started(observed: ObservedRun, limits: StartLimits) -> Cause | None:
+    if observed.run.stage not in (Stage.PENDING, Stage.RETRYING):
+        return None
+    since = _start_due_since(observed)
+    if since is None or observed.now - since < limits.startup:
+        return None
+    note = f"could not start within {_minutes(limits.startup)}"
+    found = observed.pending_reason
+    if found is not None:
+        return Cause(found.cause.reason, f"{note}: {found.cause.message}")
+    return Cause(Reason.INTERNAL_ERROR, f"the pod {note} and nothing says why")
+
+
+CHECKS: tuple[Check, ...] = (
+    _purged,  # on-call asked for it; only the operator can end a run that is still suspended
+    _queued_too_long,  # suspended, and admission found no place for it
+    _not_started,  # admitted, and no pod of it runs
+)
+
+
+def _start_due_since(observed: ObservedRun) -> datetime | None:
     """From when on the run should have had a pod that runs; None where it has, or may have."""
+    run, newest = observed.run, observed.newest_pod
     if newest is None:
-        return None if run.active_pods else run.admitted_at  # its pod may not be heard of yet
+        return None if run.active_pods else run.admitted_at  # its pod may not be known yet
     if newest.ended:
         # The Job controller waits before the next attempt.
         return None if run.active_pods else (newest.finished_at or newest.created_at) + BACKOFF

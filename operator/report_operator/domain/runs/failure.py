@@ -1,4 +1,4 @@
-"""Why a run failed, or cannot start, in words that say what to do."""
+"""Why a run failed, or cannot start, in messages that say what to do."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from report_operator.domain.runs.run import MESSAGE_LIMIT, Pod, Run, cut
+from report_operator.domain.runs.pod import Pod
+from report_operator.domain.runs.run import Run
+from report_operator.domain.texts import MESSAGE_LIMIT, cut
 from report_runner.contract.reasons import Reason, reason_of_exit_code
 from report_runner.contract.result import RunResult, parse_result
 
@@ -29,7 +31,7 @@ _MISSING = re.compile(r'(secret|configmap) "([^"]+)" not found')
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A reason of the vocabulary and a message for a person."""
+    """A reason of the fixed list, and a message for a person."""
 
     reason: Reason
     message: str
@@ -44,7 +46,7 @@ class PendingReason:
 
 
 def newest_result(pods: Sequence[Pod]) -> RunResult | None:
-    """What the newest pod that left a result said."""
+    """The result of the newest pod that left one."""
     for pod in sorted(pods, key=lambda pod: pod.created_at, reverse=True):
         result = parse_result(pod.result_text)
         if result is not None:
@@ -53,7 +55,7 @@ def newest_result(pods: Sequence[Pod]) -> RunResult | None:
 
 
 def explain_failure(run: Run, pods: Sequence[Pod]) -> Cause:
-    """Why a Job that failed did: the operator's own verdict, else the last attempt's."""
+    """Why a Job failed: the operator's own reason, else the last attempt's."""
     if run.termination_reason in {reason.value for reason in Reason}:
         return _cause(Reason(run.termination_reason), run.termination_detail)
     if run.termination_reason:  # somebody edited the annotation
@@ -108,7 +110,7 @@ def explain_pod(pod: Pod) -> Cause:
 
 
 def explain_pending(pod: Pod | None, events: Sequence[str]) -> PendingReason | None:
-    """What keeps a run from starting; None where nothing is known to.
+    """What keeps a run from starting; None where nothing is known.
 
     `events` are messages of warning events about the pod, or about the Job while it has no pod,
     newest last.

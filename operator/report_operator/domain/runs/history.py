@@ -1,4 +1,4 @@
-"""What is known about runs of the past, wherever it is kept."""
+"""Past runs of a slot, from several sources."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from report_runner.contract.result import Outcome
 
 @dataclass(frozen=True, slots=True)
 class PastRun:
-    """One attempt for a slot; `outcome` is None while it is under way."""
+    """One attempt for a slot; `outcome` is None while it is active."""
 
     slot: datetime
     attempt: int
@@ -20,16 +20,16 @@ class PastRun:
 
 
 class PastRunsUnavailableError(Exception):
-    """The place where past runs are kept does not answer: nobody can say what is missing."""
+    """A source does not answer: it is not known which runs are missing."""
 
 
 class PastRuns(Protocol):
-    """A place that knows past runs. Several may be asked: what any of them knows counts."""
+    """A source of past runs. Several may be asked: a run that any of them has counts."""
 
     async def of(
         self, namespace: str, schedule_uid: str, schedule: str, since: datetime, until: datetime
     ) -> Sequence[PastRun]:
-        """Of each slot in `since <= slot <= until` the newest attempt that is known.
+        """The newest known attempt of each slot in `since <= slot <= until`.
 
         Where an earlier attempt succeeded and the newest one did not, that one as well. Raises
         PastRunsUnavailableError.
@@ -38,7 +38,7 @@ class PastRuns(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SlotPast:
-    """All that is known of one slot."""
+    """All attempts of one slot together."""
 
     newest: PastRun
     succeeded: bool  # any attempt
@@ -46,7 +46,7 @@ class SlotPast:
 
 
 def by_slot(runs: Iterable[PastRun]) -> dict[datetime, SlotPast]:
-    """What is known, slot by slot. The same run may be told by several places."""
+    """Slot by slot. Several sources may have the same run."""
     found: dict[datetime, SlotPast] = {}
     for run in runs:
         known = found.get(run.slot)

@@ -38,12 +38,12 @@ class RunIdentity:
 
     @property
     def id(self) -> str:
-        """What the API, Redis and on-call name it by."""
+        """Its name in the API, in Redis and for on-call."""
         return job_id(self.namespace, self.schedule, self.slot, self.attempt)
 
 
 def entry_fields(identity: RunIdentity) -> dict[str, Any]:
-    """What an entry of status.recentRuns says of it; the schedule is the object's own."""
+    """The identity's fields of an entry of status.recentRuns; the schedule is the object's own."""
     return {
         "job": identity.job,
         "uid": identity.job_uid,
@@ -65,7 +65,7 @@ def entry_fields(identity: RunIdentity) -> dict[str, Any]:
 def identity_of_entry(
     namespace: str, schedule: str, schedule_uid: str, tier: str, entry: RecentRun
 ) -> RunIdentity:
-    """From status; `tier` is the schedule's, for entries of versions that did not keep it."""
+    """From status; `tier` is the schedule's, for entries of versions that did not store it."""
     return RunIdentity(
         namespace=namespace,
         schedule=schedule,

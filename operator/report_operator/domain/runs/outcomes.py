@@ -9,9 +9,12 @@ from datetime import datetime, timedelta
 from itertools import product
 
 from report_operator.api.v1alpha1.status import RecentRun
+from report_operator.domain.runs.answers import standing_failure
 from report_operator.domain.runs.failure import Cause, explain_failure, newest_result
 from report_operator.domain.runs.identity import entry_fields
-from report_operator.domain.runs.run import MESSAGE_LIMIT, Pod, Run, cut
+from report_operator.domain.runs.pod import Pod
+from report_operator.domain.runs.run import Run
+from report_operator.domain.texts import MESSAGE_LIMIT, cut
 from report_runner.contract.result import Outcome
 
 RECENT_LIMIT = 100  # maxItems of status.recentRuns
@@ -19,7 +22,7 @@ RECENT_LIMIT = 100  # maxItems of status.recentRuns
 
 @dataclass(frozen=True, slots=True)
 class HistoryLimits:
-    """How much stays: finished Jobs (for their logs) and outcomes."""
+    """How many finished Jobs (for their logs) and outcomes stay."""
 
     succeeded_jobs: int
     failed_jobs: int
@@ -69,27 +72,25 @@ def _seconds(start: datetime | None, end: datetime | None) -> int | None:
 
 
 def merge(
-    ledger: RunHistory, fresh: Sequence[RecentRun], existing: Collection[str], keep: int
+    history: RunHistory, fresh: Sequence[RecentRun], existing: Collection[str], keep: int
 ) -> RunHistory:
-    """The ledger with new outcomes, oldest first.
+    """The history with new outcomes, oldest first.
 
     An entry goes only when its Job is gone (`existing` holds the uids of those that are not, and
     of those that a backfill has still to count), so that no outcome is counted twice, and not
     before the earlier attempts of its slot: it tells what became of them. Of the schedule's own
-    outcomes and of those of backfills `keep` stay each. The newest of its own stays in any case:
-    it tells the health. Where there is no room yet, the newest outcomes wait for the next time;
-    their Jobs wait with them.
+    outcomes and of those of backfills `keep` stay each. Those that tell the health stay. Where
+    there is no room yet, the newest outcomes wait for the next time; their Jobs wait with them.
     """
-    known = {entry.uid for entry in ledger.recent}
+    known = {entry.uid for entry in history.recent}
     new = sorted(
         (entry for entry in fresh if entry.uid not in known), key=lambda entry: entry.finished_at
     )
-    held = _held(ledger.recent, existing)
+    held = _held(history.recent, existing)
     new = new[: max(RECENT_LIMIT - len(held), 0)]
-    own = [entry.uid for entry in (*ledger.recent, *new) if entry.backfill is None]
-    held |= known & set(own[-1:])
+    held |= known & _tells_health([*history.recent, *new])
     new = new[: max(RECENT_LIMIT - len(held), 0)]
-    entries = [*ledger.recent, *new]
+    entries = [*history.recent, *new]
     held |= {entry.uid for entry in new}
     old = [entry for entry in entries if entry.uid not in held]
     gone: set[str] = set()
@@ -100,13 +101,27 @@ def merge(
     overfull = len(entries) - len(gone) - RECENT_LIMIT
     gone.update([entry.uid for entry in old if entry.uid not in gone][: max(overfull, 0)])
     kept = [entry for entry in entries if entry.uid not in gone]
-    counts = Counter(dict(ledger.counts))
+    counts = Counter(dict(history.counts))
     counts.update(result_key(entry) for entry in new)
     return RunHistory(tuple(kept), dict(sorted(counts.items())))
 
 
+def _tells_health(entries: Sequence[RecentRun]) -> set[str]:
+    """Uids of the newest of the schedule's own, the newest of a slot, and the failure that stands.
+
+    However many runs for older dates come after them.
+    """
+    own = [entry for entry in entries if entry.backfill is None]
+    scheduled = sorted(
+        (entry for entry in own if not entry.manual), key=lambda e: (e.slot, e.finished_at)
+    )
+    failure = standing_failure(entries, None, None)
+    telling = [*own[-1:], *scheduled[-1:], *([failure] if failure else [])]
+    return {entry.uid for entry in telling}
+
+
 def _held(recent: Sequence[RecentRun], existing: Collection[str]) -> set[str]:
-    """Uids of entries whose Job is there, or the Job of an earlier attempt of their slot."""
+    """Uids of entries whose Job exists, or the Job of an earlier attempt of their slot."""
     oldest: dict[datetime, int] = {}
     for entry in recent:
         if entry.uid in existing:
@@ -123,9 +138,9 @@ def result_key(entry: RecentRun) -> str:
     return entry.reason.value if entry.reason else Outcome.SUCCEEDED.value
 
 
-def prunable(runs: Sequence[Run], ledger: RunHistory, keep: HistoryLimits) -> list[Run]:
+def prunable(runs: Sequence[Run], history: RunHistory, keep: HistoryLimits) -> list[Run]:
     """Finished Jobs whose outcome is recorded and which need not stay for their logs."""
-    recorded = {entry.uid for entry in ledger.recent}
+    recorded = {entry.uid for entry in history.recent}
     surplus: list[Run] = []
     kinds = product((True, False), ((True, keep.succeeded_jobs), (False, keep.failed_jobs)))
     for of_backfill, (succeeded, limit) in kinds:

@@ -1,4 +1,4 @@
-"""A finished run as history keeps it: one row, made of its outcome, its Job and its pods."""
+"""A finished run as history stores it: one row, from its outcome, its Job and its pods."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from datetime import date, datetime
 from report_operator.api.v1alpha1.status import RecentRun
 from report_operator.domain.runs.failure import newest_result
 from report_operator.domain.runs.identity import RunIdentity, identity_of_entry
-from report_operator.domain.runs.run import MESSAGE_LIMIT, Pod, Run, cut
+from report_operator.domain.runs.pod import Pod
+from report_operator.domain.runs.run import Run
 from report_operator.domain.statistics import error_pattern
+from report_operator.domain.texts import MESSAGE_LIMIT, cut
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import DeliveryResult, Outcome
 
@@ -21,7 +23,7 @@ OUTPUTS_LIMIT = 100
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """What a record says of the ReportSchedule, as it is when the run is recorded."""
+    """The fields of a record that come from the ReportSchedule when the run is recorded."""
 
     namespace: str
     name: str
@@ -42,7 +44,7 @@ class StoredOutput:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """One attempt. Instants are aware, UTC; what nobody knows any more is None."""
+    """One attempt. Instants are aware, UTC; None is what is not known any more."""
 
     job_uid: str
     job_id: str
@@ -79,7 +81,6 @@ class RunRecord:
 
     @property
     def identity(self) -> RunIdentity:
-        """Which run it is."""
         names = (field.name for field in fields(RunIdentity))
         return RunIdentity(**{name: getattr(self, name) for name in names})
 
@@ -121,7 +122,7 @@ def record_of(owner: Owner, entry: RecentRun, run: Run | None, pods: Sequence[Po
 
 
 def deliveries_of(pods: Sequence[Pod]) -> tuple[DeliveryResult, ...]:
-    """What became of each recipient, as the newest pod that left a result says."""
+    """The state of each recipient, from the newest pod that left a result."""
     result = newest_result(pods)
     return tuple(result.deliveries) if result else ()
 

@@ -1,4 +1,4 @@
-"""The queue and what was given up on, as lists for on-call: plain data → JSON elements."""
+"""The queue and the dead letters as JSON elements of lists for on-call."""
 
 from __future__ import annotations
 
@@ -11,9 +11,14 @@ from typing import Any
 from report_operator.api.v1alpha1.status import RecentRun
 from report_operator.domain.admission.queue import Queue
 from report_operator.domain.names import job_id
-from report_operator.domain.runs.dead_letter import Tried, attempt_order, dead, is_cleared
+from report_operator.domain.runs.dead_letter import (
+    Tried,
+    attempt_order,
+    dead,
+    is_cleared,
+    is_failure,
+)
 from report_operator.domain.times import format_time
-from report_runner.contract.result import Outcome
 
 LIMIT = 10_000  # elements of the list of dead letters
 QUEUE_LIMIT = 1_000  # elements of the queue: any change of it writes it anew
@@ -22,7 +27,7 @@ MESSAGE_LIMIT = 300  # characters; the schedule's status has the whole message
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A slot that was given up on: its newest attempt failed for good."""
+    """A slot whose newest attempt failed for good."""
 
     failed_at: datetime
     id: str
@@ -30,10 +35,10 @@ class DeadLetter:
 
 
 def queue_elements(queue: Queue, report_types: Mapping[str, str]) -> list[str]:
-    """Waiting runs as JSON, the next one first; at most QUEUE_LIMIT, and a word about the rest.
+    """Waiting runs as JSON, the next one first; at most QUEUE_LIMIT, and a note about the rest.
 
-    `report_types` are by uid of the schedule. A run of a schedule that is gone is about to go
-    with it, and is left out.
+    `report_types` are by uid of the schedule. A run of a deleted schedule is left out: it is
+    collected soon.
     """
     known = [entry for entry in queue.waiting if entry.run.schedule_uid in report_types]
     elements = [
@@ -68,13 +73,13 @@ def given_up(
     """The dead letters of one schedule.
 
     `recent` are its recorded outcomes, `under_way` slot and attempt of its runs without one: an
-    attempt under way takes its slot off the list, and so does one that succeeded.
+    active attempt takes its slot off the list, and so does one that succeeded.
     """
     tried: list[Tried[RecentRun | None]] = [
         Tried(
             entry.slot,
             attempt_order(entry.attempt, entry.finished_at),
-            entry.outcome is Outcome.FAILED,
+            is_failure(entry.outcome, entry.reason),
             entry,
         )
         for entry in recent

@@ -1,9 +1,9 @@
-"""A run as it can be observed: a Job and its pods, reduced to what decisions need."""
+"""A Job, reduced to what decisions about a run need."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -13,63 +13,30 @@ from report_operator.api.v1alpha1.spec import Priority
 from report_operator.domain import names
 from report_operator.domain.cron.schedule import load_zone
 from report_operator.domain.runs.identity import RunIdentity
-from report_operator.domain.times import parse_time
-from report_runner.contract.pod import TERMINATION_LOG_LIMIT
+from report_operator.domain.texts import MESSAGE_LIMIT, cut
+from report_operator.domain.times import instant, parse_time
 
 Body = Mapping[str, Any]
 
 # Whoever may write Jobs and pods may write these texts: each has a bound before it is kept.
-MESSAGE_LIMIT = 1000
 NAME_LIMIT = 253
 FINALIZERS_NAMED = 3
 ATTEMPT_LIMIT = 10_000
 _OBJECT_NAME = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?", re.ASCII)
-CUT = " ... (cut)"
 CLOCK_TOLERANCE = timedelta(hours=1)  # between controller and API server
 
 
 class NotARunError(ValueError):
-    """A Job that says of itself what cannot be."""
+    """A Job with annotations that cannot be true."""
 
 
 class Stage(StrEnum):
-    """Where a run is."""
-
     QUEUED = "Queued"
     PENDING = "Pending"
     RUNNING = "Running"
     RETRYING = "Retrying"
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Pod:
-    """One attempt's pod. Texts are '' where there is none."""
-
-    name: str
-    created_at: datetime
-    phase: str
-    reason: str = ""  # of the pod: Evicted, DeadlineExceeded, NodeLost, ...
-    message: str = ""
-    disruption: str = ""  # reason of the condition DisruptionTarget
-    unschedulable: str = ""  # the scheduler's message
-    waiting_reason: str = ""
-    waiting_message: str = ""
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
-    exit_code: int | None = None
-    exit_reason: str = ""  # OOMKilled, Error, Completed
-    result_text: str = ""  # termination message
-    memory_limit: str = ""
-    image: str = ""
-    resource_version: int = 0
-    namespace: str = ""
-
-    @property
-    def ended(self) -> bool:
-        """No container of it will run any more."""
-        return self.phase in ("Succeeded", "Failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +72,7 @@ class Run:
     termination_reason: str = ""  # why the operator ended it
     termination_detail: str = ""
     requested_by: str = ""  # who asked for a further attempt
+    slot_offset: timedelta | None = None  # from UTC, as the CronJob controller wrote the slot
     backfill: str = ""  # name and uid of the ReportBackfill that asked for it
     backfill_uid: str = ""
     owner_uid: str = ""  # of the CronJob that is its controller
@@ -112,7 +80,6 @@ class Run:
 
     @property
     def identity(self) -> RunIdentity:
-        """Which run it is."""
         return RunIdentity(
             namespace=self.namespace,
             schedule=self.schedule,
@@ -135,12 +102,31 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """The Job is complete or failed for good."""
+        """Whether the Job is complete or failed for good."""
         return self.finished_at is not None
 
     @property
+    def active(self) -> bool:
+        """Whether the run is admitted and has not ended."""
+        return not self.suspended and not self.finished
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the run is in the queue."""
+        return (
+            self.suspended
+            and not self.finished
+            and not self.deleting
+            and not self.termination_reason
+        )
+
+    @property
+    def scheduled(self) -> bool:
+        """Whether it is of a slot that came due, not asked for by a person or a backfill."""
+        return not self.manual and not self.backfill
+
+    @property
     def stage(self) -> Stage:
-        """Where it is now."""
         if self.finished:
             return Stage.SUCCEEDED if self.succeeded else Stage.FAILED
         if self.suspended:
@@ -151,14 +137,13 @@ class Run:
 
 
 def observe_job(job: Body) -> Run:
-    """A Job of ours → Run.
+    """Raises KeyError, TypeError or ValueError where the Job lacks what every run has.
 
-    Raises KeyError, TypeError or ValueError where the Job lacks what every Job of ours has, or
-    says what cannot be: a run that nobody can place must not start.
+    Also where its annotations cannot be true: a run that cannot be placed must not start.
     """
     meta, spec, status = job["metadata"], job["spec"], job.get("status") or {}
     annotations, labels = meta.get("annotations") or {}, meta["labels"]
-    created_at = _instant(meta["creationTimestamp"])
+    created_at = instant(meta["creationTimestamp"])
     scheduled = parse_time(annotations.get(names.ANNOTATION_CRONJOB_SLOT))
     stamped = parse_time(annotations.get(names.ANNOTATION_SLOT))
     ended = {c["type"]: c for c in status.get("conditions") or () if c["status"] == "True"}
@@ -173,6 +158,7 @@ def observe_job(job: Body) -> Run:
         schedule_uid=labels[names.LABEL_UID],
         slot=_slot(stamped or scheduled or created_at, created_at),
         manual=scheduled is None,
+        slot_offset=_offset(annotations.get(names.ANNOTATION_CRONJOB_SLOT)),
         tier=labels.get(names.LABEL_TIER, "standard"),
         priority=_priority(annotations.get(names.ANNOTATION_PRIORITY, Priority.NORMAL.value)),
         concurrency=cut(annotations.get(names.ANNOTATION_CONCURRENCY, "Forbid"), NAME_LIMIT),
@@ -183,7 +169,7 @@ def observe_job(job: Body) -> Run:
         finalizers=_finalizers(meta),
         admitted_at=parse_time(annotations.get(names.ANNOTATION_ADMITTED_AT))
         or parse_time(status.get("startTime")),
-        finished_at=_instant(over["lastTransitionTime"]) if over else None,
+        finished_at=instant(over["lastTransitionTime"]) if over else None,
         succeeded="Complete" in ended,
         failed_condition=cut(failed.get("reason", ""), NAME_LIMIT),
         failed_message=cut(failed.get("message", ""), MESSAGE_LIMIT),
@@ -209,8 +195,8 @@ def observe_job(job: Body) -> Run:
 def controller_of(meta: Body, kind: str = "") -> str:
     """The uid of the owner that is the controller, and of this kind; '' where there is none.
 
-    Anybody may write any owner: it counts only together with an object that is there and has the
-    uid, in the same namespace.
+    Anybody may write any owner: it counts only together with an existing object of that uid in the
+    same namespace.
     """
     for owner in meta.get("ownerReferences") or ():
         if owner.get("controller") and kind in ("", owner.get("kind")):
@@ -218,16 +204,11 @@ def controller_of(meta: Body, kind: str = "") -> str:
     return ""
 
 
-def cut(text: str, limit: int) -> str:
-    """At most `limit` characters; one that was cut says so."""
-    return text if len(text) <= limit else text[: limit - len(CUT)] + CUT
-
-
 def _finalizers(meta: Body) -> tuple[str, ...]:
     if "deletionTimestamp" not in meta:
         return ()
-    told = (meta.get("finalizers") or ())[:FINALIZERS_NAMED]
-    return tuple(cut(str(name), NAME_LIMIT) for name in told)
+    named = (meta.get("finalizers") or ())[:FINALIZERS_NAMED]
+    return tuple(cut(str(name), NAME_LIMIT) for name in named)
 
 
 def _slot(slot: datetime, created_at: datetime) -> datetime:
@@ -235,6 +216,11 @@ def _slot(slot: datetime, created_at: datetime) -> datetime:
     if slot > created_at + CLOCK_TOLERANCE:
         raise NotARunError(f"its slot {slot} lies after its creation")
     return slot
+
+
+def _offset(text: str | None) -> timedelta | None:
+    """Of the zone that the CronJob controller writes a slot in."""
+    return datetime.fromisoformat(text).utcoffset() if text else None
 
 
 def _attempt(text: str) -> int:
@@ -268,49 +254,3 @@ def _name(text: str, annotation: str) -> str:
     if text and (len(text) > NAME_LIMIT or _OBJECT_NAME.fullmatch(text) is None):
         raise NotARunError(f"{annotation}: not the name of an object: {text[:40]}")
     return text
-
-
-def observe_pod(pod: Body) -> Pod:
-    """A pod of a run → Pod."""
-    meta, status = pod["metadata"], pod.get("status") or {}
-    conditions = {c["type"]: c for c in status.get("conditions") or ()}
-    scheduled = conditions.get("PodScheduled", {})
-    disruption = conditions.get("DisruptionTarget", {})
-    container = pod["spec"]["containers"][0]
-    statuses: Sequence[Body] = status.get("containerStatuses") or ()
-    state = statuses[0].get("state") or {} if statuses else {}
-    waiting = state.get("waiting") or {}
-    running = state.get("running") or {}
-    terminated = state.get("terminated") or {}
-    return Pod(
-        name=meta["name"],
-        created_at=_instant(meta["creationTimestamp"]),
-        phase=status.get("phase", "Pending"),
-        reason=status.get("reason", ""),
-        message=cut(status.get("message", ""), MESSAGE_LIMIT),
-        disruption=disruption.get("reason", "") if disruption.get("status") == "True" else "",
-        unschedulable=(
-            cut(scheduled.get("message", ""), MESSAGE_LIMIT)
-            if scheduled.get("status") == "False"
-            else ""
-        ),
-        waiting_reason=waiting.get("reason", ""),
-        waiting_message=cut(waiting.get("message", ""), MESSAGE_LIMIT),
-        started_at=parse_time(running.get("startedAt") or terminated.get("startedAt")),
-        finished_at=parse_time(terminated.get("finishedAt")),
-        exit_code=terminated.get("exitCode"),
-        exit_reason=terminated.get("reason", ""),
-        # The kubelet keeps this many bytes.
-        result_text=cut(terminated.get("message", ""), TERMINATION_LOG_LIMIT),
-        memory_limit=(container.get("resources", {}).get("limits") or {}).get("memory", ""),
-        image=container.get("image", ""),
-        resource_version=int(meta.get("resourceVersion") or 0),
-        namespace=meta["namespace"],
-    )
-
-
-def _instant(text: str) -> datetime:
-    instant = parse_time(text)
-    if instant is None:
-        raise ValueError("an instant is missing")
-    return instant

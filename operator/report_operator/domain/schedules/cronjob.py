@@ -1,4 +1,4 @@
-"""What the live CronJob of a ReportSchedule says, and how far it may be believed."""
+"""What the live CronJob of a ReportSchedule says, and how far it can be trusted."""
 
 from __future__ import annotations
 
@@ -29,17 +29,38 @@ def owner_kind(body: Mapping[str, Any]) -> str:
     )
 
 
+def is_of_predecessor(schedule: ReportSchedule, cronjob: Mapping[str, Any]) -> bool:
+    """Whether it belongs to a deleted ReportSchedule of the same name.
+
+    The garbage collector will delete it.
+    """
+    return owner_uid(cronjob) != schedule.uid and owner_kind(cronjob) == schedule.kind
+
+
+def is_orphan(schedule: ReportSchedule, cronjob: Mapping[str, Any]) -> bool:
+    """Whether it was left behind: its ReportSchedule was deleted with `--cascade=orphan`, or it was
+    restored from a backup without it.
+    """
+    meta = cronjob["metadata"]
+    labels, annotations = meta.get("labels") or {}, meta.get("annotations") or {}
+    return (
+        owner_uid(cronjob) == ""
+        and labels.get(names.LABEL_MANAGED_BY) == names.MANAGED_BY
+        and annotations.get(names.ANNOTATION_SCHEDULE) == schedule.name
+    )
+
+
 def definition_of(cronjob: Mapping[str, Any]) -> str | None:
-    """Name of the definition that its Jobs are marked with; None where somebody took it out."""
+    """Name of the definition that its Jobs are marked with; None where somebody removed it."""
     template = cronjob["spec"]["jobTemplate"].get("metadata") or {}
     found: str | None = (template.get("annotations") or {}).get(names.ANNOTATION_DEFINITION)
     return found
 
 
 def is_settled(schedule: ReportSchedule, previous: ReportScheduleStatus) -> bool:
-    """Whether the CronJob was made of the spec as it is now.
+    """Whether the CronJob was made from the current spec.
 
-    A Secret is missed by a run, so there is a CronJob.
+    SecretNotFound is found by a run, so the CronJob exists.
     """
     return previous.observed_generation == schedule.generation and any(
         condition.type == ConditionType.READY
@@ -56,10 +77,10 @@ def counts_since(
 ) -> datetime:
     """From when on slots count: now for a new, edited or resumed schedule."""
     since_before = previous.schedule_since
-    if live is None:
+    if live is None or is_orphan(schedule, live):
         return since_before or now
     if since_before is not None and is_settled(schedule, previous):
-        # Whatever the live one says: an edit by somebody else makes no slot less owed.
+        # An edit of the live CronJob by somebody else does not make any slot less due.
         return since_before
     spec = live["spec"]
     same = (

@@ -1,4 +1,4 @@
-"""What the children of a ReportSchedule should look like: definition ConfigMap and CronJob."""
+"""The desired state of what a ReportSchedule owns: definition ConfigMap and CronJob."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DEFINITION_LIMIT = 900_000  # bytes; a ConfigMap holds a MiB
 
 @dataclass(frozen=True, slots=True)
 class FrozenDefinition:
-    """The definition that runs use, and the ConfigMap that holds it."""
+    """The definition that runs use, and the name of its ConfigMap."""
 
     name: str
     content: str
@@ -43,7 +43,7 @@ class FrozenDefinition:
 
 
 def freeze_definition(schedule: ReportSchedule, template_text: str | None) -> FrozenDefinition:
-    """The definition of a schedule as it is now; equal content has an equal name."""
+    """From the current spec; equal content has an equal name."""
     spec = schedule.spec
     definition = Definition(
         namespace=schedule.namespace,
@@ -67,7 +67,6 @@ def freeze_definition(schedule: ReportSchedule, template_text: str | None) -> Fr
 
 
 def desired_config_map(schedule: ReportSchedule, definition: FrozenDefinition) -> Body:
-    """The immutable ConfigMap of a definition."""
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -83,7 +82,7 @@ def desired_cronjob(
     settings: PodSettings,
     since: datetime,
 ) -> Body:
-    """The CronJob, with every field of its spec: one that is not here is not ours."""
+    """Every field of its spec is stated: any other one was added by somebody else."""
     body = _cronjob(schedule, definition, settings, since)
     spec = json.dumps(body["spec"], sort_keys=True)
     digest = hashlib.sha256(spec.encode()).hexdigest()[:APPLIED_DIGITS]
@@ -122,7 +121,7 @@ def _cronjob(
 
 
 def starting_deadline(spec: ReportScheduleSpec) -> int:
-    """Seconds after which the CronJob controller leaves a missed slot alone.
+    """Seconds after which the CronJob controller skips a missed slot.
 
     It is always set: without it the controller gives up on a schedule that missed 100 starts.
     """

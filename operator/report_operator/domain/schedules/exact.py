@@ -22,9 +22,9 @@ _AMOUNT = re.compile(r"(\d+(?:[.]\d*)?|[.]\d+)(?:([numk]|[MGTPE]i?|Ki)|[eE]([+-]
 
 
 def is_exact_spec(live: Any, desired: Any, path: tuple[str, ...] = ()) -> bool:
-    """Whether two specs say the same: no key more, no key less.
+    """Whether two specs are equal: no key more, no key less.
 
-    `null` is as good as absent, and the API server may write an amount in another unit than we.
+    `null` counts as absent, and the API server may write a quantity in another unit.
     """
     if isinstance(live, Mapping) and isinstance(desired, Mapping):
         keys = _keys(live)
@@ -41,9 +41,9 @@ def is_exact_spec(live: Any, desired: Any, path: tuple[str, ...] = ()) -> bool:
 
 
 def holds_metadata(live: Mapping[str, Any], desired: Mapping[str, Any]) -> bool:
-    """Whether our labels, annotations and owner are there; others may have added of theirs.
+    """Whether our labels, annotations and owner are there; others may have added theirs.
 
-    Owners are ours alone: another one would decide when the object is collected.
+    There may be no other owner: it would decide when the object is collected.
     """
     return live.get("ownerReferences") == desired["ownerReferences"] and all(
         desired[part].items() <= (live.get(part) or {}).items()

@@ -1,11 +1,14 @@
-"""The plan in effect: what the live CronJob says, also while the newest spec is refused."""
+"""The plan in effect, from the live CronJob: also while the newest spec is refused."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from report_operator.api.v1alpha1.spec import ReportScheduleSpec
 from report_operator.domain import names
 from report_operator.domain.cron.rules import Every
 from report_operator.domain.cron.schedule import (
@@ -15,7 +18,6 @@ from report_operator.domain.cron.schedule import (
     load_zone,
     parse,
 )
-from report_operator.domain.schedules.lateness import Plan
 from report_operator.domain.times import parse_time
 from report_runner.contract.model import parse_duration
 
@@ -23,8 +25,42 @@ DEFAULT_LATE_AFTER = "30m"
 CARRIED_OVER = timedelta(days=366)
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """When a schedule has slots."""
+
+    schedule: CronSchedule
+    zone: ZoneInfo
+    since: datetime  # slots before this do not count: created, unsuspended or edited then
+    suspended: bool
+    late_after: timedelta
+    # The control plane's time-zone data may be older than ours (schedules/zone_data.py): `zone` is
+    # the likeliest, and while nobody knows these are possible too.
+    other_zones: tuple[ZoneInfo, ...] = ()
+    zone_difference: str = ""  # both versions, where they are known to differ
+
+    @property
+    def zones(self) -> tuple[ZoneInfo, ...]:
+        """All that are possible."""
+        return (self.zone, *self.other_zones)
+
+
+def plan_of_spec(spec: ReportScheduleSpec, since: datetime) -> Plan | None:
+    """The plan of a schedule that has no CronJob: its slots pass all the same."""
+    try:
+        return Plan(
+            schedule=parse(spec.schedule),
+            zone=load_zone(spec.time_zone),
+            since=since,
+            suspended=spec.suspend,
+            late_after=parse_duration(spec.late_after),
+        )
+    except (ScheduleError, ValueError, OverflowError):
+        return None
+
+
 def observe_plan(cronjob: Mapping[str, Any]) -> Plan | None:
-    """CronJob → Plan; None where its schedule is not one (somebody edited it by hand)."""
+    """None where the schedule is invalid because somebody edited the CronJob."""
     meta, spec = cronjob["metadata"], cronjob["spec"]
     annotations = meta.get("annotations") or {}
     try:
@@ -54,7 +90,7 @@ def observe_plan(cronjob: Mapping[str, Any]) -> Plan | None:
 
 
 def last_scheduled(cronjob: Mapping[str, Any]) -> datetime | None:
-    """`status.lastScheduleTime`: what the controller counts from, where it is there."""
+    """`status.lastScheduleTime`, from which the controller counts; None where it is absent."""
     try:
         return parse_time((cronjob.get("status") or {}).get("lastScheduleTime"))
     except ValueError:  # somebody edited it
@@ -62,7 +98,7 @@ def last_scheduled(cronjob: Mapping[str, Any]) -> datetime | None:
 
 
 def _on_the_beat(schedule: CronSchedule, since: datetime, counted_from: datetime) -> datetime:
-    """`since`, of an @every moved to the nearest instant of the controller's own beat.
+    """`since`; for an @every, the nearest instant of the controller's own beat.
 
     The controller counts from the CronJob's creation, which is some moments later than what we
     wrote into it, and after a long outage from another instant than the last slot.

@@ -1,4 +1,4 @@
-"""The pod template of runs: what the author chose, within what the platform engineer decides."""
+"""The pod template of runs: the author's choices within the platform engineer's limits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GRACE_SECONDS = 30
 
 @dataclass(frozen=True, slots=True)
 class PodSettings:
-    """What the platform engineer decides about the pods of runs."""
+    """The platform engineer's settings for the pods of runs."""
 
     image: str
     image_pull_policy: str
@@ -47,10 +47,9 @@ def pod_template(
     secrets: Sequence[str],
     settings: PodSettings,
 ) -> Body:
-    """The template, with every field that the API server would fill in.
+    """Has every field that the API server would default: a live one can be compared exactly.
 
-    So a live one can be compared exactly: what is not here, somebody else has put there.
-    `definition` and `digest` are the ConfigMap's name and its content's SHA-256.
+    `definition` and `digest` are the ConfigMap's name and the SHA-256 of its content.
     """
     metadata: Body = {"labels": {**settings.labels, **labels}}
     if settings.annotations:
@@ -103,7 +102,7 @@ def pod_template(
 def run_resources(
     asked: ResourceRequirements | None, default: Mapping[str, Mapping[str, str]]
 ) -> Resources:
-    """The author's amounts; where he names none of a resource, the default.
+    """The author's amounts; the default for each that he does not name.
 
     So no run is without a limit that the platform engineer has set. A default gives way to the
     author's other amount of the same resource: a request is never more than its limit.

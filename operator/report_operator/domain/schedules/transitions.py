@@ -6,7 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from report_operator.api.v1alpha1.conditions import ConditionType
-from report_operator.api.v1alpha1.status import Condition, RecentRun, ReportScheduleStatus
+from report_operator.api.v1alpha1.status import (
+    Condition,
+    MissedSlots,
+    RecentRun,
+    ReportScheduleStatus,
+)
 from report_operator.domain.times import format_time
 from report_runner.contract.result import Outcome
 
@@ -16,7 +21,7 @@ WARNING = "Warning"
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """Something that happened; `key` is the same however often it is found out."""
+    """`key` is the same however often the transition is found."""
 
     kind: str
     reason: str
@@ -26,9 +31,11 @@ class Transition:
 
 
 def transitions(before: ReportScheduleStatus, after: ReportScheduleStatus) -> list[Transition]:
-    """What lies between two statuses, oldest first."""
+    """From one status to the next, oldest first."""
     known = {entry.uid for entry in before.recent_runs}
     found = [_ended(entry) for entry in after.recent_runs if entry.uid not in known]
+    if after.last_missed is not None and after.last_missed != before.last_missed:
+        found.append(_missed(after.last_missed))
     old = {condition.type: condition for condition in before.conditions}
     for condition in after.conditions:
         previous = old.get(condition.type)
@@ -47,6 +54,19 @@ def _ended(entry: RecentRun) -> Transition:
     reason = entry.reason.value if entry.reason else ""
     return Transition(
         WARNING, "RunFailed", f"{slot}: {reason}: {entry.message}", entry.finished_at, entry.uid
+    )
+
+
+def _missed(missed: MissedSlots) -> Transition:
+    first, last = format_time(missed.first), format_time(missed.last)
+    what = f"slot {first}" if missed.count == 1 else f"{missed.count} slots from {first} to {last}"
+    return Transition(
+        WARNING,
+        "SlotsMissed",
+        f"{what} passed without a run, and none will be made (spec.missedRuns, concurrencyPolicy, "
+        "an edit, or a suspension): generate the reports of their dates where they are wanted",
+        missed.at,
+        f"{first}-{last}-{missed.count}",
     )
 
 
@@ -71,5 +91,9 @@ def _condition(after: Condition, before: Condition | None) -> Transition | None:
             if is_true:
                 return Transition(WARNING, "Delayed", after.message, at, key)
             return Transition(NORMAL, "OnTime", "no slot is late any more", at, key)
+        case ConditionType.ZONE_DATA:
+            if is_true == was_true or not is_true:
+                return None
+            return Transition(WARNING, "ZoneDataDiffers", after.message, at, key)
         case _:
             return None  # each failed run has an event of its own

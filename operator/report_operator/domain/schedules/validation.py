@@ -1,17 +1,22 @@
-"""What the schema cannot tell: problems that make `Ready` false, with field and remedy."""
+"""Problems that the schema cannot find: each makes `Ready` false, with field and remedy."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from report_operator.api.v1alpha1.conditions import ReadyReason
+from report_operator.api.v1alpha1.resource import ReportSchedule
 from report_operator.api.v1alpha1.spec import ReportScheduleSpec
-from report_operator.domain.admission.queue import NamespacePolicy
+from report_operator.domain.admission.limits import NamespacePolicy
+from report_operator.domain.checks import first_problem
 from report_operator.domain.cron.rules import interval_problem
 from report_operator.domain.cron.schedule import ScheduleError, load_zone, parse
-from report_operator.domain.schedules.status import ReadyProblem
+from report_operator.domain.schedules.cronjob import is_of_predecessor, is_orphan, owner_uid
+from report_operator.domain.schedules.desired import DEFINITION_LIMIT, FrozenDefinition
+from report_operator.domain.schedules.observation import ReadyProblem
 from report_runner.contract.definition import secret_refs
 from report_runner.contract.report import ConfigMapKeyReference
 from report_runner.contract.sql import query_problem
@@ -20,24 +25,44 @@ from report_runner.contract.templating import TEMPLATE_LIMIT, TemplateProblem
 TEMPLATE_FIELD = "spec.report.template.configMapRef"
 
 
-def check_schedule(spec: ReportScheduleSpec) -> ReadyProblem | None:
-    """Schedule and time zone, in the CronJob controller's dialect."""
+@dataclass(frozen=True, slots=True)
+class SpecObservation:
+    """A spec, and what the operator's configuration says about its namespace."""
+
+    namespace: str
+    spec: ReportScheduleSpec
+    now: datetime
+    secret_allowed: Callable[[str], bool]
+    policy: NamespacePolicy
+
+
+def check_spec(observation: SpecObservation) -> ReadyProblem | None:
+    """The first problem of a spec; None for one that can be put into effect."""
+    return first_problem(SPEC_CHECKS, observation)
+
+
+def _schedule_is_valid(observation: SpecObservation) -> ReadyProblem | None:
     try:
-        problem = interval_problem(parse(spec.schedule).rule)
+        problem = interval_problem(parse(observation.spec.schedule).rule)
     except ScheduleError as error:
         problem = str(error)
     if problem:
         return ReadyProblem(ReadyReason.INVALID_SCHEDULE, f"spec.schedule: {problem}")
+    return None
+
+
+def _time_zone_exists(observation: SpecObservation) -> ReadyProblem | None:
     try:
-        load_zone(spec.time_zone)
+        load_zone(observation.spec.time_zone)
     except ScheduleError as error:
         return ReadyProblem(ReadyReason.INVALID_TIME_ZONE, f"spec.timeZone: {error}")
     return None
 
 
-def check_fires(spec: ReportScheduleSpec, now: datetime) -> ReadyProblem | None:
-    """A right schedule may still name a day that never comes: the CronJob would wait in silence."""
-    if parse(spec.schedule).next_after(now, load_zone(spec.time_zone)) is not None:
+def _schedule_fires(observation: SpecObservation) -> ReadyProblem | None:
+    spec = observation.spec
+    zone = load_zone(spec.time_zone)
+    if parse(spec.schedule).next_after(observation.now, zone) is not None:
         return None
     return ReadyProblem(
         ReadyReason.INVALID_SCHEDULE,
@@ -46,10 +71,9 @@ def check_fires(spec: ReportScheduleSpec, now: datetime) -> ReadyProblem | None:
     )
 
 
-def check_secrets(spec: ReportScheduleSpec, allowed: Callable[[str], bool]) -> ReadyProblem | None:
-    """Every Secret has to be on the operator's allowlist."""
-    for field, name in secret_refs(spec.report, spec.delivery):
-        if not allowed(name):
+def _secrets_are_allowed(observation: SpecObservation) -> ReadyProblem | None:
+    for field, name in secret_refs(observation.spec.report, observation.spec.delivery):
+        if not observation.secret_allowed(name):
             return ReadyProblem(
                 ReadyReason.SECRET_NOT_ALLOWED,
                 f"{field}: runs may not mount the Secret {name}: the operator's configuration "
@@ -58,11 +82,11 @@ def check_secrets(spec: ReportScheduleSpec, allowed: Callable[[str], bool]) -> R
     return None
 
 
-def check_queries(spec: ReportScheduleSpec) -> ReadyProblem | None:
-    """Placeholders of queries: known, and nowhere where PostgreSQL would read them as text."""
-    for number, source in enumerate(spec.report.sources):
+def _placeholders_are_valid(observation: SpecObservation) -> ReadyProblem | None:
+    report = observation.spec.report
+    for number, source in enumerate(report.sources):
         if source.postgres:
-            problem = query_problem(source.postgres.query, spec.report.parameters)
+            problem = query_problem(source.postgres.query, report.parameters)
             if problem is not None:
                 return ReadyProblem(
                     ReadyReason.INVALID_SPEC,
@@ -71,30 +95,104 @@ def check_queries(spec: ReportScheduleSpec) -> ReadyProblem | None:
     return None
 
 
-def check_admission(
-    namespace: str, spec: ReportScheduleSpec, policy: NamespacePolicy
-) -> ReadyProblem | None:
-    """Tier and priority have to be such as the namespace may have."""
-    for field, declared, counts, option, reason in (
-        ("tier", spec.tier.value, policy.tier(spec.tier.value), "highestTier",
-         ReadyReason.TIER_NOT_ALLOWED),
-        ("priority", spec.priority.value, policy.priority(spec.priority.value), "highestPriority",
-         ReadyReason.PRIORITY_NOT_ALLOWED),
-    ):  # fmt: skip
-        if declared != counts:
-            return ReadyProblem(
-                reason,
-                f"spec.{field}: namespace {namespace} may have {counts} at most, not {declared}: "
-                f"declare {counts}, or have {declared} allowed by the operator's configuration "
-                f"(admission.namespaces.{namespace}.{option})",
-            )
-    return None
+def _tier_is_allowed(observation: SpecObservation) -> ReadyProblem | None:
+    declared = observation.spec.tier.value
+    allowed = observation.policy.tier(declared)
+    if declared == allowed:
+        return None
+    return ReadyProblem(
+        ReadyReason.TIER_NOT_ALLOWED,
+        _not_allowed(observation.namespace, "tier", declared, allowed, "highestTier"),
+    )
+
+
+def _priority_is_allowed(observation: SpecObservation) -> ReadyProblem | None:
+    declared = observation.spec.priority.value
+    allowed = observation.policy.priority(declared)
+    if declared == allowed:
+        return None
+    return ReadyProblem(
+        ReadyReason.PRIORITY_NOT_ALLOWED,
+        _not_allowed(observation.namespace, "priority", declared, allowed, "highestPriority"),
+    )
+
+
+def _not_allowed(namespace: str, field: str, declared: str, allowed: str, option: str) -> str:
+    return (
+        f"spec.{field}: namespace {namespace} may have {allowed} at most, not {declared}: "
+        f"declare {allowed}, or have {declared} allowed by the operator's configuration "
+        f"(admission.namespaces.{namespace}.{option})"
+    )
+
+
+Check = Callable[[SpecObservation], ReadyProblem | None]
+
+# What the spec alone tells: the preview asks these too.
+SYNTAX_CHECKS: tuple[Check, ...] = (
+    _schedule_is_valid,  # in the CronJob controller's dialect
+    _time_zone_exists,
+)
+CONTENT_CHECKS: tuple[Check, ...] = (
+    _schedule_fires,  # 31 February is valid, and the CronJob would wait for it in silence
+    _placeholders_are_valid,  # known, and nowhere where PostgreSQL would read them as text
+)
+SPEC_CHECKS: tuple[Check, ...] = (
+    *SYNTAX_CHECKS,
+    *CONTENT_CHECKS,
+    _secrets_are_allowed,  # by the operator's allowlist
+    _tier_is_allowed,  # in this namespace
+    _priority_is_allowed,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DefinitionObservation:
+    """What is to be written, and the CronJob that has its name already, if any."""
+
+    schedule: ReportSchedule
+    definition: FrozenDefinition
+    live: Mapping[str, Any] | None
+
+
+def check_definition(observation: DefinitionObservation) -> ReadyProblem | None:
+    """The first obstacle to writing ConfigMap and CronJob."""
+    return first_problem(DEFINITION_CHECKS, observation)
+
+
+def _definition_fits(observation: DefinitionObservation) -> ReadyProblem | None:
+    size = len(observation.definition.content.encode())
+    if size <= DEFINITION_LIMIT:
+        return None
+    return ReadyProblem(
+        ReadyReason.DEFINITION_TOO_LARGE,
+        f"spec.report and its template come to {size} bytes; a run's definition holds "
+        f"{DEFINITION_LIMIT}: move inline rows to a database, or shorten the template",
+    )
+
+
+def _name_is_free(observation: DefinitionObservation) -> ReadyProblem | None:
+    schedule, live = observation.schedule, observation.live
+    if live is None or owner_uid(live) == schedule.uid:
+        return None
+    if is_of_predecessor(schedule, live) or is_orphan(schedule, live):
+        return None
+    return ReadyProblem(
+        ReadyReason.NAME_CONFLICT,
+        f"a CronJob {live['metadata']['name']} that is not ours exists in this namespace: "
+        "rename the ReportSchedule, or delete that CronJob",
+    )
+
+
+DEFINITION_CHECKS: tuple[Callable[[DefinitionObservation], ReadyProblem | None], ...] = (
+    _definition_fits,  # into a ConfigMap
+    _name_is_free,  # no CronJob of somebody else is in the place of ours
+)
 
 
 def check_template(
     reference: ConfigMapKeyReference, config_map: Mapping[str, Any] | None
 ) -> tuple[str, ReadyProblem | None]:
-    """The template's text, and what is wrong with it. Whether it compiles is not asked here."""
+    """The template's text, and what is wrong with it. Whether it compiles is not checked here."""
     if config_map is None:
         return "", ReadyProblem(
             ReadyReason.TEMPLATE_NOT_FOUND,
@@ -121,7 +219,7 @@ def check_template(
 
 
 def template_problem(reference: ConfigMapKeyReference, found: TemplateProblem) -> ReadyProblem:
-    """Of a template that does not compile, or must not be compiled."""
+    """The problem of a template that does not compile, or must not be compiled."""
     return ReadyProblem(
         ReadyReason.TEMPLATE_TOO_LARGE if found.too_large else ReadyReason.TEMPLATE_INVALID,
         f"{TEMPLATE_FIELD}: {reference.name}/{reference.key} {found}",

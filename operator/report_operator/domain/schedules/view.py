@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
+from report_operator.api.v1alpha1.conditions import ConditionType
+from report_operator.api.v1alpha1.resource import Key
 from report_operator.api.v1alpha1.status import RecentRun
+from report_operator.domain.schedules.plan import Plan
+from report_operator.domain.schedules.status import StatusUpdate
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +24,7 @@ class StorageUse:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleView:
-    """Plain values for one ReportSchedule; instants are None where there is none."""
+    """Instants are None where there is none."""
 
     namespace: str
     name: str
@@ -31,15 +36,39 @@ class ScheduleView:
     last_success: datetime | None
     queued: int
     active: int
+    missed_slots: int
     counts: Mapping[str, int]  # by result: Succeeded, or a reason
-    storage: StorageUse | None = None  # as its newest run told that could
+    storage: StorageUse | None = None  # as the newest run reported that could
+
+
+def view_of(
+    key: Key, spec: Mapping[str, Any], plan: Plan | None, update: StatusUpdate
+) -> ScheduleView:
+    """`spec` is that of the object, which may be invalid."""
+    status = update.status
+    conditions = {condition.type: condition.status for condition in status.conditions}
+    return ScheduleView(
+        namespace=key.namespace,
+        name=key.name,
+        tier=spec.get("tier", "standard"),
+        last_run_failed=conditions.get(ConditionType.FAILING) == "True",
+        ready=conditions.get(ConditionType.READY) == "True",
+        late_after=plan.late_after if plan else timedelta(0),
+        next_due=update.next_due if plan and not plan.suspended else None,
+        last_success=status.last_success_time,
+        queued=status.queued,
+        active=status.active,
+        missed_slots=status.missed_slots,
+        counts=status.run_counts,
+        storage=storage_use(status.recent_runs),
+    )
 
 
 def storage_use(recent: Iterable[RecentRun]) -> StorageUse | None:
-    """What the newest of the outcomes that tell of the volume says."""
-    told = [
+    """From the newest outcome that reports it."""
+    reported = [
         StorageUse(entry.finished_at, entry.storage_used_percent / 100)
         for entry in recent
         if entry.storage_used_percent is not None
     ]
-    return max(told, key=lambda use: use.at, default=None)
+    return max(reported, key=lambda use: use.at, default=None)

@@ -6,14 +6,15 @@ slot that it made: where that instant is no slot under some data, those are not 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from report_operator.domain.cron.rules import Every
 from report_operator.domain.cron.schedule import CronSchedule
 from report_operator.domain.cron.zone_releases import EarlierZone, current_release, earlier_zones
+from report_operator.domain.schedules.plan import Plan
 
 _SECOND = timedelta(seconds=1)
 
@@ -42,6 +43,15 @@ class ControllerZone:
         )
 
 
+def learn_zone(plan: Plan, slots: Iterable[datetime]) -> Plan:
+    """The plan with the control plane's zone; `slots` are those that the controller made."""
+    newest = max((slot for slot in slots if slot >= plan.since), default=None)
+    found = controller_zone(plan.schedule, plan.zone, newest)
+    return replace(
+        plan, zone=found.zone, other_zones=found.possible[1:], zone_difference=found.difference
+    )
+
+
 def controller_zone(
     schedule: CronSchedule, zone: ZoneInfo, newest_slot: datetime | None
 ) -> ControllerZone:
@@ -59,8 +69,21 @@ def common_slots(
     schedule: CronSchedule, zones: Sequence[ZoneInfo], slots: Sequence[datetime]
 ) -> list[datetime]:
     """Those that are slots whichever of the zones the controller has."""
+    if len(zones) == 1:
+        return list(slots)
     return [slot for slot in slots if all(_has(schedule, zone, slot) for zone in zones)]
 
 
 def _has(schedule: CronSchedule, zone: ZoneInfo, slot: datetime | None) -> bool:
     return slot is None or schedule.next_after(slot - _SECOND, zone) == slot
+
+
+def slot_date(slot: datetime, zone: ZoneInfo, offset: timedelta | None) -> date:
+    """The day of a slot on the wall clock of the control plane; `offset` is what its Job says.
+
+    An offset that no release knows is not believed: anybody may write an annotation.
+    """
+    local = slot.astimezone(zone)
+    others = [slot.astimezone(earlier.zone) for earlier in earlier_zones(zone.key)]
+    found = next((other for other in others if other.utcoffset() == offset), local)
+    return (local if local.utcoffset() == offset else found).date()

@@ -1,0 +1,5 @@
+"""URL prefixes of the endpoints."""
+
+SCHEDULER = "/api/admin/scheduler"
+DEPLOYMENTS = "/api/admin/deployments"
+REPORTS = "/api/admin/reports"

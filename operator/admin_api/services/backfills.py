@@ -1,0 +1,47 @@
+"""ReportBackfills: made on request, and listed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from admin_api.schemas.backfills import Backfill, BackfillRequest
+from admin_api.services.audit import Audit, AuditAction, ObjectReference
+from admin_api.services.backfill_requests import backfills_for, describe, newest_first
+from admin_api.services.cluster import Cluster
+from report_operator.adapters.kube.resources import SCHEDULES
+from report_operator.api.v1alpha1.backfill import KIND
+from report_operator.api.v1alpha1.resource import API_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillService:
+    """Raises RefusedError, or what the API client raises."""
+
+    cluster: Cluster
+    audit: Audit
+    clock: Callable[[], datetime]
+
+    async def make(
+        self, wanted: BackfillRequest, requested_by: str, key: str | None
+    ) -> list[Backfill]:
+        """The ReportBackfills of a request, one a namespace; a repeated request finds the same."""
+        snapshot = await self.cluster.snapshot(fresh=(SCHEDULES,))
+        bodies = backfills_for(wanted, snapshot.schedules, requested_by, key, self.clock())
+        found: list[Backfill] = []
+        for body in bodies:
+            made, is_new = await self.cluster.create_backfill(body)
+            found.append(describe(made))
+            if is_new:
+                meta = made["metadata"]
+                namespace, name = meta["namespace"], meta["name"]
+                subject = ObjectReference(API_VERSION, KIND, namespace, name, meta["uid"])
+                await self.audit.record(
+                    AuditAction.BACKFILL, requested_by, f"{namespace}/{name}", subject
+                )
+        return found
+
+    async def list_newest(self, namespace: str | None, limit: int) -> list[Backfill]:
+        """Newest first; `namespace` None is all."""
+        return newest_first(await self.cluster.backfills(), namespace, limit)

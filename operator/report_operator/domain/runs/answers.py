@@ -1,0 +1,87 @@
+"""Whether a schedule's readers have their report: judged by slot, not by the newest run.
+
+The answer to a slot is the outcome of its newest attempt. A failure stands until there is a report
+of the same slot or of a newer one, or until somebody says that it needs no report any more; a run
+for an older date says nothing of today's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from report_operator.api.v1alpha1.status import RecentRun
+from report_runner.contract.reasons import Reason
+from report_runner.contract.result import Outcome
+
+
+def standing_failure(
+    entries: Sequence[RecentRun], since: datetime | None, acknowledged: datetime | None
+) -> RecentRun | None:
+    """The newest failed run, of the newest slot, that nothing has made up for; None if all is well.
+
+    Slots before `since` were never due under the schedule as it is. `acknowledged` is the newest
+    slot that somebody said to need no report.
+    """
+    floor = newest_scheduled_slot(entries) or since
+    failed = [
+        entry
+        for entry in entries
+        if entry.outcome is Outcome.FAILED
+        and entry.reason is not Reason.REPLACED
+        and entry.backfill is None
+        and (floor is None or entry.slot >= floor)
+        and (acknowledged is None or entry.slot > acknowledged)
+    ]
+    if not failed:
+        return None
+    slot = max(entry.slot for entry in failed)
+    if any(_makes_up_for(entry, slot) for entry in entries):
+        return None
+    # Of several in one second the one that was recorded last.
+    of_slot = [entry for entry in failed if entry.slot == slot]
+    return sorted(of_slot, key=lambda entry: entry.finished_at)[-1]
+
+
+def unanswered_since(entries: Iterable[RecentRun], before: datetime | None) -> datetime | None:
+    """The oldest slot whose run was replaced by the next and that has no report since.
+
+    `before` is what was found earlier: its entry may be forgotten by now.
+    """
+    known = list(entries)
+    replaced = [entry.slot for entry in known if entry.reason is Reason.REPLACED]
+    answered = max((entry.slot for entry in known if _answers(entry)), default=None)
+    candidates = [slot for slot in (before, *replaced) if slot is not None]
+    return min((s for s in candidates if answered is None or s > answered), default=None)
+
+
+def counts_for_health(entry: RecentRun, newest_scheduled: datetime | None) -> bool:
+    """Whether the outcome of this run is one of the schedule's own, not one for an older date."""
+    if entry.backfill is not None or entry.reason is Reason.REPLACED:
+        return False
+    return not entry.manual or newest_scheduled is None or entry.slot >= newest_scheduled
+
+
+def newest_scheduled_slot(entries: Iterable[RecentRun]) -> datetime | None:
+    """Of those with an answer."""
+    return max(
+        (
+            entry.slot
+            for entry in entries
+            if not entry.manual and entry.backfill is None and entry.reason is not Reason.REPLACED
+        ),
+        default=None,
+    )
+
+
+def _makes_up_for(entry: RecentRun, slot: datetime) -> bool:
+    if entry.outcome is not Outcome.SUCCEEDED:
+        return False
+    return entry.slot == slot or (entry.slot > slot and entry.backfill is None)
+
+
+def _answers(entry: RecentRun) -> bool:
+    """Whether its slot and those before have an answer: a report, or a failure of its own."""
+    if entry.reason is Reason.REPLACED or entry.backfill is not None:
+        return False
+    return entry.outcome is Outcome.SUCCEEDED or not entry.manual

@@ -1,0 +1,155 @@
+"""What is to be done about one ReportSchedule, decided from an Observation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from report_operator.api.v1alpha1.status import RecentRun
+from report_operator.domain.runs.deadlines import StartLimits, exceeded_deadline
+from report_operator.domain.runs.failure import Cause
+from report_operator.domain.runs.outcomes import (
+    HistoryLimits,
+    RunHistory,
+    merge,
+    prunable,
+    record,
+    record_finished,
+)
+from report_operator.domain.runs.run import Run, Stage
+from report_operator.domain.runs.vanished import REPLACEMENT_GRACE, outcome_of_missing
+from report_operator.domain.schedules.lateness import handled_through, slots_to_catch_up
+from report_operator.domain.schedules.observation import Observation
+from report_operator.domain.schedules.status import RunDecisions, StatusUpdate, compute_status
+
+CHECK_PENDING = timedelta(seconds=10)  # a pod that starts needs less
+CHECK_PROBLEM = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleLimits:
+    """The operator's configuration as far as decisions about a schedule depend on it."""
+
+    start: StartLimits
+    history: HistoryLimits
+
+
+@dataclass(frozen=True, slots=True)
+class OverdueRun:
+    """A run that has to be ended, and why."""
+
+    run: Run
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """To be applied in the order of the fields; `prune` only after the status was accepted."""
+
+    to_fail: Sequence[OverdueRun]  # admitted: the Job controller ends their pods
+    catch_up: Sequence[datetime]  # slots whose Jobs are to be made
+    history: RunHistory
+    update: StatusUpdate
+    prune: Sequence[Run]
+    check_after: timedelta | None
+
+
+def decide(observation: Observation, limits: ScheduleLimits) -> Decision:
+    """Everything that one reconcile of a schedule does."""
+    overdue = [
+        OverdueRun(observed.run, cause)
+        for observed in observation.runs
+        if (cause := exceeded_deadline(observed, limits.start)) is not None
+    ]
+    missing = [
+        outcome_of_missing(
+            entry,
+            [item.run for item in observation.runs],
+            _concurrency(observation),
+            observation.now,
+        )
+        for entry in observation.missing
+    ]
+    given_up = [
+        record(item.run, (), observation.now, item.cause) for item in overdue if item.run.suspended
+    ]
+    catch_up = slots_to_catch_up(observation)
+    history = _history(observation, [*missing, *given_up], limits.history)
+    update = compute_status(
+        observation,
+        RunDecisions(
+            history,
+            frozenset(entry.uid for entry in given_up),
+            handled_through(observation, catch_up),
+        ),
+    )
+    return Decision(
+        to_fail=[item for item in overdue if not item.run.suspended],
+        catch_up=catch_up,
+        history=history,
+        update=update,
+        prune=_prune(observation, history, given_up, limits.history),
+        check_after=_check_after(observation, given_up, update),
+    )
+
+
+def _history(
+    observation: Observation, ended: Sequence[RecentRun], limits: HistoryLimits
+) -> RunHistory:
+    previous = observation.previous
+    finished = [
+        record_finished(observed.run, observed.pods)
+        for observed in observation.runs
+        if observed.run.finished and observed.run.uid not in observation.recorded
+    ]
+    existing = {observed.run.uid for observed in observation.runs}
+    return merge(
+        RunHistory(tuple(previous.recent_runs), previous.run_counts),
+        [*ended, *finished],
+        existing | observation.uncounted | observation.pending_records,
+        limits.outcomes,
+    )
+
+
+def _prune(
+    observation: Observation,
+    history: RunHistory,
+    given_up: Sequence[RecentRun],
+    limits: HistoryLimits,
+) -> list[Run]:
+    """Runs whose outcome is in status, and whose Job need not stay.
+
+    A finished Job stays until history has it too. One that was given up on is not finished: it
+    would hold up the next slots, and all that is known of it is in status.
+    """
+    runs = [observed.run for observed in observation.runs]
+    gone = {entry.uid for entry in given_up} & {entry.uid for entry in history.recent}
+    return [
+        *(
+            run
+            for run in prunable(runs, history, limits)
+            if run.uid not in observation.pending_records
+        ),
+        *(run for run in runs if run.uid in gone),
+    ]
+
+
+def _concurrency(observation: Observation) -> str:
+    return observation.spec.concurrency_policy if observation.spec else ""
+
+
+def _check_after(
+    observation: Observation, given_up: Sequence[RecentRun], update: StatusUpdate
+) -> timedelta | None:
+    """When to reconcile again although nothing happens."""
+    moments = [] if update.check_at is None else [update.check_at - observation.now]
+    gone = {entry.uid for entry in given_up}
+    stages = {observed.run.stage for observed in observation.runs if observed.run.uid not in gone}
+    if stages & {Stage.PENDING, Stage.RETRYING}:
+        moments.append(CHECK_PENDING)
+    if observation.awaited:
+        moments.append(REPLACEMENT_GRACE)
+    if observation.refused is not None or observation.problem is not None:
+        moments.append(CHECK_PROBLEM)
+    return min(moments, default=None)

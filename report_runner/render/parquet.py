@@ -1,0 +1,202 @@
+"""The Parquet files of a report, one for each source, written in a process of its own.
+
+The rows go there in batches: pyarrow needs memory for one batch, and this process loads none of it.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from decimal import Decimal
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from zoneinfo import ZoneInfo
+
+from report_runner.contract.moments import FarMoment, in_zone, order_of
+from report_runner.contract.numbers import as_decimal, scale
+from report_runner.contract.reasons import Reason
+from report_runner.contract.report import Format
+from report_runner.contract.values import plain_text
+from report_runner.models import ColumnType, RenderInput, RunError, Table
+from report_runner.render import workers
+from report_runner.render.bounded import check_size, is_too_large, too_large
+from report_runner.render.datacolumns import DataKind, column_kind, place_error, present
+from report_runner.render.parquet_worker import (
+    BeginRequest,
+    Column,
+    EndRequest,
+    Request,
+    RowsRequest,
+)
+from report_runner.render.sandbox import MIB, SandboxLimits, read_bounded, share_of_memory
+
+BATCH_CELLS = 200_000
+SECONDS = 600.0  # for one batch
+MEMORY_LIMIT = 512 * MIB
+_ANSWER_LIMIT = MIB
+# Digits that the decimal types of Arrow hold.
+_DECIMAL128, _DECIMAL256 = 38, 76
+_EPOCH = order_of(date(1970, 1, 1))[1]
+_INTEGERS = {"int2": "int16", "int4": "int32", "int8": "int64"}
+_REMEDY = "write the column as column::text in the query, or take parquet out of report.formats"
+
+
+class Worker:
+    """A process that writes; see render.parquet_worker."""
+
+    def __init__(self) -> None:
+        self._process = workers.take(workers.WorkerKind.PARQUET)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        workers.stop(self._process)
+
+    def ask(self, request: Request) -> None:
+        """Have a request done. Raises RunError."""
+        assert self._process.stdin is not None  # noqa: S101 - it is a pipe
+        assert self._process.stdout is not None  # noqa: S101 - it is a pipe
+        try:
+            pickle.dump(request, self._process.stdin)
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # the process has ended: its answer is missing
+        limits = SandboxLimits(SECONDS, share_of_memory(MEMORY_LIMIT, 0.5), _ANSWER_LIMIT)
+        line = read_bounded(
+            self._process.pid,
+            self._process.stdout.fileno(),
+            limits,
+            "the Parquet file",
+            until=lambda received: received.endswith(b"\n"),
+        )
+        if not line.endswith(b"\n"):
+            raise RunError(
+                Reason.RESOURCE_EXHAUSTED,
+                "the Parquet file: its process was killed, most likely for want of memory; raise "
+                "spec.resources.limits.memory, or narrow the query",
+            )
+        answer = json.loads(line)
+        if answer:
+            if is_too_large(answer["error"]):
+                raise too_large(Format.PARQUET)
+            raise RunError(
+                Reason.INTERNAL_ERROR, f"the Parquet file: {answer['kind']}: {answer['error']}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetColumn:
+    """A column of the file, and what makes its values of those of the source."""
+
+    column: Column
+    convert: Callable[[Any], Any]
+
+
+def write_parquet(data: RenderInput, source: str, path: Path, worker: Worker) -> None:
+    """The rows of one source. Raises RunError."""
+    table = data.tables[source]
+    zone = ZoneInfo(data.time_zone)
+    columns = [parquet_column(source, table, number, zone) for number in range(len(table.columns))]
+    worker.ask(BeginRequest(str(path), [column.column for column in columns]))
+    rows = iter(table.rows)
+    size = max(BATCH_CELLS // max(len(columns), 1), 1)
+    while batch := list(islice(rows, size)):
+        values = [
+            [None if row[number] is None else column.convert(row[number]) for row in batch]
+            for number, column in enumerate(columns)
+        ]
+        worker.ask(RowsRequest(values))
+    worker.ask(EndRequest())
+    check_size(path, Format.PARQUET)
+
+
+def parquet_column(source: str, table: Table, number: int, zone: ZoneInfo) -> ParquetColumn:
+    """The type of a column. Raises RunError(ConfigurationError) for a value that has none."""
+    name = table.columns[number]
+    kind = column_kind(table, number)
+    declared = table.types[number] if table.types else ColumnType("")
+
+    def column(type_: str, convert: Callable[[Any], Any], *arguments: Any) -> ParquetColumn:
+        return ParquetColumn(Column(name, type_, arguments), convert)
+
+    def refuse_unless(expected: type | tuple[type, ...], what: str) -> None:
+        for row, value in present(table, number):
+            if not isinstance(value, expected) or isinstance(value, FarMoment):
+                raise place_error(source, name, row, f"{what} has no place in Parquet; {_REMEDY}")
+
+    match kind:
+        case DataKind.BOOLEAN:
+            return column("bool_", bool)
+        case DataKind.INTEGER if declared.name:
+            return column(_INTEGERS[declared.name], int)
+        case DataKind.INTEGER if all(-(2**63) <= v < 2**63 for _, v in present(table, number)):
+            return column("int64", int)
+        case DataKind.INTEGER | DataKind.DECIMAL:
+            digits, places = _decimal_size(source, table, number, declared)
+            type_ = "decimal128" if digits <= _DECIMAL128 else "decimal256"
+            return column(type_, as_decimal, digits, places)
+        case DataKind.FLOAT:
+            return column("float32" if declared.name == "float4" else "float64", float)
+        case DataKind.DATE:
+            refuse_unless(date, "infinity, or a year before 1 or after 9999,")
+            return column("date32", lambda value: value)
+        case DataKind.TIME:
+            refuse_unless(time, "the time 24:00")
+            return column("time64", lambda value: value, "us")
+        case DataKind.TIMESTAMP | DataKind.ZONED:
+            refuse_unless(datetime, "infinity, or a year before 1 or after 9999,")
+            in_utc = (zone.key,) if kind is DataKind.ZONED else ()
+            return column("timestamp", _microseconds, "us", *in_utc)
+        case DataKind.TEXT:
+            return column("string", lambda value: _text(value, zone))
+
+
+def _decimal_size(source: str, table: Table, number: int, declared: ColumnType) -> tuple[int, int]:
+    """Digits and decimals of a column of numbers: the declared ones, else those that it needs."""
+    name = table.columns[number]
+    places = whole = 0
+    widest = None
+    for row, value in present(table, number):
+        found = as_decimal(value)
+        if not found.is_finite():
+            raise place_error(source, name, row, f"NaN or an infinity is no decimal; {_REMEDY}")
+        before = (places, whole)
+        places, whole = max(places, scale(found)), max(whole, _whole_digits(found))
+        widest = row if (places, whole) != before else widest
+    if declared.precision is not None and declared.scale is not None:
+        places = max(declared.scale, 0)
+        whole = max(declared.precision - declared.scale, 0)
+    if whole + places > _DECIMAL256:
+        raise place_error(
+            source,
+            name,
+            widest,
+            f"the column needs {whole + places} digits, a decimal of Parquet has {_DECIMAL256}; "
+            f"round it in the query, as in round(column, 10), or {_REMEDY}",
+        )
+    if declared.precision is not None:
+        return max(whole + places, 1), places
+    return _DECIMAL128 if whole + places <= _DECIMAL128 else _DECIMAL256, places
+
+
+def _whole_digits(value: Decimal) -> int:
+    return max(value.adjusted() + 1, 0) if value else 0
+
+
+def _microseconds(value: datetime) -> int:
+    return order_of(value)[1] - _EPOCH
+
+
+def _text(value: Any, zone: ZoneInfo) -> str:
+    return plain_text(in_zone(value, zone) if isinstance(value, datetime) else value)

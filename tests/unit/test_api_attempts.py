@@ -1,0 +1,170 @@
+"""Retry and generate: one attempt for a request, however often and beside whom it is sent."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+from factories import MINUTE, SLOT, make_entry, make_run, schedule_body
+from snapshots import snapshot_of
+
+from admin_api.errors import RefusedError
+from admin_api.schemas.attempts import GenerateRequest
+from admin_api.services.attempts import AttemptService
+from admin_api.services.audit import Audit, AuditAction, ObjectReference
+from admin_api.services.cache import Snapshot
+from admin_api.services.cluster import Cluster
+from admin_api.services.idempotency import IdempotencyStore
+from admin_api.services.jobs import ScheduleSummary, read_schedule
+from report_operator.adapters.kube.client import ApiError, KubeClient
+from report_operator.adapters.kube.resources import Resource
+from report_operator.api.v1alpha1.spec import Priority
+from report_operator.api.v1alpha1.status import ReportScheduleStatus
+from report_operator.domain.names import job_id
+from report_operator.domain.runs.attempts import Attempt
+from report_operator.domain.runs.run import Run
+from report_runner.contract.reasons import Reason
+
+FAILED = job_id("reports", "daily", SLOT, 1)
+SECOND = job_id("reports", "daily", SLOT, 2)
+
+
+@dataclass
+class Server:
+    """In place of the API server: a schedule whose run failed, Jobs, and one ConfigMap."""
+
+    conflicts: int = 0  # writes of others that come before ours
+    runs: list[Run] = field(default_factory=list)
+    recorded: list[tuple[AuditAction, str, str]] = field(default_factory=list)
+    data: dict[str, str] = field(default_factory=dict)
+    version: int = 0
+
+    def service(self) -> AttemptService:
+        store = IdempotencyStore(cast(KubeClient, self), "operator", "requests", lambda: SLOT)
+        return AttemptService(
+            cast(Cluster, self), store, cast(Audit, self), lambda: SLOT + 10 * MINUTE
+        )
+
+    async def snapshot(self, *, fresh: Any = ()) -> Snapshot:
+        entry = make_entry("1", Reason.TIMEOUT)
+        status = ReportScheduleStatus(recent_runs=[entry]).to_wire()
+        return snapshot_of([read_schedule({**schedule_body(), "status": status})], self.runs)
+
+    async def refresh(self, *_: tuple[str, str]) -> Snapshot:
+        return await self.snapshot()
+
+    async def create_attempt(self, schedule: ScheduleSummary, attempt: Attempt, who: str) -> None:
+        name = f"daily-{attempt.number}"
+        if name not in {run.name for run in self.runs}:
+            made = make_run(name=name, uid=name, slot=attempt.slot, attempt=attempt.number,
+                            schedule_uid=schedule.uid)  # fmt: skip
+            self.runs.append(made)
+
+    async def record(
+        self, action: AuditAction, requested_by: str, target: str, reference: ObjectReference
+    ) -> None:
+        self.recorded.append((action, requested_by, target))
+
+    async def get(self, _: Resource, namespace: str, name: str) -> dict[str, Any] | None:
+        if not self.version:
+            return None
+        return {"metadata": {"resourceVersion": str(self.version)}, "data": dict(self.data)}
+
+    async def create(self, _: Resource, namespace: str, body: Any) -> dict[str, Any] | None:
+        if self._lose() or self.version:
+            return None
+        self.version, self.data = 1, dict(body["data"])
+        return {}
+
+    async def patch(self, _: Resource, namespace: str, name: str, body: Any) -> None:
+        if self._lose() or body["metadata"]["resourceVersion"] != str(self.version):
+            raise ApiError(409, "Conflict", "the object has been modified")
+        self.version += 1
+        self.data |= {key: value for key, value in body["data"].items() if value is not None}
+
+    def _lose(self) -> bool:
+        """Whether another request writes first."""
+        if not self.conflicts:
+            return False
+        self.conflicts -= 1
+        self.version += 1
+        return True
+
+
+@pytest.mark.parametrize("key", [None, "key"])
+async def test_repeated_retry_creates_one_attempt(key: str | None) -> None:
+    server = Server()
+    for _ in range(3):
+        assert (await server.service().retry(FAILED, "kim", key)).id == SECOND
+    assert [run.attempt for run in server.runs] == [2]
+    assert server.recorded[0] == (AuditAction.RETRY, "kim", SECOND)
+
+
+async def test_key_returns_its_attempt_after_the_job_is_gone() -> None:
+    server = Server()
+    first = await server.service().retry(FAILED, "kim", "key")
+    server.runs.clear()
+    assert await server.service().retry(FAILED, "kim", "key") == first
+    assert server.runs == []
+    with pytest.raises(RefusedError, match="send a new key"):
+        await server.service().retry(SECOND, "kim", "key")
+
+
+async def test_reserved_key_without_a_job_creates_the_reserved_attempt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = Server()
+
+    async def crash(*_: object) -> None:
+        raise ConnectionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Server, "create_attempt", crash)
+        with pytest.raises(ConnectionError):
+            await server.service().retry(FAILED, "kim", "key")
+    assert server.runs == []
+    assert (await server.service().retry(FAILED, "kim", "key")).id == SECOND
+
+
+@pytest.mark.parametrize("conflicts", [1, 9])
+async def test_key_is_stored_after_conflicting_writes(conflicts: int) -> None:
+    server = Server(conflicts=conflicts)
+    assert (await server.service().retry(FAILED, "kim", "key")).id == SECOND
+    assert len(server.data) == 1
+
+
+async def test_endless_conflicts_create_nothing() -> None:
+    server = Server(conflicts=100)
+    with pytest.raises(RefusedError, match="same key") as raised:
+        await server.service().retry(FAILED, "kim", "key")
+    assert (raised.value.status, server.runs) == (503, [])
+
+
+async def test_requests_with_different_keys_share_the_attempt_under_way() -> None:
+    server = Server()
+    found = await asyncio.gather(
+        *(server.service().retry(FAILED, "kim", key) for key in ("a", "b", "c"))
+    )
+    assert {job.id for job in found} == {SECOND}
+    assert len(server.data) == 3
+
+
+async def test_preview_creates_nothing() -> None:
+    server = Server()
+    job, decision = await server.service().preview_retry(FAILED)
+    assert isinstance(decision, Attempt)
+    assert (job.id, decision.number, server.runs) == (FAILED, 2, [])
+
+
+async def test_generate_continues_the_attempts_of_the_slot() -> None:
+    server = Server()
+    wanted = GenerateRequest(
+        type=schedule_body()["spec"]["reportType"], date=SLOT.date(), priority=Priority.LOW
+    )
+    for _ in range(2):
+        assert (await server.service().generate(wanted, "kim", "key")).attempt == 2
+    assert [(action, target) for action, _, target in server.recorded] == [
+        (AuditAction.GENERATE, SECOND)
+    ]
