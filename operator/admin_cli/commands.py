@@ -88,10 +88,24 @@ def queue(client: Client, args: Namespace) -> None:
     _show(args, body, lambda show: show.queue(body))
 
 
+def next_slots(client: Client, args: Namespace) -> None:
+    """When a schedule is due next."""
+    body = client.get(
+        f"{SCHEDULER}/next-slots",
+        schedule=args.schedule,
+        namespace=args.of_namespace,
+        count=args.count,
+    )
+    _show(args, body, lambda show: show.next_slots(body))
+
+
 def dead_letters(client: Client, args: Namespace) -> None:
     """Lists dead letters, or retries them."""
     if args.action == "retry":
         _retry_dead_letters(client, args)
+        return
+    if args.action == "clear":
+        _clear_dead_letters(client, args)
         return
     body = client.get(DEAD_LETTERS, report_type=args.type, limit=args.limit, cursor=args.cursor)
     _show(args, body, lambda show: show.jobs(body["dead_letters"], body["next"]))
@@ -111,6 +125,19 @@ def _retry_dead_letters(client: Client, args: Namespace) -> None:
         print(f"{body['left']} are left: run the command again", file=sys.stderr)
     if body["refused"]:
         raise RefusedError(f"{len(body['refused'])} were not retried")
+
+
+def _clear_dead_letters(client: Client, args: Namespace) -> None:
+    if args.all or args.ids or args.type:
+        raise RefusedError("the list is cleared as a whole: leave out ids, --all and --type")
+    newest = client.get(DEAD_LETTERS, limit=1)
+    seen = newest["dead_letters"]
+    if seen:
+        _confirm(args, f"take {newest['total']} dead letters off the list, for all teams")
+    # What fails while the question is asked was not seen, and stays.
+    wanted = {"through": seen[0]["failed_at"]} if seen and seen[0]["failed_at"] else {}
+    body = client.post(f"{DEAD_LETTERS}/clear", wanted) if seen else {"cleared": 0, "through": None}
+    _show(args, body, lambda show: show.whole(body))
 
 
 def cleanup(client: Client, args: Namespace) -> None:

@@ -31,6 +31,7 @@ examples:
   report-scheduler generate executive_dashboard --date 2026-11-24 --priority high
   report-scheduler backfill 2026-11-20 2026-11-24 critical
   report-scheduler dead-letters retry --all
+  report-scheduler next market-dashboard
   report-scheduler jobs --status failed -o json | jq '.jobs[].id'
 
 Without --url the API is reached through `kubectl port-forward`, which needs no token.
@@ -121,13 +122,21 @@ def _parser() -> argparse.ArgumentParser:
     _add_key(backfill)
     add("queue", commands.queue, "waiting runs, the next one first")
     dead = add(
-        "dead-letters", commands.dead_letters, "slots that failed for good, and retrying them"
+        "dead-letters",
+        commands.dead_letters,
+        "slots that failed for good: list or retry them, or clear the list for everybody",
     )
-    dead.add_argument("action", choices=("list", "retry"), nargs="?", default="list")
+    dead.add_argument("action", choices=("list", "retry", "clear"), nargs="?", default="list")
     dead.add_argument("ids", metavar="ID", nargs="*", help="which to retry")
     dead.add_argument("--all", action="store_true", help="retry all; at most 100 in one go")
     dead.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     _add_paging(dead)
+    following = add("next", commands.next_slots, "the next slots of a schedule, in local time")
+    following.add_argument("schedule", metavar="NAME", help="of the ReportSchedule")
+    following.add_argument(
+        "--of-namespace", metavar="NAMESPACE", help="where several have the name"
+    )
+    following.add_argument("--count", type=int, default=10, metavar="N")
     cleanup = add("cleanup", commands.cleanup, "give up runs that have waited for longer")
     cleanup.add_argument("--older-than-hours", type=float, required=True, metavar="HOURS")
     text = "schedules older than the policy on the objects they name; exit code 1 if there are any"

@@ -20,6 +20,10 @@ STATUS_ROWS = (
     "status", "uptime", "last_heartbeat", "schedules", "failing", "delayed", "active_jobs",
     "queue_depth",
 )  # fmt: skip
+_FILE_NOTES = {
+    "gone": "  removed since (spec.output.retention has passed, or a person did it)",
+    "unknown": "  (no file server tells whether it is still there)",
+}
 MESSAGE_LIMIT = 100  # characters in a list; `job ID` has all
 
 
@@ -106,9 +110,25 @@ def queue(body: Body) -> None:
         out.print(f"and {body['total'] - len(found)} more")
 
 
+def next_slots(body: Body) -> None:
+    """The next slots of a schedule."""
+    out = console()
+    out.print(pairs(body, (name for name in body if name != "slots")))
+    if not body["slots"]:
+        out.print("no slot is to come")
+        return
+    out.print()
+    rows = [(found["local"], found["slot"], found["note"]) for found in body["slots"]]
+    out.print(table(("LOCAL TIME", "UTC", "NOTE"), rows))
+
+
 def job(body: Body) -> None:
     out = console()
-    out.print(pairs(body, (name for name in body if name != "log")))
+    out.print(pairs(body, (name for name in body if name not in ("log", "outputs", "files"))))
+    if body.get("files"):
+        out.print("files", style="bold")
+        for file in body["files"]:
+            out.print(Text(f"  {plain(file['path'])}{_FILE_NOTES.get(file['state'], '')}"))
     if body.get("log"):
         out.print("log", style="bold")
         for line in body["log"]:

@@ -119,3 +119,33 @@ def test_the_deployment_is_named_as_the_chart_names_it() -> None:
 def test_the_operators_own_verbs_are_handed_on(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check-config", "--config", "/nowhere"]) == 78
     assert "/nowhere" in capsys.readouterr().err
+
+
+def test_the_next_slots_of_a_schedule(server: Recorder, capsys: pytest.CaptureFixture[str]) -> None:
+    slot = {"local": "Sun 2027-03-28 03:30:00 CEST", "slot": "2027-03-28T01:30:00Z", "note": "gap"}
+    server.status, server.answer = 200, json.dumps({"schedule": "daily", "slots": [slot]})
+    assert main(["next", "daily", "--of-namespace", "reports", "--url", server.url]) == 0
+    path = "/api/admin/scheduler/next-slots?schedule=daily&namespace=reports&count=10"
+    assert server.asked[:2] == ("GET", path)
+    shown = capsys.readouterr().out
+    assert "Sun 2027-03-28 03:30:00 CEST  2027-03-28T01:30:00Z  gap" in shown
+
+
+def test_dead_letters_are_cleared_as_they_were_seen(
+    server: Recorder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = {"failed_at": "2026-11-24T05:00:00Z"}
+    answer = {"total": 1, "dead_letters": [seen], "cleared": 1, "through": seen["failed_at"]}
+    server.status, server.answer = 200, json.dumps(answer)
+    clear = ["dead-letters", "clear", "--url", server.url]
+    assert main(clear) == 1
+    assert (
+        "take 1 dead letters off the list, for all teams? There is no terminal"
+        in capsys.readouterr().err
+    )
+    assert server.asked[0] == "GET"
+    assert main([*clear, "--all", "--yes"]) == 1
+    assert main([*clear, "--yes"]) == 0
+    method, path, _, body = server.asked
+    assert (method, path) == ("POST", "/api/admin/scheduler/dead-letters/clear")
+    assert json.loads(body) == {"through": seen["failed_at"]}

@@ -335,7 +335,7 @@ validations:
     message: the Lease is {{ include "scheduler.fullname" . }} of namespace {{ .Release.Namespace }}
   - expression: >-
       !variables.ofApi || (request.operation == 'UPDATE' && object.spec == oldObject.spec)
-    message: "the admin API asks for a shutdown by an annotation, and does not lead"
+    message: "the admin API writes annotations of the Lease, and does not lead"
 {{- end }}
 
 {{- define "scheduler.policyOfEvents" -}}

@@ -28,6 +28,7 @@ class AuditAction(StrEnum):
     PURGE = "PurgeRequested"
     SHUTDOWN = "ShutdownRequested"
     BACKFILL = "BackfillRequested"
+    CLEAR = "DeadLettersCleared"
 
 
 @dataclass(frozen=True, slots=True)

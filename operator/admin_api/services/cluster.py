@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,12 @@ from admin_api.services.attempt_rules import purge_patch
 from admin_api.services.cache import ClusterCache, Snapshot
 from admin_api.services.jobs import ScheduleSummary
 from report_operator.adapters.kube.client import KubeClient
-from report_operator.adapters.kube.lease import ANNOTATION_SHUTDOWN_REQUESTED, LEASES
+from report_operator.adapters.kube.lease import (
+    ANNOTATION_SHUTDOWN_REQUESTED,
+    LEASES,
+    cleared_through,
+    write_cleared,
+)
 from report_operator.adapters.kube.reflector import Observe, Reflector
 from report_operator.adapters.kube.resources import (
     BACKFILLS,
@@ -133,10 +138,12 @@ class Cluster:
         self._cache.retain_name(namespace, name, body["metadata"]["uid"] if body else "")
 
     async def leader(self) -> Leader:
+        """Reads the Lease, which also says up to when dead letters are cleared."""
         lease = await self.kube.get(LEASES, self.namespace, self.lease_name)
         spec = lease["spec"] if lease else {}
         annotations = (lease["metadata"].get("annotations") or {}) if lease else {}
         holder = spec.get("holderIdentity") or None
+        self._cache.observe_cleared(cleared_through(lease, datetime.now(UTC)))
         version = lease["metadata"]["resourceVersion"] if lease else ""
         if version != self._lease_version[0]:
             self._lease_version = (version, time.monotonic())
@@ -170,6 +177,20 @@ class Cluster:
             self.lease_name,
             {"metadata": {"annotations": {ANNOTATION_SHUTDOWN_REQUESTED: holder}}},
         )
+
+    async def clear_dead_letters(self, through: datetime) -> None:
+        """Take the failures until then off the list, in this process and for the operator.
+
+        Raises RefusedError.
+        """
+        written = await write_cleared(self.kube, self.namespace, self.lease_name, through)
+        if written is None:
+            raise RefusedError(
+                409,
+                f"the Lease {self.namespace}/{self.lease_name} could not be written: does an "
+                "operator lead? Ask again",
+            )
+        self._cache.observe_cleared(written)
 
     async def log_tail(self, job: Job, runs: Sequence[Run]) -> list[str]:
         """The last LOG_LINES of the run's newest pod; none after its Job is gone."""

@@ -250,6 +250,8 @@ def test_the_admin_api_may_do_its_work(stolen: Stolen) -> None:
     lease = f"{space(RELEASE, '/apis/coordination.k8s.io/v1')}/leases/{NAME}"
     asked = {"metadata": {"annotations": {"reports.adaf.io/shutdown-requested": "x"}}}
     made(api.call("PATCH", f"{lease}?dryRun=All", asked, MERGE))
+    cleared = {"reports.adaf.io/dead-letters-cleared-through": "2026-11-24T05:00:00Z"}
+    made(api.call("PATCH", f"{lease}?dryRun=All", {"metadata": {"annotations": cleared}}, MERGE))
     requests = {"metadata": {"name": f"{NAME}-requests"}, "data": {}}
     made(api.call("POST", f"{space(RELEASE)}/configmaps", requests))
     made(

@@ -13,7 +13,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from report_operator.adapters.kube.client import ApiError, Body, KubeClient
@@ -29,6 +29,8 @@ ANNOTATION_SHUTDOWN_REQUESTED = "reports.adaf.io/shutdown-requested"
 ANNOTATION_CLEARED = "reports.adaf.io/dead-letters-cleared-through"
 
 GIVE_BACK_TRIES = 5
+WRITE_TRIES = 10
+CLOCK_TOLERANCE = timedelta(minutes=5)  # between the clocks of nodes
 
 LEASES = Resource("/apis/coordination.k8s.io/v1", "leases")
 
@@ -169,17 +171,47 @@ class Lease:
             logger.warning("the lease was not given back: %s", error)
 
 
-async def read_cleared(kube: KubeClient, namespace: str, name: str) -> datetime | None:
-    """The instant up to which dead letters were cleared; None where the Lease has none."""
-    lease = await kube.get(LEASES, namespace, name)
+def cleared_through(lease: Body | None, now: datetime) -> datetime | None:
+    """The instant up to which dead letters were cleared; None where the Lease has none.
+
+    One in the future counts as none: it would hide failures that nobody has seen.
+    """
     annotations = (lease["metadata"].get("annotations") or {}) if lease else {}
     try:
-        return parse_time(annotations.get(ANNOTATION_CLEARED))
+        through = parse_time(annotations.get(ANNOTATION_CLEARED))
     except ValueError:
         return None
+    return through if through is not None and through <= now + CLOCK_TOLERANCE else None
 
 
-async def write_cleared(kube: KubeClient, namespace: str, name: str, through: datetime) -> None:
-    """Store it for this operator and its successors."""
-    annotations = {ANNOTATION_CLEARED: format_time(through)}
-    await kube.patch(LEASES, namespace, name, {"metadata": {"annotations": annotations}})
+async def read_cleared(kube: KubeClient, namespace: str, name: str) -> datetime | None:
+    return cleared_through(await kube.get(LEASES, namespace, name), datetime.now(UTC))
+
+
+async def write_cleared(
+    kube: KubeClient, namespace: str, name: str, through: datetime
+) -> datetime | None:
+    """Store it for this operator and its successors; returns the instant that the Lease has then.
+
+    An earlier instant replaces no later one, which somebody else may have written. None where there
+    is no Lease, or where it changes too often.
+    """
+    for _ in range(WRITE_TRIES):
+        lease = await kube.get(LEASES, namespace, name)
+        if lease is None:
+            return None
+        known = cleared_through(lease, datetime.now(UTC))
+        if known is not None and known >= through:
+            return known
+        metadata = {
+            "resourceVersion": lease["metadata"]["resourceVersion"],
+            "annotations": {ANNOTATION_CLEARED: format_time(through)},
+        }
+        try:
+            await kube.patch(LEASES, namespace, name, {"metadata": metadata})
+        except ApiError as error:
+            if not error.is_conflict:  # else it was renewed in between
+                raise
+        else:
+            return through
+    return None
