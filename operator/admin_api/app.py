@@ -27,6 +27,7 @@ from admin_api.routes import (
     files,
     jobs,
     queue,
+    schedules,
     status,
 )
 from admin_api.schemas.problem import ProblemDocument
@@ -53,6 +54,7 @@ ROUTERS = (
     status.router,
     jobs.router,
     queue.router,
+    schedules.router,
     analytics.router,
     deployments.router,
     actions.router,

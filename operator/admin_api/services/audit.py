@@ -25,6 +25,7 @@ class AuditAction(StrEnum):
 
     RETRY = "RetryRequested"
     GENERATE = "GenerateRequested"
+    PRIORITY = "PriorityRaised"
     PURGE = "PurgeRequested"
     SHUTDOWN = "ShutdownRequested"
     BACKFILL = "BackfillRequested"
