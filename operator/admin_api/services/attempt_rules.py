@@ -77,7 +77,9 @@ def warnings_of(request: GenerateRequest, schedule: ScheduleSummary, now: dateti
         return []
     if coming is None:
         return []
-    mailed = f" and mails it to {schedule.recipients} again" if schedule.recipients else ""
+    count = schedule.recipients
+    readers = "its recipient" if count == 1 else f"its {count} recipients"
+    mailed = f" and mails it to {readers} again" if count else ""
     return [
         f"a slot of {request.date} is still to come, {format_time(coming)}: its run makes the "
         f"report again{mailed}; suspend the schedule until that has passed if this one is to do"
