@@ -179,6 +179,20 @@ def why(client: Client, args: Namespace) -> None:
     _show(args, body, lambda show: show.paragraph(body["explanation"]))
 
 
+def acknowledge(client: Client, args: Namespace) -> None:
+    """The failure that stands needs no report any more; shows it and asks."""
+    namespace = args.of_namespace or _namespace_of(client, args.name)
+    body = client.get(schedule_path(namespace, args.name))
+    if body["failing_slot"] is None:
+        raise RefusedError(f"{namespace}/{args.name}: no failure stands")
+    print(_printable(body["explanation"]), file=sys.stderr)
+    _confirm(args, f"no report is needed for slots up to {body['failing_slot']}")
+    done = client.post(
+        schedule_path(namespace, args.name, "acknowledge"), {"through": body["failing_slot"]}
+    )
+    _show(args, done, lambda show: show.whole(done))
+
+
 def _namespace_of(client: Client, name: str) -> str:
     """The one namespace that has a schedule of this name."""
     found = client.get(SCHEDULES, name=name, limit=PAGE)["schedules"]

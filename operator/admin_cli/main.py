@@ -159,6 +159,12 @@ def _parser() -> argparse.ArgumentParser:
     why = add("why", commands.why, "what is wrong with a schedule, since when, and what to do")
     why.add_argument("name", metavar="NAME", help="of the ReportSchedule")
     _add_of_namespace(why, "where several have one of this name")
+    acknowledge = add(
+        "acknowledge", commands.acknowledge, "a failed slot needs no report any more: ends Failing"
+    )
+    acknowledge.add_argument("name", metavar="NAME", help="of the ReportSchedule")
+    acknowledge.add_argument("--yes", action="store_true", help="do not ask for confirmation")
+    _add_of_namespace(acknowledge, "where several have one of this name")
     backfills = add("backfills", commands.backfills, "backfills and their progress, newest first")
     backfills.add_argument("--state", choices=commands.BACKFILL_STATES)
     _add_of_namespace(backfills)

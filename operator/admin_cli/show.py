@@ -205,6 +205,11 @@ def cleanup(body: Body) -> None:
         out.print(Text(f"  {plain(identity)}"))
 
 
+def whole(body: Body) -> None:
+    """All fields of an answer."""
+    console().print(pairs(body, body))
+
+
 def _more(out: Console, cursor: str | None) -> None:
     if cursor:
         out.print(f"more: --cursor {cursor}")

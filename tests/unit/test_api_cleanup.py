@@ -23,8 +23,8 @@ SCHEDULES = [
 
 
 def run(kind: str, tier: str, namespace: str, **changes: Any) -> Any:
-    return make_run(name=f"run-{kind}", uid=f"run-{kind}", schedule=kind, schedule_uid=kind, tier=tier,
-                    namespace=namespace, **changes)  # fmt: skip
+    return make_run(name=f"run-{kind}", uid=f"run-{kind}", schedule=kind, schedule_uid=kind,
+                    tier=tier, namespace=namespace, **changes)  # fmt: skip
 
 
 RUNS = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -15,11 +15,15 @@ from test_api_access import STRANGER, KnownTokens
 
 from admin_api.app import make_app
 from admin_api.auth.tokens import Tokens
+from admin_api.errors import RefusedError
+from admin_api.services.acknowledgement import acknowledge
 from admin_api.services.attempts import AttemptService
+from admin_api.services.audit import Audit
 from admin_api.services.backends import Backends
 from admin_api.services.cache import Snapshot
 from admin_api.services.cluster import Cluster
 from admin_api.services.jobs import ScheduleSummary, read_schedule
+from report_operator.adapters.kube.client import ApiError
 from report_operator.api.v1alpha1.conditions import ConditionType
 from report_operator.api.v1alpha1.status import (
     Condition,
@@ -121,7 +125,9 @@ SITE = Site(
         failing("bad", BROKEN),
         failing("worse", BROKEN, at=SLOT + MINUTE),
         summary("wrong", health=ScheduleHealth.NOT_READY,
-                conditions=[condition(ConditionType.READY, holds=False, reason="TemplateNotFound")]),
+                conditions=[
+                    condition(ConditionType.READY, holds=False, reason="TemplateNotFound")
+                ]),
         summary("slow", health=ScheduleHealth.DELAYED, last_success_time=SLOT - DAY,
                 delay=Delay(since=SLOT, seconds=0, stage=DelayStage.QUEUED, slot=SLOT)),
         summary("unseen"),
@@ -218,6 +224,8 @@ def test_explanation_of_a_failure() -> None:
                  "3 runs failed in a row", "last report was made 2026-11-23", retry):  # fmt: skip
         assert part in text, text
     assert "](#" not in text
+    assert body["failing_slot"] == "2026-11-24T05:00:00Z"
+    assert SITE.why("calm")["failing_slot"] is None
 
 
 def test_explanation_names_the_failure_that_stands_and_not_the_newest_failed_run() -> None:
@@ -299,3 +307,68 @@ def test_messages_need_a_right_in_the_namespace() -> None:
     assert "no route to" not in json.dumps(listed)
     assert "no route to" in json.dumps(Site(SITE.schedules, tokens=KnownTokens("reports")).why(
         "bad", **token))  # fmt: skip
+
+
+@dataclass
+class Writable(Site):
+    """It also takes acknowledgements; `error` is what the API server answers."""
+
+    error: ApiError | None = None
+    written: list[datetime] = field(default_factory=list)
+    recorded: list[str] = field(default_factory=list)
+
+    async def refresh(self, *_: tuple[str, str]) -> Snapshot:
+        return await self.snapshot()
+
+    async def acknowledge(self, _: ScheduleSummary, through: datetime) -> None:
+        if self.error is not None:
+            raise self.error
+        self.written.append(through)
+
+    async def record(self, *told: Any) -> None:
+        self.recorded.append(f"{told[0]} {told[1]} {told[2]}")
+
+    async def say(self, name: str, through: datetime) -> datetime:
+        return await acknowledge(
+            cast(Cluster, self), cast(Audit, self), ("reports", name), through, "kim"
+        )
+
+
+async def test_failure_that_stands_is_acknowledged_and_recorded() -> None:
+    site = Writable(SITE.schedules)
+    assert await site.say("bad", SLOT) == SLOT
+    assert site.written == [SLOT]
+    assert site.recorded == ["FailureAcknowledged kim reports/bad through 2026-11-24T05:00:00Z"]
+
+
+@pytest.mark.parametrize(
+    ("name", "through", "said"),
+    [
+        ("calm", SLOT, "no failure stands"),
+        ("slow", SLOT, "no failure stands"),
+        ("bad", SLOT - DAY, "is of slot 2026-11-24T05:00:00Z"),
+        ("bad", SLOT + DAY, "is of slot 2026-11-24T05:00:00Z"),  # failures that nobody has seen
+        ("nobody", SLOT, "known names"),
+    ],
+)
+async def test_acknowledgement_of_anything_else_is_refused(
+    name: str, through: datetime, said: str
+) -> None:
+    site = Writable(SITE.schedules)
+    with pytest.raises(RefusedError, match=said):
+        await site.say(name, through)
+    assert (site.written, site.recorded) == ([], [])
+
+
+async def test_repeated_acknowledgement_is_said_once() -> None:
+    done = summary("done", health=ScheduleHealth.HEALTHY, acknowledged_through=SLOT)
+    site = Writable([done])
+    assert await site.say("done", SLOT) == SLOT
+    assert (site.written, site.recorded) == ([], [])
+
+
+async def test_refused_acknowledgement_names_the_command() -> None:
+    site = Writable(SITE.schedules, error=ApiError(403, "Forbidden", "no"))
+    with pytest.raises(RefusedError, match=r"kubectl -n reports annotate reportschedule bad") as e:
+        await site.say("bad", SLOT)
+    assert (e.value.status, site.recorded) == (403, [])

@@ -236,9 +236,10 @@ def test_generate_prints_warnings_and_leaves_the_priority_to_the_schedule(
 @pytest.mark.parametrize(
     ("detail", "said"),
     [
-        ("date: 2026-13-01 is no date; limit: too large", "--date: 2026-13-01 is no date; --limit: "),
+        ("date: no such day; limit: too large", "--date: no such day; --limit: too large"),
         ("end_date: lies before start_date; exchange the two", "TO: lies before"),
-        ("cursor: take it from `next` of the page before", "--cursor: take it from the line `more:`"),
+        ("cursor: take it from `next` of the page before",
+         "--cursor: take it from the line `more:`"),
         ("no job x is known: GET /api/admin/scheduler/jobs lists those that are",
          "`report-scheduler jobs` lists those"),
         ("x succeeded; POST /api/admin/reports/generate makes the report anew",
@@ -256,3 +257,23 @@ def test_messages_name_options_and_commands(
     told = capsys.readouterr().err
     assert said in told
     assert "/api/" not in told
+
+
+def test_acknowledge_shows_what_it_is_about_and_asks(
+    server: Recorder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    detail = {"explanation": "it fails", "failing_slot": "2026-11-24T05:00:00Z"}
+    command = ["acknowledge", "daily", "--of-namespace", "reports", "--url", server.url]
+    server.answers = [detail]
+    assert main(command) == 1
+    told = capsys.readouterr().err
+    assert "it fails" in told
+    assert "no report is needed for slots up to 2026-11-24T05:00:00Z?" in told
+    server.answers = [detail, {"acknowledged_through": "2026-11-24T05:00:00Z"}]
+    assert main([*command, "--yes"]) == 0
+    assert server.calls[-1] == (
+        "POST", "/api/admin/schedules/reports/daily/acknowledge",
+        json.dumps({"through": "2026-11-24T05:00:00Z"}),
+    )  # fmt: skip
+    server.answers = [{**detail, "failing_slot": None}]
+    assert main([*command, "--yes"]) == 1

@@ -7,10 +7,17 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from admin_api.auth.visibility import without_messages
-from admin_api.dependencies import CallerDep, ClusterDep
+from admin_api.dependencies import AuditDep, CallerDep, ClusterDep
 from admin_api.paths import SCHEDULES
 from admin_api.schemas.common import NoQuery
-from admin_api.schemas.schedules import ScheduleDetail, Schedules, SchedulesQuery
+from admin_api.schemas.schedules import (
+    Acknowledged,
+    AcknowledgeRequest,
+    ScheduleDetail,
+    Schedules,
+    SchedulesQuery,
+)
+from admin_api.services import acknowledgement
 from admin_api.services.explain import explain
 from admin_api.services.schedules import find_schedule, list_schedules
 
@@ -40,3 +47,20 @@ async def schedule(
     messages = await caller.may_see(namespace)
     detail = explain(found, snapshot.of_schedule(namespace, name), messages=messages)
     return detail if messages else without_messages(detail)
+
+
+@router.post(f"{SCHEDULES}/{{namespace}}/{{name}}/acknowledge", tags=["act"])
+async def acknowledge(
+    namespace: ObjectName,
+    name: ObjectName,
+    wanted: AcknowledgeRequest,
+    _: NoQuery,
+    caller: CallerDep,
+    cluster: ClusterDep,
+    audit: AuditDep,
+) -> Acknowledged:
+    """The failed slot and those before need no report any more; repeated, it is said once."""
+    through = await acknowledgement.acknowledge(
+        cluster, audit, (namespace, name), wanted.through, caller.name
+    )
+    return Acknowledged(namespace=namespace, name=name, acknowledged_through=through)

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from admin_api.schemas.common import LIST_LIMIT, Instant, Name
+from admin_api.schemas.common import LIST_LIMIT, Instant, Name, QueryInstant
 from report_operator.api.v1alpha1.spec import Priority
 from report_operator.api.v1alpha1.status import DelayStage, ScheduleHealth
 from report_runner.contract.reasons import Reason
@@ -118,10 +118,30 @@ class ScheduleDetail(Schedule):
     """A schedule with what is wrong with it."""
 
     problems: list[ScheduleProblem] = Field(description="The gravest first.")
+    failing_slot: Instant | None = Field(
+        description="The slot whose failure stands: what an acknowledgement has to name."
+    )
     affected: str = Field(examples=["12 recipients; the last report was made 2026-11-24T05:04:00Z"])
     explanation: str = Field(
         description="Cause, since when, who is affected, and the next command, as one paragraph."
     )
+
+
+class AcknowledgeRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    through: QueryInstant = Field(
+        description="The slot whose failure stands (`failing_slot`): it and those before need no "
+        "report any more."
+    )
+
+
+class Acknowledged(BaseModel):
+    """The operator takes it into status within seconds."""
+
+    namespace: str
+    name: str
+    acknowledged_through: Instant
 
 
 class ScheduleSort(StrEnum):

@@ -25,6 +25,7 @@ class AuditAction(StrEnum):
 
     RETRY = "RetryRequested"
     GENERATE = "GenerateRequested"
+    ACKNOWLEDGE = "FailureAcknowledged"
     PRIORITY = "PriorityRaised"
     PURGE = "PurgeRequested"
     SHUTDOWN = "ShutdownRequested"

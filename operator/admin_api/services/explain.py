@@ -33,8 +33,17 @@ def explain(
         **describe(schedule).model_dump(),
         problems=problems,
         affected=affected,
+        failing_slot=run.slot if (run := standing_run(schedule)) is not None else None,
         explanation=_paragraph(schedule, problems, affected),
     )
+
+
+def standing_run(schedule: ScheduleSummary) -> Job | None:
+    """The failed run that no report has made up for, as far as status remembers it."""
+    condition = condition_of(schedule, "Failing")
+    if condition is None or condition.status != "True":
+        return None
+    return schedule.ended.get(schedule.standing or "")
 
 
 def describe_affected(schedule: ScheduleSummary) -> str:
@@ -69,7 +78,7 @@ def _failing(schedule: ScheduleSummary, jobs: Sequence[Job]) -> ScheduleProblem 
     condition = condition_of(schedule, "Failing")
     if condition is None or condition.status != "True":
         return None
-    run = schedule.ended.get(schedule.standing or "")
+    run = standing_run(schedule)
     reason = run.reason if run is not None else None
     remedy = _remedy(schedule, runbook.FAILURES.get(reason) if reason else None,
                      run.job if run else None)  # fmt: skip

@@ -122,7 +122,7 @@ def test_generate_queue_and_cleanup(namespace: Namespace, api: Api, cli: Cli) ->
     assert [line.split()[3] for line in waiting[1:]] == ["high", "low"]
     assert all("1 of 1 places are taken" in line for line in waiting[1:])
     ids = [line.split()[1] for line in waiting[1:]]
-    cleaned = json.loads(cli("cleanup", "--older-than-hours", "0", "-o", "json").out)
+    cleaned = json.loads(cli("cleanup", "--older-than-hours", "0", "--yes", "-o", "json").out)
     assert sorted(cleaned["jobs"]) == sorted(ids)
     wait_for("none waits", lambda: cli("queue").out == "no runs are waiting\n")
     unknown = cli("generate", "unheard_of")
