@@ -7,13 +7,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from test_cli import Cli, cli
-
 from hack.testbed.admin_api import SCHEDULER, Api, fail_once
 from hack.testbed.namespace import CORE, Namespace
 from hack.testbed.waiting import wait_for
-
-__all__ = ["cli"]  # a fixture
+from tests.support.cli import Cli
 
 SCHEDULES = "/api/admin/schedules"
 GENERATE = "/api/admin/reports/generate"
