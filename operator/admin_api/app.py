@@ -28,6 +28,7 @@ from admin_api.routes import (
     jobs,
     next_slots,
     queue,
+    schedules,
     status,
 )
 from admin_api.schemas.problem import ProblemDocument
@@ -55,6 +56,7 @@ ROUTERS = (
     jobs.router,
     queue.router,
     next_slots.router,
+    schedules.router,
     analytics.router,
     deployments.router,
     actions.router,

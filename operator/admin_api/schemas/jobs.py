@@ -142,6 +142,8 @@ class JobsQuery(BaseModel):
 
     status: JobStatus | None = None
     report_type: str | None = None
+    namespace: str | None = None
+    schedule: str | None = Field(default=None, description="The ReportSchedule's name.")
     since: QueryInstant | None = Field(default=None, description="With a zone.")
     until: QueryInstant | None = Field(default=None, description="With a zone.")
     limit: int = Field(default=100, ge=1, le=LIST_LIMIT)

@@ -25,6 +25,8 @@ class AuditAction(StrEnum):
 
     RETRY = "RetryRequested"
     GENERATE = "GenerateRequested"
+    ACKNOWLEDGE = "FailureAcknowledged"
+    PRIORITY = "PriorityRaised"
     PURGE = "PurgeRequested"
     SHUTDOWN = "ShutdownRequested"
     BACKFILL = "BackfillRequested"

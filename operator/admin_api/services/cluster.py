@@ -12,7 +12,7 @@ from typing import Any
 
 from admin_api.errors import RefusedError
 from admin_api.schemas.jobs import Job
-from admin_api.services.attempt_rules import purge_patch
+from admin_api.services.attempt_rules import priority_patch, purge_patch
 from admin_api.services.cache import ClusterCache, Snapshot
 from admin_api.services.jobs import ScheduleSummary
 from report_operator.adapters.kube.client import KubeClient
@@ -32,11 +32,13 @@ from report_operator.adapters.kube.resources import (
     Resource,
 )
 from report_operator.adapters.kube.skipped import Skipped
+from report_operator.api.v1alpha1.spec import Priority
+from report_operator.domain import names
 from report_operator.domain.names import LABEL_JOB_UID, LABEL_UID
 from report_operator.domain.runs.attempts import Attempt, job_of_attempt
 from report_operator.domain.runs.pod import Pod, observe_pod
 from report_operator.domain.runs.run import Run
-from report_operator.domain.times import parse_time
+from report_operator.domain.times import format_time, parse_time
 
 LOG_LINES = 20
 REPLICA_SETS = Resource("/apis/apps/v1", "replicasets")
@@ -244,6 +246,17 @@ class Cluster:
             )
         return found, made is not None
 
-    async def purge(self, run: Run, hours: float) -> None:
+    async def purge(self, run: Run, hours: float, requested_by: str) -> None:
         """Mark a waiting run so that the operator gives it up."""
-        await self.kube.patch(JOBS, run.namespace, run.name, purge_patch(run, hours))
+        patch = purge_patch(run, hours, requested_by)
+        await self.kube.patch(JOBS, run.namespace, run.name, patch)
+
+    async def acknowledge(self, schedule: ScheduleSummary, through: datetime) -> None:
+        """Write up to which slot failures of the schedule need no report."""
+        said = {names.ANNOTATION_ACKNOWLEDGED: format_time(through)}
+        body = {"metadata": {"uid": schedule.uid, "annotations": said}}
+        await self.kube.patch(SCHEDULES, schedule.namespace, schedule.name, body)
+
+    async def set_priority(self, run: Run, priority: Priority) -> None:
+        """Move a waiting run in the queue."""
+        await self.kube.patch(JOBS, run.namespace, run.name, priority_patch(run, priority))
