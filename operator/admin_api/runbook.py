@@ -127,6 +127,7 @@ DELAYS: dict[DelayStage, Remedy] = {
 
 NOT_READY = Remedy(
     "Its definition is not in effect: its slots pass, and are late then",
-    "The message names the field, and its author mends it; `kubectl -n reports describe "
-    "reportschedules.reports.adaf.io NAME`; [Not ready](#reportschedulernotready)",
+    "The message names the field, and its author mends it: "
+    "[ReportSchedulerNotReady](#reportschedulernotready); `kubectl -n reports describe "
+    "reportschedules.reports.adaf.io NAME`",
 )

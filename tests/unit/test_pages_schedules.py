@@ -98,9 +98,26 @@ def test_failures_of_one_outage_are_one_group() -> None:
     assert len(group.members) == 14
     assert group.first.schedule.name == "r-13"
     assert (group.since, group.newest) == (SLOT, SLOT + 13 * MINUTE)
-    assert len(group.messages) == 3
-    assert group.other_messages == 11
+    assert group.messages == [("sources[…]: refused", 14)]
     assert groups_of(*schedules[:5])[0].id == group.id
+
+
+def test_different_messages_of_a_group_are_counted() -> None:
+    texts = ["a", "b", "b", "c", "c", "c", "d", ""]
+    (group,) = groups_of(
+        *(schedule(f"r-{n}", failing(message=text)) for n, text in enumerate(texts))
+    )
+    assert group.messages == [("c", 3), ("b", 2), ("a", 1)]
+    assert group.other_messages == 1
+
+
+def test_failures_come_before_what_is_late_or_not_ready() -> None:
+    found = groups_of(
+        schedule("late", late()),
+        schedule("unready", NOT_READY),
+        schedule("failing", failing(time=SLOT - DAY)),
+    )
+    assert names_of(found) == [["failing"], ["late"], ["unready"]]
 
 
 def test_causes_of_their_own_are_not_thrown_together() -> None:

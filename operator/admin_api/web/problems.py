@@ -48,6 +48,9 @@ class ProblemKind(StrEnum):
     LATE = "late"
 
 
+SHOWN_FIRST = (ProblemKind.FAILING, ProblemKind.LATE, ProblemKind.NOT_READY)
+
+
 @dataclass(frozen=True, slots=True)
 class ProblemDetail:
     """`newest` is the newest failure; for the other kinds it is `since`."""
@@ -101,16 +104,29 @@ class ProblemGroup:
 
     @property
     def messages(self) -> list[tuple[str, int]]:
-        """The most frequent ones, and how many schedules say so."""
-        return self._messages().most_common(MESSAGES)
+        """The most frequent ones, and how many schedules say so.
+
+        Those that differ in names, instants and amounts alone are one, with … in their place.
+        """
+        return [(self._text(alike), len(alike)) for alike in self._alike()[:MESSAGES]]
 
     @property
     def other_messages(self) -> int:
         """How many schedules have none of `messages`."""
-        return sum(self._messages().values()) - sum(count for _, count in self.messages)
+        return sum(len(alike) for alike in self._alike()[MESSAGES:])
 
-    def _messages(self) -> Counter[str]:
-        return Counter(m.gravest.message for m in self.members if m.gravest.message)
+    @staticmethod
+    def _text(alike: Sequence[ScheduleProblem]) -> str:
+        texts = {member.gravest.message for member in alike}
+        return texts.pop() if len(texts) == 1 else _without_names(alike[0])
+
+    def _alike(self) -> list[list[ScheduleProblem]]:
+        """Members by what they say, the most frequent first."""
+        found: dict[str, list[ScheduleProblem]] = {}
+        for member in self.members:
+            if member.gravest.message:
+                found.setdefault(_without_names(member), []).append(member)
+        return sorted(found.values(), key=len, reverse=True)
 
     @property
     def tiers(self) -> list[tuple[str, int]]:
@@ -133,19 +149,26 @@ def cause_of(problem: ScheduleProblem) -> tuple[str, str, str]:
     gravest = problem.gravest
     if gravest.reason in SHARED_CAUSES:
         return gravest.kind.value, gravest.reason, ""
-    schedule, text = problem.schedule, gravest.message
-    for name in filter(None, (gravest.job, schedule.name, schedule.namespace)):
+    return gravest.kind.value, gravest.reason, _without_names(problem)
+
+
+def _without_names(problem: ScheduleProblem) -> str:
+    schedule, text = problem.schedule, problem.gravest.message
+    for name in filter(None, (problem.gravest.job, schedule.name, schedule.namespace)):
         text = re.sub(rf"(?<![\w-]){re.escape(name)}(?![\w-])", "…", text)
-    text = _AMOUNT.sub("…", _INSTANT.sub("…", _SOURCE.sub("sources[…]", text)))
-    return gravest.kind.value, gravest.reason, text
+    return _AMOUNT.sub("…", _INSTANT.sub("…", _SOURCE.sub("sources[…]", text)))
 
 
 def group_problems(problems: Iterable[ScheduleProblem]) -> list[ProblemGroup]:
-    """Grouped by cause: the newest failure first, in the groups and among them."""
+    """Grouped by cause: the newest failure first, in the groups and among them.
+
+    Then what is late, then what is not ready, the newest first as well.
+    """
     found: dict[tuple[str, str, str], list[ScheduleProblem]] = {}
     for problem in sorted(problems, key=lambda p: p.gravest.newest, reverse=True):
         found.setdefault(cause_of(problem), []).append(problem)
-    return [ProblemGroup(members) for members in found.values()]
+    groups = [ProblemGroup(members) for members in found.values()]
+    return sorted(groups, key=lambda group: SHOWN_FIRST.index(group.first.gravest.kind))
 
 
 def find_problems(

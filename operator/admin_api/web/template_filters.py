@@ -54,17 +54,20 @@ def time_tag(instant: datetime, now: datetime) -> Markup:
     )
 
 
-def slot_tag(slot: datetime, zone: str | None, now: datetime) -> Markup:
-    """`<time>` with the clock time, and the local one where the schedule's zone is not UTC."""
+def slot_tag(slot: datetime, zone: str | None, now: datetime, label: str = "") -> Markup:
+    """`<time>` with the clock time, and the local one where the schedule's zone is not UTC.
+
+    `label` stands in place of the zone's name.
+    """
     text = Markup('<time datetime="{}">{}').format(format_time(slot), clock_time(slot, now))
     local = local_time(slot, zone)
     if local:
-        text += Markup(' <span class="quiet">({})</span>').format(local)
+        text += Markup(' <span class="quiet local">({} {})</span>').format(local, label or zone)
     return text + Markup("</time>")
 
 
 def local_time(instant: datetime, zone: str | None) -> str:
-    """`06:00 Europe/Madrid`, with the day where UTC has another; '' in UTC or an unknown zone."""
+    """`06:00`, with the day where UTC has another; '' where it is UTC's, or the zone unknown."""
     try:
         at = instant.astimezone(load_zone(zone))
     except (ScheduleError, OverflowError):
@@ -73,7 +76,7 @@ def local_time(instant: datetime, zone: str | None) -> str:
     if at.replace(tzinfo=None) == utc.replace(tzinfo=None):
         return ""
     day = "" if at.date() == utc.date() else f"{at.day} {at:%b} "
-    return f"{day}{at:%H:%M} {zone}"
+    return f"{day}{at:%H:%M}"
 
 
 def markdown(text: str, runbook_url: str) -> Markup:
