@@ -38,7 +38,14 @@ from admin_api.services.backends import Backends
 from admin_api.services.backfills import BackfillService
 from admin_api.services.files import FileServers
 from admin_api.services.queue import QueueView
-from admin_api.web import assets, backfill_form, clear_form, form_routes, reference
+from admin_api.web import (
+    assets,
+    backfill_form,
+    clear_form,
+    form_routes,
+    reference,
+    schedule_routes,
+)
 from admin_api.web import routes as web_routes
 from admin_api.web.forms import Forms
 from admin_api.web.html import Pages, error_text, wants_html
@@ -66,6 +73,7 @@ ROUTERS = (
     assets.router,
     reference.router,
     web_routes.router,
+    schedule_routes.router,
     form_routes.router,
     clear_form.router,
     backfill_form.router,

@@ -1,4 +1,4 @@
-"""Remedies for failures and delays: the tables of docs/runbook.md.
+"""Remedies for failures, delays and schedules that are not ready: the tables of docs/runbook.md.
 
 The texts are Markdown as there (code spans and links to its sections), and a test holds the two to
 each other. `-n reports`, NAME and JOB stand for the namespace, the schedule and the run's Job.
@@ -170,3 +170,10 @@ DELAYS: dict[DelayStage, Remedy] = {
         "use `Forbid`, fewer slots, or make the report faster",
     ),
 }
+
+NOT_READY = Remedy(
+    "Its definition is not in effect: its slots pass, and are late then",
+    "The message names the field, and its author mends it: "
+    "[ReportSchedulerNotReady](#reportschedulernotready); `kubectl -n reports describe "
+    "reportschedules.reports.adaf.io NAME`",
+)

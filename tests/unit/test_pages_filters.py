@@ -52,6 +52,26 @@ def test_clock_time(instant: str, text: str) -> None:
     assert template_filters.clock_time(at(instant), NOW) == text
 
 
+@pytest.mark.parametrize(
+    ("instant", "zone", "text"),
+    [
+        ("2026-11-24 05:00", "Europe/Madrid", "06:00"),
+        ("2026-11-24 23:30", "Asia/Tokyo", "25 Nov 08:30"),
+        ("2026-07-01 05:00", "Europe/London", "06:00"),
+        ("2026-11-24 05:00", "Europe/London", ""),
+        ("2026-11-24 05:00", "Etc/UTC", ""),
+        ("2026-11-24 05:00", None, ""),
+        ("2026-11-24 05:00", "Nowhere/<script>", ""),
+    ],
+)
+def test_local_time_stands_beside_utc(instant: str, zone: str | None, text: str) -> None:
+    assert template_filters.local_time(at(instant), zone) == text
+    shown = template_filters.slot_tag(at(instant), zone, NOW)
+    assert "UTC" in shown
+    assert (f"({text} {zone})" in shown) == bool(text)
+    assert "<script>" not in shown
+
+
 def test_markdown_renders_code_and_section_links_only() -> None:
     text = "`a<b` <script> [Queue](#for-queue) [x](https://evil.example)"
     assert template_filters.markdown(text, 'https://r/"b"') == (
@@ -80,7 +100,8 @@ def test_remedies_link_to_existing_sections() -> None:
         return re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-")
 
     known = {anchor(heading) for heading in re.findall(r"^#+ (.+)$", RUNBOOK, re.MULTILINE)}
-    texts = [remedy.action for remedy in (*runbook.FAILURES.values(), *runbook.DELAYS.values())]
+    remedies = (*runbook.FAILURES.values(), *runbook.DELAYS.values(), runbook.NOT_READY)
+    texts = [remedy.action for remedy in remedies]
     named = {name for text in texts for name in re.findall(r"\]\(#([^)]+)\)", text)}
     assert named
     assert named | {"failure-reasons", "reportschedulerdown"} <= known

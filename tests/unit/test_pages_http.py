@@ -4,39 +4,49 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any, cast
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import pytest
-from factories import MINUTE, SLOT, make_entry, schedule_body
+from factories import MINUTE, SLOT, make_entry, make_run, schedule_body
 from fastapi import FastAPI
 from snapshots import snapshot_of
 
 from admin_api.app import make_app
 from admin_api.auth.tokens import Denied, Tokens
-from admin_api.dependencies import get_backfills
-from admin_api.schemas.backfills import BackfillRequest
+from admin_api.dependencies import get_attempts, get_backfills
+from admin_api.schemas.backfills import Backfill, BackfillRequest, Backfills, BackfillsQuery
 from admin_api.schemas.jobs import Job
 from admin_api.schemas.status import Check
 from admin_api.services.attempts import AttemptService
+from admin_api.services.audit import Audit
 from admin_api.services.backends import Backends
+from admin_api.services.backfill_requests import describe
 from admin_api.services.cache import Snapshot
 from admin_api.services.cluster import Cluster, Leader
 from admin_api.services.files import FileServers
-from admin_api.services.jobs import read_schedule
+from admin_api.services.jobs import ScheduleSummary, read_schedule
 from admin_api.web.html import HEADERS
 from report_operator.adapters.kube.client import ApiError
 from report_operator.api.v1alpha1.conditions import ConditionType
-from report_operator.api.v1alpha1.status import Condition, LastFailure, ReportScheduleStatus
+from report_operator.api.v1alpha1.status import (
+    Condition,
+    LastFailure,
+    ReportScheduleStatus,
+    ScheduleHealth,
+)
+from report_operator.domain import names
 from report_operator.domain.admission.limits import AdmissionLimits
+from report_operator.domain.runs.attempts import Attempt
 from report_operator.domain.runs.run import Run
 from report_runner.contract.reasons import Reason
 from tests.support.asgi import Reply, ask
 
 HOSTILE = '<script>alert(1)</script>"><img src=x>'
 FAILED = make_entry("1", Reason.CONFIGURATION_ERROR, message=HOSTILE)
+SCHEDULE = "/schedules/reports/daily"
 RUN = "/runs/reports.daily.20261124T050000Z.1"
 DOWN = ApiError(500, "", "etcd has no leader")
 
@@ -127,7 +137,7 @@ def token_of(reply: Reply) -> tuple[str, str]:
     return found[1], reply.headers["set-cookie"].partition(";")[0]
 
 
-@pytest.mark.parametrize("path", ["/", RUN, f"{RUN}/retry", "/schedules", "/nothing"])
+@pytest.mark.parametrize("path", ["/", RUN, f"{RUN}/retry", "/schedules", SCHEDULE, "/nothing"])
 def test_every_page_has_the_content_security_policy(site: Site, path: str) -> None:
     reply = site.get(path)
     assert reply.status == (404 if path == "/nothing" else 200)
@@ -137,7 +147,7 @@ def test_every_page_has_the_content_security_policy(site: Site, path: str) -> No
     assert not re.search(r"<style|<script(?! src)|\sstyle=|\son[a-z]+=|javascript:", reply.text)
 
 
-@pytest.mark.parametrize("path", ["/", RUN, f"{RUN}/retry", f"/runs/{HOSTILE}"])
+@pytest.mark.parametrize("path", ["/", RUN, f"{RUN}/retry", SCHEDULE, f"/runs/{HOSTILE}"])
 def test_texts_of_others_are_escaped(site: Site, path: str) -> None:
     text = site.get(path).text
     assert "<script>alert" not in text
@@ -321,6 +331,10 @@ class RecordedBackfills:
 
     requests: list[tuple[dict[str, Any], str]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
+    listed: list[Backfill] = field(default_factory=list)
+
+    async def list_newest(self, query: BackfillsQuery) -> Backfills:
+        return Backfills(backfills=self.listed[: query.limit])
 
     async def make(
         self, wanted: BackfillRequest, requested_by: str, key: str | None
@@ -376,3 +390,131 @@ def test_backfill_form_is_reviewed_before_it_is_sent(site: Site) -> None:
         assert refused.status == 422
         assert said in refused.text
     assert len(recorded.requests) == 1
+
+
+def test_backfills_are_listed_with_progress_and_how_to_cancel(site: Site) -> None:
+    recorded = RecordedBackfills()
+    site.app.dependency_overrides[get_backfills] = lambda: recorded
+    assert "No backfills." in site.get("/backfill").text
+    body = {
+        "metadata": {
+            "namespace": "reports", "name": "b-1", "creationTimestamp": "2026-11-24T05:00:00Z",
+            "annotations": {names.ANNOTATION_REQUESTED_BY: HOSTILE},
+        },
+        "spec": {"startDate": "2026-11-01", "endDate": "2026-11-20", "tiers": ["critical"]},
+        "status": {"state": "Running", "progress": "37/120", "total": 120, "done": 37, "failed": 2},
+    }  # fmt: skip
+    recorded.listed = [describe(body)]
+    for path in ("/backfill", "/fragments/backfills"):
+        text = site.get(path).text
+        assert "37/120, 2 failed" in text
+        assert '<progress max="120" value="37"' in text
+        assert "kubectl -n reports delete reportbackfill b-1" in text
+        assert "<script>alert" not in text
+
+
+def test_page_of_a_schedule(site: Site) -> None:
+    text = site.get(SCHEDULE).text
+    assert "06:00 Europe/Madrid" in text
+    assert "reports.adaf.io daily" in text  # a command
+    assert site.get(SCHEDULE.replace("schedules", "fragments/schedules")).status == 200
+    missing = site.get(f"/schedules/{quote(HOSTILE, safe='')}/x")
+    assert missing.status == 404
+    assert "<script>alert" not in missing.text
+
+
+def failing_body(name: str, entry: Any, **spec: Any) -> dict[str, Any]:
+    """A schedule that fails by this outcome."""
+    failing = Condition(
+        type=ConditionType.FAILING, status="True", reason=entry.reason, message="",
+        last_transition_time=SLOT,
+    )  # fmt: skip
+    failure = LastFailure(
+        time=entry.finished_at, reason=entry.reason, message=entry.message, job=entry.job,
+        slot=entry.slot,
+    )  # fmt: skip
+    status = ReportScheduleStatus(
+        health=ScheduleHealth.FAILING, recent_runs=[entry], conditions=[failing],
+        last_failure=failure,
+    )  # fmt: skip
+    sent = status.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return {**schedule_body(spec, name=name, uid=f"uid-{name}"), "status": sent}
+
+
+@dataclass
+class ManyFail(KnownCluster):
+    """Three schedules that one database fails; it makes the Jobs of further attempts."""
+
+    runs: list[Run] = field(default_factory=list)
+
+    async def snapshot(self) -> Snapshot:
+        bodies = [
+            failing_body(
+                name,
+                make_entry(
+                    f"{name}-1", Reason.DATABASE_UNAVAILABLE, job=f"{name}-1", message="refused"
+                ),
+            )
+            for name in ("a", "b", "c")
+        ]
+        bodies.append(failing_body("d", make_entry("d-1", Reason.CONFIGURATION_ERROR, job="d-1")))
+        return snapshot_of([read_schedule(body) for body in bodies], self.runs)
+
+    async def create_attempt(
+        self, schedule: ScheduleSummary, attempt: Attempt, requested_by: str
+    ) -> None:
+        name = f"{schedule.name}-{attempt.number}"
+        self.runs.append(
+            make_run(
+                name=name, uid=name, schedule=schedule.name, schedule_uid=schedule.uid,
+                slot=attempt.slot, attempt=attempt.number, manual=True,
+            )
+        )  # fmt: skip
+
+    async def record(self, *_: Any) -> None:
+        """As Audit does."""
+
+
+def test_group_is_retried_as_a_whole_and_once() -> None:
+    cluster = ManyFail()
+    site = Site(cluster)
+    attempts = site.app.state.services.attempts
+    site.app.dependency_overrides[get_attempts] = lambda: replace(
+        attempts, audit=cast(Audit, cluster)
+    )
+    page = site.get("/").text
+    assert "3 reports: DatabaseUnavailable" in page
+    assert "<b>4</b> failing" in page
+    link = re.search(r'href="(/problems/[0-9a-f]+/retry)"', page)
+    assert link
+    question = site.get(link[1])
+    assert "Try 3 runs again?" in question.text
+    assert cluster.runs == []
+    token, cookie = token_of(question)
+    ids = re.findall(r'name="id" value="([^"]+)"', question.text)
+    sent = {"token": token, "id": ids}
+    done = site.post("/dead-letters/retry", sent, cookie=cookie)
+    assert done.headers["location"] == "/?retried=3&refused=0&before=0"
+    assert [run.name for run in cluster.runs] == ["a-2", "b-2", "c-2"]
+    # Again from the same form: while they run, and when they have failed once more.
+    for change in ({}, {"finished_at": SLOT + MINUTE, "failed_condition": "BackoffLimitExceeded"}):
+        cluster.runs = [replace(run, **change) for run in cluster.runs]
+        again = site.post("/dead-letters/retry", sent, cookie=cookie)
+        assert again.headers["location"] == "/?retried=0&refused=0&before=3"
+        assert len(cluster.runs) == 3
+    assert "nothing more was done" in site.get("/?retried=0&refused=0&before=3").text
+    assert site.get("/problems/0123456789abcdef/retry").status == 404
+
+
+def test_list_of_schedules_is_filtered_without_scripts() -> None:
+    site = Site(ManyFail())
+    everything = site.get("/schedules").text
+    assert everything.count('<th role="rowheader"') == 4
+    listed = site.get("/schedules?text=&state=failing&reason=ConfigurationError&sort=name").text
+    assert listed.count('<th role="rowheader"') == 1
+    assert "1 of 4 in all" in listed
+    assert 'href="/schedules/reports/d"' in listed
+    assert "No schedules match" in site.get("/schedules?state=late").text
+    assert site.get("/schedules?state=gone").status == 422
+    assert site.get("/schedules?page=7").text.count('<th role="rowheader"') == 0
+    assert "<script>alert" not in site.get(f"/schedules?text={quote(HOSTILE)}").text

@@ -13,7 +13,7 @@ from snapshots import snapshot_of
 from admin_api.services.cluster import Leader
 from admin_api.services.jobs import ScheduleSummary, jobs_of, read_schedule
 from admin_api.web import view
-from admin_api.web.view import ProblemKind
+from admin_api.web.problems import ProblemKind, ScheduleProblem
 from report_operator.domain.admission.limits import AdmissionLimits
 from report_operator.domain.admission.queue import make_queue
 from report_operator.domain.runs.run import Run
@@ -66,18 +66,8 @@ def now_of(schedules: list[ScheduleSummary], *runs: Run) -> view.Dashboard:
     return view.describe_dashboard(LEADER, snapshot_of(schedules, runs), (), queue, starts, "")
 
 
-def test_problems_are_ordered_by_tier_and_gravity() -> None:
-    found = now_of(
-        [
-            schedule("a", "bulk", FAILING),
-            schedule("b", "critical", NOT_READY),
-            schedule("c", "critical", LATE),
-            schedule("d", "standard", FAILING),
-            schedule("e", "critical", WELL),
-            schedule("f", "critical", FAILING),
-        ]
-    ).problems
-    assert [entry.schedule.name for entry in found] == ["f", "c", "b", "d", "a"]
+def problems_in(schedules: list[ScheduleSummary], *runs: Run) -> list[ScheduleProblem]:
+    return [member for group in now_of(schedules, *runs).groups for member in group.members]
 
 
 def test_schedule_with_several_problems() -> None:
@@ -88,13 +78,13 @@ def test_schedule_with_several_problems() -> None:
     }
     late = make_run(uid="2", name="daily-2", schedule_uid="uid-daily")
     failed = finished_run("1", succeeded=False, name="daily-1", schedule_uid="uid-daily")
-    (entry,) = now_of([schedule("daily", "critical", status)], late, failed).problems
+    (entry,) = problems_in([schedule("daily", "critical", status)], late, failed)
     assert [problem.kind for problem in entry.problems] == [
         ProblemKind.FAILING,
-        ProblemKind.LATE,
         ProblemKind.NOT_READY,
+        ProblemKind.LATE,
     ]
-    failing, delayed, _ = entry.problems
+    failing, _, delayed = entry.problems
     assert (failing.reason, failing.message, failing.times) == (
         "DatabaseUnavailable",
         "connection refused",
@@ -113,10 +103,10 @@ def test_problem_links_to_the_run_that_caused_it(status: dict[str, Any], job: st
         make_run(uid="2", name="daily-2", schedule_uid="uid-daily"),
         finished_run("1", succeeded=False, name="daily-1", schedule_uid="uid-daily"),
     ]
-    (entry,) = now_of([schedule("daily", "bulk", status)], *runs).problems
+    (entry,) = problems_in([schedule("daily", "bulk", status)], *runs)
     assert entry.run is not None
     assert entry.run.job == job
-    (entry,) = now_of([schedule("daily", "bulk", status)]).problems
+    (entry,) = problems_in([schedule("daily", "bulk", status)])
     assert entry.run is None
 
 
@@ -142,26 +132,6 @@ def test_queue_is_in_order_of_admission_and_active_runs_longest_first() -> None:
     assert found.summary == (
         "Scheduler healthy. 0 need attention, 2 running, 3 waiting, 0 given up."
     )
-
-
-def test_schedules_are_filtered_and_paginated() -> None:
-    every = [
-        schedule("weekly", "bulk", WELL, reportType="positions"),
-        schedule("daily", "bulk", FAILING, reportType="dashboard"),
-        schedule("hourly", "bulk", WELL, reportType="dashboard", suspend=True),
-        schedule("yearly", "bulk", {}, reportType="audit"),
-    ]
-
-    def listed(text: str = "", after: str = "") -> list[tuple[str, str]]:
-        return [(r.schedule.name, r.state) for r in view.list_schedules(every, text, after)]
-
-    assert listed() == [
-        ("daily", "failing"), ("hourly", "suspended"), ("weekly", "healthy"),
-        ("yearly", "not seen yet"),
-    ]  # fmt: skip
-    assert [name for name, _ in listed(" DASH")] == ["daily", "hourly"]
-    assert [name for name, _ in listed(after="reports/hourly")] == ["weekly", "yearly"]
-    assert listed("nothing") == []
 
 
 def steps(run: Run | None, now: Any, **kept: int) -> list[tuple[str, int, bool]]:

@@ -24,14 +24,11 @@ def describe_status(
         for status in statuses
     )
     delayed = sum(status.delay is not None for status in statuses)
-    degraded = [f"{check.name}: {check.reason}" for check in checks if not check.ok]
-    if admission_problem:
-        degraded.append(admission_problem)
+    degraded = describe_dependencies(snapshot, checks, admission_problem)
     if not_ready:
         degraded.append(f"not Ready: {not_ready} of {len(statuses)} ReportSchedules")
     if delayed:
         degraded.append(f"late: {delayed} of {len(statuses)} ReportSchedules")
-    degraded += [f"skipped: {line}" for line in snapshot.skipped]
     state = SchedulerState.DEGRADED if degraded else SchedulerState.HEALTHY
     if leader.stopping:
         state = SchedulerState.STOPPING
@@ -48,6 +45,16 @@ def describe_status(
         failing=sum(status.health is ScheduleHealth.FAILING for status in statuses),
         delayed=delayed,
     )
+
+
+def describe_dependencies(
+    snapshot: Snapshot, checks: Sequence[Check], admission_problem: str
+) -> list[str]:
+    """What is degraded besides the schedules, one a line."""
+    found = [f"{check.name}: {check.reason}" for check in checks if not check.ok]
+    if admission_problem:
+        found.append(admission_problem)
+    return found + [f"skipped: {line}" for line in snapshot.skipped]
 
 
 async def check_cluster(cluster: Cluster) -> list[Check]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from http import HTTPStatus
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
@@ -11,12 +12,16 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import ValidationError, model_validator
 
 from admin_api.dependencies import BackfillsDep, CallerDep, FormsDep, PagesDep, SnapshotsDep
-from admin_api.schemas.backfills import BackfillRequest
+from admin_api.errors import UNREACHABLE, reason_of
+from admin_api.schemas.backfills import BackfillRequest, BackfillsQuery
+from admin_api.services.backfills import BackfillService
 from admin_api.web.form_routes import KEY, invalid, new_key
 from admin_api.web.forms import Form
+from admin_api.web.snapshot_cache import PAGE_TIMEOUT
 from report_operator.api.v1alpha1.backfill_spec import Reprocess
 from report_operator.api.v1alpha1.spec import Tier
 
+LISTED = 30  # backfills, the newest
 SUGGESTED = 200  # report types to tick
 
 router = APIRouter(include_in_schema=False)
@@ -36,9 +41,13 @@ class BackfillForm(BackfillRequest):
 
 @router.get("/backfill")
 async def fill_in(
-    request: Request, snapshots: SnapshotsDep, forms: FormsDep, pages: PagesDep
+    request: Request,
+    snapshots: SnapshotsDep,
+    backfills: BackfillsDep,
+    forms: FormsDep,
+    pages: PagesDep,
 ) -> Response:
-    seen = await snapshots.get()
+    seen, listed = await asyncio.gather(snapshots.get(), _list(backfills))
     schedules = seen.snapshot.schedules if seen.snapshot else ()
     visitor = forms.visitor(request)
     page = pages.show(
@@ -49,8 +58,25 @@ async def fill_in(
         choices=list(Reprocess),
         made=request.query_params.getlist("made"),
         token=visitor.token,
+        listed=LISTED,
+        **listed,
     )
     return visitor.remember(page)
+
+
+@router.get("/fragments/backfills")
+async def list_fragment(backfills: BackfillsDep, pages: PagesDep) -> Response:
+    return pages.show("_backfills.html", **await _list(backfills))
+
+
+async def _list(backfills: BackfillService) -> dict[str, Any]:
+    """The newest backfills, or the reason why they cannot be read."""
+    try:
+        async with asyncio.timeout(PAGE_TIMEOUT):
+            found = (await backfills.list_newest(BackfillsQuery(limit=LISTED))).backfills
+    except UNREACHABLE as error:
+        return {"backfills": [], "backfills_problem": reason_of(error)}
+    return {"backfills": found, "backfills_problem": ""}
 
 
 @router.post("/backfill")

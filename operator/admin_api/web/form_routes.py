@@ -6,8 +6,9 @@ Each form carries a key of its own, as `Idempotency-Key` does: sent twice, it is
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
+from itertools import accumulate, islice
 from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
@@ -23,11 +24,15 @@ from admin_api.schemas.dead_letters import RETRY_LIMIT, RetryThese
 from admin_api.schemas.jobs import Job
 from admin_api.services.dead_letters import retry_dead_letters
 from admin_api.services.jobs import ScheduleSummary
-from admin_api.web.forms import TOKEN
+from admin_api.web.forms import TOKEN, Forms
+from admin_api.web.html import Pages
+from admin_api.web.problems import find_problems, group_problems
 from report_operator.api.v1alpha1.spec import Priority
 from report_operator.domain.cron.schedule import ScheduleError, load_zone
 
 KEY = "key"
+AT_ONCE = 300  # retries of one form, made RETRY_LIMIT at a time
+IDS_SIZE = 48_000  # bytes of a form's ids: a body may have 64 KiB
 
 router = APIRouter(include_in_schema=False)
 
@@ -59,23 +64,76 @@ async def confirm_retry_all(
     request: Request, cluster: ClusterDep, forms: FormsDep, pages: PagesDep
 ) -> Response:
     dead = (await cluster.snapshot()).dead_letters
+    return _confirm(request, forms, pages, dead, "")
+
+
+@router.get("/problems/{identity}/retry")
+async def confirm_retry_group(
+    identity: str, request: Request, cluster: ClusterDep, forms: FormsDep, pages: PagesDep
+) -> Response:
+    """What one cause has failed, as far as it is not under way again."""
+    snapshot = await cluster.snapshot()
+    groups = group_problems(find_problems(snapshot.schedules, snapshot.by_name))
+    group = next((group for group in groups if group.id == identity), None)
+    if group is None:
+        raise RefusedError(404, "no report fails for this cause any more")
+    dead = {(job.namespace, job.job) for job in snapshot.dead_letters}
+    failed = [job for job in group.failed_runs if (job.namespace, job.job) in dead]
+    return _confirm(request, forms, pages, failed, group.first.gravest.reason)
+
+
+def _confirm(
+    request: Request, forms: Forms, pages: Pages, dead: Sequence[Job], reason: str
+) -> Response:
     visitor = forms.visitor(request)
-    page = pages.show("retry_all.html", dead=dead, at_once=RETRY_LIMIT, token=visitor.token)
+    chosen = first_that_fit(dead)
+    page = pages.show(
+        "retry_all.html", dead=dead, chosen=chosen, reason=reason, token=visitor.token
+    )
     return visitor.remember(page)
+
+
+def first_that_fit(jobs: Sequence[Job]) -> list[Job]:
+    """As many as one form can send."""
+    sizes = accumulate(len(quote(job.id)) + len("&id=") for job in jobs)
+    return [job for job, size in zip(jobs, sizes, strict=True) if size <= IDS_SIZE][:AT_ONCE]
 
 
 @router.post("/dead-letters/retry")
 async def retry_all(
     request: Request, caller: CallerDep, attempts: AttemptsDep, forms: FormsDep
 ) -> Response:
+    """One further attempt for each; for none that was tried again since the form was made."""
     form = await forms.read(request)
+    ids = list(dict.fromkeys(form.getlist("id")))
+    wanted = [_read_ids(part) for part in _batched(ids, RETRY_LIMIT)] or [_read_ids([])]
+    snapshot = await attempts.cluster.snapshot()
+    dead = {job.id for job in snapshot.dead_letters}
+    known = {job.id for job in snapshot.jobs}
+    retried = refused = before = 0
+    for part in wanted:
+        before += sum(identity in known and identity not in dead for identity in part.ids)
+        open_ids = [identity for identity in part.ids if identity in dead or identity not in known]
+        if open_ids:
+            found = await retry_dead_letters(attempts, RetryThese(ids=open_ids), caller.name)
+            retried += len(found.jobs)
+            refused += len(found.refused)
+    counts = urlencode({"retried": retried, "refused": refused, "before": before})
+    return RedirectResponse(f"/?{counts}", HTTPStatus.SEE_OTHER)
+
+
+def _batched(ids: Sequence[str], size: int) -> Iterator[list[str]]:
+    """itertools.batched of Python 3.12."""
+    remaining = iter(ids)
+    while part := list(islice(remaining, size)):
+        yield part
+
+
+def _read_ids(ids: list[str]) -> RetryThese:
     try:
-        wanted = RetryThese.model_validate({"ids": form.getlist("id")})
+        return RetryThese.model_validate({"ids": ids})
     except ValidationError as error:
         raise invalid(error) from error
-    found = await retry_dead_letters(attempts, wanted, caller.name)
-    counts = urlencode({"retried": len(found.jobs), "refused": len(found.refused)})
-    return RedirectResponse(f"/?{counts}", HTTPStatus.SEE_OTHER)
 
 
 @router.get("/generate")

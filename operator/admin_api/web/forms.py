@@ -1,4 +1,4 @@
-"""Protection of forms against cross-site requests.
+"""Queries of forms, and their protection against cross-site requests.
 
 The browser sends the cookie to this site only, and only from its own pages (SameSite=Strict). A
 form's token is an HMAC of the cookie, with a key that lives as long as the process.
@@ -10,10 +10,13 @@ import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass, field
+from typing import TypeVar
 from urllib.parse import parse_qsl
 
 from fastapi import Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from pydantic import BaseModel, ValidationError
 from starlette.datastructures import ImmutableMultiDict
 
 from admin_api.errors import RefusedError
@@ -22,7 +25,17 @@ COOKIE = "report-scheduler-visitor"
 TOKEN = "token"  # noqa: S105  (a field's name)
 
 
+Q = TypeVar("Q", bound=BaseModel)
 Form = ImmutableMultiDict[str, str]
+
+
+def read_query(model: type[Q], request: Request) -> Q:
+    """The query of a form, in which an empty field means that it was not given."""
+    try:
+        return model.model_validate({k: v for k, v in request.query_params.items() if v})
+    except ValidationError as error:
+        problems = [{**item, "loc": ("query", *item["loc"])} for item in error.errors()]
+        raise RequestValidationError(problems) from error
 
 
 @dataclass(frozen=True, slots=True)

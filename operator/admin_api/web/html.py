@@ -40,6 +40,7 @@ _templates.filters |= {
     "ago": template_filters.ago,
     "clock_time": template_filters.clock_time,
     "time_tag": template_filters.time_tag,
+    "slot_tag": template_filters.slot_tag,
     "markdown": template_filters.markdown,
     "folded": folded,
 }

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from admin_api import runbook
 from admin_api.dependencies import (
@@ -30,34 +29,25 @@ from admin_api.services.job_queries import detail_of, get_job, list_jobs
 from admin_api.services.jobs import find_job, select
 from admin_api.services.output_files import with_states
 from admin_api.web import view
+from admin_api.web.forms import read_query
 from admin_api.web.snapshot_cache import PAGE_TIMEOUT, DashboardSnapshot
-
-Q = TypeVar("Q", bound=BaseModel)
 
 RECENT = 25  # runs on one page
 SHOWN = 20  # entries of a list on the first page; the rest is counted
+MEMBERS = 8  # schedules of one group; the rest is counted
 TYPES = 200  # suggestions in the filter
-SCHEDULES = 100  # on one page
 
 router = APIRouter(include_in_schema=False)
 
 
 class HomeQuery(JobsQuery):
-    """Filter of the recent runs; `retried`, `refused` and `cleared` are results of a form."""
+    """Filter of the recent runs; `retried` and the next are the result of the form before."""
 
     limit: int = Field(default=RECENT, ge=1, le=RECENT)
     retried: int | None = Field(default=None, ge=0)
     refused: int | None = Field(default=None, ge=0)
     cleared: int | None = Field(default=None, ge=0)
-
-
-class SchedulesQuery(BaseModel):
-    """Schedules with `text` in namespace, name or type, after the key `after`."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    text: str = Field(default="", max_length=300)
-    after: str = Field(default="", max_length=400)
+    before: int | None = Field(default=None, ge=0)  # left alone: tried again before
 
 
 @router.get("/")
@@ -68,7 +58,7 @@ async def home(
     history: HistoryDep,
     pages: PagesDep,
 ) -> Response:
-    query = _read_query(HomeQuery, request)
+    query = read_query(HomeQuery, request)
     seen, runs = await asyncio.gather(snapshots.get(), _list_recent(cluster, history, query))
     types = {s.report_type for s in seen.snapshot.schedules} if seen.snapshot else set()
     return pages.show(
@@ -93,7 +83,7 @@ async def runs_fragment(
     history: HistoryDep,
     pages: PagesDep,
 ) -> Response:
-    query = _read_query(HomeQuery, request)
+    query = read_query(HomeQuery, request)
     seen, runs = await asyncio.gather(snapshots.get(), _list_recent(cluster, history, query))
     return pages.show("_runs.html", **_recent_runs(runs, seen, query))
 
@@ -126,32 +116,13 @@ async def run_fragment(
     return pages.show("_run.html", **await _one_run(identity, seen, cluster, history, servers, now))
 
 
-@router.get("/schedules")
-async def schedules(request: Request, snapshots: SnapshotsDep, pages: PagesDep) -> Response:
-    query = _read_query(SchedulesQuery, request)
-    seen = await snapshots.get()
-    known = seen.snapshot.schedules if seen.snapshot else ()
-    rows = view.list_schedules(known, query.text, query.after)
-    more = len(rows) > SCHEDULES
-    return pages.show("schedules.html", seen=seen, query=query, rows=rows[:SCHEDULES], more=more)
-
-
-def _read_query(model: type[Q], request: Request) -> Q:
-    """The query of a form, in which an empty field means that it was not given."""
-    try:
-        return model.model_validate({k: v for k, v in request.query_params.items() if v})
-    except ValidationError as error:
-        problems = [{**item, "loc": ("query", *item["loc"])} for item in error.errors()]
-        raise RequestValidationError(problems) from error
-
-
 def _dashboard(seen: DashboardSnapshot) -> dict[str, Any]:
     dashboard = None
     if seen.leader is not None and seen.snapshot is not None and seen.queue is not None:
         dashboard = view.describe_dashboard(
             seen.leader, seen.snapshot, seen.checks, seen.queue, seen.starts, seen.admission_problem
         )
-    return {"seen": seen, "dashboard": dashboard, "shown": SHOWN}
+    return {"seen": seen, "dashboard": dashboard, "shown": SHOWN, "members": MEMBERS}
 
 
 async def _list_recent(cluster: Cluster, history: HistoryClient, query: HomeQuery) -> Jobs | str:
@@ -168,7 +139,9 @@ def _recent_runs(runs: Jobs | str, seen: DashboardSnapshot, query: HomeQuery) ->
     if isinstance(runs, str):
         problem = runs
         runs = select(seen.snapshot.jobs if seen.snapshot else (), query)
-    return {"recent": runs, "recent_problem": problem, "query": query}
+    schedules = seen.snapshot.schedules if seen.snapshot else ()
+    zones = {(s.namespace, s.name): s.time_zone for s in schedules}
+    return {"recent": runs, "recent_problem": problem, "query": query, "zones": zones}
 
 
 async def _one_run(
@@ -201,6 +174,14 @@ async def _one_run(
         "stages": view.stage_spans(job, live, now),
         "attempts": job.attempts or attempts_of(job.namespace, job.schedule, job.slot, known)[::-1],
         "commands": view.commands_for(job),
+        "zone": next(
+            (
+                s.time_zone
+                for s in (snapshot.schedules if snapshot else ())
+                if (s.namespace, s.name) == (job.namespace, job.schedule)
+            ),
+            None,
+        ),
     }
 
 

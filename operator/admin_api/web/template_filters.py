@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from markupsafe import Markup, escape
 
+from report_operator.domain.cron.schedule import ScheduleError, load_zone
 from report_operator.domain.times import format_time
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
@@ -51,6 +52,31 @@ def time_tag(instant: datetime, now: datetime) -> Markup:
     return Markup('<time datetime="{}">{} <span class="quiet">({})</span></time>').format(
         format_time(instant), clock_time(instant, now), ago(instant, now)
     )
+
+
+def slot_tag(slot: datetime, zone: str | None, now: datetime, label: str = "") -> Markup:
+    """`<time>` with the clock time, and the local one where the schedule's zone is not UTC.
+
+    `label` stands in place of the zone's name.
+    """
+    text = Markup('<time datetime="{}">{}').format(format_time(slot), clock_time(slot, now))
+    local = local_time(slot, zone)
+    if local:
+        text += Markup(' <span class="quiet local">({} {})</span>').format(local, label or zone)
+    return text + Markup("</time>")
+
+
+def local_time(instant: datetime, zone: str | None) -> str:
+    """`06:00`, with the day where UTC has another; '' where it is UTC's, or the zone unknown."""
+    try:
+        at = instant.astimezone(load_zone(zone))
+    except (ScheduleError, OverflowError):
+        return ""
+    utc = instant.astimezone(UTC)
+    if at.replace(tzinfo=None) == utc.replace(tzinfo=None):
+        return ""
+    day = "" if at.date() == utc.date() else f"{at.day} {at:%b} "
+    return f"{day}{at:%H:%M}"
 
 
 def markdown(text: str, runbook_url: str) -> Markup:

@@ -5,53 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 
-from admin_api import runbook
-from admin_api.runbook import Remedy
 from admin_api.schemas.jobs import Job, JobStatus
 from admin_api.schemas.status import Check, SchedulerStatus
 from admin_api.services.cache import Snapshot
 from admin_api.services.cluster import Leader
-from admin_api.services.jobs import ScheduleSummary
-from admin_api.services.status import describe_status
-from report_operator.api.v1alpha1.spec import Tier
-from report_operator.api.v1alpha1.status import ReportScheduleStatus
+from admin_api.services.status import describe_dependencies, describe_status
+from admin_api.web.problems import ProblemGroup, find_problems, group_problems
+from admin_api.web.schedule_list import ScheduleState, count_states, row_of
 from report_operator.domain.admission.queue import Queue
 from report_operator.domain.admission.waiting import Waiting
 from report_operator.domain.runs.run import Run
 from report_runner.contract.words import counted
 
 ACTIVE = (JobStatus.PENDING, JobStatus.RUNNING, JobStatus.RETRYING)
-_TIERS = {tier.value: rank for rank, tier in enumerate(Tier)}
-
-
-class ProblemKind(StrEnum):
-    """Ordered by gravity, the gravest first."""
-
-    FAILING = "failing"
-    LATE = "late"
-    NOT_STARTING = "not starting"
-    NOT_READY = "not ready"
-
-
-@dataclass(frozen=True, slots=True)
-class ProblemDetail:
-    kind: ProblemKind
-    reason: str
-    message: str
-    since: datetime
-    times: int = 1  # in a row
-    remedy: Remedy | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ScheduleProblem:
-    """A schedule that needs attention; `run` is the one to open."""
-
-    schedule: ScheduleSummary
-    problems: tuple[ProblemDetail, ...]
-    run: Job | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +43,26 @@ class Dashboard:
     """The first page, without the recent runs."""
 
     status: SchedulerStatus
-    problems: Sequence[ScheduleProblem]
+    degraded: Sequence[str]  # what the counts of schedules do not say
+    counts: Mapping[ScheduleState, int]
+    groups: Sequence[ProblemGroup]
     running: Sequence[ActiveRun]
     queue: Sequence[Queued]
     dead: Sequence[Job]
     next_slot: datetime | None
+    zones: Mapping[tuple[str, str], str | None]  # of the schedules
+
+    @property
+    def attention(self) -> int:
+        """Schedules that fail, are late or not ready: the members of all groups."""
+        return sum(len(group.members) for group in self.groups)
 
     @property
     def summary(self) -> str:
         """Read out by screen readers when the page changes."""
         return (
             f"Scheduler {self.status.status}. "
-            f"{counted(len(self.problems), 'needs', 'need')} attention, "
+            f"{counted(self.attention, 'needs', 'need')} attention, "
             f"{len(self.running)} running, {len(self.queue)} waiting, {len(self.dead)} given up."
         )
 
@@ -105,7 +80,9 @@ def describe_dashboard(
     upcoming = [s.status.next_schedule_time for s in snapshot.schedules]
     return Dashboard(
         status=describe_status(leader, snapshot, checks, admission_problem),
-        problems=find_problems(snapshot.schedules, jobs),
+        degraded=describe_dependencies(snapshot, checks, admission_problem),
+        counts=count_states(row_of(schedule) for schedule in snapshot.schedules),
+        groups=group_problems(find_problems(snapshot.schedules, jobs)),
         running=_active_runs(snapshot.runs, jobs),
         queue=[
             Queued(jobs[key], entry, starts.get(entry.run.uid))
@@ -114,6 +91,7 @@ def describe_dashboard(
         ],
         dead=snapshot.dead_letters,
         next_slot=min((slot for slot in upcoming if slot), default=None),
+        zones={(s.namespace, s.name): s.time_zone for s in snapshot.schedules},
     )
 
 
@@ -129,113 +107,6 @@ def _active_runs(runs: Iterable[Run], jobs: Mapping[tuple[str, str], Job]) -> li
         if (job := jobs.get(_key(run))) is not None and job.status in ACTIVE
     ]
     return sorted(found, key=lambda active: active.since)
-
-
-def find_problems(
-    schedules: Iterable[ScheduleSummary], jobs: Mapping[tuple[str, str], Job]
-) -> list[ScheduleProblem]:
-    """Schedules that fail, are late or not Ready, ordered by tier, gravity and age.
-
-    `jobs` is keyed by namespace and name of the Kubernetes Job.
-    """
-    found = []
-    for schedule in schedules:
-        status: ReportScheduleStatus = schedule.status
-        problems = tuple(_problems(schedule, status))
-        if not problems:
-            continue
-        names = [
-            entry.job
-            for entry in (status.last_failure, status.pending, status.delay)
-            if entry is not None and entry.job is not None
-        ]
-        if problems[0].kind is not ProblemKind.FAILING:
-            names.reverse()
-        keys = ((schedule.namespace, name) for name in names)
-        run = next((jobs[key] for key in keys if key in jobs), None)
-        found.append(ScheduleProblem(schedule, problems, run))
-    return sorted(found, key=_urgency)
-
-
-def _problems(schedule: ScheduleSummary, status: ReportScheduleStatus) -> Iterable[ProblemDetail]:
-    conditions = {condition.type.value: condition for condition in status.conditions}
-    names = (schedule.namespace, schedule.name)
-    failing, failure = conditions.get("Failing"), status.last_failure
-    if failing is not None and failing.status == "True" and failure is not None:
-        yield ProblemDetail(
-            ProblemKind.FAILING,
-            failure.reason.value,
-            failure.message,
-            failure.time,
-            max(status.consecutive_failures, 1),
-            runbook.FAILURES[failure.reason].of(*names, failure.job),
-        )
-    late, delay, pending = conditions.get("Delayed"), status.delay, status.pending
-    blocked = runbook.FAILURES[pending.reason].of(*names, pending.job) if pending else None
-    if delay is not None:
-        same = pending is not None and pending.slot == delay.slot
-        yield ProblemDetail(
-            ProblemKind.LATE,
-            delay.stage.value,
-            late.message if late is not None else "",
-            delay.since,
-            remedy=blocked if same else runbook.DELAYS[delay.stage].of(*names, delay.job),
-        )
-    if pending is not None and (delay is None or delay.slot != pending.slot):
-        yield ProblemDetail(
-            ProblemKind.NOT_STARTING,
-            pending.reason.value,
-            pending.message,
-            pending.since,
-            remedy=blocked,
-        )
-    ready = conditions.get("Ready")
-    if ready is not None and ready.status == "False":
-        yield ProblemDetail(
-            ProblemKind.NOT_READY, ready.reason, ready.message, ready.last_transition_time
-        )
-
-
-def _urgency(problem: ScheduleProblem) -> tuple[int, int, datetime, str, str]:
-    schedule, gravest = problem.schedule, problem.problems[0]
-    return (
-        _TIERS.get(schedule.tier, len(_TIERS)),
-        list(ProblemKind).index(gravest.kind),
-        gravest.since,
-        schedule.namespace,
-        schedule.name,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """`state` is one word; `key` is namespace/name."""
-
-    schedule: ScheduleSummary
-    status: ReportScheduleStatus
-    state: str
-    key: str
-
-
-def list_schedules(schedules: Iterable[ScheduleSummary], text: str, after: str) -> list[Row]:
-    """Schedules with `text` in namespace, name or type, ordered by key, after the key `after`."""
-    wanted = text.strip().lower()
-    found = []
-    for schedule in schedules:
-        key = f"{schedule.namespace}/{schedule.name}"
-        if key > after and wanted in f"{key} {schedule.report_type}".lower():
-            status: ReportScheduleStatus = schedule.status
-            found.append(Row(schedule, status, _state(schedule, status), key))
-    return sorted(found, key=lambda row: row.key)
-
-
-def _state(schedule: ScheduleSummary, status: ReportScheduleStatus) -> str:
-    problem = next(iter(_problems(schedule, status)), None)
-    if problem is not None:
-        return problem.kind.value
-    if schedule.suspended:
-        return "suspended"
-    return "healthy" if status.health is not None else "not seen yet"
 
 
 @dataclass(frozen=True, slots=True)

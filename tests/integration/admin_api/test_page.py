@@ -96,7 +96,11 @@ def test_page_is_accessible(namespace: Namespace, api: Api, browser: Browser) ->
     run = failed_run(api)
     wait_for("one waits", lambda: api.get(f"{SCHEDULER}/status").body["queue_depth"] == 1)
     of = f"namespace={namespace.name}&schedule=weekly"
-    pages = ("/", run, f"{run}/retry", "/dead-letters/retry", "/schedules", f"/generate?{of}")
+    schedule = f"/schedules/{namespace.name}/daily"
+    pages = (
+        "/", run, f"{run}/retry", "/dead-letters/retry", "/schedules", schedule, "/backfill",
+        f"/generate?{of}",
+    )  # fmt: skip
     for scheme in ("light", "dark"):
         for width in (320, 1200):
             browser.show(width=width, scheme=scheme)
@@ -164,6 +168,57 @@ def test_all_dead_letters_are_retried(namespace: Namespace, api: Api, browser: B
     browser.wait_for_text("2 runs are tried again")
     assert len(namespace.jobs()) == 4
     browser.wait_for_text("No dead letters")
+
+
+def test_group_of_one_cause_is_retried_at_once(
+    namespace: Namespace, api: Api, browser: Browser
+) -> None:
+    for name, run in (("daily", "run-d"), ("weekly", "run-w"), ("monthly", "run-m")):
+        fail_once(namespace, name, run)
+    browser.go("/")
+    browser.wait_for_text("3 reports: ConfigurationError")
+    assert "3 schedules = ✕ 3 failing" in " ".join(browser.text(".states").split())
+    button = browser.driver.find_element("css selector", "[id^=retry-group-]")
+    browser.tab_to(str(button.get_attribute("id")))
+    browser.press(Keys.ENTER)
+    wait_for("the question", lambda: browser.path.endswith("/retry"))
+    assert "Try 3 runs again?" in browser.text("h1")
+    browser.tab_to("confirm")
+    browser.press(Keys.ENTER, Keys.ENTER)
+    browser.wait_for_text("3 runs are tried again")
+    assert len(namespace.jobs()) == 6
+    browser.driver.back()
+    browser.tab_to("confirm")
+    browser.press(Keys.ENTER)
+    browser.wait_for_text("nothing more was done")
+    assert len(namespace.jobs()) == 6
+    assert browser.complaints() == []
+
+
+def test_schedules_are_found_while_typing_and_without_scripts(
+    namespace: Namespace, api: Api, open_browser: Callable[..., Browser]
+) -> None:
+    fail_once(namespace)
+    failed_run(api)
+    namespace.apply("weekly", timeZone="Asia/Tokyo")
+    namespace.wait_until_observed("weekly")
+    browser = open_browser()
+    browser.go("/schedules")
+    browser.wait_for_text("weekly", "#list")
+    browser.tab_to("text")
+    browser.press("week")
+    wait_for("the others go", lambda: "daily" not in browser.text("#list"), 30, browser.text)
+    assert browser.focused == "text"
+    assert "Asia/Tokyo" in browser.text("#list")
+    assert browser.complaints() == []
+    plain = open_browser(scripts=False)
+    plain.go("/schedules")
+    plain.driver.find_element("partial link text", "failing").click()
+    assert "weekly" not in plain.text("#list")
+    plain.driver.find_element("id", f"row-{namespace.name}-daily").click()
+    assert plain.path == f"/schedules/{namespace.name}/daily"
+    assert "no such table" in plain.text()
+    assert "failed" in plain.text(".strip, #its-runs + table")
 
 
 def test_stale_data_is_marked(

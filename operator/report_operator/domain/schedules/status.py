@@ -111,7 +111,7 @@ def compute_status(observation: Observation, decided: RunDecisions) -> StatusUpd
         last_schedule_time=newest,
         last_success_time=_last_success(previous, own),
         next_schedule_time=upcoming,
-        last_failure=_last_failure(previous, own),
+        last_failure=_last_failure(previous, own, failure),
         delay=_delay(plan, due, now) if late and plan and due else None,
         pending=_pending(observation, due),
         active=sum(run.active for run in runs),
@@ -180,11 +180,12 @@ def _last_success(previous: ReportScheduleStatus, recent: Sequence[RecentRun]) -
 
 
 def _last_failure(
-    previous: ReportScheduleStatus, recent: Sequence[RecentRun]
+    previous: ReportScheduleStatus, recent: Sequence[RecentRun], standing: RecentRun | None
 ) -> LastFailure | None:
+    """The failure that stands, whatever failed after it for an older date; else the newest."""
     failed = [entry for entry in recent if entry.outcome is Outcome.FAILED]
     failed = [entry for entry in failed if entry.reason is not Reason.REPLACED]
-    last = _newest(failed)
+    last = standing or _newest(failed)
     if last is None or last.reason is None:
         return previous.last_failure
     return LastFailure(
