@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
-from factories import make_plan, schedule_body, update_at
+from factories import PATIENT, make_plan, schedule_body, update_at
 from hypothesis import given
 from hypothesis import strategies as st
 from test_pages_http import KnownCluster, Site
@@ -64,6 +64,7 @@ ZONES = ["Europe/Madrid", "Africa/Cairo", "Asia/Beirut", "America/New_York", "An
          "Australia/Lord_Howe", "Africa/Casablanca", "America/Havana"]  # fmt: skip
 
 
+@PATIENT
 @given(
     hour=st.integers(0, 23),
     minute=st.integers(0, 59),
