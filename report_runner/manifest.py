@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
+from pathlib import Path
+from typing import TextIO
 
 from pydantic import Field, ValidationError
 
@@ -17,6 +22,7 @@ from report_runner.delivery.ledger import LedgerEntry
 from report_runner.models import RunError
 from report_runner.storage import MANIFEST_SUFFIX, OutputPaths, storage_errors, write_whole
 
+LOCK_TRIES = 100
 LEDGER_LIMIT = 1000  # recipients of one slot, over all definitions: some 600 bytes each
 
 
@@ -41,6 +47,8 @@ class Manifest(Model, extra="ignore"):
     # Digest of the definition: files are reused only where it is the same.
     definition: str
     generated_at: datetime
+    # By the newest attempt that took the files as they were; None where none did.
+    used_at: datetime | None = None
     pages: int | None = None
     # Of the mail, rendered with the rows: an attempt that reuses the files sends the same.
     subject: str | None = None
@@ -54,15 +62,46 @@ class Manifest(Model, extra="ignore"):
 def slot_lock(paths: OutputPaths) -> Iterator[None]:
     """Only one attempt of a slot works at a time, also where two pods run.
 
-    The kernel releases the lock when the process ends.
+    The kernel releases the lock when the process ends. Makes the directory where it is missing.
     """
-    path = paths.day / f".{paths.stem}.lock"
-    with storage_errors(f"lock {paths.relative(path)}"):
-        stream = path.open("a")
+    with storage_errors(f"lock {paths.relative(lock_path(paths))}"):
+        stream = _locked(paths, fcntl.LOCK_EX)
     with stream:
-        with storage_errors(f"lock {paths.relative(path)}"):
-            fcntl.flock(stream, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def idle_slot_lock(paths: OutputPaths) -> Iterator[bool]:
+    """The slot's lock, or False where an attempt of the slot is under way. Raises OSError."""
+    try:
+        stream = _locked(paths, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        yield False
+        return
+    with stream:
+        yield True
+
+
+def lock_path(paths: OutputPaths) -> Path:
+    return paths.day / f".{paths.stem}.lock"
+
+
+def _locked(paths: OutputPaths, operation: int) -> TextIO:
+    """Pruning removes lock files too: a lock counts only on the file that has the name."""
+    path = lock_path(paths)
+    for _ in range(LOCK_TRIES):
+        paths.day.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # the directory was removed in between
+            stream = path.open("a")
+            try:
+                fcntl.flock(stream, operation)
+                if os.path.samestat(os.fstat(stream.fileno()), path.stat()):
+                    return stream
+            except BaseException:
+                stream.close()
+                raise
+            stream.close()
+    raise OSError(errno.ESTALE, f"the lock file is replaced again and again: {path}")
 
 
 def load(paths: OutputPaths) -> Manifest | None:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from report_runner import manifest as manifests
 from report_runner import storage
@@ -34,6 +33,7 @@ from report_runner.models import RenderInput, RunError
 from report_runner.mounted import Secrets
 from report_runner.render.documents import builtin_template, render, render_text
 from report_runner.render.template import SUBJECT_FIELD
+from report_runner.retention import prune
 from report_runner.sources import Fetched, SourceContext, fetch_all
 from report_runner.storage import OutputPaths
 
@@ -107,6 +107,8 @@ def make_report(
             known = _make(definition, secrets, run, output_paths, digest, known, progress, clock)
         else:
             logger.info("the files of an earlier attempt are used as they are")
+            known = known.model_copy(update={"used_at": clock()})
+            manifests.save(output_paths, known)
             progress.rows = {name: entry.rows for name, entry in known.inputs.items()}
         progress.pages, progress.outputs = known.pages, known.outputs
         progress.manifest = output_paths.relative(output_paths.file(storage.MANIFEST_SUFFIX))
@@ -114,12 +116,12 @@ def make_report(
             progress.enter("deliver")
             _deliver(definition, secrets, run, output_paths, known, progress, clock)
     progress.enter("prune")
-    kept_since = clock() - parse_duration(definition.output.retention)
-    oldest = kept_since.astimezone(ZoneInfo(definition.time_zone)).date()
-    removed = storage.prune(
-        paths.output, definition.namespace, definition.name, oldest, keep=output_paths
+    now = clock()
+    kept_since = now - parse_duration(definition.output.retention)
+    removed = prune(
+        paths.output, definition.namespace, definition.name, kept_since, now, keep=output_paths
     )
-    logger.info("removed %d files older than %s", removed, oldest)
+    logger.info("removed %d files that were made before %s", removed, kept_since)
     return progress.result(Outcome.SUCCEEDED, None, _summary(progress))
 
 

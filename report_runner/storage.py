@@ -150,33 +150,3 @@ def sha256(path: Path) -> str:
     """Hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def prune(
-    root: Path, namespace: str, name: str, oldest: date, keep: OutputPaths | None = None
-) -> int:
-    """Remove this schedule's files of report dates before `oldest`; the number removed.
-
-    Only names that begin with the schedule's prefix are touched, and not those of the slot
-    `keep`; files that cannot be removed now are left for the next run.
-    """
-    prefix = schedule_prefix(namespace, name) + "_"
-    removed = 0
-    for day in sorted(root.glob("[0-9][0-9][0-9][0-9]/[0-9][0-9]/[0-9][0-9]")):
-        try:
-            when = date(*(int(part) for part in day.parts[-3:]))
-        except ValueError:
-            continue
-        if when >= oldest:
-            continue
-        try:
-            for path in day.iterdir():
-                stem = path.name.lstrip(".")
-                if stem.startswith(prefix) and not (keep and stem.startswith(keep.stem)):
-                    path.unlink(missing_ok=True)
-                    removed += 1
-            if not any(day.iterdir()):
-                day.rmdir()
-        except OSError:
-            continue
-    return removed

@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 
 import yaml
@@ -48,6 +49,8 @@ class ControlPlane:
     """One per test process; `stop` ends it."""
 
     directory: Path
+    # Zones as the operator has them, whatever the machine's are: Go looks there first.
+    zone_data: str = str(files("tzdata") / "zoneinfo")
     program: Path = field(init=False)
     api: ApiServer = field(init=False)
     _commands: dict[str, list[str]] = field(init=False)
@@ -120,8 +123,9 @@ class ControlPlane:
     def launch(self, name: str) -> None:
         with (self.directory / f"{name}.log").open("ab") as log:
             self._running[name] = subprocess.Popen(
-                [self.program, name, *self._commands[name]], stdout=log, stderr=log
-            )
+                [self.program, name, *self._commands[name]], stdout=log, stderr=log,
+                env={**os.environ, "ZONEINFO": self.zone_data},
+            )  # fmt: skip
 
     def kill(self, name: str) -> None:
         process = self._running.pop(name)

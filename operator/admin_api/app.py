@@ -26,7 +26,9 @@ from admin_api.routes import (
     deployments,
     files,
     jobs,
+    next_slots,
     queue,
+    schedules,
     status,
 )
 from admin_api.schemas.problem import ProblemDocument
@@ -36,7 +38,7 @@ from admin_api.services.backends import Backends
 from admin_api.services.backfills import BackfillService
 from admin_api.services.files import FileServers
 from admin_api.services.queue import QueueView
-from admin_api.web import assets, backfill_form, form_routes, reference
+from admin_api.web import assets, backfill_form, clear_form, form_routes, reference
 from admin_api.web import routes as web_routes
 from admin_api.web.forms import Forms
 from admin_api.web.html import Pages, error_text, wants_html
@@ -53,6 +55,8 @@ ROUTERS = (
     status.router,
     jobs.router,
     queue.router,
+    next_slots.router,
+    schedules.router,
     analytics.router,
     deployments.router,
     actions.router,
@@ -63,6 +67,7 @@ ROUTERS = (
     reference.router,
     web_routes.router,
     form_routes.router,
+    clear_form.router,
     backfill_form.router,
 )
 

@@ -3,3 +3,5 @@
 SCHEDULER = "/api/admin/scheduler"
 DEPLOYMENTS = "/api/admin/deployments"
 REPORTS = "/api/admin/reports"
+SCHEDULES = "/api/admin/schedules"
+BACKFILLS = "/api/admin/backfills"

@@ -11,8 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
+from admin_cli.wording import in_words_of_commands
+
 SCHEDULER = "/api/admin/scheduler"
 REPORTS = "/api/admin/reports"
+SCHEDULES = "/api/admin/schedules"
+BACKFILLS = "/api/admin/backfills"
 SECONDS = 60.0  # for an answer
 ANSWER_LIMIT = 32 * 1024 * 1024  # bytes
 
@@ -35,9 +39,13 @@ class Client:
     token: str | None = None
     remedy: str = "is the address right, and does the API run?"
 
-    def get(self, path: str, **query: str | int | None) -> Body:
+    def get(self, path: str, **query: str | int | bool | None) -> Body:
         """Parameters that are None are left out."""
-        given = {name: value for name, value in query.items() if value is not None}
+        given = {
+            name: str(value).lower() if isinstance(value, bool) else value
+            for name, value in query.items()
+            if value is not None
+        }
         return self._call("GET", f"{path}?{urlencode(given)}" if given else path, None, {})
 
     def post(self, path: str, body: Body | None = None, key: str | None = None) -> Body:
@@ -75,7 +83,7 @@ class Client:
             raise UnreachableError(
                 f"{self.url} answers {answer.status}, but not as the admin API does: {self.remedy}"
             )
-        raise RefusedError(message)
+        raise RefusedError(in_words_of_commands(message))
 
     def _connection(self) -> http.client.HTTPConnection:
         parts = urlsplit(self.url)
@@ -89,6 +97,12 @@ class Client:
 def job_path(identity: str, action: str = "") -> str:
     """Path of a job, or of an action on it."""
     return f"{SCHEDULER}/jobs/{quote(identity, safe='')}{f'/{action}' if action else ''}"
+
+
+def schedule_path(namespace: str, name: str, action: str = "") -> str:
+    """Path of a schedule, or of an action on it."""
+    path = f"{SCHEDULES}/{quote(namespace, safe='')}/{quote(name, safe='')}"
+    return f"{path}/{action}" if action else path
 
 
 def _decode(raw: bytes) -> Body | None:

@@ -9,14 +9,28 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from admin_cli.client import REPORTS, SCHEDULER, Client, RefusedError, job_path
+from admin_cli.client import (
+    BACKFILLS,
+    REPORTS,
+    SCHEDULER,
+    SCHEDULES,
+    Client,
+    RefusedError,
+    job_path,
+    schedule_path,
+)
 
 Body = dict[str, Any]
 
 DEAD_LETTERS = f"{SCHEDULER}/dead-letters"
 PRIORITIES = ("high", "normal", "low")
+TIERS = ("critical", "standard", "bulk")
+HEALTH = ("Failing", "NotReady", "Delayed", "Healthy")
+SORTS = ("health", "name", "last_failure", "delay", "next_slot", "last_success")
+BACKFILL_STATES = ("Waiting", "Running", "Suspended", "Succeeded", "Failed", "DryRun")
 PAGE = 500
 QUEUE_PAGES = 20
+CLEANUP_LISTED = 20  # runs named before the question
 
 
 def status(client: Client, args: Namespace) -> None:
@@ -29,6 +43,8 @@ def jobs(client: Client, args: Namespace) -> None:
         f"{SCHEDULER}/jobs",
         status=args.status,
         report_type=args.type,
+        namespace=args.of_namespace,
+        schedule=args.schedule,
         since=args.since,
         until=args.until,
         limit=args.limit,
@@ -58,6 +74,8 @@ def generate(client: Client, args: Namespace) -> None:
     given = {name: value for name, value in wanted.items() if value is not None}
     body = client.post(f"{REPORTS}/generate", given, key=args.key)
     _show(args, body, lambda show: show.attempt(body))
+    for warning in body.get("warnings", ()):
+        print(f"warning: {_printable(warning)}", file=sys.stderr)
 
 
 def backfill(client: Client, args: Namespace) -> None:
@@ -88,10 +106,24 @@ def queue(client: Client, args: Namespace) -> None:
     _show(args, body, lambda show: show.queue(body))
 
 
+def next_slots(client: Client, args: Namespace) -> None:
+    """When a schedule is due next."""
+    body = client.get(
+        f"{SCHEDULER}/next-slots",
+        schedule=args.schedule,
+        namespace=args.of_namespace,
+        count=args.count,
+    )
+    _show(args, body, lambda show: show.next_slots(body))
+
+
 def dead_letters(client: Client, args: Namespace) -> None:
     """Lists dead letters, or retries them."""
     if args.action == "retry":
         _retry_dead_letters(client, args)
+        return
+    if args.action == "clear":
+        _clear_dead_letters(client, args)
         return
     body = client.get(DEAD_LETTERS, report_type=args.type, limit=args.limit, cursor=args.cursor)
     _show(args, body, lambda show: show.jobs(body["dead_letters"], body["next"]))
@@ -113,9 +145,99 @@ def _retry_dead_letters(client: Client, args: Namespace) -> None:
         raise RefusedError(f"{len(body['refused'])} were not retried")
 
 
-def cleanup(client: Client, args: Namespace) -> None:
-    body = client.post(f"{SCHEDULER}/queue/cleanup", {"older_than_hours": args.older_than_hours})
+def _clear_dead_letters(client: Client, args: Namespace) -> None:
+    if args.all or args.ids or args.type:
+        raise RefusedError("the list is cleared as a whole: leave out ids, --all and --type")
+    newest = client.get(DEAD_LETTERS, limit=1)
+    seen = newest["dead_letters"]
+    if seen:
+        _confirm(args, f"take {newest['total']} dead letters off the list, for all teams")
+    # What fails while the question is asked was not seen, and stays.
+    wanted = {"through": seen[0]["failed_at"]} if seen and seen[0]["failed_at"] else {}
+    body = client.post(f"{DEAD_LETTERS}/clear", wanted) if seen else {"cleared": 0, "through": None}
     _show(args, body, lambda show: show.whole(body))
+
+
+def cleanup(client: Client, args: Namespace) -> None:
+    """Lists what would be given up, asks, and gives it up."""
+    wanted = {
+        "older_than_hours": args.older_than_hours,
+        "report_type": args.type,
+        "tier": args.tier,
+        "namespace": args.of_namespace,
+        "backfill": args.backfill,
+    }
+    given = {name: value for name, value in wanted.items() if value is not None}
+    path = f"{SCHEDULER}/queue/cleanup"
+    if args.dry_run or not args.yes:
+        body = client.post(path, {**given, "dry_run": True})
+        if args.dry_run:
+            _show(args, body, lambda show: show.cleanup(body))
+            return
+        if body["jobs"]:
+            for identity in body["jobs"][:CLEANUP_LISTED]:
+                print(f"  {_printable(identity)}", file=sys.stderr)
+            if len(body["jobs"]) > CLEANUP_LISTED:
+                print(f"  and {len(body['jobs']) - CLEANUP_LISTED} more", file=sys.stderr)
+            runs = "this run" if len(body["jobs"]) == 1 else f"these {len(body['jobs'])} runs"
+            _confirm(args, f"give up {runs}")
+    done = client.post(path, given)
+    _show(args, done, lambda show: show.cleanup(done))
+
+
+def schedules(client: Client, args: Namespace) -> None:
+    body = client.get(
+        SCHEDULES,
+        namespace=args.of_namespace,
+        report_type=args.type,
+        tier=args.tier,
+        health=args.health,
+        sort=args.sort,
+        limit=args.limit,
+        cursor=args.cursor,
+    )
+    _show(args, body, lambda show: show.schedules(body))
+
+
+def why(client: Client, args: Namespace) -> None:
+    """One paragraph: cause, since when, who is affected, what to do."""
+    namespace = args.of_namespace or _namespace_of(client, args.name)
+    body = client.get(schedule_path(namespace, args.name))
+    _show(args, body, lambda show: show.paragraph(body["explanation"]))
+
+
+def acknowledge(client: Client, args: Namespace) -> None:
+    """The failure that stands needs no report any more; shows it and asks."""
+    namespace = args.of_namespace or _namespace_of(client, args.name)
+    body = client.get(schedule_path(namespace, args.name))
+    if body["failing_slot"] is None:
+        raise RefusedError(f"{namespace}/{args.name}: no failure stands")
+    print(_printable(body["explanation"]), file=sys.stderr)
+    _confirm(args, f"no report is needed for slots up to {body['failing_slot']}")
+    done = client.post(
+        schedule_path(namespace, args.name, "acknowledge"), {"through": body["failing_slot"]}
+    )
+    _show(args, done, lambda show: show.whole(done))
+
+
+def _namespace_of(client: Client, name: str) -> str:
+    """The one namespace that has a schedule of this name."""
+    found = client.get(SCHEDULES, name=name, limit=PAGE)["schedules"]
+    if len(found) > 1:
+        several = ", ".join(schedule["namespace"] for schedule in found)
+        raise RefusedError(f"{name} is in several namespaces ({several}): add --of-namespace")
+    return str(found[0]["namespace"])
+
+
+def backfills(client: Client, args: Namespace) -> None:
+    body = client.get(
+        BACKFILLS,
+        namespace=args.of_namespace,
+        state=args.state,
+        limit=args.limit,
+        cursor=args.cursor,
+    )
+    _show(args, body, lambda show: show.backfill_list(body))
 
 
 def instant(text: str) -> str:
@@ -138,6 +260,10 @@ def _show(args: Namespace, body: Body, table: Callable[[Any], None]) -> None:
     from admin_cli import show  # rich takes a while
 
     table(show)
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
 def _confirm(args: Namespace, action: str) -> None:

@@ -25,12 +25,16 @@ ENV_TOKEN = "REPORT_SCHEDULER_TOKEN"  # noqa: S105  (a name)
 EXAMPLES = """\
 examples:
   report-scheduler status
+  report-scheduler schedules --health Failing
+  report-scheduler why market-dashboard
   report-scheduler jobs --status failed --since 24h
   report-scheduler job reports.market-dashboard.20261124T050000Z.1
   report-scheduler retry reports.market-dashboard.20261124T050000Z.1
   report-scheduler generate executive_dashboard --date 2026-11-24 --priority high
   report-scheduler backfill 2026-11-20 2026-11-24 critical
   report-scheduler dead-letters retry --all
+  report-scheduler next market-dashboard
+  report-scheduler cleanup --older-than-hours 24 --tier bulk --dry-run
   report-scheduler jobs --status failed -o json | jq '.jobs[].id'
 
 Without --url the API is reached through `kubectl port-forward`, which needs no token.
@@ -47,7 +51,10 @@ def main(argv: list[str] | None = None) -> int:
         from report_operator.main import main as operate
 
         return operate(argv)
-    args = _parser().parse_args(argv)
+    parser = _parser()
+    args = parser.parse_args(argv)
+    if args.command in OPERATOR_COMMANDS:
+        parser.error(f"{args.command}: nothing comes before it; see {args.command} --help")
     try:
         if args.command == "policy-sweep":
             return sweep(args)
@@ -80,9 +87,11 @@ def _parser() -> argparse.ArgumentParser:
         description="Scheduled reports: commands for on-call, and the operator itself.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[_common()],
     )
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    common = _common()
+    # A command takes the same options; what it is not given is what stands before it.
+    common = _common(argument_default=argparse.SUPPRESS)
 
     def add(name: str, function: Command, text: str, **more: Any) -> argparse.ArgumentParser:
         made = subparsers.add_parser(name, parents=[common], help=text, description=text, **more)
@@ -96,6 +105,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     jobs.add_argument("--since", type=commands.instant, help="24h, 7d, or an instant with a zone")
     jobs.add_argument("--until", type=commands.instant, help="likewise")
+    jobs.add_argument("--schedule", metavar="NAME", help="of this ReportSchedule")
+    _add_of_namespace(jobs)
     _add_paging(jobs)
     job = add("job", commands.job, "one run, with the end of its log")
     job.add_argument("id", metavar="ID")
@@ -107,8 +118,12 @@ def _parser() -> argparse.ArgumentParser:
     generate = add("generate", commands.generate, "make a report for a date")
     generate.add_argument("type", metavar="TYPE", help="spec.reportType of the ReportSchedule")
     generate.add_argument("--date", metavar="YYYY-MM-DD", help="default: today")
-    generate.add_argument("--priority", choices=commands.PRIORITIES, default="normal")
-    generate.add_argument("--of-namespace", metavar="NAMESPACE", help="where several have the type")
+    generate.add_argument(
+        "--priority",
+        choices=commands.PRIORITIES,
+        help="default: the schedule's own; a higher one moves a waiting run forward",
+    )
+    _add_of_namespace(generate, "where several have the type")
     generate.add_argument("--of-schedule", metavar="NAME", help="where several have the type")
     _add_key(generate)
     backfill = add("backfill", commands.backfill, "make the reports of a range of dates")
@@ -121,48 +136,94 @@ def _parser() -> argparse.ArgumentParser:
     _add_key(backfill)
     add("queue", commands.queue, "waiting runs, the next one first")
     dead = add(
-        "dead-letters", commands.dead_letters, "slots that failed for good, and retrying them"
+        "dead-letters",
+        commands.dead_letters,
+        "slots that failed for good: list or retry them, or clear the list for everybody",
     )
-    dead.add_argument("action", choices=("list", "retry"), nargs="?", default="list")
+    dead.add_argument("action", choices=("list", "retry", "clear"), nargs="?", default="list")
     dead.add_argument("ids", metavar="ID", nargs="*", help="which to retry")
     dead.add_argument("--all", action="store_true", help="retry all; at most 100 in one go")
     dead.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     _add_paging(dead)
+    following = add("next", commands.next_slots, "the next slots of a schedule, in local time")
+    following.add_argument("schedule", metavar="NAME", help="of the ReportSchedule")
+    following.add_argument(
+        "--of-namespace", metavar="NAMESPACE", help="where several have the name"
+    )
+    following.add_argument("--count", type=int, default=10, metavar="N")
     cleanup = add("cleanup", commands.cleanup, "give up runs that have waited for longer")
     cleanup.add_argument("--older-than-hours", type=float, required=True, metavar="HOURS")
+    cleanup.add_argument("--type", help="only of this spec.reportType")
+    cleanup.add_argument("--tier", choices=commands.TIERS, help="only of this tier")
+    _add_of_namespace(cleanup)
+    cleanup.add_argument("--backfill", metavar="NAME", help="only of this ReportBackfill")
+    cleanup.add_argument("--dry-run", action="store_true", help="only list what would be given up")
+    cleanup.add_argument("--yes", action="store_true", help="do not ask for confirmation")
+    schedules = add("schedules", commands.schedules, "schedules and their health, gravest first")
+    schedules.add_argument("--health", choices=commands.HEALTH)
+    schedules.add_argument("--tier", choices=commands.TIERS)
+    schedules.add_argument("--sort", choices=commands.SORTS, default="health")
+    _add_of_namespace(schedules)
+    _add_paging(schedules)
+    why = add("why", commands.why, "what is wrong with a schedule, since when, and what to do")
+    why.add_argument("name", metavar="NAME", help="of the ReportSchedule")
+    _add_of_namespace(why, "where several have one of this name")
+    acknowledge = add(
+        "acknowledge", commands.acknowledge, "a failed slot needs no report any more: ends Failing"
+    )
+    acknowledge.add_argument("name", metavar="NAME", help="of the ReportSchedule")
+    acknowledge.add_argument("--yes", action="store_true", help="do not ask for confirmation")
+    _add_of_namespace(acknowledge, "where several have one of this name")
+    backfills = add("backfills", commands.backfills, "backfills and their progress, newest first")
+    backfills.add_argument("--state", choices=commands.BACKFILL_STATES)
+    _add_of_namespace(backfills)
+    _add_pages(backfills)
     text = "schedules older than the policy on the objects they name; exit code 1 if there are any"
-    _add_installation(subparsers.add_parser("policy-sweep", help=text, description=text))
+    sweeper = subparsers.add_parser(
+        "policy-sweep", help=text, description=text, argument_default=argparse.SUPPRESS
+    )
+    _add_installation(sweeper)
     for name, text in OPERATOR_COMMANDS.items():
         subparsers.add_parser(name, help=text, add_help=False)
     return parser
 
 
-def _common() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
+def _common(argument_default: str | None = None) -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False, argument_default=argument_default)
     _add_installation(common)
     connection = common.add_argument_group("connection to the API")
     connection.add_argument("--url", type=_url, help="such as http://localhost:3000")
     connection.add_argument(
         "--token",
-        default=os.environ.get(ENV_TOKEN),
+        default=argument_default or os.environ.get(ENV_TOKEN),
         help=f"bearer token, with --url to the network; better in the environment: {ENV_TOKEN}",
     )
     return common
 
 
 def _add_installation(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
-    parser.add_argument("--context", help="kubectl context")
-    parser.add_argument(
-        "-n", "--namespace", default="report-scheduler", help="namespace of the operator"
-    )
-    parser.add_argument(
-        "--release", default="report-scheduler", help="Helm release of the operator"
-    )
+    def add(*flags: str, default: str | None = None, **more: Any) -> None:
+        silent = parser.argument_default == argparse.SUPPRESS
+        parser.add_argument(*flags, default=argparse.SUPPRESS if silent else default, **more)
+
+    add("-o", "--output", choices=("table", "json"), default="table")
+    add("--context", help="kubectl context")
+    add("-n", "--namespace", default="report-scheduler", help="namespace of the operator")
+    add("--release", default="report-scheduler", help="Helm release of the operator")
 
 
 def _add_paging(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--type", help="spec.reportType of the ReportSchedule")
+    _add_pages(parser)
+
+
+def _add_of_namespace(
+    parser: argparse.ArgumentParser, text: str = "only of schedules in this namespace"
+) -> None:
+    parser.add_argument("--of-namespace", metavar="NAMESPACE", help=text)
+
+
+def _add_pages(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, default=20)
     parser.add_argument("--cursor", help="continues where a list ended")
 

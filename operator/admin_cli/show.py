@@ -15,11 +15,16 @@ PIPE_WIDTH = 10_000  # characters, so that piped output is not wrapped
 STYLES = {
     "failed": "red", "down": "red", "degraded": "yellow", "stopping": "yellow",
     "retrying": "yellow", "succeeded": "green", "healthy": "green",
+    "Failing": "red", "NotReady": "red", "Delayed": "yellow", "Healthy": "green",
 }  # fmt: skip
 STATUS_ROWS = (
     "status", "uptime", "last_heartbeat", "schedules", "failing", "delayed", "active_jobs",
     "queue_depth",
 )  # fmt: skip
+_FILE_NOTES = {
+    "gone": "  removed since (spec.output.retention has passed, or a person did it)",
+    "unknown": "  (no file server tells whether it is still there)",
+}
 MESSAGE_LIMIT = 100  # characters in a list; `job ID` has all
 
 
@@ -82,8 +87,7 @@ def jobs(found: Sequence[Body], more: str | None) -> None:
         for job in found
     ]  # fmt: skip
     out.print(table(("ID", "TYPE", "STATUS", "AT", "REASON", "MESSAGE"), rows))
-    if more:
-        out.print(f"more: --cursor {more}")
+    _more(out, more)
 
 
 def queue(body: Body) -> None:
@@ -106,9 +110,25 @@ def queue(body: Body) -> None:
         out.print(f"and {body['total'] - len(found)} more")
 
 
+def next_slots(body: Body) -> None:
+    """The next slots of a schedule."""
+    out = console()
+    out.print(pairs(body, (name for name in body if name != "slots")))
+    if not body["slots"]:
+        out.print("no slot is to come")
+        return
+    out.print()
+    rows = [(found["local"], found["slot"], found["note"]) for found in body["slots"]]
+    out.print(table(("LOCAL TIME", "UTC", "NOTE"), rows))
+
+
 def job(body: Body) -> None:
     out = console()
-    out.print(pairs(body, (name for name in body if name != "log")))
+    out.print(pairs(body, (name for name in body if name not in ("log", "outputs", "files"))))
+    if body.get("files"):
+        out.print("files", style="bold")
+        for file in body["files"]:
+            out.print(Text(f"  {plain(file['path'])}{_FILE_NOTES.get(file['state'], '')}"))
     if body.get("log"):
         out.print("log", style="bold")
         for line in body["log"]:
@@ -136,9 +156,83 @@ def backfills(body: Body) -> None:
             out.print(table(names, ([row.get(name) for name in headers] for row in rows)))
 
 
+def backfill_list(body: Body) -> None:
+    """ReportBackfills, newest first, with their progress."""
+    out = console()
+    if not body["backfills"]:
+        out.print("none")
+        return
+    rows = [
+        (
+            found["namespace"], found["name"], found["state"] or "not seen yet", found["progress"],
+            found["failed"], f"{found['start_date']} to {found['end_date']}", found["created_at"],
+            found["requested_by"], _cut(found["message"]),
+        )
+        for found in body["backfills"]
+    ]  # fmt: skip
+    headers = ("NAMESPACE", "NAME", "STATE", "PROGRESS", "FAILED", "DATES", "CREATED",
+               "REQUESTED BY", "MESSAGE")  # fmt: skip
+    out.print(table(headers, rows))
+    _more(out, body["next"])
+
+
+def schedules(body: Body) -> None:
+    """In the API's order."""
+    out = console()
+    if not body["schedules"]:
+        out.print("none")
+        return
+    rows = [
+        (
+            found["namespace"], found["name"], found["report_type"], found["tier"], _state(found),
+            _word(found), found["last_success"] or "never", found["next_slot"],
+            found["time_zone"],
+        )
+        for found in body["schedules"]
+    ]  # fmt: skip
+    headers = ("NAMESPACE", "NAME", "TYPE", "TIER", "HEALTH", "REASON", "LAST REPORT", "NEXT SLOT",
+               "TIME ZONE")  # fmt: skip
+    out.print(table(headers, rows))
+    _more(out, body["next"])
+
+
+def _state(schedule: Body) -> str:
+    health = str(schedule["health"] or "not seen yet")
+    return f"{health}, suspended" if schedule["suspended"] else health
+
+
+def _word(schedule: Body) -> str | None:
+    """The one word for why it has this health."""
+    words = {
+        "Failing": (schedule["last_failure"] or {}).get("reason"),
+        "NotReady": (schedule["ready"] or {}).get("reason"),
+        "Delayed": (schedule["delay"] or {}).get("stage"),
+    }
+    return words.get(str(schedule["health"]))
+
+
+def paragraph(text: str) -> None:
+    console().print(Text(plain(text)))
+
+
+def cleanup(body: Body) -> None:
+    """The runs that were given up, or would be."""
+    out = console()
+    count = len(body["jobs"])
+    runs = "1 run" if count == 1 else f"{count} runs"
+    out.print(f"{runs} would be given up" if body.get("dry_run") else f"{runs} given up")
+    for identity in body["jobs"]:
+        out.print(Text(f"  {plain(identity)}"))
+
+
 def whole(body: Body) -> None:
     """All fields of an answer."""
     console().print(pairs(body, body))
+
+
+def _more(out: Console, cursor: str | None) -> None:
+    if cursor:
+        out.print(f"more: --cursor {cursor}")
 
 
 def _cut(message: str | None) -> str:

@@ -22,7 +22,8 @@ class Output(Model):
 
     retention: RetentionDuration = Field(
         default="7d",
-        description="Files of a report date older than this are removed by later runs.",
+        description="Later runs remove files this long after a run made them or delivered them "
+        "again, whatever their report date.",
     )
 
 

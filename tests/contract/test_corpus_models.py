@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from contract_corpus import BACKFILLS, ONLY_API_SERVER, SCHEDULES, Case, load
 
 from report_operator.api.v1alpha1.backfill import parse_backfill_spec
 from report_operator.api.v1alpha1.resource import ReportSchedule, SpecError, parse_schedule
-from report_operator.domain.schedules.validation import check_schedule
+from report_operator.domain.admission.limits import NamespacePolicy
+from report_operator.domain.checks import first_problem
+from report_operator.domain.schedules.validation import SYNTAX_CHECKS, SpecObservation
 
 SERVER_SIDE = {"namespace": "reports", "uid": "a-uid", "generation": 1}
 
@@ -22,7 +26,9 @@ def operator_says(case: Case) -> str:
         schedule = parse_schedule(body)
     except SpecError as error:
         return str(error)
-    problem = check_schedule(schedule.spec)
+    now = datetime(2026, 11, 24, tzinfo=UTC)
+    observation = SpecObservation("", schedule.spec, now, lambda _: True, NamespacePolicy())
+    problem = first_problem(SYNTAX_CHECKS, observation)
     return problem.message if problem else ""
 
 

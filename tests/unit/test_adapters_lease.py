@@ -1,13 +1,14 @@
-"""The Lease is given back also where the server does a renewal late that nobody waits for."""
+"""The Lease: released where the server does a renewal late, lost where another holds it."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, cast
 
 import pytest
 
 from report_operator.adapters.kube.client import ApiError, Body, KubeClient
-from report_operator.adapters.kube.lease import ANNOTATION_SHUTDOWN_REQUESTED, Lease
+from report_operator.adapters.kube.lease import ANNOTATION_SHUTDOWN_REQUESTED, Lease, LeaseLostError
 from report_operator.adapters.kube.resources import Resource
 
 pytestmark = pytest.mark.timeout(60)
@@ -76,3 +77,25 @@ async def test_shutdown_request_is_seen_after_the_renewal() -> None:
     before = leases.version
     assert await lease._attempt()
     assert asked == [str(before + 1)]
+
+
+async def test_leader_stops_at_once_where_another_holds_the_lease() -> None:
+    """As after the Lease was deleted, when a standby makes it anew first."""
+    leases = Leases()
+    stopped: list[bool] = []
+
+    async def work() -> None:
+        assert leases.body is not None
+        leases.body["spec"]["holderIdentity"] = "standby"
+        leases._touch()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            stopped.append(True)
+
+    with pytest.raises(LeaseLostError, match="held by another"):
+        await make(leases).lead(work)
+    assert leases.body is not None
+    assert leases.body["spec"]["holderIdentity"] == "standby"
+    await asyncio.sleep(0)  # the turn in which it is cancelled
+    assert stopped == [True]

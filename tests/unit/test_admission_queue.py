@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import timedelta
 from itertools import permutations
 
 import pytest
@@ -51,6 +52,20 @@ def test_order_is_priority_then_slot_then_age_then_name() -> None:
     ]
     assert queue_order(reversed(ordered)) == ordered
     assert admitted(ordered[::-1]) == [run.name for run in ordered]
+
+
+def test_run_that_somebody_asked_for_counts_from_then() -> None:
+    """An older date goes before no slot that is due."""
+    old = {"slot": SLOT - timedelta(days=400), "manual": True}
+    ordered = [
+        waiting("due", slot=SLOT),
+        waiting("again", slot=SLOT - MINUTE, created_at=SLOT + MINUTE, manual=True),
+        waiting("old", created_at=SLOT + 2 * MINUTE, **old),
+        waiting("next", slot=SLOT + 3 * MINUTE, created_at=SLOT + 3 * MINUTE),
+        waiting("filled", created_at=SLOT, backfill="b", **old),
+        waiting("filled later", created_at=SLOT, backfill="b", manual=True, slot=SLOT),
+    ]
+    assert queue_order(reversed(ordered)) == ordered
 
 
 def test_only_waiting_runs_queue() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 import pytest
@@ -40,6 +41,9 @@ class Server:
     recorded: list[tuple[AuditAction, str, str]] = field(default_factory=list)
     data: dict[str, str] = field(default_factory=dict)
     version: int = 0
+    admitted_meanwhile: bool = False
+    spec: dict[str, Any] = field(default_factory=dict)
+    next_slot: datetime | None = None
 
     def service(self) -> AttemptService:
         store = IdempotencyStore(cast(KubeClient, self), "operator", "requests", lambda: SLOT)
@@ -49,8 +53,11 @@ class Server:
 
     async def snapshot(self, *, fresh: Any = ()) -> Snapshot:
         entry = make_entry("1", Reason.TIMEOUT)
-        status = ReportScheduleStatus(recent_runs=[entry]).to_wire()
-        return snapshot_of([read_schedule({**schedule_body(), "status": status})], self.runs)
+        status = ReportScheduleStatus(
+            recent_runs=[entry], next_schedule_time=self.next_slot
+        ).to_wire()
+        body = {**schedule_body(self.spec), "status": status}
+        return snapshot_of([read_schedule(body)], self.runs)
 
     async def refresh(self, *_: tuple[str, str]) -> Snapshot:
         return await self.snapshot()
@@ -59,8 +66,13 @@ class Server:
         name = f"daily-{attempt.number}"
         if name not in {run.name for run in self.runs}:
             made = make_run(name=name, uid=name, slot=attempt.slot, attempt=attempt.number,
-                            schedule_uid=schedule.uid)  # fmt: skip
+                            schedule_uid=schedule.uid, priority=attempt.priority.value)  # fmt: skip
             self.runs.append(made)
+
+    async def set_priority(self, run: Run, priority: Priority) -> None:
+        if self.admitted_meanwhile:
+            raise ApiError(409, "Conflict", "the object has been modified")
+        self.runs = [replace(r, priority=priority.value) if r == run else r for r in self.runs]
 
     async def record(
         self, action: AuditAction, requested_by: str, target: str, reference: ObjectReference
@@ -168,3 +180,57 @@ async def test_generate_continues_the_attempts_of_the_slot() -> None:
     assert [(action, target) for action, _, target in server.recorded] == [
         (AuditAction.GENERATE, SECOND)
     ]
+
+
+def wanted(priority: Priority | None = None) -> GenerateRequest:
+    return GenerateRequest(
+        type=schedule_body()["spec"]["reportType"], date=SLOT.date(), priority=priority
+    )
+
+
+@pytest.mark.parametrize(("spec", "priority"), [({}, "high"), ({"priority": "low"}, "low")])
+async def test_generate_takes_the_priority_of_the_schedule(
+    spec: dict[str, Any], priority: str
+) -> None:
+    assert (await Server(spec=spec).service().generate(wanted(), "kim")).priority == priority
+
+
+async def test_generate_again_raises_the_priority_and_never_lowers_it() -> None:
+    server = Server()
+    for asked, now in (
+        (Priority.LOW, "low"), (None, "low"), (Priority.HIGH, "high"), (Priority.LOW, "high"),
+    ):  # fmt: skip
+        job = await server.service().generate(wanted(asked), "kim")
+        assert (job.id, job.priority) == (SECOND, now)
+    raised = [target for action, _, target in server.recorded if action is AuditAction.PRIORITY]
+    assert raised == [f"{SECOND} to high"]
+
+
+async def test_priority_of_a_run_admitted_meanwhile_stays() -> None:
+    server = Server(admitted_meanwhile=True)
+    await server.service().generate(wanted(Priority.LOW), "kim")
+    job = await server.service().generate(wanted(Priority.HIGH), "kim")
+    assert (job.id, job.priority) == (SECOND, "low")
+    assert all(action is not AuditAction.PRIORITY for action, _, _ in server.recorded)
+
+
+MAIL = {"delivery": {"email": {"to": ["a@x.org", "b@x.org"]}}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "coming", "said"),
+    [
+        (MAIL, SLOT + timedelta(hours=1), "still to come, 2026-11-24T06:00:00Z: its run makes the "
+         "report again and mails it to its 2 recipients again"),
+        ({"delivery": None}, SLOT + timedelta(hours=1), "makes the report again; suspend"),
+        ({"schedule": "0 20 * * *"}, None, "still to come, 2026-11-24T19:00:00Z"),
+        (MAIL, SLOT + timedelta(days=1), ""),
+        ({**MAIL, "suspend": True}, SLOT + timedelta(hours=1), ""),
+    ],
+)  # fmt: skip
+async def test_generate_warns_of_a_slot_of_the_day_that_is_still_to_come(
+    spec: dict[str, Any], coming: datetime | None, said: str
+) -> None:
+    job = await Server(spec=spec, next_slot=coming).service().generate(wanted(), "kim")
+    assert said in " ".join(job.warnings)
+    assert bool(job.warnings) == bool(said)

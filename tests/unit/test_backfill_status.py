@@ -1,7 +1,7 @@
 """What a backfill's status says: each run counted once, one word for how it is, events."""
 
 from collections.abc import Collection
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -128,7 +128,7 @@ def test_however_often_it_looks_each_run_is_counted_once(kinds, random):
         ({"done": 3, "in_flight": [run(0)]}, {"left": 0}, "Running", "3/4"),
         ({"done": 3, "skipped": 7}, {}, "Succeeded", "10/10"),
         ({"done": 3, "failed": 1}, {}, "Failed", "4/4"),
-        ({}, {}, "Succeeded", "0/0"),
+        ({}, {}, "Failed", "0/0"),
         ({"done": 1}, {"left": 4, "suspended": True}, "Suspended", "1/5"),
         ({"done": 1, "in_flight": [run(0)]}, {"suspended": True}, "Suspended", "1/2"),
         ({"skipped": 2, "would_run_count": 3}, {"dry_run": True}, "DryRun", "2/5"),
@@ -140,6 +140,21 @@ def test_state_and_progress(before, now, state, told):
     assert (found.state, found.progress) == (state, told)
     assert (found.completion_time is None) == (state in ("Running", "Suspended"))
     assert found.running == len(found.in_flight)
+
+
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [(date(2026, 11, 23), "no slot on these dates"), (date(2199, 1, 2), "ask again for dates")],
+)
+def test_a_backfill_that_made_nothing_says_why(last: date, said: str) -> None:
+    before = status(start_time=datetime(2026, 11, 24, 9, tzinfo=UTC))
+    found = conclude(before, progress(last_date=last), NOW)
+    assert (found.state, complete(found)) == ("Failed", ("True", "NoSlot"))
+    message = next(c.message for c in found.conditions if c.type == "Complete")
+    assert said in message
+    assert message.startswith("no run was made")
+    (told,) = [e for e in backfill_transitions(before, found) if e.reason == "BackfillComplete"]
+    assert told.kind == "Warning"
 
 
 def test_held_up_it_says_why_and_keeps_what_it_knew() -> None:

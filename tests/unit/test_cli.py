@@ -27,7 +27,9 @@ class Recorder(HTTPServer):
 
     status = 202
     answer = json.dumps({"backfills": [BACKFILL]})
+    answers: list[Any]  # JSON, one for each request; `answer` after them
     asked: tuple[str, str, dict[str, str], str]
+    calls: list[tuple[str, str, str]]  # method, path and body of each
 
     @property
     def url(self) -> str:
@@ -40,9 +42,12 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", "0"))).decode()
         self.server.asked = (self.command, self.path, dict(self.headers), body)
+        self.server.calls.append((self.command, self.path, body))
+        answers = self.server.answers
+        answer = json.dumps(answers.pop(0)) if answers else self.server.answer
         self.send_response(self.server.status)
         self.end_headers()
-        self.wfile.write(self.server.answer.encode())
+        self.wfile.write(answer.encode())
 
     def do_GET(self) -> None:
         self.do_POST()
@@ -54,6 +59,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server() -> Iterator[Recorder]:
     made = Recorder(("127.0.0.1", 0), Handler)
+    made.answers, made.calls = [], []
     thread = threading.Thread(target=made.serve_forever, args=(0.05,))
     thread.start()
     yield made
@@ -119,3 +125,185 @@ def test_the_deployment_is_named_as_the_chart_names_it() -> None:
 def test_the_operators_own_verbs_are_handed_on(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check-config", "--config", "/nowhere"]) == 78
     assert "/nowhere" in capsys.readouterr().err
+
+
+def test_the_next_slots_of_a_schedule(server: Recorder, capsys: pytest.CaptureFixture[str]) -> None:
+    slot = {"local": "Sun 2027-03-28 03:30:00 CEST", "slot": "2027-03-28T01:30:00Z", "note": "gap"}
+    server.status, server.answer = 200, json.dumps({"schedule": "daily", "slots": [slot]})
+    assert main(["next", "daily", "--of-namespace", "reports", "--url", server.url]) == 0
+    path = "/api/admin/scheduler/next-slots?schedule=daily&namespace=reports&count=10"
+    assert server.asked[:2] == ("GET", path)
+    shown = capsys.readouterr().out
+    assert "Sun 2027-03-28 03:30:00 CEST  2027-03-28T01:30:00Z  gap" in shown
+
+
+def test_dead_letters_are_cleared_as_they_were_seen(
+    server: Recorder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = {"failed_at": "2026-11-24T05:00:00Z"}
+    answer = {"total": 1, "dead_letters": [seen], "cleared": 1, "through": seen["failed_at"]}
+    server.status, server.answer = 200, json.dumps(answer)
+    clear = ["dead-letters", "clear", "--url", server.url]
+    assert main(clear) == 1
+    assert (
+        "take 1 dead letters off the list, for all teams? There is no terminal"
+        in capsys.readouterr().err
+    )
+    assert server.asked[0] == "GET"
+    assert main([*clear, "--all", "--yes"]) == 1
+    assert main([*clear, "--yes"]) == 0
+    method, path, _, body = server.asked
+    assert (method, path) == ("POST", "/api/admin/scheduler/dead-letters/clear")
+    assert json.loads(body) == {"through": seen["failed_at"]}
+
+
+SCHEDULE = {
+    "namespace": "reports", "name": "daily", "report_type": "dashboard", "tier": "critical",
+    "health": "Failing", "suspended": True, "last_failure": {"reason": "Timeout"}, "ready": None,
+    "delay": None, "last_success": None, "next_slot": "2026-11-25T05:00:00Z",
+    "time_zone": "Europe/Madrid",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_options_of_the_connection_may_stand_anywhere(server: Recorder, before: bool) -> None:
+    server.answer = json.dumps({"status": "healthy"})
+    options = ["--url", server.url, "--token", "t", "-o", "json"]
+    assert main([*options, "status"] if before else ["status", *options]) == 0
+    assert server.asked[2]["Authorization"] == "Bearer t"
+
+
+def test_option_after_the_command_counts_more(server: Recorder) -> None:
+    assert main(["--url", "http://127.0.0.1:1", "status", "--url", server.url]) == 0
+
+
+def test_operator_commands_stand_first(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--url", "http://127.0.0.1:1", "run"])
+    assert "run: nothing comes before it" in capsys.readouterr().err
+
+
+def test_schedules(server: Recorder, capsys: pytest.CaptureFixture[str]) -> None:
+    server.answers = [{"schedules": [SCHEDULE], "total": 2, "next": "abc"}]
+    assert main(["schedules", "--health", "Failing", "--of-namespace", "reports", "--type", "d",
+                 "--url", server.url]) == 0  # fmt: skip
+    assert server.asked[1] == (
+        "/api/admin/schedules?namespace=reports&report_type=d&health=Failing&sort=health&limit=20"
+    )
+    out = capsys.readouterr().out
+    for part in ("Failing, suspended", "Timeout", "never", "2026-11-25T05:00:00Z", "Europe/Madrid",
+                 "more: --cursor abc"):  # fmt: skip
+        assert part in out
+
+
+def test_backfills(server: Recorder, capsys: pytest.CaptureFixture[str]) -> None:
+    found = {
+        "namespace": "reports", "name": "b-1", "state": "Running", "progress": "3/120", "failed": 1,
+        "start_date": "2026-11-02", "end_date": "2026-11-06", "created_at": "x", "message": "m",
+        "requested_by": None,
+    }  # fmt: skip
+    server.answers = [{"backfills": [found], "next": None}]
+    assert main(["backfills", "--state", "Running", "--url", server.url]) == 0
+    assert server.asked[1] == "/api/admin/backfills?state=Running&limit=20"
+    assert "3/120" in capsys.readouterr().out
+
+
+def test_why_finds_the_namespace(server: Recorder, capsys: pytest.CaptureFixture[str]) -> None:
+    server.answers = [{"schedules": [SCHEDULE]}, {"explanation": "it is\x1b[2J failing"}]
+    assert main(["why", "daily", "--url", server.url]) == 0
+    assert [path for _, path, _ in server.calls] == [
+        "/api/admin/schedules?name=daily&limit=500", "/api/admin/schedules/reports/daily"
+    ]  # fmt: skip
+    assert capsys.readouterr().out == "it is\ufffd[2J failing\n"
+
+
+def test_why_of_several_asks_which(server: Recorder, capsys: pytest.CaptureFixture[str]) -> None:
+    server.answers = [{"schedules": [SCHEDULE, {**SCHEDULE, "namespace": "other"}]}]
+    assert main(["why", "daily", "--url", server.url]) == 1
+    assert "several namespaces (reports, other): add --of-namespace" in capsys.readouterr().err
+
+
+CLEANUP = {"removed": 0, "jobs": ["a.b.1", "a.c.1"], "dry_run": True}
+
+
+def test_cleanup_asks_before_it_gives_up(
+    server: Recorder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["cleanup", "--older-than-hours", "24", "--tier", "bulk", "--type", "t",
+               "--backfill", "b", "--of-namespace", "n", "--url", server.url]  # fmt: skip
+    server.answers = [CLEANUP]
+    assert main(command) == 1
+    told = capsys.readouterr().err
+    assert "a.b.1" in told
+    assert "give up these 2 runs? There is no terminal to confirm on: use --yes" in told
+    filters = {"older_than_hours": 24.0, "report_type": "t", "tier": "bulk", "namespace": "n",
+               "backfill": "b"}  # fmt: skip
+    assert [json.loads(body) for _, _, body in server.calls] == [{**filters, "dry_run": True}]
+
+    server.calls.clear()
+    server.answers = [{**CLEANUP, "removed": 2, "dry_run": False}]
+    assert main([*command, "--yes"]) == 0
+    assert [json.loads(body) for _, _, body in server.calls] == [filters]
+    assert capsys.readouterr().out.startswith("2 runs given up\n")
+
+    server.calls.clear()
+    server.answers = [CLEANUP]
+    assert main([*command, "--yes", "--dry-run"]) == 0
+    assert [json.loads(body)["dry_run"] for _, _, body in server.calls] == [True]
+    assert capsys.readouterr().out.startswith("2 runs would be given up\n")
+
+
+def test_generate_prints_warnings_and_leaves_the_priority_to_the_schedule(
+    server: Recorder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.answers = [{"id": "a", "status": "queued", "job": "j", "namespace": "n",
+                       "warnings": ["a slot\x1b comes"]}]  # fmt: skip
+    assert main(["generate", "t", "--date", "2026-11-24", "--url", server.url]) == 0
+    assert json.loads(server.asked[3]) == {"type": "t", "date": "2026-11-24"}
+    assert capsys.readouterr().err == "warning: a slot\ufffd comes\n"
+
+
+@pytest.mark.parametrize(
+    ("detail", "said"),
+    [
+        ("date: no such day; limit: too large", "--date: no such day; --limit: too large"),
+        ("end_date: lies before start_date; exchange the two", "TO: lies before"),
+        ("cursor: take it from `next` of the page before",
+         "--cursor: take it from the line `more:`"),
+        ("no job x is known: GET /api/admin/scheduler/jobs lists those that are",
+         "`report-scheduler jobs` lists those"),
+        ("x succeeded; POST /api/admin/reports/generate makes the report anew",
+         "`report-scheduler generate TYPE --date DATE` makes the report anew"),
+        ("Idempotency-Key: it was sent with another request already; send a new key with each new "
+         "request", "--key: it was sent"),
+        ("Job daily: limit: of memory", "Job daily: limit: of memory"),
+    ],
+)  # fmt: skip
+def test_messages_name_options_and_commands(
+    server: Recorder, capsys: pytest.CaptureFixture[str], detail: str, said: str
+) -> None:
+    server.status, server.answer = 422, json.dumps({"detail": detail})
+    assert main(["status", "--url", server.url]) == 1
+    told = capsys.readouterr().err
+    assert said in told
+    assert "/api/" not in told
+
+
+def test_acknowledge_shows_what_it_is_about_and_asks(
+    server: Recorder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    detail = {"explanation": "it fails", "failing_slot": "2026-11-24T05:00:00Z"}
+    command = ["acknowledge", "daily", "--of-namespace", "reports", "--url", server.url]
+    server.answers = [detail]
+    assert main(command) == 1
+    told = capsys.readouterr().err
+    assert "it fails" in told
+    assert "no report is needed for slots up to 2026-11-24T05:00:00Z?" in told
+    server.answers = [detail, {"acknowledged_through": "2026-11-24T05:00:00Z"}]
+    assert main([*command, "--yes"]) == 0
+    assert server.calls[-1] == (
+        "POST", "/api/admin/schedules/reports/daily/acknowledge",
+        json.dumps({"through": "2026-11-24T05:00:00Z"}),
+    )  # fmt: skip
+    server.answers = [{**detail, "failing_slot": None}]
+    assert main([*command, "--yes"]) == 1

@@ -26,6 +26,7 @@ VIEW = ScheduleView(
     last_success=SLOT - timedelta(days=1),
     queued=2,
     active=1,
+    missed_slots=0,
     counts={"Succeeded": 40, "Timeout": 2},
 )
 PER_SCHEDULE = {

@@ -24,6 +24,7 @@ from admin_api.services.attempts import AttemptService
 from admin_api.services.backends import Backends
 from admin_api.services.cache import Snapshot
 from admin_api.services.cluster import Cluster, Leader
+from admin_api.services.files import FileServers
 from admin_api.services.jobs import read_schedule
 from admin_api.web.html import HEADERS
 from report_operator.adapters.kube.client import ApiError
@@ -81,15 +82,19 @@ class KnownCluster:
 class Site:
     cluster: KnownCluster = field(default_factory=KnownCluster)
     tokens: Any = None
+    servers: FileServers = field(  # none is installed
+        default_factory=lambda: FileServers(cast(Any, None), None, (None,))
+    )
+    audit: Any = None
     backend_checks: list[Check] = field(default_factory=list)
     app: FastAPI = field(init=False)
 
     def __post_init__(self) -> None:
         attempts = AttemptService(
-            cast(Cluster, self.cluster), cast(Any, None), cast(Any, None), self.now
+            cast(Cluster, self.cluster), cast(Any, None), self.audit, self.now
         )
         self.app = make_app(
-            attempts, cast(Backends, self), cast(Any, None), cast(Any, None),
+            attempts, cast(Backends, self), self.servers, cast(Any, None),
             cast(Tokens, self.tokens), limits=AdmissionLimits(overall=1), start_grace=MINUTE,
         )  # fmt: skip
 

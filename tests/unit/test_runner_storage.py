@@ -1,4 +1,4 @@
-"""The report volume: names, whole files, pruning, and what a bad disk is called."""
+"""The report volume: names, whole files, and what a bad disk is called."""
 
 from __future__ import annotations
 
@@ -163,49 +163,3 @@ def test_a_damaged_manifest_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="remove it to have the report made") as caught:
         manifest.load(paths)
     assert caught.value.reason is Reason.STORAGE_UNAVAILABLE
-
-
-def test_pruning_takes_this_schedules_old_files_and_nothing_else(tmp_path: Path) -> None:
-    old, new = date(2026, 1, 4), date(2026, 1, 5)
-    for name in ("daily", "daily-2", "daily.2", "dail"):
-        for day in (old, new):
-            storage.write_whole(paths_in(tmp_path, name, day), ".pdf", b"x")
-    storage.write_whole(paths_in(tmp_path, "daily", old, "reports-2"), ".pdf", b"x")
-    draft = storage.temporary(paths_in(tmp_path, "daily", old), ".csv")
-    draft.write_bytes(b"half")
-    (tmp_path / "2026/01/04/notes.txt").write_text("a person's")
-    before = files(tmp_path)
-
-    assert storage.prune(tmp_path, "reports", "daily", new) == 2
-    gone = set(before) - set(files(tmp_path))
-    assert gone == {
-        "2026/01/04/reports_daily_20260105T060000Z.pdf",
-        "2026/01/04/.reports_daily_20260105T060000Z.csv.tmp",
-    }
-
-
-def test_a_long_names_pruning_leaves_its_neighbour_alone(tmp_path: Path) -> None:
-    one, other = "s" * 252 + "a", "s" * 252 + "b"
-    for name in (one, other):
-        storage.write_whole(paths_in(tmp_path, name), ".pdf", b"x")
-    assert storage.prune(tmp_path, "reports", one, date(2026, 2, 1)) == 1
-    assert paths_in(tmp_path, other).file(".pdf").exists()
-
-
-def test_a_slot_of_long_ago_keeps_its_own_files(tmp_path: Path) -> None:
-    mine = paths_in(tmp_path)
-    later = storage.output_paths(tmp_path, "reports", "daily", SLOT.replace(hour=7), DAY)
-    for paths in (mine, later):
-        storage.write_whole(paths, ".pdf", b"x")
-    assert storage.prune(tmp_path, "reports", "daily", date(2026, 2, 1), keep=mine) == 1
-    assert files(tmp_path) == ["2026/01/05/reports_daily_20260105T060000Z.pdf"]
-
-
-def test_an_empty_day_goes_and_what_is_no_day_stays(tmp_path: Path) -> None:
-    storage.write_whole(paths_in(tmp_path, day=date(2025, 12, 31)), ".pdf", b"x")
-    (tmp_path / "2025/13/45").mkdir(parents=True)
-    (tmp_path / "lost+found").mkdir()
-    assert storage.prune(tmp_path, "reports", "daily", DAY) == 1
-    left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*"))
-    assert left == ["2025", "2025/12", "2025/13", "2025/13/45", "lost+found"]
-    assert storage.prune(tmp_path / "not-there", "reports", "daily", DAY) == 0

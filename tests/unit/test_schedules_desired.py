@@ -227,6 +227,21 @@ def test_starting_deadline(missed, seconds) -> None:
     assert starting_deadline(make_schedule({"missedRuns": missed}).spec) == seconds
 
 
+@pytest.mark.parametrize(
+    ("spec", "seconds"),
+    [
+        ({"schedule": "@every 3h"}, 10_800 + 7200),
+        ({"schedule": "@every 90s"}, 90 + 7200),
+        ({"schedule": "@every 90s", "missedRuns": {"policy": "Skip"}}, 90 + 60),
+        ({"schedule": "@hourly"}, 7200),
+        ({"schedule": "not one"}, 7200),
+    ],
+)
+def test_starting_deadline_leaves_room_for_an_interval(spec, seconds) -> None:
+    """The controller counts @every from this long ago where that is later than the last slot."""
+    assert starting_deadline(make_schedule(spec).spec) == seconds
+
+
 def test_definition_is_what_the_runner_reads() -> None:
     schedule = make_schedule()
     frozen = freeze_definition(schedule, "<p>{{ title }}</p>")

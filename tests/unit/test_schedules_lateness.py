@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from report_operator.api.v1alpha1.status import ReportScheduleStatus
+from report_operator.domain import names
 from report_operator.domain.runs.run import Run
 from report_operator.domain.schedules.lateness import (
     CATCH_UP_LIMIT,
@@ -33,6 +34,7 @@ from report_operator.domain.schedules.lateness import (
     slots_to_catch_up,
 )
 from report_operator.domain.schedules.plan import Plan, observe_plan
+from report_operator.domain.times import format_time
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
@@ -280,3 +282,30 @@ def test_since_that_somebody_broke_does_not_break_the_schedule(text: str) -> Non
 )
 def test_slot_that_is_due_at_an_edit(plan, handled, now, expected):
     assert slot_without_job(plan, handled, HOUR, now) == expected
+
+
+@pytest.mark.parametrize(
+    ("created", "last", "first"),
+    [
+        (SLOT, None, SLOT),
+        # Made some moments after what is written into it, or before by the server's clock.
+        (SLOT + timedelta(seconds=3), None, SLOT + timedelta(seconds=3)),
+        (SLOT - timedelta(seconds=3), None, SLOT - timedelta(seconds=3)),
+        (SLOT + timedelta(seconds=3), SLOT + timedelta(seconds=903), SLOT + timedelta(seconds=3)),
+        # An outage longer than the starting deadline gives it another beat.
+        (SLOT, SLOT + timedelta(days=9, seconds=40), SLOT + timedelta(seconds=40)),
+        (SLOT, "edited by somebody", SLOT),
+    ],
+)
+def test_every_has_the_beat_of_the_controller(created, last, first) -> None:
+    """It counts from the CronJob's creation, then from its last schedule time."""
+    body = cronjob_body({"spec": {"schedule": "@every 90s"}})
+    body["metadata"]["creationTimestamp"] = format_time(created)
+    body["metadata"]["annotations"][names.ANNOTATION_SINCE] = format_time(SLOT)
+    if last is not None:
+        told = last if isinstance(last, str) else format_time(last)
+        body["status"] = {"lastScheduleTime": told}
+    plan = observe_plan(body)
+    assert plan is not None
+    assert plan.since == first
+    assert next_slot(plan, plan.since, SLOT) == first + timedelta(seconds=90)

@@ -10,6 +10,7 @@ from factories import (
     active_run,
     finished_run,
     fresh_status,
+    job_body,
     make_entry,
     make_plan,
     make_run,
@@ -28,6 +29,7 @@ from report_operator.api.v1alpha1.status import (
 )
 from report_operator.domain.runs.cause import Cause, PendingReason
 from report_operator.domain.runs.outcomes import RunHistory
+from report_operator.domain.runs.run import observe_job
 from report_operator.domain.schedules.observation import ReadyProblem, RefusedSlot
 from report_operator.domain.schedules.transitions import transitions
 from report_runner.contract.reasons import Reason
@@ -203,6 +205,16 @@ def test_delay_names_the_job() -> None:
     delay = status_of(SLOT + 31 * MINUTE, runs=(make_run(),)).delay
     assert delay is not None
     assert delay.job == "daily-29924940"
+
+
+def test_a_finalizer_that_holds_a_job_is_named() -> None:
+    body = {"metadata": {"finalizers": ["example.com/backup"]}}
+    held = observe_job(job_body({"metadata": {**body["metadata"], "deletionTimestamp": "x"}}))
+    assert observe_job(job_body(body)).finalizers == ()  # it holds nothing yet
+    found = status_of(SLOT + 31 * MINUTE, runs=(held,))
+    message = condition(found, ConditionType.DELAYED).message
+    assert "since example.com/backup in its metadata.finalizers holds it" in message
+    assert f"kubectl -n reports edit job {held.name}" in message
 
 
 @pytest.mark.parametrize(

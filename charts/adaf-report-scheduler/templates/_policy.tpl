@@ -335,7 +335,33 @@ validations:
     message: the Lease is {{ include "scheduler.fullname" . }} of namespace {{ .Release.Namespace }}
   - expression: >-
       !variables.ofApi || (request.operation == 'UPDATE' && object.spec == oldObject.spec)
-    message: "the admin API asks for a shutdown by an annotation, and does not lead"
+    message: "the admin API writes annotations of the Lease, and does not lead"
+{{- end }}
+
+{{- define "scheduler.policyOfSchedules" -}}
+variables:
+  {{- include "scheduler.whoAndWhere" . | nindent 2 }}
+  - name: before
+    expression: >-
+      oldObject != null && has(oldObject.metadata.annotations) ? oldObject.metadata.annotations : {}
+  - name: after
+    expression: "has(object.metadata.annotations) ? object.metadata.annotations : {}"
+validations:
+  - expression: >-
+      variables.watched && variables.ofApi && request.operation == 'UPDATE'
+      && object.spec == oldObject.spec
+      && has(object.metadata.labels) == has(oldObject.metadata.labels)
+      && (!has(object.metadata.labels) || object.metadata.labels == oldObject.metadata.labels)
+      && has(object.metadata.ownerReferences) == has(oldObject.metadata.ownerReferences)
+      && (!has(object.metadata.ownerReferences)
+      || object.metadata.ownerReferences == oldObject.metadata.ownerReferences)
+      && has(object.metadata.finalizers) == has(oldObject.metadata.finalizers)
+      && (!has(object.metadata.finalizers)
+      || object.metadata.finalizers == oldObject.metadata.finalizers)
+      && variables.before.all(key, key in variables.after)
+      && variables.after.all(key, key == 'reports.adaf.io/acknowledged-through'
+      || (key in variables.before && variables.after[key] == variables.before[key]))
+    message: "of a ReportSchedule the admin API writes the annotation reports.adaf.io/acknowledged-through, and nothing else"
 {{- end }}
 
 {{- define "scheduler.policyOfEvents" -}}

@@ -9,8 +9,10 @@ from admin_api.auth.caller import Caller
 from admin_api.auth.tokens import ALL_NAMESPACES, FILES_RIGHT
 from admin_api.errors import RefusedError
 from admin_api.schemas.jobs import Job, JobDetail
+from admin_api.schemas.schedules import Schedule
 
 J = TypeVar("J", bound=Job)
+S = TypeVar("S", bound=Schedule)
 
 OF_JOB = ("error_message", "outputs")
 OF_DETAIL = (*OF_JOB, "files", "deliveries", "log")
@@ -46,3 +48,15 @@ def without_content(job: J) -> J:
     empty: dict[str, object] = {name: None if name == "error_message" else [] for name in fields}
     note = f"{', '.join(fields)}: needs {FILES_RIGHT} in the namespace {job.namespace}"
     return job.model_copy(update={**empty, "not_shown": note})
+
+
+def without_messages(schedule: S) -> S:
+    """The schedule without texts that may quote its data; the reasons in one word stay."""
+    changes: dict[str, object] = {
+        "not_shown": f"messages: need {FILES_RIGHT} in the namespace {schedule.namespace}"
+    }
+    if schedule.ready is not None:
+        changes["ready"] = schedule.ready.model_copy(update={"message": None})
+    if schedule.last_failure is not None:
+        changes["last_failure"] = schedule.last_failure.model_copy(update={"message": None})
+    return schedule.model_copy(update=changes)

@@ -13,7 +13,7 @@ from admin_api.auth.visibility import visible_one
 from admin_api.dependencies import AttemptsDep, AuditDep, CallerDep, ClusterDep, NowDep
 from admin_api.errors import RefusedError
 from admin_api.paths import REPORTS, SCHEDULER
-from admin_api.schemas.attempts import GenerateRequest
+from admin_api.schemas.attempts import Attempted, GenerateRequest
 from admin_api.schemas.common import NoQuery
 from admin_api.schemas.jobs import Job
 from admin_api.schemas.queue import Cleanup, CleanupRequest
@@ -44,8 +44,11 @@ async def generate(
     caller: CallerDep,
     attempts: AttemptsDep,
     key: IdempotencyKey = None,
-) -> Job:
-    """An attempt for a date, with the schedule's definition."""
+) -> Attempted:
+    """An attempt for a date, with the schedule's definition.
+
+    Asked again while it waits, a higher priority moves it forward in the queue.
+    """
     return await visible_one(caller, await attempts.generate(wanted, caller.name, key))
 
 
@@ -59,8 +62,8 @@ async def cleanup(
     now: NowDep,
 ) -> Cleanup:
     """Give up runs that have waited for longer; the operator records and removes them."""
-    removed = await purge_queue(cluster, audit, wanted.older_than_hours, caller.name, now)
-    return Cleanup(removed=len(removed), jobs=removed)
+    found = await purge_queue(cluster, audit, wanted, caller.name, now)
+    return Cleanup(removed=0 if wanted.dry_run else len(found), jobs=found, dry_run=wanted.dry_run)
 
 
 @router.post(f"{SCHEDULER}/shutdown", status_code=202, tags=["act"])

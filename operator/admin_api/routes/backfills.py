@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query
 
 from admin_api.dependencies import BackfillsDep, CallerDep
-from admin_api.paths import REPORTS
+from admin_api.paths import BACKFILLS, REPORTS
 from admin_api.schemas.backfills import BackfillRequest, Backfills, BackfillsQuery
 from admin_api.schemas.common import NoQuery
 
@@ -37,7 +37,8 @@ async def backfill(
     return Backfills(backfills=await service.make(wanted, caller.name, key))
 
 
+@router.get(BACKFILLS, tags=["read"])
 @router.get(f"{REPORTS}/backfills", tags=["read"])
 async def backfills(query: Annotated[BackfillsQuery, Query()], service: BackfillsDep) -> Backfills:
     """ReportBackfills, newest first, with their progress."""
-    return Backfills(backfills=await service.list_newest(query.namespace, query.limit))
+    return await service.list_newest(query)

@@ -1,4 +1,4 @@
-"""Endpoints: dead letters, and a further attempt for them."""
+"""Endpoints: dead letters, a further attempt for them, and clearing the list."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from admin_api.auth.visibility import visible
-from admin_api.dependencies import AttemptsDep, CallerDep, ClusterDep
+from admin_api.auth.tokens import FILES_RIGHT
+from admin_api.auth.visibility import sees_all, visible
+from admin_api.dependencies import AttemptsDep, AuditDep, CallerDep, ClusterDep
+from admin_api.errors import RefusedError
 from admin_api.paths import SCHEDULER
 from admin_api.schemas.common import NoQuery
 from admin_api.schemas.dead_letters import (
+    Cleared,
+    ClearRequest,
     DeadLetters,
     DeadLettersQuery,
     Retried,
@@ -18,6 +22,7 @@ from admin_api.schemas.dead_letters import (
     RetryThese,
 )
 from admin_api.schemas.jobs import JobsQuery
+from admin_api.services.dead_letter_clearing import clear
 from admin_api.services.dead_letters import retry_dead_letters
 from admin_api.services.jobs import select
 
@@ -29,14 +34,36 @@ async def dead_letters(
     query: Annotated[DeadLettersQuery, Query()], caller: CallerDep, cluster: ClusterDep
 ) -> DeadLetters:
     """Slots whose newest attempt failed for good."""
-    found = [
-        job
-        for job in (await cluster.snapshot()).dead_letters
-        if query.report_type in (None, job.report_type)
-    ]
+    await cluster.leader()  # reads the Lease, and with it what was cleared a moment ago
+    snapshot = await cluster.snapshot()
+    found = [job for job in snapshot.dead_letters if query.report_type in (None, job.report_type)]
     page = select(found, JobsQuery(limit=query.limit, cursor=query.cursor))
     shown = await visible(caller, page.jobs)
-    return DeadLetters(dead_letters=shown, total=len(found), next=page.next)
+    return DeadLetters(
+        dead_letters=shown,
+        total=len(found),
+        next=page.next,
+        cleared_through=snapshot.cleared_through,
+    )
+
+
+@router.post(f"{SCHEDULER}/dead-letters/clear", tags=["act"])
+async def clear_all(
+    _: NoQuery,
+    caller: CallerDep,
+    cluster: ClusterDep,
+    audit: AuditDep,
+    wanted: ClearRequest | None = None,
+) -> Cleared:
+    """Take the failures of all teams off the list, for everybody: it is one list."""
+    if not await sees_all(caller):
+        raise RefusedError(
+            403,
+            f"the dead letters of all teams are one list: {caller.name} may not "
+            f"{FILES_RIGHT} in all namespaces. Retry those of your own instead",
+        )
+    done = await clear(cluster, audit, wanted.through if wanted else None, caller.name)
+    return Cleared(cleared=done.count, through=done.through)
 
 
 @router.post(f"{SCHEDULER}/dead-letters/retry", status_code=202, tags=["act"])

@@ -12,13 +12,17 @@ from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from admin_api.auth.visibility import check_files
-from admin_api.dependencies import CallerDep, FilesDep
+from admin_api.dependencies import CallerDep, ClusterDep, FilesDep, HistoryDep
+from admin_api.errors import PROBLEM, RefusedError
 from admin_api.schemas.files import FilesQuery
+from admin_api.schemas.problem import ProblemDocument
 from admin_api.services.files import FILES, content_of, is_namespace, read_listing
+from admin_api.services.output_files import gone, maker_of
 from report_runner.contract.files import JSON, MEDIA_TYPES, Listing, headers_of
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {"model": Listing, "content": {kind: {} for kind in sorted(MEDIA_TYPES - {JSON})}}
+    200: {"model": Listing, "content": {kind: {} for kind in sorted(MEDIA_TYPES - {JSON})}},
+    410: {"model": ProblemDocument, "content": {PROBLEM: {}}},
 }
 
 router = APIRouter()
@@ -31,11 +35,24 @@ async def file(
     query: Annotated[FilesQuery, Query()],
     caller: CallerDep,
     servers: FilesDep,
+    cluster: ClusterDep,
+    history: HistoryDep,
 ) -> Response:
-    """A finished file; the entries of a directory where the path ends with a slash."""
+    """A finished file; the entries of a directory where the path ends with a slash.
+
+    410: a run made the file, and it has been removed since.
+    """
     if is_namespace(namespace):
         await check_files(caller, namespace)
-    answer = await servers.open(namespace, path, query.after)
+    try:
+        answer = await servers.open(namespace, path, query.after)
+    except RefusedError as error:
+        if error.status != 404 or servers.url is None:
+            raise
+        job = await maker_of(cluster, history, namespace, path)
+        if job is None:
+            raise
+        raise gone(job, path) from error
     if path == "" or path.endswith("/"):
         listing = await read_listing(namespace, answer)
         return JSONResponse(listing.model_dump(mode="json"))

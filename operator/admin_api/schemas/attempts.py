@@ -5,7 +5,16 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from admin_api.schemas.common import Name, ReportDate
+from admin_api.schemas.jobs import Job
 from report_operator.api.v1alpha1.spec import Priority
+
+
+class Attempted(Job):
+    """The attempt: made now, or under way already."""
+
+    warnings: list[str] = Field(
+        default_factory=list, description="What may not be as the caller expects."
+    )
 
 
 class GenerateRequest(BaseModel):
@@ -13,7 +22,11 @@ class GenerateRequest(BaseModel):
 
     type: Name = Field(examples=["executive_dashboard"], description="spec.reportType.")
     date: ReportDate
-    priority: Priority = Priority.NORMAL
+    priority: Priority | None = Field(
+        default=None,
+        description="That of the schedule where it is left out. A higher one than that of the "
+        "attempt that waits already raises it.",
+    )
     namespace: Name | None = Field(
         default=None, description="Required where several schedules have the type."
     )

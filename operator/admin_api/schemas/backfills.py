@@ -80,10 +80,15 @@ class Backfills(BaseModel):
     """ReportBackfills, newest first."""
 
     backfills: list[Backfill]
+    next: str | None = Field(
+        default=None, description="`cursor` of the next page, if there is one."
+    )
 
 
 class BackfillsQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     namespace: str | None = None
+    state: BackfillState | None = None
     limit: int = Field(default=100, ge=1, le=LIST_LIMIT)
+    cursor: str | None = Field(default=None, description="`next` of the page before.")

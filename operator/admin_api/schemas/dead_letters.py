@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from admin_api.schemas.common import LIST_LIMIT, JobId
+from admin_api.schemas.common import LIST_LIMIT, Instant, JobId, QueryInstant
 from admin_api.schemas.jobs import Job
 
 RETRY_LIMIT = 100  # in one call
@@ -17,6 +17,9 @@ class DeadLetters(BaseModel):
 
     dead_letters: list[Job]
     total: int = Field(description="On all pages.")
+    cleared_through: Instant | None = Field(
+        default=None, description="Failures until then were taken off the list by a person."
+    )
     next: str | None = Field(
         default=None, description="`cursor` of the next page, if there is one."
     )
@@ -59,3 +62,22 @@ class Retried(BaseModel):
     jobs: list[Job] = Field(description="The attempts: made now, or already under way.")
     refused: list[Refusal]
     left: int = Field(description=f"With `all`: dead letters beyond the first {RETRY_LIMIT}.")
+
+
+class ClearRequest(BaseModel):
+    """Which failures to clear."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    through: QueryInstant | None = Field(
+        default=None,
+        description="The newest `failed_at` that you have seen: what failed later stays. Without "
+        "it all dead letters are cleared.",
+    )
+
+
+class Cleared(BaseModel):
+    """What was taken off the list; the runs themselves stay failed."""
+
+    cleared: int
+    through: Instant | None = Field(description="The newest failure among them.")

@@ -59,7 +59,9 @@ class Job(BaseModel):
     run_seconds: int | None = None
     rows: int | None = None
     outputs: list[str] = Field(
-        default_factory=list, description="Files, relative to /var/adaf/reports."
+        default_factory=list,
+        description="Files that it made, relative to /var/adaf/reports; whether they are still "
+        "there is in `files` of the one job.",
     )
     not_shown: str | None = Field(
         default=None,
@@ -77,6 +79,14 @@ class Jobs(BaseModel):
     )
 
 
+class OutputState(StrEnum):
+    """Whether a file that a run made is still on the volume."""
+
+    AVAILABLE = "available"
+    GONE = "gone"
+    UNKNOWN = "unknown"
+
+
 class OutputFile(BaseModel):
     """A finished file."""
 
@@ -84,6 +94,11 @@ class OutputFile(BaseModel):
     format: str | None = None
     bytes: int | None = None
     sha256: str | None = None
+    state: OutputState = Field(
+        default=OutputState.UNKNOWN,
+        description="gone: removed after spec.output.retention, or by a person. unknown: no file "
+        "server answers.",
+    )
 
 
 class Delivery(BaseModel):
@@ -127,6 +142,8 @@ class JobsQuery(BaseModel):
 
     status: JobStatus | None = None
     report_type: str | None = None
+    namespace: str | None = None
+    schedule: str | None = Field(default=None, description="The ReportSchedule's name.")
     since: QueryInstant | None = Field(default=None, description="With a zone.")
     until: QueryInstant | None = Field(default=None, description="With a zone.")
     limit: int = Field(default=100, ge=1, le=LIST_LIMIT)

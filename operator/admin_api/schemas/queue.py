@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from admin_api.schemas.common import LIST_LIMIT, Instant
+from admin_api.schemas.common import LIST_LIMIT, Instant, Name
 from report_operator.domain.admission.waiting import Hold
 
 
@@ -65,10 +65,16 @@ class CleanupRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     older_than_hours: float = Field(ge=0, le=24 * 365, strict=True)
+    report_type: Name | None = None
+    tier: Name | None = None
+    namespace: Name | None = None
+    backfill: Name | None = Field(default=None, description="The name of a ReportBackfill.")
+    dry_run: bool = Field(default=False, description="Only list what would be given up.")
 
 
 class Cleanup(BaseModel):
     """The runs given up; each is recorded as failed with the reason QueueTimeout."""
 
-    removed: int
-    jobs: list[str] = Field(description="Their ids.")
+    removed: int = Field(description="0 for a dry run.")
+    jobs: list[str] = Field(description="The ids, also of what a dry run would give up.")
+    dry_run: bool = False

@@ -9,17 +9,24 @@ from typing import Any
 from admin_api.errors import RefusedError
 from admin_api.schemas.attempts import GenerateRequest
 from admin_api.schemas.jobs import Job, JobStatus
+from admin_api.schemas.queue import CleanupRequest
 from admin_api.services.jobs import DONE, ScheduleSummary, order_of
+from admin_api.services.known_names import KNOWN_LIMIT, check_names, unknown_name
 from report_operator.api.v1alpha1.spec import Priority
 from report_operator.domain import names
-from report_operator.domain.cron.schedule import ScheduleError, load_zone, parse
-from report_operator.domain.runs.attempts import Attempt, DayToComeError, slot_of_date
+from report_operator.domain.admission.limits import PRIORITIES
+from report_operator.domain.cron.schedule import ScheduleError, load_zone, parse, slots_between
+from report_operator.domain.runs.attempts import (
+    Attempt,
+    DayToComeError,
+    days_span,
+    slot_of_date,
+)
 from report_operator.domain.runs.run import Run
+from report_operator.domain.times import format_time
 from report_runner.contract.reasons import Reason
 
 Body = dict[str, Any]
-
-KNOWN_LIMIT = 30  # names in one message
 
 
 def decide_retry(
@@ -47,7 +54,58 @@ def decide_generate(
     if attempts and attempts[-1].status not in DONE:
         return attempts[-1]
     number = attempts[-1].attempt + 1 if attempts else 1
-    return Attempt(slot, request.date, number, request.priority)
+    return Attempt(slot, request.date, number, request.priority or schedule.priority)
+
+
+def raised_priority(request: GenerateRequest, decision: Attempt | Job) -> Priority | None:
+    """The priority that the request raises a waiting attempt to; None where it does not."""
+    if request.priority is None or not isinstance(decision, Job):
+        return None
+    if decision.status is not JobStatus.QUEUED:
+        return None
+    now = PRIORITIES.get(decision.priority or "", len(PRIORITIES))
+    return request.priority if PRIORITIES[request.priority.value] < now else None
+
+
+def warnings_of(request: GenerateRequest, schedule: ScheduleSummary, now: datetime) -> list[str]:
+    """What a caller may not expect: a slot of that day that comes yet makes the report again."""
+    if schedule.suspended:
+        return []
+    try:
+        coming = _next_slot(schedule, request.date, now)
+    except ScheduleError:
+        return []
+    if coming is None:
+        return []
+    count = schedule.recipients
+    readers = "its recipient" if count == 1 else f"its {count} recipients"
+    mailed = f" and mails it to {readers} again" if count else ""
+    return [
+        f"a slot of {request.date} is still to come, {format_time(coming)}: its run makes the "
+        f"report again{mailed}; suspend the schedule until that has passed if this one is to do"
+    ]
+
+
+def _next_slot(schedule: ScheduleSummary, day: date, now: datetime) -> datetime | None:
+    """The next slot, if it is one of that day. Raises ScheduleError."""
+    zone = load_zone(schedule.time_zone)
+    _, end = days_span(zone, day, day)
+    if end <= now:
+        return None
+    known = schedule.status.next_schedule_time
+    if known is not None and known > now:
+        return known if known <= end else None
+    return next(iter(slots_between(parse(schedule.cron), zone, now, end, 1).slots), None)
+
+
+def priority_patch(run: Run, priority: Priority) -> Body:
+    """A patch that moves a waiting run in the queue."""
+    return {
+        "metadata": {
+            "resourceVersion": run.resource_version,
+            "annotations": {names.ANNOTATION_PRIORITY: priority.value},
+        }
+    }
 
 
 def attempts_of(namespace: str, name: str, slot: datetime, jobs: Iterable[Job]) -> list[Job]:
@@ -79,11 +137,13 @@ def choose(request: GenerateRequest, schedules: Sequence[ScheduleSummary]) -> Sc
     if len(found) == 1:
         return found[0]
     if not found:
-        known = sorted({schedule.report_type for schedule in schedules})
         raise RefusedError(
             404,
-            f"no ReportSchedule here has the type {request.type}; known types: "
-            + (", ".join(known[:KNOWN_LIMIT]) or "none"),
+            unknown_name(schedules, report_type=request.type)
+            or unknown_name(of_type, namespace=request.namespace, name=request.schedule)
+            or f"no ReportSchedule {request.namespace}/{request.schedule} has the type "
+            f"{request.type}; those that have: "
+            + ", ".join(f"{s.namespace}/{s.name}" for s in of_type[:KNOWN_LIMIT]),
         )
     several = ", ".join(f"{s.namespace}/{s.name}" for s in found[:KNOWN_LIMIT])
     raise RefusedError(
@@ -92,7 +152,7 @@ def choose(request: GenerateRequest, schedules: Sequence[ScheduleSummary]) -> Sc
     )  # fmt: skip
 
 
-def purge_patch(run: Run, hours: float) -> Body:
+def purge_patch(run: Run, hours: float, requested_by: str) -> Body:
     """A patch after which the operator records the run as failed and removes its Job."""
     return {
         "metadata": {
@@ -100,26 +160,44 @@ def purge_patch(run: Run, hours: float) -> Body:
             "annotations": {
                 names.ANNOTATION_FAILURE_REASON: Reason.QUEUE_TIMEOUT.value,
                 names.ANNOTATION_FAILURE_MESSAGE: (
-                    f"purged from the queue on request, after more than {hours:g} h; retry it if "
-                    "the report is still needed"
+                    f"purged from the queue on request of {requested_by}, after more than "
+                    f"{hours:g} h; retry it if the report is still needed"
                 ),
             },
         }
     }
 
 
-def to_purge(runs: Iterable[Run], hours: float, now: datetime) -> list[Run]:
-    """Runs that have waited for admission for more than `hours`, oldest first."""
-    age = timedelta(hours=hours)
+def to_purge(
+    request: CleanupRequest,
+    runs: Iterable[Run],
+    schedules: Sequence[ScheduleSummary],
+    now: datetime,
+) -> list[Run]:
+    """Runs that the request gives up, oldest first. Raises RefusedError.
+
+    Those that have waited for admission for more than its hours, and that all its filters match.
+    """
+    types = {schedule.uid: schedule.report_type for schedule in schedules}
+    check_names(
+        schedules,
+        report_type=request.report_type,
+        tier=request.tier,
+        namespace=request.namespace,
+    )
+    waiting = [run for run in runs if run.waiting]
+    if request.backfill is not None and all(r.backfill != request.backfill for r in waiting):
+        raise RefusedError(404, f"no run of a ReportBackfill {request.backfill} waits")
+    age = timedelta(hours=request.older_than_hours)
     return sorted(
         (
             run
-            for run in runs
-            if run.suspended
-            and not run.finished
-            and not run.deleting
-            and not run.termination_reason
-            and now - run.created_at > age
+            for run in waiting
+            if now - run.created_at > age
+            and request.report_type in (None, types.get(run.schedule_uid))
+            and request.tier in (None, run.tier)
+            and request.namespace in (None, run.namespace)
+            and request.backfill in (None, run.backfill)
         ),
         key=lambda run: run.created_at,
     )

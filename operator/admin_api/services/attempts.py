@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from http import HTTPStatus
 
 from admin_api.errors import RefusedError
-from admin_api.schemas.attempts import GenerateRequest
+from admin_api.schemas.attempts import Attempted, GenerateRequest
 from admin_api.schemas.jobs import Job
 from admin_api.services import attempt_rules
 from admin_api.services.audit import Audit, AuditAction, ObjectReference
@@ -25,6 +26,7 @@ from admin_api.services.idempotency import (
     digest,
 )
 from admin_api.services.jobs import ScheduleSummary, find_job, schedule_of
+from report_operator.adapters.kube.client import ApiError
 from report_operator.adapters.kube.resources import SCHEDULES
 from report_operator.api.v1alpha1.resource import API_VERSION, KIND
 from report_operator.api.v1alpha1.spec import Priority
@@ -73,12 +75,12 @@ class AttemptService:
 
     async def generate(
         self, wanted: GenerateRequest, requested_by: str, key: str | None = None
-    ) -> Job:
-        """An attempt for a date, or the one that is under way."""
+    ) -> Attempted:
+        """An attempt for a date, or the one that is under way, at the priority if it is higher."""
         fingerprint = f"generate {wanted.model_dump_json()}"
         request = AttemptRequest(AuditAction.GENERATE, requested_by, fingerprint, key)
         if reservation := await self._find(request):
-            return await self._resume(request, reservation)
+            return Attempted(**(await self._resume(request, reservation)).model_dump())
         now = self.clock()
         found = await self._choose(wanted)
         snapshot = await self.cluster.refresh((found.namespace, found.name))
@@ -86,7 +88,35 @@ class AttemptService:
         slot = attempt_rules.slot_of(schedule, wanted.date, now)
         snapshot = await self.history.with_slot(snapshot, schedule, slot)
         decision = attempt_rules.decide_generate(wanted, schedule, slot, snapshot.jobs)
-        return await self._execute(request, schedule, decision)
+        await self._raise_priority(wanted, snapshot, schedule, decision, requested_by)
+        job = await self._execute(request, schedule, decision)
+        warnings = attempt_rules.warnings_of(wanted, schedule, now)
+        return Attempted(**job.model_dump(), warnings=warnings)
+
+    async def _raise_priority(
+        self,
+        wanted: GenerateRequest,
+        snapshot: Snapshot,
+        schedule: ScheduleSummary,
+        decision: Decision,
+        requested_by: str,
+    ) -> None:
+        """Move a waiting attempt forward, if a higher priority is asked for."""
+        priority = attempt_rules.raised_priority(wanted, decision)
+        if priority is None or not isinstance(decision, Job):
+            return
+        name = (decision.namespace, decision.job)
+        run = next((r for r in snapshot.runs if (r.namespace, r.name) == name), None)
+        if run is None:
+            return
+        try:
+            await self.cluster.set_priority(run, priority)
+        except ApiError as error:
+            if error.is_conflict or error.status == HTTPStatus.NOT_FOUND:
+                return  # it was admitted or removed meanwhile: the answer shows what it is now
+            raise
+        target = f"{decision.id} to {priority.value}"
+        await self.audit.record(AuditAction.PRIORITY, requested_by, target, reference_to(schedule))
 
     async def make(
         self, schedule: ScheduleSummary, decision: Decision, action: AuditAction, requested_by: str

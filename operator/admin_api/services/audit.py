@@ -25,9 +25,12 @@ class AuditAction(StrEnum):
 
     RETRY = "RetryRequested"
     GENERATE = "GenerateRequested"
+    ACKNOWLEDGE = "FailureAcknowledged"
+    PRIORITY = "PriorityRaised"
     PURGE = "PurgeRequested"
     SHUTDOWN = "ShutdownRequested"
     BACKFILL = "BackfillRequested"
+    CLEAR = "DeadLettersCleared"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -9,14 +11,21 @@ from datetime import date, datetime
 from typing import Any
 
 from admin_api.errors import RefusedError
-from admin_api.schemas.backfills import Backfill, BackfillRequest, WouldRun
-from admin_api.services.attempt_rules import KNOWN_LIMIT
-from admin_api.services.jobs import ScheduleSummary
+from admin_api.schemas.backfills import (
+    Backfill,
+    BackfillRequest,
+    Backfills,
+    BackfillsQuery,
+    WouldRun,
+)
+from admin_api.services.jobs import WRONG_CURSOR, ScheduleSummary
+from admin_api.services.known_names import KNOWN_LIMIT, listed
 from report_operator.api.v1alpha1.backfill import KIND, parse_backfill_spec, parse_backfill_status
 from report_operator.api.v1alpha1.backfill_spec import RANGE_LIMIT
 from report_operator.api.v1alpha1.resource import API_VERSION, SpecError
 from report_operator.domain import names
 from report_operator.domain.cron.schedule import ScheduleError, load_zone
+from report_operator.domain.times import format_time
 
 Body = dict[str, Any]
 
@@ -71,7 +80,7 @@ def _choose(
         raise RefusedError(
             404,
             f"no ReportSchedule here has the type or tier {', '.join(unknown[:KNOWN_LIMIT])}; "
-            f"known types: {_listed(types)}; known tiers: {_listed(tiers)}",
+            f"known types: {listed(types)}; known tiers: {listed(tiers)}",
         )
     wanted = set(request.report_types)
     found = [
@@ -84,13 +93,9 @@ def _choose(
         raise RefusedError(
             404,
             f"no ReportSchedule {request.schedule} is selected; known ones: "
-            + _listed({schedule.name for schedule in in_namespace}),
+            + listed({schedule.name for schedule in in_namespace}),
         )
     return found
-
-
-def _listed(found: set[str]) -> str:
-    return ", ".join(sorted(found)[:KNOWN_LIMIT]) or "none"
 
 
 def _check_dates(
@@ -171,18 +176,41 @@ def describe(body: Mapping[str, Any]) -> Backfill:
     )
 
 
-def newest_first(
-    bodies: Sequence[Mapping[str, Any]], namespace: str | None, limit: int
-) -> list[Backfill]:
-    """At most `limit`; a ReportBackfill with an invalid spec is left out."""
-    selected = [b for b in bodies if namespace in (None, b["metadata"]["namespace"])]
-    selected.sort(key=lambda b: (b["metadata"]["creationTimestamp"], b["metadata"]["name"]))
+def page_of(bodies: Sequence[Mapping[str, Any]], query: BackfillsQuery) -> Backfills:
+    """Newest first; a ReportBackfill with an invalid spec is left out. Raises RefusedError."""
+    before = _read_cursor(query.cursor) if query.cursor else None
     found: list[Backfill] = []
-    for body in reversed(selected):
-        if len(found) == limit:
-            break
+    for body in sorted(bodies, key=_order, reverse=True):
+        if query.namespace not in (None, body["metadata"]["namespace"]):
+            continue
+        if before is not None and _order(body) >= before:
+            continue
         try:
-            found.append(describe(body))
+            backfill = describe(body)
         except ValueError:
             continue
-    return found
+        if query.state in (None, backfill.state):
+            if len(found) == query.limit:
+                return Backfills(backfills=found, next=_cursor(found[-1]))
+            found.append(backfill)
+    return Backfills(backfills=found)
+
+
+def _order(body: Mapping[str, Any]) -> tuple[str, str, str]:
+    meta = body["metadata"]
+    return meta["creationTimestamp"], meta["name"], meta["namespace"]
+
+
+def _cursor(last: Backfill) -> str:
+    text = "|".join((format_time(last.created_at), last.name, last.namespace))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str) -> tuple[str, str, str]:
+    """Creation, name and namespace of the last one of the page before. Raises RefusedError."""
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        created, name, namespace = text.split("|")
+    except (binascii.Error, UnicodeError, ValueError) as error:
+        raise RefusedError(422, WRONG_CURSOR) from error
+    return created, name, namespace

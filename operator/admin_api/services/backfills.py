@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from admin_api.schemas.backfills import Backfill, BackfillRequest
+from admin_api.schemas.backfills import Backfill, BackfillRequest, Backfills, BackfillsQuery
 from admin_api.services.audit import Audit, AuditAction, ObjectReference
-from admin_api.services.backfill_requests import backfills_for, describe, newest_first
+from admin_api.services.backfill_requests import backfills_for, describe, page_of
 from admin_api.services.cluster import Cluster
 from report_operator.adapters.kube.resources import SCHEDULES
 from report_operator.api.v1alpha1.backfill import KIND
@@ -42,6 +42,6 @@ class BackfillService:
                 )
         return found
 
-    async def list_newest(self, namespace: str | None, limit: int) -> list[Backfill]:
-        """Newest first; `namespace` None is all."""
-        return newest_first(await self.cluster.backfills(), namespace, limit)
+    async def list_newest(self, query: BackfillsQuery) -> Backfills:
+        """A page, newest first."""
+        return page_of(await self.cluster.backfills(), query)

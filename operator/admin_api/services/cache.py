@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property
 from itertools import chain
 from typing import Any
@@ -18,6 +19,7 @@ from admin_api.services.jobs import (
 )
 from report_operator.adapters.kube.run_store import RunStore
 from report_operator.adapters.kube.skipped import Skipped
+from report_operator.domain.runs.dead_letter import is_cleared
 from report_operator.domain.runs.run import Run
 
 Body = Mapping[str, Any]
@@ -32,6 +34,7 @@ class Snapshot:
     jobs: Sequence[Job]
     dead_letters: Sequence[Job]
     skipped: Sequence[str] = ()  # one line for each object that cannot be read
+    cleared_through: datetime | None = None  # no dead letter failed at this instant or before
 
     @cached_property
     def by_name(self) -> Mapping[tuple[str, str], Job]:
@@ -65,6 +68,7 @@ class ClusterCache:
     # By the schedule's uid; a missing entry is computed at the next snapshot.
     _jobs: dict[str, Sequence[Job]] = field(default_factory=dict)
     _dead_letters: dict[str, Sequence[Job]] = field(default_factory=dict)
+    _cleared_through: datetime | None = None
     _snapshot: Snapshot | None = None
     skipped: Skipped = field(default_factory=Skipped)
 
@@ -104,6 +108,11 @@ class ClusterCache:
             if (known.namespace, known.name) == (namespace, name) and known.uid != uid:
                 self._drop_schedule(known.uid)
 
+    def observe_cleared(self, through: datetime | None) -> None:
+        """Dead letters are cleared up to this instant."""
+        if through != self._cleared_through:
+            self._cleared_through, self._snapshot = through, None
+
     def snapshot(self) -> Snapshot:
         """The same object while nothing changes."""
         if self._snapshot is None:
@@ -115,7 +124,12 @@ class ClusterCache:
                 sorted(self._schedules.values(), key=lambda s: (s.namespace, s.name)),
                 tuple(self._runs.values()),
                 newest_first(chain.from_iterable(self._jobs.values())),
-                newest_first(chain.from_iterable(self._dead_letters.values())),
+                newest_first(
+                    job
+                    for job in chain.from_iterable(self._dead_letters.values())
+                    if not is_cleared(job.failed_at, self._cleared_through)
+                ),
+                cleared_through=self._cleared_through,
             )
         skipped = self.skipped.summary()
         if list(self._snapshot.skipped) != skipped:

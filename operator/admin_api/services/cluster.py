@@ -6,17 +6,22 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from admin_api.errors import RefusedError
 from admin_api.schemas.jobs import Job
-from admin_api.services.attempt_rules import purge_patch
+from admin_api.services.attempt_rules import priority_patch, purge_patch
 from admin_api.services.cache import ClusterCache, Snapshot
 from admin_api.services.jobs import ScheduleSummary
 from report_operator.adapters.kube.client import KubeClient
-from report_operator.adapters.kube.lease import ANNOTATION_SHUTDOWN_REQUESTED, LEASES
+from report_operator.adapters.kube.lease import (
+    ANNOTATION_SHUTDOWN_REQUESTED,
+    LEASES,
+    cleared_through,
+    write_cleared,
+)
 from report_operator.adapters.kube.reflector import Observe, Reflector
 from report_operator.adapters.kube.resources import (
     BACKFILLS,
@@ -27,11 +32,13 @@ from report_operator.adapters.kube.resources import (
     Resource,
 )
 from report_operator.adapters.kube.skipped import Skipped
+from report_operator.api.v1alpha1.spec import Priority
+from report_operator.domain import names
 from report_operator.domain.names import LABEL_JOB_UID, LABEL_UID
 from report_operator.domain.runs.attempts import Attempt, job_of_attempt
 from report_operator.domain.runs.pod import Pod, observe_pod
 from report_operator.domain.runs.run import Run
-from report_operator.domain.times import parse_time
+from report_operator.domain.times import format_time, parse_time
 
 LOG_LINES = 20
 REPLICA_SETS = Resource("/apis/apps/v1", "replicasets")
@@ -133,10 +140,12 @@ class Cluster:
         self._cache.retain_name(namespace, name, body["metadata"]["uid"] if body else "")
 
     async def leader(self) -> Leader:
+        """Reads the Lease, which also says up to when dead letters are cleared."""
         lease = await self.kube.get(LEASES, self.namespace, self.lease_name)
         spec = lease["spec"] if lease else {}
         annotations = (lease["metadata"].get("annotations") or {}) if lease else {}
         holder = spec.get("holderIdentity") or None
+        self._cache.observe_cleared(cleared_through(lease, datetime.now(UTC)))
         version = lease["metadata"]["resourceVersion"] if lease else ""
         if version != self._lease_version[0]:
             self._lease_version = (version, time.monotonic())
@@ -170,6 +179,20 @@ class Cluster:
             self.lease_name,
             {"metadata": {"annotations": {ANNOTATION_SHUTDOWN_REQUESTED: holder}}},
         )
+
+    async def clear_dead_letters(self, through: datetime) -> None:
+        """Take the failures until then off the list, in this process and for the operator.
+
+        Raises RefusedError.
+        """
+        written = await write_cleared(self.kube, self.namespace, self.lease_name, through)
+        if written is None:
+            raise RefusedError(
+                409,
+                f"the Lease {self.namespace}/{self.lease_name} could not be written: does an "
+                "operator lead? Ask again",
+            )
+        self._cache.observe_cleared(written)
 
     async def log_tail(self, job: Job, runs: Sequence[Run]) -> list[str]:
         """The last LOG_LINES of the run's newest pod; none after its Job is gone."""
@@ -223,6 +246,17 @@ class Cluster:
             )
         return found, made is not None
 
-    async def purge(self, run: Run, hours: float) -> None:
+    async def purge(self, run: Run, hours: float, requested_by: str) -> None:
         """Mark a waiting run so that the operator gives it up."""
-        await self.kube.patch(JOBS, run.namespace, run.name, purge_patch(run, hours))
+        patch = purge_patch(run, hours, requested_by)
+        await self.kube.patch(JOBS, run.namespace, run.name, patch)
+
+    async def acknowledge(self, schedule: ScheduleSummary, through: datetime) -> None:
+        """Write up to which slot failures of the schedule need no report."""
+        said = {names.ANNOTATION_ACKNOWLEDGED: format_time(through)}
+        body = {"metadata": {"uid": schedule.uid, "annotations": said}}
+        await self.kube.patch(SCHEDULES, schedule.namespace, schedule.name, body)
+
+    async def set_priority(self, run: Run, priority: Priority) -> None:
+        """Move a waiting run in the queue."""
+        await self.kube.patch(JOBS, run.namespace, run.name, priority_patch(run, priority))

@@ -31,6 +31,7 @@ async def retry_dead_letters(
     attempts: AttemptService, wanted: RetryThese | RetryAll, requested_by: str
 ) -> Retried:
     """A further attempt for each, or the reason why not. Raises what Cluster raises."""
+    await attempts.cluster.leader()  # reads the Lease, and with it what was cleared a moment ago
     names = schedules_of(wanted, await attempts.cluster.snapshot())
     snapshot = await attempts.cluster.refresh(*names)
     selection = choose(wanted, snapshot)

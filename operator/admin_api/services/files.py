@@ -62,6 +62,21 @@ class FileServers:
             raise _down(namespace, f"it answers {answer.status}")
         return answer
 
+    async def exists(self, namespace: str, path: str) -> bool | None:
+        """Whether a file is there; None where the file server does not tell."""
+        parts = parts_of(path)
+        if self.url is None or not self._serves(namespace):
+            return None
+        if not parts or path.endswith("/"):
+            return False
+        name = "/".join(quote(part, safe="") for part in parts)
+        url = URL(self.url.replace("{namespace}", namespace) + FILES_PATH + name, encoded=True)
+        try:
+            async with self.session.head(url, timeout=_TIMEOUT, allow_redirects=False) as answer:
+                return {200: True, 404: False}.get(answer.status)
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            return None
+
     def _serves(self, namespace: str) -> bool:
         return is_namespace(namespace) and (None in self.watched or namespace in self.watched)
 

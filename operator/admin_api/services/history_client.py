@@ -53,7 +53,14 @@ class HistoryClient:
         if query.status is not None and outcome is None:
             return [], []  # runs under way are not history
         page_query = PageQuery(
-            query.limit + 1, outcome, query.report_type, query.since, query.until, before
+            query.limit + 1,
+            outcome,
+            query.report_type,
+            query.since,
+            query.until,
+            before,
+            query.namespace,
+            query.schedule,
         )
         records, degraded = await self.query(self.reader.page(page_query) if self.reader else None)
         return [job_of_record(record) for record in records or ()], degraded

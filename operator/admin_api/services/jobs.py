@@ -15,8 +15,10 @@ from admin_api.paths import SCHEDULER
 from admin_api.schemas.jobs import Job, Jobs, JobsQuery, JobStatus
 from admin_api.schemas.status import PerformanceMetrics
 from report_operator.api.v1alpha1.resource import parse_status
+from report_operator.api.v1alpha1.spec import Priority
 from report_operator.api.v1alpha1.status import RecentRun, ReportScheduleStatus
 from report_operator.domain.names import schedule_of_job_id
+from report_operator.domain.runs.answers import standing_failure
 from report_operator.domain.runs.dead_letter import Order, Tried, attempt_order, dead
 from report_operator.domain.runs.identity import RunIdentity, identity_of_entry
 from report_operator.domain.runs.record import RunRecord
@@ -47,12 +49,18 @@ class ScheduleSummary:
     cron: str
     time_zone: str | None
     suspended: bool
+    priority: Priority
+    recipients: int  # of its mails
     status: ReportScheduleStatus  # as far as it can be read; its `recent_runs` are in `ended`
     ended: Mapping[str, Job]  # by the Kubernetes Job's uid
+    standing: str | None  # uid of the Job whose failure stands, where the schedule is Failing
 
 
 def read_schedule(body: Body) -> ScheduleSummary:
     meta, spec, status = body["metadata"], body["spec"], parse_status(body)
+    failure = standing_failure(
+        status.recent_runs, status.schedule_since, status.acknowledged_through
+    )
     schedule = ScheduleSummary(
         namespace=meta["namespace"],
         name=meta["name"],
@@ -62,11 +70,31 @@ def read_schedule(body: Body) -> ScheduleSummary:
         cron=spec.get("schedule", ""),
         time_zone=spec.get("timeZone"),
         suspended=bool(spec.get("suspend")),
+        priority=_priority(spec.get("priority")),
+        recipients=_count_recipients(spec),
         status=status.model_copy(update={"recent_runs": []}),
         ended={},
+        standing=failure.uid if failure is not None else None,
     )
     ended = {entry.uid: _lean(_of_entry(schedule, entry)) for entry in status.recent_runs}
     return replace(schedule, ended=ended)
+
+
+def _priority(value: object) -> Priority:
+    try:
+        return Priority(value)  # type: ignore[arg-type]
+    except ValueError:  # absent, or from a newer version
+        return Priority.NORMAL
+
+
+def _count_recipients(spec: Body) -> int:
+    """Distinct recipients as written: a spec that is invalid is counted as far as it can be."""
+    delivery = spec.get("delivery")
+    email = delivery.get("email") if isinstance(delivery, Mapping) else None
+    if not isinstance(email, Mapping):
+        return 0
+    lists = (email.get(name) for name in ("to", "cc", "bcc"))
+    return len({str(item) for found in lists if isinstance(found, list) for item in found})
 
 
 def jobs_of(schedule: ScheduleSummary, runs: Iterable[Run]) -> list[Job]:
@@ -76,7 +104,7 @@ def jobs_of(schedule: ScheduleSummary, runs: Iterable[Run]) -> list[Job]:
 
 
 def newest_first(jobs: Iterable[Job]) -> list[Job]:
-    """By end, or by slot while there is none."""
+    """By end, or by creation while there is none."""
     return sorted(jobs, key=_order, reverse=True)
 
 
@@ -185,7 +213,8 @@ def job_of_record(record: RunRecord) -> Job:
 
 
 def _at(job: Job) -> datetime:
-    return job.finished_at or job.slot
+    """Its end; of a run under way when it was made, as its slot may be of an older date."""
+    return job.finished_at or job.created_at or job.slot
 
 
 def _order(job: Job) -> tuple[datetime, str, str]:
@@ -207,7 +236,9 @@ def select(
         job
         for job in live
         if (query.status is None or job.status is query.status)
-        and (query.report_type is None or job.report_type == query.report_type)
+        and query.report_type in (None, job.report_type)
+        and query.namespace in (None, job.namespace)
+        and query.schedule in (None, job.schedule)
         and (query.since is None or _at(job) >= query.since)
         and (query.until is None or _at(job) < query.until)
         and (before is None or _order(job) < before)
@@ -231,7 +262,7 @@ def _cursor(job: Job) -> str:
 
 
 def read_cursor(cursor: str) -> tuple[datetime, str, str]:
-    """End (or slot), id and Job name of the last run of the page before. Raises RefusedError."""
+    """End or creation, id and Job of the last run of the page before. Raises RefusedError."""
     try:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
         time, identity, job = text.split("|")

@@ -12,14 +12,23 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from admin_api import runbook
-from admin_api.dependencies import ClusterDep, HistoryDep, NowDep, PagesDep, SnapshotsDep
+from admin_api.dependencies import (
+    ClusterDep,
+    FilesDep,
+    HistoryDep,
+    NowDep,
+    PagesDep,
+    SnapshotsDep,
+)
 from admin_api.errors import UNREACHABLE, reason_of
 from admin_api.schemas.jobs import JobDetail, Jobs, JobsQuery, JobStatus
 from admin_api.services.attempt_rules import attempts_of
 from admin_api.services.cluster import Cluster
+from admin_api.services.files import FileServers
 from admin_api.services.history_client import HistoryClient
 from admin_api.services.job_queries import detail_of, get_job, list_jobs
 from admin_api.services.jobs import find_job, select
+from admin_api.services.output_files import with_states
 from admin_api.web import view
 from admin_api.web.snapshot_cache import PAGE_TIMEOUT, DashboardSnapshot
 
@@ -34,11 +43,12 @@ router = APIRouter(include_in_schema=False)
 
 
 class HomeQuery(JobsQuery):
-    """Filter of the recent runs; `retried` and `refused` are the result of the form before."""
+    """Filter of the recent runs; `retried`, `refused` and `cleared` are results of a form."""
 
     limit: int = Field(default=RECENT, ge=1, le=RECENT)
     retried: int | None = Field(default=None, ge=0)
     refused: int | None = Field(default=None, ge=0)
+    cleared: int | None = Field(default=None, ge=0)
 
 
 class SchedulesQuery(BaseModel):
@@ -94,11 +104,12 @@ async def run(
     snapshots: SnapshotsDep,
     cluster: ClusterDep,
     history: HistoryDep,
+    servers: FilesDep,
     pages: PagesDep,
     now: NowDep,
 ) -> Response:
     seen = await snapshots.get()
-    return pages.show("run.html", **await _one_run(identity, seen, cluster, history, now))
+    return pages.show("run.html", **await _one_run(identity, seen, cluster, history, servers, now))
 
 
 @router.get("/fragments/runs/{identity}")
@@ -107,11 +118,12 @@ async def run_fragment(
     snapshots: SnapshotsDep,
     cluster: ClusterDep,
     history: HistoryDep,
+    servers: FilesDep,
     pages: PagesDep,
     now: NowDep,
 ) -> Response:
     seen = await snapshots.get()
-    return pages.show("_run.html", **await _one_run(identity, seen, cluster, history, now))
+    return pages.show("_run.html", **await _one_run(identity, seen, cluster, history, servers, now))
 
 
 @router.get("/schedules")
@@ -164,6 +176,7 @@ async def _one_run(
     seen: DashboardSnapshot,
     cluster: Cluster,
     history: HistoryClient,
+    servers: FileServers,
     now: datetime,
 ) -> dict[str, Any]:
     snapshot = seen.snapshot
@@ -176,6 +189,7 @@ async def _one_run(
             raise
         problem = reason_of(error)
         job = detail_of(find_job(snapshot.jobs, identity), [])
+    job = await with_states(job, servers.exists)
     known = snapshot.jobs if snapshot else [job]
     runs = snapshot.runs if snapshot else ()
     live = next((r for r in runs if (r.namespace, r.name) == (job.namespace, job.job)), None)

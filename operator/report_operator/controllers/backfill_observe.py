@@ -181,6 +181,7 @@ def _relevant(body: Body) -> Body:
     meta, spec = body["metadata"], body["spec"]
     kept = ("uid", "creationTimestamp", "labels", "annotations")
     return {
+        "status": {"lastScheduleTime": (body.get("status") or {}).get("lastScheduleTime")},
         "metadata": {name: meta[name] for name in kept if name in meta},
         "spec": {
             name: spec[name]

@@ -24,10 +24,10 @@ from report_operator.domain.schedules.desired import job_for_slot
 from report_operator.domain.schedules.exact import holds_metadata, is_exact_spec, replacement
 from report_operator.domain.schedules.lateness import slot_without_job
 from report_operator.domain.schedules.observation import ReadyProblem
-from report_operator.domain.schedules.plan import observe_plan
+from report_operator.domain.schedules.plan import last_scheduled, observe_plan
 from report_operator.domain.schedules.transitions import WARNING, Transition
 from report_operator.domain.schedules.zone_data import learn_zone
-from report_operator.domain.times import format_time, parse_time
+from report_operator.domain.times import format_time
 
 logger = logging.getLogger(__name__)
 
@@ -182,7 +182,7 @@ class CronJobWriter:
         plan = observe_plan(live)
         if plan is None:
             return
-        last = parse_time((live.get("status") or {}).get("lastScheduleTime"))
+        last = last_scheduled(live)
         plan = learn_zone(plan, [last] if last else ())
         within = timedelta(seconds=live["spec"].get("startingDeadlineSeconds") or 0)
         slot = slot_without_job(plan, [last] if last else (), within, now)

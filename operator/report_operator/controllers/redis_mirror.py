@@ -70,6 +70,7 @@ class RedisMirror:
     _up: bool | None = None  # Redis; None: not tried yet
     _failures: int = 0
     _next_try: float = 0.0  # monotonic
+    _next_read: float = 0.0  # of the Lease, monotonic
 
     async def run(self) -> None:
         while not await self._read_cleared():  # noqa: ASYNC110  (the Lease is elsewhere)
@@ -77,6 +78,7 @@ class RedisMirror:
         try:
             while True:
                 self.store.news.clear()
+                await self._refresh_cleared()
                 await self._observe()
                 await self._publish()
                 await self._wait()
@@ -90,10 +92,20 @@ class RedisMirror:
             try:
                 await asyncio.wait_for(self.store.news.wait(), CHECK_SECONDS)
             except TimeoutError:
+                if await self._refresh_cleared():
+                    self._count()
                 await self._publish()
             else:
                 await asyncio.sleep(DEBOUNCE_SECONDS)
                 return
+
+    async def _refresh_cleared(self) -> bool:
+        """Whether somebody cleared the dead letters by the admin API, or took it back."""
+        if time.monotonic() < self._next_read:
+            return False
+        self._next_read = time.monotonic() + CHECK_SECONDS
+        before = self._cleared
+        return await self._read_cleared() and self._cleared != before
 
     async def _read_cleared(self) -> bool:
         try:
@@ -183,15 +195,17 @@ class RedisMirror:
             return
         try:
             # Before anything else: a list that is restored by itself cannot be cleared.
-            await write_cleared(self.kube, self.namespace, self.lease, deleted)
+            through = await write_cleared(self.kube, self.namespace, self.lease, deleted)
         except API_ERRORS as error:
             logger.warning(
                 "the dead letters stay deleted, though not yet for good: %s",
                 error or type(error).__name__,
             )
             return
-        logger.info("the dead letters were deleted: those that failed until %s stay so", deleted)
-        self._cleared = deleted
+        if through is None:
+            return  # the Lease is gone, or contended: the next look writes it
+        logger.info("the dead letters were deleted: those that failed until %s stay so", through)
+        self._cleared = through
         self._count()
         await self._publish_dead_letters(redis)
 

@@ -11,6 +11,8 @@ from report_operator.api.v1alpha1.backfill_spec import ReportBackfillSpec
 from report_operator.api.v1alpha1.backfill_status import ReportBackfillStatus
 from report_operator.api.v1alpha1.spec import ReportScheduleSpec
 from report_operator.api.v1alpha1.status import ReportScheduleStatus
+from report_operator.domain.cron.pattern import every_pattern
+from report_operator.domain.cron.rules import EVERY_MESSAGE, LONGEST_EVERY, SHORTEST_EVERY
 from report_operator.domain.cron.schedule import schema_pattern
 from report_runner.contract.model import Model
 from report_runner.contract.rules import quoted
@@ -33,6 +35,13 @@ SCHEDULE_RULES: Mapping[str, Rules] = {
         {
             "rule": f"self.contains('TZ') || self.matches({quoted(schema_pattern())})",
             "message": SCHEDULE_MESSAGE,
+        },
+        {
+            # What is no duration is refused by the rule above; duration() would fail.
+            "rule": f"!self.matches({quoted(every_pattern())}) || "
+            f"(duration(self.substring(7)) >= duration('{SHORTEST_EVERY}s') && "
+            f"duration(self.substring(7)) < duration('{LONGEST_EVERY + 1}s'))",
+            "message": EVERY_MESSAGE,
         },
     ),
     "timeZone": (

@@ -18,6 +18,7 @@ from report_operator.api.v1alpha1.spec import ReportScheduleSpec
 from report_operator.crd.definitions import SCHEDULE_MESSAGE, TZ_MESSAGE, ZONE_MESSAGE
 from report_operator.domain.admission.limits import NamespacePolicy
 from report_operator.domain.checks import first_problem
+from report_operator.domain.cron.rules import EVERY_MESSAGE
 from report_operator.domain.schedules.desired import DEFINITION_LIMIT, freeze_definition
 from report_operator.domain.schedules.validation import (
     CONTENT_CHECKS,
@@ -39,6 +40,8 @@ def spec_problems(spec: Mapping[str, Any], now: datetime) -> list[tuple[str, str
     if found is not None:
         field, _, detail = found.message.partition(": ")
         message = ZONE_MESSAGE if field == ZONE_FIELD else SCHEDULE_MESSAGE
+        if detail == EVERY_MESSAGE:
+            return [(field, detail)]
         if field == SCHEDULE_FIELD and "TZ" in parsed.schedule:
             message = TZ_MESSAGE
         return [(field, f"{message} ({detail})")]

@@ -11,6 +11,7 @@ from hack.testbed.admin_api import Api, ApiProcess
 from hack.testbed.controlplane import ControlPlane, free_port
 from hack.testbed.namespace import Namespace
 from hack.testbed.operator import OperatorProcess
+from tests.support.cli import Cli
 
 
 @pytest.fixture
@@ -35,3 +36,9 @@ def api_process(
 @pytest.fixture
 def api(api_process: ApiProcess) -> Api:
     return api_process.api
+
+
+@pytest.fixture
+def cli(api: Api) -> Cli:
+    """`report-scheduler` with this API."""
+    return Cli(f"http://localhost:{api.port}")

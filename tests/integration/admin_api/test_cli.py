@@ -8,7 +8,6 @@ import pty
 import shutil
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from hack.testbed.admin_api import Api, fail_once
 from hack.testbed.controlplane import free_port
 from hack.testbed.namespace import Namespace
 from hack.testbed.waiting import wait_for
+from tests.support.cli import Cli
 
 # Says what `kubectl port-forward` says of a forwarded port, and stays until it is ended.
 KUBECTL = """\
@@ -33,33 +33,6 @@ BROKEN_KUBECTL = """\
 echo 'Error from server (NotFound): deployments.apps "x" not found' >&2
 exit 1
 """
-
-
-@dataclass(frozen=True)
-class Done:
-    code: int
-    out: str
-    err: str
-
-
-@dataclass(frozen=True)
-class Cli:
-    url: str
-
-    def __call__(self, *arguments: str, way: tuple[str, ...] | None = None, **env: str) -> Done:
-        program = shutil.which("report-scheduler")
-        assert program, "report-scheduler is not on PATH: run the tests through `make test`"
-        done = subprocess.run(
-            [program, *arguments, *(("--url", self.url) if way is None else way)],
-            env={**os.environ, **env}, text=True, capture_output=True, check=False, timeout=60,
-            stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-        return Done(done.returncode, done.stdout, done.stderr)
-
-
-@pytest.fixture
-def cli(api: Api) -> Cli:
-    return Cli(f"http://localhost:{api.port}")
 
 
 def words(text: str) -> list[list[str]]:
@@ -122,7 +95,7 @@ def test_generate_queue_and_cleanup(namespace: Namespace, api: Api, cli: Cli) ->
     assert [line.split()[3] for line in waiting[1:]] == ["high", "low"]
     assert all("1 of 1 places are taken" in line for line in waiting[1:])
     ids = [line.split()[1] for line in waiting[1:]]
-    cleaned = json.loads(cli("cleanup", "--older-than-hours", "0", "-o", "json").out)
+    cleaned = json.loads(cli("cleanup", "--older-than-hours", "0", "--yes", "-o", "json").out)
     assert sorted(cleaned["jobs"]) == sorted(ids)
     wait_for("none waits", lambda: cli("queue").out == "no runs are waiting\n")
     unknown = cli("generate", "unheard_of")

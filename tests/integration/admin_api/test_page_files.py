@@ -9,7 +9,7 @@ import pikepdf
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from hack.testbed.admin_api import Api
+from hack.testbed.admin_api import SCHEDULER, Api
 from hack.testbed.namespace import Namespace
 from hack.testbed.operator import OperatorProcess
 from hack.testbed.waiting import wait_for
@@ -48,13 +48,23 @@ def test_pdf_opens_in_the_browser(namespace: Namespace, api: Api, tmp_path: Path
     result = RunResult(outcome=Outcome.SUCCEEDED, outputs=[output])
     namespace.end_pod(namespace.pod_of("run-1"), message=dump_result(result))
     wait_for("its outcome", lambda: namespace.status("daily").get("runCounts"))
+    job_id = api.jobs()[0]["id"]
     browser = Browser.open(f"http://localhost:{api.port}", tmp_path / "profile")
     try:
-        browser.go(f"/runs/{api.jobs()[0]['id']}")
+        browser.go(f"/runs/{job_id}")
         browser.tab_to("file-1")
         browser.press(Keys.ENTER)
         wait_for("the file", lambda: browser.path.endswith(PATH), 30, lambda: browser.path)
         assert browser.driver.execute_script("return document.contentType") == "application/pdf"
         assert browser.complaints() == []  # the policy does not hinder its viewer
+        (tmp_path / "volume" / PATH).unlink()  # as retention does
+        browser.go(f"/runs/{job_id}")
+        assert "removed since" in browser.driver.find_element("id", "gone-1").text
+        assert browser.driver.find_elements("id", "file-1") == []
     finally:
         browser.driver.quit()
+    (file,) = api.get(f"{SCHEDULER}/jobs/{job_id}").body["files"]
+    assert file["state"] == "gone"
+    answer = api.get(f"/api/admin/reports/files/{namespace.name}/{PATH}")
+    assert answer.status == 410
+    assert f"{job_id} made {PATH}" in answer.body["detail"]

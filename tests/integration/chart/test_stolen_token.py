@@ -247,9 +247,14 @@ def test_the_admin_api_may_do_its_work(stolen: Stolen) -> None:
     jobs = f"{space(TEAM, BATCH)}/jobs"
     word = {"metadata": {"annotations": {"reports.adaf.io/failure-reason": "QueueTimeout"}}}
     made(api.call("PATCH", f"{jobs}/by-hand?dryRun=All", word, MERGE))
+    said = {"reports.adaf.io/acknowledged-through": "2026-11-24T05:00:00Z"}
+    path = f"{SCHEDULES}/daily?dryRun=All"
+    made(api.call("PATCH", path, {"metadata": {"annotations": said}}, MERGE))
     lease = f"{space(RELEASE, '/apis/coordination.k8s.io/v1')}/leases/{NAME}"
     asked = {"metadata": {"annotations": {"reports.adaf.io/shutdown-requested": "x"}}}
     made(api.call("PATCH", f"{lease}?dryRun=All", asked, MERGE))
+    cleared = {"reports.adaf.io/dead-letters-cleared-through": "2026-11-24T05:00:00Z"}
+    made(api.call("PATCH", f"{lease}?dryRun=All", {"metadata": {"annotations": cleared}}, MERGE))
     requests = {"metadata": {"name": f"{NAME}-requests"}, "data": {}}
     made(api.call("POST", f"{space(RELEASE)}/configmaps", requests))
     made(
@@ -634,6 +639,19 @@ BY_POLICY: dict[str, Try] = {
     ),
     "the API starts a run": ask_api(
         "PATCH", f"{space(TEAM, BATCH)}/jobs/by-hand", {"spec": {"suspend": True}}, MERGE
+    ),
+    "the API suspends a schedule": ask_api(
+        "PATCH", f"{SCHEDULES}/daily", {"spec": {"suspend": True}}, MERGE
+    ),
+    "the API writes another annotation of a schedule": ask_api(
+        "PATCH", f"{SCHEDULES}/daily",
+        {"metadata": {"annotations": {"reports.adaf.io/references-checked": "x"}}}, MERGE,
+    ),
+    "the API labels a schedule": ask_api(
+        "PATCH", f"{SCHEDULES}/daily", {"metadata": {"labels": {"any": "x"}}}, MERGE
+    ),
+    "the API holds a schedule by a finalizer": ask_api(
+        "PATCH", f"{SCHEDULES}/daily", {"metadata": {"finalizers": ["x.y/z"]}}, MERGE
     ),
     "the API makes another ConfigMap": ask_api(
         "POST", f"{space(RELEASE)}/configmaps", {"metadata": {"name": "any"}, "data": {}}

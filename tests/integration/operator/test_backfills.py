@@ -456,8 +456,10 @@ def test_future_dates_are_left_to_the_schedule(
     )
     assert backfills.wait_for("this-year", state="DryRun")["total"] <= 1
     backfills.ask("later", "2190-01-01", "2190-01-31")
-    backfills.wait_for("later", state="Succeeded", total=0)
-    assert "no slot on these dates" in backfills.condition("later", "Complete")["message"]
+    backfills.wait_for("later", state="Failed", total=0)
+    condition = backfills.condition("later", "Complete")
+    assert condition["reason"] == "NoSlot"
+    assert "ask again for dates that have passed" in condition["message"]
 
 
 def test_idle_backfill_causes_no_writes(

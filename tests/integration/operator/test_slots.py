@@ -12,6 +12,7 @@ from hack.testbed.namespace import BATCH, SCHEDULES, Body, Namespace
 from hack.testbed.operator import OperatorProcess
 from hack.testbed.waiting import wait_for
 from report_operator.domain import names
+from report_operator.domain.times import format_time
 
 MERGE = "application/merge-patch+json"
 MINUTE = timedelta(minutes=1)
@@ -125,3 +126,31 @@ def test_slot_due_during_an_edit_runs(namespace: Namespace, operator: OperatorPr
     (job,) = namespace.jobs()
     assert slot_of(job) == due
     assert job["metadata"]["name"] == names.job_name("daily", due)
+
+
+@pytest.mark.parametrize("policy", ["RunLatest", "Skip"])
+def test_every_comes_where_it_is_longer_than_the_starting_deadline(
+    namespace: Namespace, operator: OperatorProcess, policy: str
+) -> None:
+    """The controller would count from the deadline on, and the slot would never be due."""
+    namespace.apply("thrice", schedule="@every 3h", missedRuns={"policy": policy})
+    status = namespace.wait_until_observed("thrice")
+    cronjob = namespace.cronjob("thrice")
+    assert cronjob
+    created = datetime.fromisoformat(cronjob["metadata"]["creationTimestamp"])
+    assert datetime.fromisoformat(status["nextScheduleTime"]) == created + timedelta(hours=3)
+    last = now().replace(microsecond=0) - timedelta(hours=3)
+    namespace.call(
+        "PATCH",
+        namespace.path(BATCH, "cronjobs", "thrice", "status"),
+        {"status": {"lastScheduleTime": f"{last:%Y-%m-%dT%H:%M:%SZ}"}},
+        MERGE,
+    )
+    (job,) = wait_for("its Job", namespace.jobs, 60)
+    assert slot_of(job) == last + timedelta(hours=3)
+    following = format_time(slot_of(job) + timedelta(hours=3))
+    wait_for(
+        "the slot after it",
+        lambda: namespace.status("thrice").get("nextScheduleTime") == following,
+        60,
+    )

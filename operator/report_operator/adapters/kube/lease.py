@@ -13,7 +13,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from report_operator.adapters.kube.client import ApiError, Body, KubeClient
@@ -29,6 +29,8 @@ ANNOTATION_SHUTDOWN_REQUESTED = "reports.adaf.io/shutdown-requested"
 ANNOTATION_CLEARED = "reports.adaf.io/dead-letters-cleared-through"
 
 GIVE_BACK_TRIES = 5
+WRITE_TRIES = 10
+CLOCK_TOLERANCE = timedelta(minutes=5)  # between the clocks of nodes
 
 LEASES = Resource("/apis/coordination.k8s.io/v1", "leases")
 
@@ -49,6 +51,7 @@ class Lease:
     on_shutdown_request: Callable[[], None] = lambda: (
         None
     )  # called while leading, where somebody asked for it
+    _held_by_other: bool = False  # when it was last read
     _seen: tuple[str, float] = ("", 0.0)  # version, and when we first saw it (monotonic)
 
     async def lead(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -71,7 +74,8 @@ class Lease:
             await self._release()
             working.result()
         else:
-            raise LeaseLostError(f"the lease {self.namespace}/{self.name} was not renewed in time")
+            how = "is held by another" if self._held_by_other else "was not renewed in time"
+            raise LeaseLostError(f"the lease {self.namespace}/{self.name} {how}")
 
     async def _renew(self) -> None:
         """Returns when the Lease is lost."""
@@ -80,6 +84,8 @@ class Lease:
             await asyncio.sleep(self.seconds / 7.5)
             if await self._attempt():
                 held_until = time.monotonic() + self.seconds * 2 / 3
+            elif self._held_by_other:
+                return  # it was deleted, and a standby was first to make it anew
 
     async def _attempt(self) -> bool:
         try:
@@ -100,7 +106,8 @@ class Lease:
             self._seen = (meta["resourceVersion"], time.monotonic())
         silent = time.monotonic() - self._seen[1]
         patience = spec.get("leaseDurationSeconds", self.seconds)
-        if holder and holder != self.identity and silent <= patience:
+        self._held_by_other = bool(holder) and holder != self.identity and silent <= patience
+        if self._held_by_other:
             return False
         change: dict[str, Any] = {
             "holderIdentity": self.identity,
@@ -164,17 +171,47 @@ class Lease:
             logger.warning("the lease was not given back: %s", error)
 
 
-async def read_cleared(kube: KubeClient, namespace: str, name: str) -> datetime | None:
-    """The instant up to which dead letters were cleared; None where the Lease has none."""
-    lease = await kube.get(LEASES, namespace, name)
+def cleared_through(lease: Body | None, now: datetime) -> datetime | None:
+    """The instant up to which dead letters were cleared; None where the Lease has none.
+
+    One in the future counts as none: it would hide failures that nobody has seen.
+    """
     annotations = (lease["metadata"].get("annotations") or {}) if lease else {}
     try:
-        return parse_time(annotations.get(ANNOTATION_CLEARED))
+        through = parse_time(annotations.get(ANNOTATION_CLEARED))
     except ValueError:
         return None
+    return through if through is not None and through <= now + CLOCK_TOLERANCE else None
 
 
-async def write_cleared(kube: KubeClient, namespace: str, name: str, through: datetime) -> None:
-    """Store it for this operator and its successors."""
-    annotations = {ANNOTATION_CLEARED: format_time(through)}
-    await kube.patch(LEASES, namespace, name, {"metadata": {"annotations": annotations}})
+async def read_cleared(kube: KubeClient, namespace: str, name: str) -> datetime | None:
+    return cleared_through(await kube.get(LEASES, namespace, name), datetime.now(UTC))
+
+
+async def write_cleared(
+    kube: KubeClient, namespace: str, name: str, through: datetime
+) -> datetime | None:
+    """Store it for this operator and its successors; returns the instant that the Lease has then.
+
+    An earlier instant replaces no later one, which somebody else may have written. None where there
+    is no Lease, or where it changes too often.
+    """
+    for _ in range(WRITE_TRIES):
+        lease = await kube.get(LEASES, namespace, name)
+        if lease is None:
+            return None
+        known = cleared_through(lease, datetime.now(UTC))
+        if known is not None and known >= through:
+            return known
+        metadata = {
+            "resourceVersion": lease["metadata"]["resourceVersion"],
+            "annotations": {ANNOTATION_CLEARED: format_time(through)},
+        }
+        try:
+            await kube.patch(LEASES, namespace, name, {"metadata": metadata})
+        except ApiError as error:
+            if not error.is_conflict:  # else it was renewed in between
+                raise
+        else:
+            return through
+    return None

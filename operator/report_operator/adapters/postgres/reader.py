@@ -106,12 +106,16 @@ class PageQuery:
     since: datetime | None = None
     until: datetime | None = None
     before: tuple[datetime, str, str] | None = None
+    namespace: str | None = None
+    schedule: str | None = None
 
     def statement(self) -> tuple[str, dict[str, Any]]:
         """SQL and its parameters; each sort order has its index."""
         conditions = {
             "outcome = %(outcome)s": self.outcome,
             "report_type = %(report_type)s": self.report_type,
+            "namespace = %(namespace)s": self.namespace,
+            "schedule = %(schedule)s": self.schedule,
             "finished_at >= %(since)s": self.since,
             "finished_at < %(until)s": self.until,
             "(finished_at, job_id, job) < (%(at)s, %(id)s, %(job)s)": self.before,
@@ -124,6 +128,8 @@ class PageQuery:
             {
                 "outcome": self.outcome,
                 "report_type": self.report_type,
+                "namespace": self.namespace,
+                "schedule": self.schedule,
                 "since": self.since,
                 "until": self.until,
                 "at": at,

@@ -56,4 +56,5 @@ class BackfillReason(StrEnum):
     SUSPENDED = "Suspended"
     ALL_SUCCEEDED = "AllSucceeded"
     SOME_FAILED = "SomeFailed"
+    NO_SLOT = "NoSlot"
     DRY_RUN = "DryRun"

@@ -1,8 +1,9 @@
 """The order of the queue, and what holds each waiting run back.
 
 Runs of backfills come last; then the priority decides, then the fair share (the namespace that
-holds the fewest places is served first), then the slot. A namespace takes at most its own places,
-whatever its Jobs declare: labels and annotations of a Job are whatever its author wrote.
+holds the fewest places is served first), then the slot; a run that somebody asked for counts from
+when that was, so that an older date goes before no slot that is due. A namespace takes at most its
+own places, whatever its Jobs declare: labels and annotations are whatever a Job's author wrote.
 """
 
 from __future__ import annotations
@@ -102,6 +103,12 @@ def make_queue(
     return Queue(waiting, taken, limits.overall, stuck)
 
 
+def _due_at(run: Run) -> datetime:
+    """The slot; of a run that somebody asked for by name when that was, if later."""
+    asked_for = run.manual and not run.backfill
+    return max(run.slot, run.created_at) if asked_for else run.slot
+
+
 _Key = tuple[datetime, datetime, str, str]
 
 
@@ -112,7 +119,7 @@ def _in_order(runs: Iterable[Run], limits: AdmissionLimits, places: Places) -> I
         if run.waiting:
             priority = limits.of(run.namespace).priority(run.priority)
             group = groups.setdefault((bool(run.backfill), PRIORITIES[priority]), {})
-            key = run.slot, run.created_at, run.namespace, run.name
+            key = _due_at(run), run.created_at, run.namespace, run.name
             group.setdefault(run.namespace, []).append((key, run))
     for _, group in sorted(groups.items()):
         for queue in group.values():

@@ -47,6 +47,7 @@ def decide(observation: BackfillObservation) -> ReportBackfillStatus:
         dry_run=spec is not None and spec.dry_run,
         left=left,
         held_up=observation.held_up,
+        last_date=spec.end_date if spec is not None else None,
     )
     return conclude(status, progress, observation.now)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from report_operator.api.v1alpha1.backfill_status import (
     FAILURES_LIMIT,
@@ -41,6 +41,7 @@ class BackfillProgress:
     dry_run: bool
     left: int | None  # slots that are not decided on
     held_up: HeldUpError | None
+    last_date: date | None = None  # of the range; None while the spec cannot be read
 
 
 def is_over(status: ReportBackfillStatus) -> bool:
@@ -110,7 +111,7 @@ def conclude(
     return status.model_copy(
         update={
             "observed_generation": progress.generation,
-            "state": _state(status, progress, complete),
+            "state": _state(status, progress, complete, total),
             "progress": None if total is None else f"{over}/{total}",
             "total": total,
             "running": running,
@@ -154,22 +155,37 @@ def _complete(
             f"{counted(status.skipped, 'slot needs', 'slots need')} none"
         )
         return kind, True, BackfillReason.DRY_RUN, message
+    if not total:
+        return kind, True, BackfillReason.NO_SLOT, _no_slot_message(status, progress)
     message = (
         f"{counted(status.done, 'run')} succeeded, {status.failed} failed, "
-        f"{counted(status.skipped, 'slot')} needed "
+        f"{counted(status.skipped, 'slot')} needed none"
     )
-    message += "none" if total else "none: the schedules have no slot on these dates"
     reason = BackfillReason.SOME_FAILED if status.failed else BackfillReason.ALL_SUCCEEDED
     return kind, True, reason, message
 
 
+def _no_slot_message(status: ReportBackfillStatus, progress: BackfillProgress) -> str:
+    start, last = status.start_time, progress.last_date
+    if start is not None and last is not None and last >= start.date():
+        return (
+            "no run was made: no slot of these dates had passed at "
+            f"{format_time(start)}, and the schedules make what is to come by themselves; ask "
+            "again for dates that have passed"
+        )
+    return (
+        "no run was made: the schedules have no slot on these dates; compare spec.schedule and "
+        "spec.timeZone of the ReportSchedules with spec.startDate and spec.endDate"
+    )
+
+
 def _state(
-    status: ReportBackfillStatus, progress: BackfillProgress, complete: bool
+    status: ReportBackfillStatus, progress: BackfillProgress, complete: bool, total: int | None
 ) -> BackfillState:
     if complete and progress.dry_run:
         return BackfillState.DRY_RUN
     if complete:
-        return BackfillState.FAILED if status.failed else BackfillState.SUCCEEDED
+        return BackfillState.FAILED if status.failed or not total else BackfillState.SUCCEEDED
     if progress.held_up is not None:
         return BackfillState.WAITING
     return BackfillState.SUSPENDED if progress.suspended else BackfillState.RUNNING
@@ -211,7 +227,7 @@ def backfill_transitions(
             continue
         if condition.type is BackfillConditionType.COMPLETE:
             if holds:
-                kind = WARNING if after.failed else NORMAL
+                kind = WARNING if after.state is BackfillState.FAILED else NORMAL
                 found.append(Transition(kind, "BackfillComplete", condition.message, at, key))
         elif not holds:
             found.append(Transition(WARNING, condition.reason, condition.message, at, key))

@@ -7,6 +7,9 @@ from report_operator.domain.cron.parser import DESCRIPTORS, MONTHS, WEEKDAYS
 # Written for RE2 and ECMA-262 alike: no flags, no look-around, ASCII only. What is not printable
 # ASCII stands for white space: neither dialect names Unicode's spaces as the other does.
 _SPACE = "[^!-~]"
+# The second unit is the micro sign, spelled with either of two letters outside ASCII.
+_UNIT = f"([num]s|{_SPACE}s|[smh])"
+_EVERY = f"every [+-]?(0|(([0-9]+[.]?[0-9]*|[.][0-9]+){_UNIT})+)"
 _STEP = "(/[+]?0*[1-9][0-9]*)?"
 
 
@@ -30,10 +33,12 @@ def schema_pattern() -> str:
         _field(number, names) for number, names in zip(fields, words, strict=True)
     )
     named = "|".join(name.removeprefix("@") for name in DESCRIPTORS)
-    # The second unit is the micro sign, spelled with either of two letters outside ASCII.
-    unit = f"([num]s|{_SPACE}s|[smh])"
-    every = f"every [+-]?(0|(([0-9]+[.]?[0-9]*|[.][0-9]+){unit})+)"
-    return f"^({_SPACE}*{five}{_SPACE}*|@({named}|{every}))$"
+    return f"^({_SPACE}*{five}{_SPACE}*|@({named}|{_EVERY}))$"
+
+
+def every_pattern() -> str:
+    """An anchored pattern of ``@every`` and what Go takes for a duration."""
+    return f"^@{_EVERY}$"
 
 
 def _field(number: str, names: tuple[str, ...]) -> str:

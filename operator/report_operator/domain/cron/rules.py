@@ -57,3 +57,23 @@ class Every:
     """``@every``: a fixed number of whole seconds (at least 1) after the previous instant."""
 
     seconds: int
+
+
+# Of a ReportSchedule. The CronJob controller takes less, and makes one Job a minute at most: it
+# names Jobs by the minute (`getJobFromTemplate2`). It computes in nanoseconds, 63 bits of them.
+SHORTEST_EVERY = 60  # seconds
+LONGEST_EVERY = 366 * 86_400
+
+
+def interval_problem(rule: Calendar | Every) -> str:
+    """What is wrong with the interval of an ``@every``, and what to write; '' where nothing is."""
+    if not isinstance(rule, Every) or SHORTEST_EVERY <= rule.seconds <= LONGEST_EVERY:
+        return ""
+    return EVERY_MESSAGE
+
+
+EVERY_MESSAGE = (
+    "@every takes from 1m (Kubernetes starts a schedule once a minute at most) to 8784h (366 days):"
+    " write a longer or shorter duration, or the times of the day as five fields, such as "
+    "'0 6 * * *'"
+)

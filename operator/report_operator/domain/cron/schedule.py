@@ -26,6 +26,7 @@ __all__ = [
     "CronSchedule",
     "ScheduleError",
     "SlotWindow",
+    "every_seconds",
     "latest_beat",
     "latest_slot",
     "load_zone",
@@ -120,6 +121,15 @@ def latest_beat(schedule: CronSchedule, known: datetime, until: datetime) -> dat
         return None
     start, end = _to_unix(known), _to_unix(until)
     return _from_unix(start + (end - start) // schedule.rule.seconds * schedule.rule.seconds)
+
+
+def every_seconds(expression: str) -> int:
+    """The interval of an ``@every``; 0 for any other schedule, and for what is none."""
+    try:
+        rule = parse(expression).rule
+    except ScheduleError:
+        return 0
+    return rule.seconds if isinstance(rule, Every) else 0
 
 
 def _to_unix(instant: datetime) -> int:

@@ -39,10 +39,20 @@ def earlier_zones(name: str) -> tuple[EarlierZone, ...]:
         EarlierZone(
             variant["releases"][0],
             variant["releases"][-1],
-            read_zone(name, base64.b64decode(variant["content"])),
+            read_zone(name, content),
         )
-        for variant in _document()["zones"].get(name, ())
+        for variant, content in zip(_variants(name), earlier_content(name), strict=True)
     )
+
+
+def earlier_content(name: str) -> tuple[bytes, ...]:
+    """The TZif files of `earlier_zones`."""
+    return tuple(base64.b64decode(variant["content"]) for variant in _variants(name))
+
+
+def _variants(name: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = _document()["zones"].get(name, [])
+    return found
 
 
 def read_zone(name: str, content: bytes) -> ZoneInfo:

@@ -38,6 +38,11 @@ def attempt_order(number: int, ended_at: datetime | None) -> Order:
     return number, ended_at is None, ended_at or datetime.min.replace(tzinfo=UTC)
 
 
+def is_cleared(failed_at: datetime | None, cleared_through: datetime | None) -> bool:
+    """Whether a person took a failure of this instant off the list."""
+    return failed_at is not None and cleared_through is not None and failed_at <= cleared_through
+
+
 def dead(attempts: Iterable[Tried[T]]) -> list[T]:
     """The dead letters among all attempts of some slots, in the order of the slots' appearance."""
     newest: dict[Hashable, Tried[T]] = {}

@@ -11,7 +11,13 @@ from typing import Any
 from report_operator.api.v1alpha1.status import RecentRun
 from report_operator.domain.admission.queue import Queue
 from report_operator.domain.names import job_id
-from report_operator.domain.runs.dead_letter import Tried, attempt_order, dead, is_failure
+from report_operator.domain.runs.dead_letter import (
+    Tried,
+    attempt_order,
+    dead,
+    is_cleared,
+    is_failure,
+)
 from report_operator.domain.times import format_time
 
 LIMIT = 10_000  # elements of the list of dead letters
@@ -109,11 +115,7 @@ def dead_letters(
     letters: Iterable[DeadLetter], cleared_through: datetime | None
 ) -> list[DeadLetter]:
     """Those that failed after `cleared_through`, newest first; at most LIMIT."""
-    kept = (
-        letter
-        for letter in letters
-        if cleared_through is None or letter.failed_at > cleared_through
-    )
+    kept = (letter for letter in letters if not is_cleared(letter.failed_at, cleared_through))
     return sorted(kept, key=lambda letter: (letter.failed_at, letter.id), reverse=True)[:LIMIT]
 
 

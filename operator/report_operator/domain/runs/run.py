@@ -20,6 +20,7 @@ Body = Mapping[str, Any]
 
 # Whoever may write Jobs and pods may write these texts: each has a bound before it is kept.
 NAME_LIMIT = 253
+FINALIZERS_NAMED = 3
 ATTEMPT_LIMIT = 10_000
 _OBJECT_NAME = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?", re.ASCII)
 CLOCK_TOLERANCE = timedelta(hours=1)  # between controller and API server
@@ -75,6 +76,7 @@ class Run:
     backfill: str = ""  # name and uid of the ReportBackfill that asked for it
     backfill_uid: str = ""
     owner_uid: str = ""  # of the CronJob that is its controller
+    finalizers: tuple[str, ...] = ()  # while it is being deleted: what keeps it
 
     @property
     def identity(self) -> RunIdentity:
@@ -164,6 +166,7 @@ def observe_job(job: Body) -> Run:
         created_at=created_at,
         suspended=bool(spec.get("suspend")),
         deleting="deletionTimestamp" in meta,
+        finalizers=_finalizers(meta),
         admitted_at=parse_time(annotations.get(names.ANNOTATION_ADMITTED_AT))
         or parse_time(status.get("startTime")),
         finished_at=instant(over["lastTransitionTime"]) if over else None,
@@ -199,6 +202,13 @@ def controller_of(meta: Body, kind: str = "") -> str:
         if owner.get("controller") and kind in ("", owner.get("kind")):
             return str(owner.get("uid", ""))
     return ""
+
+
+def _finalizers(meta: Body) -> tuple[str, ...]:
+    if "deletionTimestamp" not in meta:
+        return ()
+    named = (meta.get("finalizers") or ())[:FINALIZERS_NAMED]
+    return tuple(cut(str(name), NAME_LIMIT) for name in named)
 
 
 def _slot(slot: datetime, created_at: datetime) -> datetime:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from report_operator.api.v1alpha1.conditions import ConditionType, ReadyReason
 from report_operator.api.v1alpha1.status import Condition, RecentRun, ReportScheduleStatus
 from report_operator.domain import names
 from report_operator.domain.checks import first_problem
+from report_operator.domain.schedules.clock_changes import clock_changes, describe_changes
 from report_operator.domain.schedules.lateness import REPLACING, Due
 from report_operator.domain.schedules.observation import Observation, ReadyProblem
 from report_operator.domain.texts import cut
@@ -50,12 +51,23 @@ def ready_condition(observation: Observation) -> ConditionUpdate:
     problem = first_problem(READY_CHECKS, observation)
     if problem is not None:
         return ConditionUpdate(ConditionType.READY, False, problem.reason, problem.message)
+    message = f"CronJob {observation.cronjob_name} is up to date"
     return ConditionUpdate(
         ConditionType.READY,
         True,
         ReadyReason.READY,
-        f"CronJob {observation.cronjob_name} is up to date",
+        "; ".join(filter(None, (message, _clock_changes(observation)))),
     )
+
+
+def _clock_changes(observation: Observation) -> str:
+    """What the next changes of the clocks do to the schedule; '' where they do nothing."""
+    plan = observation.plan
+    if plan is None:
+        return ""
+    # From the beginning of the day, so that the message does not change with each reconcile.
+    today = observation.now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return describe_changes(clock_changes(plan.schedule, plan.zone, today), plan.zone)
 
 
 def delayed_condition(observation: Observation, due: Due | None, late: bool) -> ConditionUpdate:
@@ -86,6 +98,12 @@ def _delay_message(observation: Observation, due: Due) -> str:
         return (
             f"{slot} is due and no Job was created for it: is the CronJob controller at work, and "
             "does a quota allow Jobs here?"
+        )
+    if run.finalizers:
+        return (
+            f"{slot}: Job {run.name} was deleted and stays, since {', '.join(run.finalizers)} in "
+            "its metadata.finalizers holds it: whoever set that has to do its work, or remove it "
+            f"(kubectl -n {run.namespace} edit job {run.name})"
         )
     observed = next(item for item in observation.runs if item.run.uid == run.uid)
     blocked = ""

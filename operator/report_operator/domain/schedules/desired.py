@@ -12,6 +12,7 @@ from typing import Any
 from report_operator.api.v1alpha1.resource import API_VERSION, KIND, ReportSchedule
 from report_operator.api.v1alpha1.spec import MissedRunsPolicy, ReportScheduleSpec
 from report_operator.domain import names
+from report_operator.domain.cron.schedule import every_seconds
 from report_operator.domain.schedules.pods import CONTAINER, PodSettings, pod_template
 from report_operator.domain.times import format_time
 from report_runner.contract import pod as podcontract
@@ -124,9 +125,13 @@ def starting_deadline(spec: ReportScheduleSpec) -> int:
 
     It is always set: without it the controller gives up on a schedule that missed 100 starts.
     """
-    if spec.missed_runs.policy is MissedRunsPolicy.SKIP:
-        return SKIP_DEADLINE_SECONDS
-    return max(_seconds(spec.missed_runs.start_within), SKIP_DEADLINE_SECONDS)
+    within = SKIP_DEADLINE_SECONDS
+    if spec.missed_runs.policy is not MissedRunsPolicy.SKIP:
+        within = max(_seconds(spec.missed_runs.start_within), SKIP_DEADLINE_SECONDS)
+    # The controller counts @every from `now - startingDeadlineSeconds` where that is later than the
+    # last slot: within an interval the slot would be ahead of the clock always, and never come.
+    # Source: `mostRecentScheduleTime` in pkg/controller/cronjob/utils.go of Kubernetes.
+    return within + every_seconds(spec.schedule)
 
 
 def _metadata(schedule: ReportSchedule, name: str) -> Body:

@@ -10,7 +10,14 @@ from zoneinfo import ZoneInfo
 
 from report_operator.api.v1alpha1.spec import ReportScheduleSpec
 from report_operator.domain import names
-from report_operator.domain.cron.schedule import CronSchedule, ScheduleError, load_zone, parse
+from report_operator.domain.cron.rules import Every
+from report_operator.domain.cron.schedule import (
+    CronSchedule,
+    ScheduleError,
+    latest_beat,
+    load_zone,
+    parse,
+)
 from report_operator.domain.times import parse_time
 from report_runner.contract.model import parse_duration
 
@@ -70,12 +77,33 @@ def observe_plan(cronjob: Mapping[str, Any]) -> Plan | None:
         late_after = parse_duration(
             annotations.get(names.ANNOTATION_LATE_AFTER, DEFAULT_LATE_AFTER)
         )
+        schedule = parse(spec["schedule"])
         return Plan(
-            schedule=parse(spec["schedule"]),
+            schedule=schedule,
             zone=load_zone(spec.get("timeZone")),
-            since=since,
+            since=_on_the_beat(schedule, since, last_scheduled(cronjob) or created),
             suspended=bool(spec.get("suspend")),
             late_after=late_after,
         )
     except (ScheduleError, ValueError, OverflowError):
         return None
+
+
+def last_scheduled(cronjob: Mapping[str, Any]) -> datetime | None:
+    """`status.lastScheduleTime`, from which the controller counts; None where it is absent."""
+    try:
+        return parse_time((cronjob.get("status") or {}).get("lastScheduleTime"))
+    except ValueError:  # somebody edited it
+        return None
+
+
+def _on_the_beat(schedule: CronSchedule, since: datetime, counted_from: datetime) -> datetime:
+    """`since`; for an @every, the nearest instant of the controller's own beat.
+
+    The controller counts from the CronJob's creation, which is some moments later than what we
+    wrote into it, and after a long outage from another instant than the last slot.
+    """
+    half = (
+        timedelta(seconds=schedule.rule.seconds / 2) if isinstance(schedule.rule, Every) else None
+    )
+    return since if half is None else latest_beat(schedule, counted_from, since + half) or since

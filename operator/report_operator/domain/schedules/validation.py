@@ -12,6 +12,7 @@ from report_operator.api.v1alpha1.resource import ReportSchedule
 from report_operator.api.v1alpha1.spec import ReportScheduleSpec
 from report_operator.domain.admission.limits import NamespacePolicy
 from report_operator.domain.checks import first_problem
+from report_operator.domain.cron.rules import interval_problem
 from report_operator.domain.cron.schedule import ScheduleError, load_zone, parse
 from report_operator.domain.schedules.cronjob import is_of_predecessor, is_orphan, owner_uid
 from report_operator.domain.schedules.desired import DEFINITION_LIMIT, FrozenDefinition
@@ -42,9 +43,11 @@ def check_spec(observation: SpecObservation) -> ReadyProblem | None:
 
 def _schedule_is_valid(observation: SpecObservation) -> ReadyProblem | None:
     try:
-        parse(observation.spec.schedule)
+        problem = interval_problem(parse(observation.spec.schedule).rule)
     except ScheduleError as error:
-        return ReadyProblem(ReadyReason.INVALID_SCHEDULE, f"spec.schedule: {error}")
+        problem = str(error)
+    if problem:
+        return ReadyProblem(ReadyReason.INVALID_SCHEDULE, f"spec.schedule: {problem}")
     return None
 
 
