@@ -110,7 +110,7 @@ def complaint(directory: Path, capsys: pytest.CaptureFixture[str]) -> str:
             r"m.yaml:21:11 spec.report.charts\[by_desk\].spec.mark: .*'bar'",
         ),
         ("field: value", "field: valeu", r"encoding.y.field: .*did you mean 'value'\? it has desk"),
-        ('"y"', "y", r'm.yaml:20:9 spec.report.charts\[0\].spec: .*: write "y": in quotes'),
+        ('"y"', "y", r'm.yaml:20:9 spec.report.charts\[by_desk\].spec: .*: write "y": in quotes'),
         (
             "{region: EMEA}",
             "{slot: 1}",
