@@ -145,19 +145,6 @@ def test_group_lasts_since_the_first_failure_in_a_row_for_its_reason() -> None:
     assert (group.since, group.newest) == (SLOT - 2 * DAY, SLOT)
 
 
-def test_failure_is_the_standing_one_and_not_a_newer_one_of_an_older_date() -> None:
-    status = failing("Timeout", "of 2010", SLOT + DAY)
-    status["conditions"] = [
-        condition("Failing", "True", "NodeLost", "slot 2026-11-24T05:00:00Z, Job daily-7: lost")
-    ]
-    status |= ReportScheduleStatus(
-        recent_runs=[make_entry("7", Reason.NODE_LOST, message="lost")]
-    ).model_dump(mode="json", by_alias=True, exclude_none=True, include={"recent_runs"})
-    (group,) = groups_of(schedule("daily", status))
-    problem = group.first.gravest
-    assert (problem.reason, problem.message, problem.job) == ("NodeLost", "lost", "daily-7")
-
-
 def test_not_ready_has_a_remedy_with_a_link() -> None:
     (group,) = groups_of(schedule("daily", NOT_READY))
     remedy = group.first.gravest.remedy
@@ -190,6 +177,7 @@ def test_each_schedule_is_in_one_state_and_the_counts_add_up() -> None:
     assert counts == {
         ScheduleState.FAILING: 2, ScheduleState.NOT_READY: 1, ScheduleState.LATE: 2,
         ScheduleState.SUSPENDED: 1, ScheduleState.NOT_SEEN: 1, ScheduleState.HEALTHY: 2,
+        ScheduleState.NOT_STARTING: 0,
     }  # fmt: skip
     attention = sum(len(group.members) for group in groups_of(*many()))
     assert attention == counts[ScheduleState.FAILING] + counts[ScheduleState.NOT_READY] + counts[

@@ -177,13 +177,14 @@ PENDING = {
 
 def test_a_run_that_does_not_start_is_trouble_before_it_is_late() -> None:
     run = active_run()
-    found = now_of([schedule("daily", "bulk", {"pending": PENDING})], run).problems
-    (problem,) = found[0].problems
+    (group,) = now_of([schedule("daily", "bulk", {"pending": PENDING})], run).groups
+    (problem,) = group.first.problems
     assert (problem.kind, problem.reason) == (ProblemKind.NOT_STARTING, "QuotaExceeded")
     assert problem.remedy is not None
     assert "describe resourcequota" in problem.remedy.action
     late = {**LATE, "pending": {**PENDING, "job": None}}
-    (problem,) = now_of([schedule("daily", "bulk", late)]).problems[0].problems
+    (group,) = now_of([schedule("daily", "bulk", late)]).groups
+    (problem,) = group.first.problems
     assert problem.kind is ProblemKind.LATE
     assert problem.remedy is not None
     assert "describe resourcequota" in problem.remedy.action, "the remedy of what blocks it"

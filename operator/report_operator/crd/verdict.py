@@ -40,8 +40,8 @@ def spec_problems(spec: Mapping[str, Any], now: datetime) -> list[tuple[str, str
     if found is not None:
         field, _, detail = found.message.partition(": ")
         message = ZONE_MESSAGE if field == ZONE_FIELD else SCHEDULE_MESSAGE
-        if detail == EVERY_MESSAGE:
-            return [(field, detail)]
+        if field == SCHEDULE_FIELD and parsed.schedule.startswith("@every"):
+            return [(field, EVERY_MESSAGE)]
         if field == SCHEDULE_FIELD and "TZ" in parsed.schedule:
             message = TZ_MESSAGE
         return [(field, f"{message} ({detail})")]

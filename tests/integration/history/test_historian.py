@@ -205,7 +205,7 @@ async def test_schedule_deleted_before_its_record_is_written(writer: HistoryWrit
     async with scene(writer, Logs()) as it:
         it.offer(entry("last"))
         await it.until(lambda: not it.waits("last"))
-        it.historian._tidy()
+        it.historian._forget_deleted()
         assert it.waits("last") == {"last"}  # nothing is remembered of it
     assert len(await it.reader.page(PageQuery(10))) == 1
 

@@ -290,4 +290,4 @@ def test_silent_watches_end_the_process(
         return operator.exit_code == 1
 
     wait_for("it ends, to be started again", ended, 60, operator.log)
-    assert "no watch told of it" in operator.log()
+    assert "no watch showed it" in operator.log()

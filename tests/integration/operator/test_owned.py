@@ -81,6 +81,28 @@ LEAVES: dict[str, tuple[Body, Body]] = {
         {"report": report(formats=["csv", "html"])},
         {"report": report(formats=None)},
     ),
+    **{
+        f"report.formatOptions.csv.{name}": (
+            {"report": report(formats=["csv"], formatOptions={"csv": {name: value}})},
+            {"report": report(formats=["csv"], formatOptions={"csv": {}})},
+        )
+        for name, value in {
+            "separator": ";", "decimalMark": ",", "quoting": "all", "byteOrderMark": False,
+            "lineEnd": "lf", "dateFormat": "DD.MM.YYYY", "timestampFormat": "iso8601",
+            "zoneOffset": "whenAmbiguous", "booleanFormat": "yes/no", "nullText": "none",
+            "formulaGuard": False, "sources": ["facts"],
+        }.items()
+    },
+    **{
+        f"report.formatOptions.{name}.{field}": (
+            {"report": report(formats=[name], formatOptions={name: {field: value}})},
+            {"report": report(formats=[name], formatOptions={name: {}})},
+        )
+        for name, field, value in (
+            ("xlsx", "sources", ["facts"]), ("json", "sources", ["facts"]),
+            ("parquet", "sources", ["facts"]), ("xlsx", "columnFormats", {"a": "integer"}),
+        )
+    },
     "report.allowEmpty": ({"report": report(allowEmpty=True)}, {}),
     "delivery.email.subject": (email(subject="{{ title }}!"), email()),
     "delivery.email.cc": (email(cc=["Risk <risk@example.com>"]), email()),

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import yaml
 from pypdf import PdfReader
 
 from report_operator.api.v1alpha1.resource import parse_schedule
-from report_operator.domain.schedules.validation import check_schedule
+from report_operator.crd.verdict import spec_problems
 from report_runner.contract.reasons import EXIT_CODES, Reason
 from report_runner.contract.templating import compile_problem
 
@@ -75,8 +76,8 @@ def test_example_is_rendered(example: Path) -> None:
 def test_example_is_valid_for_the_operator() -> None:
     schedule, page = yaml.safe_load_all((EXAMPLE / "schedule.yaml").read_text())
     schedule["metadata"] |= {"uid": "u1", "generation": 1}
+    assert spec_problems(schedule["spec"], datetime(2026, 11, 24, tzinfo=UTC)) == []
     spec = parse_schedule(schedule).spec
-    assert check_schedule(spec) is None
     reference = spec.report.template.config_map_ref
     assert reference is not None
     assert page["metadata"]["name"] == reference.name
