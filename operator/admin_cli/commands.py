@@ -197,6 +197,8 @@ def schedules(client: Client, args: Namespace) -> None:
         cursor=args.cursor,
     )
     _show(args, body, lambda show: show.schedules(body))
+    for note in body.get("degraded", ()):
+        print(f"careful: {_printable(note)}", file=sys.stderr)
 
 
 def why(client: Client, args: Namespace) -> None:

@@ -21,7 +21,7 @@ from admin_api.services.attempts import AttemptService
 from admin_api.services.audit import Audit
 from admin_api.services.backends import Backends
 from admin_api.services.cache import Snapshot
-from admin_api.services.cluster import Cluster
+from admin_api.services.cluster import Cluster, Leader
 from admin_api.services.jobs import ScheduleSummary, read_schedule
 from report_operator.adapters.kube.client import ApiError
 from report_operator.api.v1alpha1.conditions import ConditionType
@@ -88,9 +88,13 @@ class Site:
     schedules: Sequence[ScheduleSummary]
     runs: Sequence[Run] = ()
     tokens: Any = None
+    silent: float = 1.0  # seconds without a word of the operator
 
     async def snapshot(self, *, fresh: Any = ()) -> Snapshot:
         return snapshot_of(self.schedules, self.runs)
+
+    async def leader(self) -> Leader:
+        return Leader("a", "u", SLOT, SLOT, 15, self.silent, stopping=False)
 
     def ask(self, path: str, **more: str) -> tuple[int, Any]:
         attempts = AttemptService(
@@ -260,7 +264,10 @@ def test_attempt_under_way_is_what_to_look_at() -> None:
 
 
 def test_explanations_of_other_states() -> None:
-    assert "healthy: no slot is late" in SITE.why("calm")["explanation"]
+    assert (
+        "healthy: nothing is late, and no failure stands. Readers"
+        in SITE.why("calm")["explanation"]
+    )
     assert "the next slot is 2026-11-25T05:00:00Z" in SITE.why("calm")["explanation"]
     assert "was not seen by the operator yet" in SITE.why("unseen")["explanation"]
     wrong = SITE.why("wrong")["explanation"]
@@ -269,6 +276,20 @@ def test_explanations_of_other_states() -> None:
     slow = SITE.why("slow")["explanation"]
     assert "late since 2026-11-24T05:00:00Z: Queued" in slow
     assert "Next: report-scheduler queue" in slow
+
+
+def test_status_that_nobody_keeps_is_marked() -> None:
+    site = Site(SITE.schedules, silent=600.0)
+    assert site.why("calm")["explanation"].startswith("Careful: no operator leads just now")
+    assert "no operator leads" in site.ask(SCHEDULES)[1]["degraded"][0]
+    assert SITE.ask(SCHEDULES)[1]["degraded"] == []
+
+
+def test_acknowledged_failure_is_named_where_the_schedule_is_healthy() -> None:
+    failure = LastFailure(time=SLOT, reason=Reason.TIMEOUT, message="", job="x", slot=SLOT)
+    told = Site([summary("m", health=ScheduleHealth.HEALTHY, last_failure=failure,
+                         acknowledged_through=SLOT)]).why("m")  # fmt: skip
+    assert "slots up to 2026-11-24T05:00:00Z need no report" in told["explanation"]
 
 
 def test_missed_slots_and_suspension_are_named_though_nothing_fails() -> None:

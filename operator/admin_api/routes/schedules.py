@@ -19,7 +19,7 @@ from admin_api.schemas.schedules import (
 )
 from admin_api.services import acknowledgement
 from admin_api.services.explain import explain
-from admin_api.services.schedules import find_schedule, list_schedules
+from admin_api.services.schedules import find_schedule, list_schedules, stale_notes
 
 router = APIRouter()
 
@@ -31,7 +31,8 @@ async def schedules(
     query: Annotated[SchedulesQuery, Query()], caller: CallerDep, cluster: ClusterDep
 ) -> Schedules:
     """Schedules with their health; 404 where a filter names what no schedule has."""
-    page = list_schedules((await cluster.snapshot()).schedules, query)
+    degraded = stale_notes(await cluster.leader())
+    page = list_schedules((await cluster.snapshot()).schedules, query, degraded)
     hidden = await caller.hidden(schedule.namespace for schedule in page.schedules)
     shown = [without_messages(s) if s.namespace in hidden else s for s in page.schedules]
     return page.model_copy(update={"schedules": shown})
@@ -44,8 +45,9 @@ async def schedule(
     """One schedule: what is wrong, since when, who is affected, and what to do."""
     snapshot = await cluster.snapshot()
     found = find_schedule(snapshot.schedules, namespace, name)
+    degraded = stale_notes(await cluster.leader())
     messages = await caller.may_see(namespace)
-    detail = explain(found, snapshot.of_schedule(namespace, name), messages=messages)
+    detail = explain(found, snapshot.of_schedule(namespace, name), degraded, messages=messages)
     return detail if messages else without_messages(detail)
 
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from admin_api.schemas.common import LIST_LIMIT, Instant, Name, QueryInstant
+from admin_api.schemas.common import LIST_LIMIT, Degraded, Instant, Name, QueryInstant
 from report_operator.api.v1alpha1.spec import Priority
 from report_operator.api.v1alpha1.status import DelayStage, ScheduleHealth
 from report_runner.contract.reasons import Reason
@@ -88,6 +88,7 @@ class Schedules(BaseModel):
 
     schedules: list[Schedule]
     total: int = Field(description="On all pages.")
+    degraded: Degraded = Field(default_factory=list)
     next: str | None = Field(
         default=None, description="`cursor` of the next page, if there is one."
     )
@@ -122,6 +123,7 @@ class ScheduleDetail(Schedule):
         description="The slot whose failure stands: what an acknowledgement has to name."
     )
     affected: str = Field(examples=["12 recipients; the last report was made 2026-11-24T05:04:00Z"])
+    degraded: Degraded
     explanation: str = Field(
         description="Cause, since when, who is affected, and the next command, as one paragraph."
     )

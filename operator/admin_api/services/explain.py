@@ -24,7 +24,7 @@ _LINK = re.compile(r"\[([^]]*)\]\(#[^)]*\)")
 
 
 def explain(
-    schedule: ScheduleSummary, jobs: Sequence[Job], *, messages: bool = True
+    schedule: ScheduleSummary, jobs: Sequence[Job], degraded: list[str], *, messages: bool = True
 ) -> ScheduleDetail:
     """`jobs` are the schedule's; without `messages` texts that may quote its data are left out."""
     problems = list(_problems(schedule, jobs, messages=messages))
@@ -34,7 +34,10 @@ def explain(
         problems=problems,
         affected=affected,
         failing_slot=run.slot if (run := standing_run(schedule)) is not None else None,
-        explanation=_paragraph(schedule, problems, affected),
+        explanation=" ".join(
+            [*(f"Careful: {note}." for note in degraded), _paragraph(schedule, problems, affected)]
+        ),
+        degraded=degraded,
     )
 
 
@@ -208,8 +211,13 @@ def _without_problem(schedule: ScheduleSummary, name: str, affected: str) -> str
         return f"{name} was not seen by the operator yet. Next: report-scheduler status"
     upcoming = status.next_schedule_time
     following = f"; the next slot is {format_time(upcoming)}" if upcoming else "; no slot follows"
+    failure, done = status.last_failure, status.acknowledged_through
+    said = ""
+    if failure is not None and done is not None and failure.slot <= done:
+        said = f" (slots up to {format_time(done)} need no report: somebody said so)"
     return (
-        f"{name} is healthy: no slot is late or without its report. Readers: {affected}{following}."
+        f"{name} is healthy: nothing is late, and no failure stands{said}. Readers: "
+        f"{affected}{following}."
     )
 
 

@@ -18,8 +18,10 @@ from admin_api.schemas.schedules import (
     ScheduleSort,
     SchedulesQuery,
 )
+from admin_api.services.cluster import Leader
 from admin_api.services.jobs import WRONG_CURSOR, ScheduleSummary
 from admin_api.services.known_names import check_names
+from admin_api.services.status import is_leading
 from report_operator.api.v1alpha1.status import Condition, ScheduleHealth
 from report_operator.domain.times import format_time
 
@@ -34,7 +36,9 @@ UTC_ZONE = "Etc/UTC"  # of a schedule that names none
 _Key = tuple[str, str, str]
 
 
-def list_schedules(schedules: Sequence[ScheduleSummary], query: SchedulesQuery) -> Schedules:
+def list_schedules(
+    schedules: Sequence[ScheduleSummary], query: SchedulesQuery, degraded: list[str]
+) -> Schedules:
     """A page. Raises RefusedError for names that no schedule has, and for a wrong cursor."""
     after = _read_cursor(query) if query.cursor else None
     check_names(
@@ -51,8 +55,19 @@ def list_schedules(schedules: Sequence[ScheduleSummary], query: SchedulesQuery) 
     return Schedules(
         schedules=[describe(schedule) for _, schedule in page],
         total=len(keyed),
+        degraded=degraded,
         next=_cursor(query.sort, page[-1][0]) if len(rest) > len(page) else None,
     )
+
+
+def stale_notes(leader: Leader) -> list[str]:
+    """A word where nobody keeps the schedules' status: it may be healthy there and late since."""
+    if is_leading(leader):
+        return []
+    return [
+        "no operator leads just now, so the status of schedules is as it was left: what came due "
+        "since is not judged (report-scheduler status)"
+    ]
 
 
 def find_schedule(

@@ -69,6 +69,8 @@ def test_priority_is_raised_and_an_older_date_waits_behind(
     wait_for("it runs", lambda: namespace.status("busy").get("active") == 1)
     namespace.start("today", "run-2")
     wait_for("it waits", lambda: namespace.status("today").get("queued") == 1)
+    begun = datetime.now(UTC).replace(microsecond=0)  # creation has whole seconds
+    wait_for("the next second", lambda: datetime.now(UTC) > begun + timedelta(seconds=1))
     day = f"{datetime.now(UTC).date() - timedelta(days=400)}"
     old = api.call("POST", GENERATE, {"type": "old", "date": day})
     assert (old.status, old.body["priority"], old.body["warnings"]) == (202, "low", [])
@@ -95,7 +97,7 @@ def test_priority_is_raised_and_an_older_date_waits_behind(
 
 def test_generate_before_todays_slot_warns(namespace: Namespace, api: Api, cli: Cli) -> None:
     spec = json.loads(EARLY.read_text())["spec"]
-    spec["delivery"] = None  # its Secret is another matter
+    del spec["delivery"]  # its Secret is another matter
     hours = 12 - datetime.now(UTC).hour  # a zone in which it is noon: the day's end is far
     zone = f"Etc/GMT{-hours:+d}" if hours else "Etc/UTC"  # POSIX: the sign is turned round
     namespace.apply("early", **{**spec, "schedule": "59 23 * * *", "timeZone": zone})

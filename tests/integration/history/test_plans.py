@@ -81,7 +81,16 @@ PAGES = [
     for report_type in (None, "type_1", "unheard_of")
     for since, until in ((None, None), (NOW - DAY, None), (None, NOW - 300 * DAY))
     for before in (None, (NOW - 200 * DAY, "reports.m", "m"))
-]
+] + [
+    PageQuery(limit, outcome, None, None, None, before, namespace, schedule)
+    for limit in (1, 501)
+    for outcome in (None, Outcome.FAILED)
+    for before in (None, (NOW - 200 * DAY, "reports.m", "m"))
+    for namespace, schedule in (
+        ("reports", None), ("unheard-of", None), (None, "schedule-7"), ("reports", "schedule-7"),
+        ("reports", "unheard-of"),
+    )
+]  # fmt: skip
 
 
 async def test_pages_come_from_an_index(filled: Path) -> None:
