@@ -6,6 +6,7 @@ in tests/contract holds the two together.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -18,6 +19,7 @@ from report_operator.api.v1alpha1.spec import ReportScheduleSpec
 from report_operator.crd.definitions import SCHEDULE_MESSAGE, TZ_MESSAGE, ZONE_MESSAGE
 from report_operator.domain.admission.limits import NamespacePolicy
 from report_operator.domain.checks import first_problem
+from report_operator.domain.cron.pattern import schema_pattern
 from report_operator.domain.cron.rules import EVERY_MESSAGE
 from report_operator.domain.schedules.desired import DEFINITION_LIMIT, freeze_definition
 from report_operator.domain.schedules.validation import (
@@ -40,7 +42,8 @@ def spec_problems(spec: Mapping[str, Any], now: datetime) -> list[tuple[str, str
     if found is not None:
         field, _, detail = found.message.partition(": ")
         message = ZONE_MESSAGE if field == ZONE_FIELD else SCHEDULE_MESSAGE
-        if field == SCHEDULE_FIELD and parsed.schedule.startswith("@every"):
+        every = parsed.schedule.startswith("@every")
+        if every and re.search(schema_pattern(), parsed.schedule):
             return [(field, EVERY_MESSAGE)]
         if field == SCHEDULE_FIELD and "TZ" in parsed.schedule:
             message = TZ_MESSAGE
