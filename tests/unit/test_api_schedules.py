@@ -22,6 +22,7 @@ from admin_api.services.audit import Audit
 from admin_api.services.backends import Backends
 from admin_api.services.cache import Snapshot
 from admin_api.services.cluster import Cluster, Leader
+from admin_api.services.explain import explain
 from admin_api.services.jobs import ScheduleSummary, read_schedule
 from report_operator.adapters.kube.client import ApiError
 from report_operator.api.v1alpha1.conditions import ConditionType
@@ -31,6 +32,7 @@ from report_operator.api.v1alpha1.status import (
     DelayStage,
     LastFailure,
     MissedSlots,
+    PendingRun,
     RecentRun,
     ReportScheduleStatus,
     ScheduleHealth,
@@ -276,6 +278,18 @@ def test_explanations_of_other_states() -> None:
     slow = SITE.why("slow")["explanation"]
     assert "late since 2026-11-24T05:00:00Z: Queued" in slow
     assert "Next: report-scheduler queue" in slow
+
+
+def test_run_that_does_not_start_is_explained_before_its_slot_is_late() -> None:
+    pending = PendingRun(
+        slot=SLOT, job="daily-1", since=SLOT, reason=Reason.QUOTA_EXCEEDED, message="exceeded quota"
+    )
+    blocked = summary("daily", health=ScheduleHealth.HEALTHY, pending=pending)
+    found = explain(blocked, [], [])
+    assert "not starting since 2026-11-24T05:00:00Z: QuotaExceeded: exceeded quota" in (
+        found.explanation
+    )
+    assert "Next: kubectl -n reports describe pod -l job-name=daily-1" in found.explanation
 
 
 def test_status_that_nobody_keeps_is_marked() -> None:

@@ -100,6 +100,7 @@ class ProblemKind(StrEnum):
     FAILING = "failing"
     NOT_READY = "not ready"
     LATE = "late"
+    NOT_STARTING = "not starting"
     MISSED = "missed"
     SUSPENDED = "suspended"
 

@@ -19,7 +19,9 @@ from report_runner.contract.reasons import Reason
 HIDDEN = "(its message needs a right in the namespace)"
 # A further attempt comes to the same while the schedule or the data are as they are.
 NOT_BY_RETRY = (Reason.CONFIGURATION_ERROR, Reason.DATA_CHECK_FAILED, Reason.EMPTY_REPORT)
-QUOTING = (ProblemKind.FAILING, ProblemKind.NOT_READY, ProblemKind.LATE)
+QUOTING = (
+    ProblemKind.FAILING, ProblemKind.NOT_READY, ProblemKind.LATE, ProblemKind.NOT_STARTING,
+)  # fmt: skip
 _LINK = re.compile(r"\[([^]]*)\]\(#[^)]*\)")
 
 
@@ -70,7 +72,7 @@ def _problems(
     schedule: ScheduleSummary, jobs: Sequence[Job], *, messages: bool
 ) -> Iterator[ScheduleProblem]:
     """The gravest first."""
-    for find in (_failing, _not_ready, _late, _missed, _suspended):
+    for find in (_failing, _not_ready, _late, _not_starting, _missed, _suspended):
         problem = find(schedule, jobs)
         if problem is not None:
             hidden = not messages and problem.kind in QUOTING
@@ -140,6 +142,23 @@ def _late(schedule: ScheduleSummary, jobs: Sequence[Job]) -> ScheduleProblem | N
         since=delay.since,
         remedy=_remedy(schedule, runbook.DELAYS[delay.stage], delay.job),
         command=command,
+    )
+
+
+def _not_starting(schedule: ScheduleSummary, _: Sequence[Job]) -> ScheduleProblem | None:
+    """Before its slot is late: then the late slot says it."""
+    pending, delay = schedule.status.pending, schedule.status.delay
+    if pending is None or (delay is not None and delay.slot == pending.slot):
+        return None
+    return ScheduleProblem(
+        kind=ProblemKind.NOT_STARTING,
+        reason=pending.reason.value,
+        cause=pending.message,
+        since=pending.since,
+        remedy=_remedy(schedule, runbook.FAILURES[pending.reason], pending.job),
+        command=f"kubectl -n {schedule.namespace} describe pod -l job-name={pending.job}"
+        if pending.job
+        else f"kubectl -n {schedule.namespace} describe reportschedule {schedule.name}",
     )
 
 
