@@ -82,7 +82,7 @@ class Condition(BaseCondition):
 
 
 class LastFailure(StatusModel):
-    """The newest failed run."""
+    """The failed run that stands: no report of its slot or of a newer one. Else the newest."""
 
     time: Instant = Field(description="When it failed.")
     reason: Reason = Field(description="Why, in one word.")
@@ -186,7 +186,7 @@ class ReportScheduleStatus(StatusModel):
         default=None, description="When a run last succeeded."
     )
     next_schedule_time: Instant | None = Field(default=None, description="The next slot.")
-    last_failure: LastFailure | None = Field(default=None, description="The newest failed run.")
+    last_failure: LastFailure | None = Field(default=None, description="The failed run that stands, else the newest.")
     delay: Delay | None = Field(default=None, description="The slot that is late, if one is.")
     pending: PendingRun | None = Field(
         default=None, description="The oldest run that cannot start, with what keeps it from it."
