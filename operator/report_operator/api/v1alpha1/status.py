@@ -186,7 +186,9 @@ class ReportScheduleStatus(StatusModel):
         default=None, description="When a run last succeeded."
     )
     next_schedule_time: Instant | None = Field(default=None, description="The next slot.")
-    last_failure: LastFailure | None = Field(default=None, description="The failed run that stands, else the newest.")
+    last_failure: LastFailure | None = Field(
+        default=None, description="The failed run that stands, else the newest."
+    )
     delay: Delay | None = Field(default=None, description="The slot that is late, if one is.")
     pending: PendingRun | None = Field(
         default=None, description="The oldest run that cannot start, with what keeps it from it."
