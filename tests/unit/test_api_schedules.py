@@ -280,6 +280,19 @@ def test_explanations_of_other_states() -> None:
     assert "Next: report-scheduler queue" in slow
 
 
+@pytest.mark.parametrize("reason", [reason for reason in Reason if reason is not Reason.REPLACED])
+def test_each_reason_has_cause_since_when_who_and_what_now(reason: Reason) -> None:
+    """On-call's first screen, whatever failed."""
+    blamed = failing("daily", make_entry("bad", reason, message="the very cause"))
+    text = explain(blamed, [], []).explanation
+    assert f"failing since 2026-11-24T05:00:00Z: {reason.value}: " in text
+    assert "the very cause" in text
+    assert "Affected: " in text
+    command = text.rpartition("Next: ")[2]
+    assert command.startswith(("report-scheduler ", "kubectl "))
+    assert "NAME" not in text
+
+
 def test_run_that_does_not_start_is_explained_before_its_slot_is_late() -> None:
     pending = PendingRun(
         slot=SLOT, job="daily-1", since=SLOT, reason=Reason.QUOTA_EXCEEDED, message="exceeded quota"
