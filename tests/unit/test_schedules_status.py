@@ -400,3 +400,12 @@ def test_a_slot_whose_job_was_refused_says_so(catch_up: bool) -> None:
         "quota: q"
     )
     assert status_of(SLOT + 32 * MINUTE, late).pending is None
+
+
+def test_waiting_run_says_that_it_uses_an_older_definition() -> None:
+    def delayed(definition: str) -> str:
+        status = status_of(SLOT + 40 * MINUTE, runs=(make_run(definition=definition),))
+        return condition(status, ConditionType.DELAYED).message
+
+    assert "uses the definition of then" in delayed("daily-9999999999")
+    assert "definition" not in delayed("daily-0123456789")

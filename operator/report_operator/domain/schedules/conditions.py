@@ -117,7 +117,10 @@ def _delay_message(observation: Observation, due: Due) -> str:
         "Running": "is running",
         "Retrying": f"waits for its next try after {run.failed_pods} failed",
     }.get(due.stage, due.stage)
-    return f"{slot}: Job {run.name} {advice}{blocked}"
+    older = ""
+    if run.waiting and run.definition and run.definition != observation.definition:
+        older = "; it was made before the last edit and uses the definition of then"
+    return f"{slot}: Job {run.name} {advice}{blocked}{older}"
 
 
 def failing_condition(
