@@ -27,7 +27,7 @@ from report_operator.domain.backfills.planning import (
 from report_operator.domain.cron.schedule import load_zone, parse
 from report_operator.domain.runs.attempts import days_span, slot_of_date
 from report_operator.domain.runs.history import PastRun, SlotPast, by_slot
-from report_operator.domain.schedules.lateness import CREATION_GRACE
+from report_operator.domain.schedules.catch_up import CREATION_GRACE
 from report_operator.domain.schedules.plan import Plan
 from report_runner.contract.result import Outcome
 

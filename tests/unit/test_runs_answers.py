@@ -81,3 +81,12 @@ def test_replaced_slot_is_open_until_a_report_of_it_or_of_a_newer_one() -> None:
     assert unanswered_since([*replaced, between], SLOT) == SLOT + 2 * DAY
     older = make_entry("ok", slot=OLD, manual=True)
     assert unanswered_since([*replaced, older], SLOT) == SLOT
+
+
+def test_report_that_made_up_for_a_failure_stays_in_status() -> None:
+    made_up = later("retry", attempt=2, manual=True)
+    history = RunHistory((FAILED, made_up), {})
+    for n in range(1, 40):
+        older = later(f"o{n}", manual=True, slot=OLD + n * DAY, finished_at=SLOT + n * DAY)
+        history = merge(history, [older], {older.uid}, keep=3)
+    assert standing_failure(history.recent, None, None) is None

@@ -22,16 +22,18 @@ from hypothesis import strategies as st
 from report_operator.api.v1alpha1.status import ReportScheduleStatus
 from report_operator.domain import names
 from report_operator.domain.runs.run import Run
-from report_operator.domain.schedules.lateness import (
+from report_operator.domain.schedules.catch_up import (
     CATCH_UP_LIMIT,
     CREATION_GRACE,
+    slots_to_catch_up,
+)
+from report_operator.domain.schedules.lateness import (
     NOT_CREATED,
     known_slot,
     late_at,
     next_slot,
     oldest_due,
     slot_without_job,
-    slots_to_catch_up,
 )
 from report_operator.domain.schedules.plan import Plan, observe_plan
 from report_operator.domain.times import format_time

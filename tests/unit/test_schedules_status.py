@@ -27,9 +27,12 @@ from report_operator.api.v1alpha1.status import (
     ReportScheduleStatus,
     ScheduleHealth,
 )
+from report_operator.domain import names
 from report_operator.domain.runs.cause import Cause, PendingReason
 from report_operator.domain.runs.outcomes import RunHistory
 from report_operator.domain.runs.run import observe_job
+from report_operator.domain.runs.vanished import ACTIVE_LIMIT, active_runs
+from report_operator.domain.schedules.acknowledgement import read_acknowledgement
 from report_operator.domain.schedules.observation import ReadyProblem, RefusedSlot
 from report_operator.domain.schedules.transitions import transitions
 from report_runner.contract.reasons import Reason
@@ -409,3 +412,33 @@ def test_waiting_run_says_that_it_uses_an_older_definition() -> None:
 
     assert "uses the definition of then" in delayed("daily-9999999999")
     assert "definition" not in delayed("daily-0123456789")
+
+
+def test_acknowledgement_of_an_instant_to_come_never_counts() -> None:
+    key = names.ANNOTATION_ACKNOWLEDGED
+    meta = {"annotations": {key: "2026-11-24T23:00:00Z"}}
+    before = read_acknowledgement(meta, fresh_status(), SLOT)
+    assert before.through is None
+    status = fresh_status().model_copy(update={"ignored_acknowledgement": before.ignored})
+    assert read_acknowledgement(meta, status, SLOT + DAY) == before
+    meta["annotations"][key] = "2026-11-24T05:00:00Z"
+    assert read_acknowledgement(meta, status, SLOT + DAY).through == SLOT
+    for text in ("soon", "", "2026-11-24"):
+        assert read_acknowledgement({"annotations": {key: text}}, status, SLOT).through is None
+
+
+def test_run_by_hand_does_not_move_the_beat_of_every() -> None:
+    plan = make_plan("@every 1h", since=SLOT)
+    by_hand = make_entry("m", manual=True, slot=SLOT + 83 * MINUTE, finished_at=SLOT + 85 * MINUTE)
+    previous = fresh_status().model_copy(update={"last_schedule_time": SLOT + 60 * MINUTE})
+    status = status_of(SLOT + 90 * MINUTE, previous, plan=plan, history=history(by_hand))
+    assert status.next_schedule_time == SLOT + 120 * MINUTE
+
+
+def test_run_without_a_job_is_remembered_before_those_with_one() -> None:
+    many = tuple(make_run(uid=str(n), slot=SLOT + n * MINUTE) for n in range(150))
+    (gone,) = active_runs([make_run(uid="gone", slot=SLOT + 200 * MINUTE)])
+    for kind in ("awaited", "missing"):  # a history without room takes no outcome
+        status = status_of(SLOT + 210 * MINUTE, runs=many, **{kind: [gone]})
+        assert "gone" in {entry.uid for entry in status.active_runs}
+        assert len(status.active_runs) == ACTIVE_LIMIT

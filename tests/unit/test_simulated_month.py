@@ -155,7 +155,7 @@ class World:
         }
         return make_observation(
             self.now, previous=self.status, plan=self.plan,
-            spec=make_body(**changes, suspend=self.plan.suspended).spec,
+            spec=make_body({**changes, "suspend": self.plan.suspended}).spec,
             runs=sorted(self.jobs.values(), key=lambda run: (run.slot, run.uid)),
             missing=missing, awaited=awaited, refused=refused,
         )  # fmt: skip
@@ -164,12 +164,16 @@ class World:
         if self.now < self.operator_down_until:
             return None
         decision = decide(self.observe(), LIMITS)
+        refused = None
         for slot in decision.catch_up:
             if self.now < self.refused_until:
-                decision = decide(self.observe(RefusedSlot(slot, REFUSAL, catch_up=True)), LIMITS)
+                refused = RefusedSlot(slot, REFUSAL, catch_up=True)
                 break
-            if slot not in self.made:
+            if not any(run.slot == slot for run in self.jobs.values()):  # the name would be taken
+                assert slot not in self.seen, f"{self.now}: {slot} has had its run: a second report"
                 self.create(slot)
+        if decision.catch_up:
+            decision = decide(self.observe(refused), LIMITS)
         before, self.status = self.status, decision.update.status
         for entry in self.status.recent_runs:
             if entry.uid not in self.told:

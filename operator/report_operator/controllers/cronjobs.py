@@ -19,6 +19,7 @@ from report_operator.api.v1alpha1.conditions import ReadyReason
 from report_operator.api.v1alpha1.resource import API_VERSION, Key, ReportSchedule
 from report_operator.api.v1alpha1.status import ReportScheduleStatus
 from report_operator.domain import names
+from report_operator.domain.runs.refusals import is_refusal
 from report_operator.domain.schedules.cronjob import is_orphan, is_settled
 from report_operator.domain.schedules.desired import job_for_slot
 from report_operator.domain.schedules.exact import holds_metadata, is_exact_spec, replacement
@@ -99,7 +100,7 @@ class CronJobWriter:
         before, after = (body["metadata"].get("annotations") or {} for body in (live, desired))
         if not is_settled(schedule, previous) and before.get(since) != after[since]:
             if not orphan:
-                await self._make_job_of_due_slot(live, desired, now)
+                await self._make_job_of_due_slot(schedule, live, desired, now)
             await self._start_counting_at(live, now)
         try:
             answer = await self.kube.json_patch(
@@ -174,7 +175,9 @@ class CronJobWriter:
         annotations = live["metadata"].get("annotations") or {}
         return bool(annotations.get(name) == desired["metadata"]["annotations"][name])
 
-    async def _make_job_of_due_slot(self, live: Body, desired: Body, now: datetime) -> None:
+    async def _make_job_of_due_slot(
+        self, schedule: ReportSchedule, live: Body, desired: Body, now: datetime
+    ) -> None:
         """Make the Job of a slot that comes due at the moment of an edit.
 
         It uses the desired template: the live one may have been edited by somebody else.
@@ -190,7 +193,14 @@ class CronJobWriter:
             return
         meta = live["metadata"]
         cronjob = {"metadata": meta, "spec": desired["spec"]}
-        answer = await self.kube.create(JOBS, meta["namespace"], job_for_slot(cronjob, slot))
+        try:
+            answer = await self.kube.create(JOBS, meta["namespace"], job_for_slot(cronjob, slot))
+        except ApiError as error:
+            if not is_refusal(error.status, error.message):
+                raise
+            # The edit goes on: a quota would hold it up, and all that is said of the schedule.
+            record_warning(self.recorder, schedule, _slot_not_made(slot, error.message, now))
+            return
         if answer is not None:
             logger.info(
                 "%s/%s: made the Job of the due slot %s before an edit",
@@ -213,6 +223,18 @@ class CronJobWriter:
             {"status": {"lastScheduleTime": format_time(instant)}},
             subresource="status",
         )
+
+
+def _slot_not_made(slot: datetime, why: str, now: datetime) -> Transition:
+    text = format_time(slot)
+    return Transition(
+        WARNING,
+        "SlotsMissed",
+        f"slot {text} was due when the schedule was edited, and the API server refused its Job: "
+        f"{why}; generate the report of its date where it is wanted",
+        now,
+        f"{text}-refused",
+    )
 
 
 def _digest(body: Body) -> bytes:

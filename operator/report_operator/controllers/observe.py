@@ -22,7 +22,7 @@ from report_operator.domain.runs.pod import Pod
 from report_operator.domain.runs.refusals import NO_JOB
 from report_operator.domain.runs.run import Run, Stage
 from report_operator.domain.runs.vanished import REPLACEMENT_GRACE, missing_runs
-from report_operator.domain.schedules.acknowledgement import acknowledged_through
+from report_operator.domain.schedules.acknowledgement import read_acknowledgement
 from report_operator.domain.schedules.decision import CHECK_PENDING
 from report_operator.domain.schedules.observation import Observation, ReadyProblem, RefusedSlot
 from report_operator.domain.schedules.plan import Plan, observe_plan, plan_of_spec
@@ -73,7 +73,7 @@ class ScheduleObserver:
             plan=plan,
             missing=missing,
             awaited=awaited,
-            acknowledged_through=acknowledged_through(meta, previous, now),
+            acknowledgement=read_acknowledgement(meta, previous, now),
             runs=await self._runs(runs, recorded, schedule, plan, now),
             uncounted=self._uncounted(key, previous),
             pending_records=frozenset(pending),
@@ -162,11 +162,18 @@ class ScheduleObserver:
         return missing, awaited
 
     async def _is_there(self, key: Key, uid: str, entry: ActiveRun) -> bool:
-        """Whether the API server has the Job, as a run of the schedule."""
+        """Whether the API server has the Job, as a run of the schedule.
+
+        One that cannot be read, since somebody edited its annotations, may work all the same.
+        """
         body = await self.kube.get(JOBS, key.namespace, entry.job)
         if body is None or body["metadata"]["uid"] != entry.uid:
             return False
+        if names.LABEL_UID not in (body["metadata"].get("labels") or {}):
+            return False  # nobody follows it any more
         self.store.observe_job(body)
+        if entry.uid not in self.store.runs:
+            return True
         return any(run.uid == entry.uid for run in self.store.runs_of(uid))
 
     def _uncounted(self, key: Key, status: ReportScheduleStatus) -> frozenset[str]:

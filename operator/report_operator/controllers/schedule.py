@@ -111,6 +111,9 @@ class ScheduleController:
         for overdue in decision.to_fail:
             await self._fail_job(overdue)
         refused = await self._catch_up(key, observation, decision.catch_up)
+        if decision.catch_up:  # the status has to name their runs: somebody may delete them at once
+            observation = await self.observer.observe(body, previous, schedule, problem, now)
+            decision = decide(observation, self.limits)
         if refused is None and decision.without_job is not None:
             refused = await self.observer.refused(key, observation, decision.without_job)
         if refused is not None:

@@ -224,6 +224,11 @@ class ReportScheduleStatus(StatusModel):
         description="Slots up to here need no report: said by the annotation "
         "reports.adaf.io/acknowledged-through.",
     )
+    ignored_acknowledgement: Instant | None = Field(
+        default=None,
+        description="What that annotation says, where it was an instant to come when it was "
+        "written: it counts for nothing.",
+    )
     active_runs: list[ActiveRun] = Field(
         default_factory=list,
         max_length=100,

@@ -15,7 +15,7 @@ from report_operator.domain import names
 from report_operator.domain.cron.schedule import latest_beat, slots_between
 from report_operator.domain.runs.attempts import days_span
 from report_operator.domain.runs.history import SlotPast
-from report_operator.domain.schedules.lateness import CREATION_GRACE
+from report_operator.domain.schedules.catch_up import CREATION_GRACE
 from report_operator.domain.schedules.plan import Plan, observe_plan
 from report_operator.domain.times import parse_time
 from report_runner.contract.result import Outcome

@@ -43,6 +43,13 @@ def standing_failure(
     return sorted(of_slot, key=lambda entry: entry.finished_at)[-1]
 
 
+def making_up(entries: Sequence[RecentRun]) -> RecentRun | None:
+    """The newest report of the newest slot that failed, or of one after it; None where none is."""
+    failed = [e.slot for e in entries if e.outcome is Outcome.FAILED and e.backfill is None]
+    found = [entry for entry in entries if failed and _makes_up_for(entry, max(failed))]
+    return max(found, key=lambda entry: entry.finished_at, default=None)
+
+
 def unanswered_since(entries: Iterable[RecentRun], before: datetime | None) -> datetime | None:
     """The oldest slot whose run was replaced by the next and that has no report since.
 

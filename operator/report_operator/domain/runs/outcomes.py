@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from itertools import product
 
 from report_operator.api.v1alpha1.status import RecentRun
-from report_operator.domain.runs.answers import standing_failure
+from report_operator.domain.runs.answers import making_up, standing_failure
 from report_operator.domain.runs.cause import Cause
 from report_operator.domain.runs.failure import explain_failure, newest_result
 from report_operator.domain.runs.identity import entry_fields
@@ -109,17 +109,16 @@ def merge(
 
 
 def _tells_health(entries: Sequence[RecentRun]) -> set[str]:
-    """Uids of the newest of the schedule's own, the newest of a slot, and the failure that stands.
-
-    However many runs for older dates come after them.
+    """Uids of the newest of the schedule's own, the newest of a slot, the failure that stands, and
+    the report that made up for one, however many runs for older dates come after them.
     """
     own = [entry for entry in entries if entry.backfill is None]
     scheduled = sorted(
         (entry for entry in own if not entry.manual), key=lambda e: (e.slot, e.finished_at)
     )
     failure = standing_failure(entries, None, None)
-    telling = [*own[-1:], *scheduled[-1:], *([failure] if failure else [])]
-    return {entry.uid for entry in telling}
+    telling = [*own[-1:], *scheduled[-1:], failure, making_up(entries)]
+    return {entry.uid for entry in telling if entry is not None}
 
 
 def _held(recent: Sequence[RecentRun], existing: Collection[str]) -> set[str]:

@@ -88,7 +88,9 @@ def _delay_message(observation: Observation, due: Due) -> str:
             f"or wait longer in the queue{now}"
         )
     if any(entry.slot == due.slot for entry in observation.awaited):
-        return f"{slot}: its Job was deleted a moment ago"
+        return (
+            f"{slot}: its Job was deleted a moment ago, or cannot be read (an Event on it says so)"
+        )
     if run is None and observation.cronjob is None:
         return f"{slot} is due and has no run, as the definition is not in effect: see Ready"
     if run is None and observation.refused and observation.refused.slot == due.slot:

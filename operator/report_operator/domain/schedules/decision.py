@@ -19,18 +19,15 @@ from report_operator.domain.runs.outcomes import (
 )
 from report_operator.domain.runs.run import Run, Stage
 from report_operator.domain.runs.vanished import REPLACEMENT_GRACE, outcome_of_missing
-from report_operator.domain.schedules.lateness import (
-    NOT_CREATED,
-    Due,
-    handled_through,
-    slots_to_catch_up,
-)
+from report_operator.domain.schedules.catch_up import handled_through, slots_to_catch_up
+from report_operator.domain.schedules.lateness import NOT_CREATED, Due
 from report_operator.domain.schedules.observation import Observation
 from report_operator.domain.schedules.status import RunDecisions, StatusUpdate, compute_status
 
 CHECK_PENDING = timedelta(seconds=5)  # a pod that starts needs less
 CHECK_PENDING_LATER = timedelta(minutes=1)  # where a run has not started for long
 CHECK_PROBLEM = timedelta(seconds=30)
+NEXT_BATCH = timedelta(seconds=1)  # of missed slots, where there are more than one go makes
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +80,15 @@ def decide(observation: Observation, limits: ScheduleLimits) -> Decision:
     ]
     catch_up = slots_to_catch_up(observation)
     history = _history(observation, [*missing, *given_up], limits.history)
+    # Where history takes no more just now a run stays what it is until it does.
+    recorded = {entry.uid for entry in history.recent}
+    given_up = [entry for entry in given_up if entry.uid in recorded]
     update = compute_status(
         observation,
         RunDecisions(
             history,
             frozenset(entry.uid for entry in given_up),
-            handled_through(observation, catch_up),
+            handled_through(observation),
         ),
     )
     return Decision(
@@ -98,7 +98,7 @@ def decide(observation: Observation, limits: ScheduleLimits) -> Decision:
         history=history,
         update=update,
         prune=_prune(observation, history, given_up, limits.history),
-        check_after=_check_after(observation, given_up, update),
+        check_after=NEXT_BATCH if catch_up else _check_after(observation, given_up, update),
     )
 
 

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from report_operator.api.v1alpha1.spec import MissedRuns, MissedRunsPolicy
 from report_operator.api.v1alpha1.status import ActiveRun
-from report_operator.domain.cron.schedule import latest_slot, slots_between
+from report_operator.domain.cron.schedule import latest_beat, latest_slot
 from report_operator.domain.runs.run import Run
-from report_operator.domain.schedules.observation import Observation, RefusedSlot
+from report_operator.domain.schedules.observation import RefusedSlot
 from report_operator.domain.schedules.plan import Plan
 from report_operator.domain.schedules.zone_data import common_slots
-from report_runner.contract.model import parse_duration
 
 NOT_CREATED = "NotCreated"
 REPLACING = "Replacing"
-
-# The CronJob controller makes a due Job within moments; a catch-up must not race it.
-CREATION_GRACE = timedelta(seconds=15)
-CATCH_UP_LIMIT = 100  # Jobs made in one go
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +37,29 @@ def next_slot(plan: Plan, known: datetime, now: datetime) -> datetime | None:
     return plan.schedule.next_after(last, plan.zone)
 
 
-def known_slot(plan: Plan, runs: Iterable[Run], handled: Iterable[datetime]) -> datetime:
-    """The newest instant up to which every slot has a Job or an outcome, or does not count."""
-    return max([plan.since, *handled, *(run.slot for run in runs if not run.manual)])
+def known_slot(
+    plan: Plan,
+    runs: Iterable[Run],
+    handled: Iterable[datetime],
+    last_schedule: datetime | None = None,
+) -> datetime:
+    """The newest instant up to which every slot has a Job or an outcome, or does not count.
+
+    `last_schedule` is the newest slot with a Job: a run by hand at another instant does not move
+    the beat of @every.
+    """
+    scheduled = [plan.since, *(run.slot for run in runs if not run.manual)]
+    scheduled += [last_schedule] if last_schedule is not None else []
+    newest = max([*scheduled, *handled])
+    return latest_beat(plan.schedule, max(scheduled), newest) or newest
 
 
 def oldest_due(
-    plan: Plan, runs: Iterable[Run], handled: Iterable[datetime], now: datetime
+    plan: Plan,
+    runs: Iterable[Run],
+    handled: Iterable[datetime],
+    now: datetime,
+    last_schedule: datetime | None = None,
 ) -> Due | None:
     """The oldest slot that is due and has no outcome yet.
 
@@ -65,7 +75,7 @@ def oldest_due(
         return Due(waiting[0].slot, waiting[0].stage.value, waiting[0])
     if plan.suspended:
         return None
-    missed = first_slot_after(plan, known_slot(plan, known_runs, handled))
+    missed = first_slot_after(plan, known_slot(plan, known_runs, handled, last_schedule))
     return Due(missed, NOT_CREATED, None) if missed is not None and missed <= now else None
 
 
@@ -117,65 +127,3 @@ def _older(due: Due | None, other: Due) -> Due:
 
 def late_at(plan: Plan, due: Due) -> datetime:
     return due.slot + plan.late_after
-
-
-def slots_to_catch_up(observation: Observation) -> list[datetime]:
-    """Missed slots whose Jobs the policy RunAll asks for, oldest first.
-
-    The newest due slot is the CronJob controller's; its Job has the same name as ours would.
-    """
-    missed, plan = _missed_slots(observation), observation.plan
-    refused = observation.refused
-    if plan is None or (refused is not None and refused.catch_up):
-        return []
-    # Where nobody knows whether it is a slot for the CronJob controller as well, there would be
-    # two reports: they wait until its data are known.
-    if len(common_slots(plan.schedule, plan.zones, missed)) < len(missed):
-        return []
-    return missed
-
-
-def _missed_slots(observation: Observation) -> list[datetime]:
-    plan, now = observation.plan, observation.now
-    missed_runs = _runs_all(observation)
-    if missed_runs is None or plan is None or plan.suspended:
-        return []
-    if observation.cronjob is None:
-        return []  # there is nothing to make a Job from
-    counted = max(plan.since, observation.previous.handled_through or plan.since)
-    floor = max(counted, now - parse_duration(missed_runs.start_within))
-    # On the beat: @every counts from the last slot, not from the edge of the window.
-    start = latest_slot(plan.schedule, plan.zone, counted, floor) or counted
-    known = {observed.run.slot for observed in observation.runs}
-    missed: list[datetime] = []
-    until = now - CREATION_GRACE
-    while len(missed) < CATCH_UP_LIMIT:
-        window = slots_between(plan.schedule, plan.zone, start, until, CATCH_UP_LIMIT)
-        missed += [slot for slot in window.slots if slot not in known and slot > floor]
-        if not window.truncated:
-            break
-        start = window.slots[-1]
-    return missed[:CATCH_UP_LIMIT]
-
-
-def handled_through(observation: Observation, catch_up: Sequence[datetime]) -> datetime | None:
-    """Up to which instant every slot has a Job, once those of `catch_up` are made."""
-    before = observation.previous.handled_through
-    if _runs_all(observation) is None or observation.cronjob is None:
-        return before
-    if not catch_up and _missed_slots(observation):
-        return before  # they cannot be made yet
-    if len(catch_up) == CATCH_UP_LIMIT:
-        return catch_up[-1]  # there may be more before the newest
-    own = [observed.run.slot for observed in observation.runs if not observed.run.manual]
-    newest = max(own, default=None)
-    through = catch_up[-1] if catch_up else before
-    return max((instant for instant in (through, newest) if instant), default=None)
-
-
-def _runs_all(observation: Observation) -> MissedRuns | None:
-    """The policy where it is RunAll, for a schedule whose definition can be read."""
-    spec = observation.spec
-    if spec is None or spec.missed_runs.policy is not MissedRunsPolicy.RUN_ALL:
-        return None
-    return spec.missed_runs

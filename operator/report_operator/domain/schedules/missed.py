@@ -13,9 +13,9 @@ from datetime import datetime
 from report_operator.api.v1alpha1.spec import MissedRunsPolicy
 from report_operator.api.v1alpha1.status import DelayStage, MissedSlots
 from report_operator.domain.cron.schedule import slots_between
+from report_operator.domain.schedules.catch_up import expired_slots
 from report_operator.domain.schedules.observation import Observation
 from report_operator.domain.schedules.plan import Plan
-from report_runner.contract.model import parse_duration
 
 LIMIT = 1000  # slots that are counted at once
 
@@ -38,15 +38,13 @@ def _passed_over(
     observation: Observation, plan: Plan, newest: datetime | None
 ) -> Sequence[datetime]:
     """Between the last slot with a Job and the newest one."""
+    spec = observation.spec
+    if spec is not None and spec.missed_runs.policy is MissedRunsPolicy.RUN_ALL:
+        return expired_slots(observation)  # the others get their Jobs from the operator
     before = observation.previous.last_schedule_time or observation.previous.schedule_since
     if before is None or newest is None or newest <= before:
         return ()
-    begin = max(before, plan.since)
-    end = newest
-    spec = observation.spec
-    if spec is not None and spec.missed_runs.policy is MissedRunsPolicy.RUN_ALL:
-        # Later ones get their Jobs from the operator.
-        end = min(end, observation.now - parse_duration(spec.missed_runs.start_within))
+    begin, end = max(before, plan.since), newest
     if end <= begin:
         return ()
     window = slots_between(plan.schedule, plan.zone, begin, end, LIMIT)

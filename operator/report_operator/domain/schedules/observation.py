@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from report_operator.api.v1alpha1.spec import ReportScheduleSpec
 from report_operator.api.v1alpha1.status import ActiveRun, ReportScheduleStatus
 from report_operator.domain.runs.cause import Cause
 from report_operator.domain.runs.observed import ObservedRun
+from report_operator.domain.schedules.acknowledgement import Acknowledgement
 from report_operator.domain.schedules.cronjob import definition_of
 from report_operator.domain.schedules.plan import Plan
 
@@ -53,7 +54,7 @@ class Observation:
     runs: Sequence[ObservedRun]
     missing: Sequence[ActiveRun] = ()  # were under way and have no Job any more
     awaited: Sequence[ActiveRun] = ()  # likewise, a moment ago: what replaces them may still come
-    acknowledged_through: datetime | None = None  # slots up to here need no report
+    acknowledgement: Acknowledgement = field(default_factory=Acknowledgement)
     refused: RefusedSlot | None = None
     uncounted: frozenset[str] = frozenset()  # uids of recorded runs a backfill has yet to count
     pending_records: frozenset[str] = frozenset()  # uids of runs that history does not have yet

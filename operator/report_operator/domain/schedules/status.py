@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from report_operator.api.v1alpha1.conditions import ConditionType, ReadyReason
 from report_operator.api.v1alpha1.status import (
+    ActiveRun,
     Delay,
     DelayStage,
     LastFailure,
@@ -79,17 +80,19 @@ def compute_status(observation: Observation, decided: RunDecisions) -> StatusUpd
     runs = [item.run for item in observation.runs if item.run.uid not in decided.given_up]
     handled = [entry.slot for entry in recent if _stands_in(entry)]
     handled += _known(previous.last_schedule_time)
-    due = oldest_due(plan, runs, handled, now) if plan else None
-    known = known_slot(plan, runs, handled) if plan else now
+    last = previous.last_schedule_time
+    due = oldest_due(plan, runs, handled, now, last) if plan else None
+    known = known_slot(plan, runs, handled, last) if plan else now
     upcoming = next_slot(plan, known, now) if plan else None
     latest = first_slot_after(plan, known) if plan and not plan.suspended else None
     unanswered = unanswered_since(recent, previous.unanswered_since)
     due = unanswered_due(due, unanswered, plan) if plan else None
-    due = awaited_due(refused_due(due, observation.refused), observation.awaited)
+    awaited = [*observation.awaited, *_not_recorded(observation.missing, recent)]
+    due = awaited_due(refused_due(due, observation.refused), awaited)
     late = plan is not None and due is not None and late_at(plan, due) <= now
     # A backfill's run is about an old date and says nothing of the schedule's health.
     own = [entry for entry in recent if entry.backfill is None]
-    acknowledged = observation.acknowledged_through
+    acknowledged = observation.acknowledgement.through
     failure = standing_failure(recent, plan.since if plan else None, acknowledged)
     slots = [run.slot for run in runs if not run.manual]
     slots += [entry.slot for entry in recent if not entry.manual]
@@ -125,7 +128,8 @@ def compute_status(observation: Observation, decided: RunDecisions) -> StatusUpd
         missed_slots=previous.missed_slots + (missed.count if missed else 0),
         unanswered_since=unanswered,
         acknowledged_through=acknowledged,
-        active_runs=[*active_runs(runs), *observation.awaited][:ACTIVE_LIMIT],
+        ignored_acknowledgement=observation.acknowledgement.ignored,
+        active_runs=[*awaited, *active_runs(runs)][:ACTIVE_LIMIT],
         recent_runs=list(recent),
         run_counts=dict(decided.history.counts),
     )
@@ -150,6 +154,12 @@ def undecided(
     return previous.model_copy(
         update={"observed_generation": generation, "conditions": [ready, *others]}
     )
+
+
+def _not_recorded(missing: Sequence[ActiveRun], recent: Sequence[RecentRun]) -> list[ActiveRun]:
+    """Runs without a Job whose outcome has no room in the history yet."""
+    recorded = {entry.uid for entry in recent}
+    return [entry for entry in missing if entry.uid not in recorded]
 
 
 def _stands_in(entry: RecentRun) -> bool:
