@@ -39,7 +39,7 @@ def prune(
     an attempt is under way. What cannot be removed now is left for the next run.
     """
     name_of_slot = re.compile(
-        rf"\.?({re.escape(schedule_prefix(namespace, name))}_({_SLOT}))\..*", re.DOTALL
+        rf"\.?({re.escape(schedule_prefix(namespace, name))}_({_SLOT}))[.-].*", re.DOTALL
     )
     removed = 0
     for day in _day_directories(root):
@@ -107,7 +107,8 @@ def _prune_slot(paths: OutputPaths, kept_since: datetime, now: datetime) -> int:
         if not idle:
             return 0
         last = (paths.file(MANIFEST_SUFFIX), manifests.lock_path(paths))
-        names = (paths.stem + ".", f".{paths.stem}.")
+        # A file of one source has its name behind a dash.
+        names = tuple(f"{dot}{paths.stem}{end}" for dot in ("", ".") for end in ".-")
         found = [path for path in paths.day.iterdir() if path.name.startswith(names)]
         made_at = _made_at(paths, [path for path in found if path != last[1]], now)
         if made_at is not None and made_at >= kept_since:

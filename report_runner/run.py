@@ -278,7 +278,7 @@ def _deliver(
     for name, spec in definition.delivery.channels().items():
         try:
             ledger = Ledger(name, run.run_id, entries, save, clock)
-            progress.deliveries += deliver_once(CHANNELS[name](spec, context), ledger)
+            deliver_once(CHANNELS[name](spec, context), ledger, progress.deliveries)
         except RunError as error:
             errors.append(error)
     problems = _undelivered(progress.deliveries)

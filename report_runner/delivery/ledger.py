@@ -89,19 +89,22 @@ class Ledger:
         self.save()
 
 
-def deliver_once(channel: Channel, ledger: Ledger) -> list[DeliveryResult]:
-    """Deliver to every target that does not have the report yet; one result for each target.
+def deliver_once(channel: Channel, ledger: Ledger, report: list[DeliveryResult]) -> None:
+    """Deliver to every target that does not have the report yet; `report` gets a result for each.
 
-    Raises RunError where the channel cannot be used; the ledger still holds who has the report.
+    Raises RunError where the channel cannot be used: the results until then are in `report`, so
+    that a person hears who has the report, or may have it.
     """
     targets = channel.plan()
     known = {target.name: _settled(channel, ledger, target) for target in targets}
     results = {name: result for name, result in known.items() if result is not None}
     open_targets = [target for target in targets if target.name not in results]
-    if open_targets:
-        for answer in channel.deliver(open_targets, ledger.begin):
-            results[answer.target.name] = _settle(channel, ledger, answer)
-    return [results[target.name] for target in targets]
+    try:
+        if open_targets:
+            for answer in channel.deliver(open_targets, ledger.begin):
+                results[answer.target.name] = _settle(channel, ledger, answer)
+    finally:
+        report += [results[target.name] for target in targets if target.name in results]
 
 
 def _settled(channel: Channel, ledger: Ledger, target: DeliveryTarget) -> DeliveryResult | None:

@@ -10,7 +10,7 @@ import re
 import smtplib
 import ssl
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -46,6 +46,7 @@ from report_runner.mounted import (
 )
 
 SMTP_SECONDS = 30.0
+ACCEPT_SECONDS = 600.0  # for a message to be taken: it may be scanned first (RFC 5321, 4.5.3.2.6)
 FIELD = "spec.delivery.email.smtp.secretRef"
 ANSWER_LIMIT = 200  # characters
 DATA_WANTED = 354
@@ -67,7 +68,12 @@ class SmtpClient(smtplib.SMTP):
         self.send(content if content.endswith(b"\r\n") else content + b"\r\n")
         self.before_end()
         self.send(b".\r\n")
-        return self.getreply()
+        if self.sock is not None:
+            self.sock.settimeout(ACCEPT_SECONDS)
+        reply = self.getreply()
+        if self.sock is not None:
+            self.sock.settimeout(SMTP_SECONDS)
+        return reply
 
 
 class SmtpTlsClient(SmtpClient, smtplib.SMTP_SSL):
@@ -171,12 +177,20 @@ class EmailSender:
             client = self.server.connect()
         except (OSError, smtplib.SMTPException) as error:
             raise self._connect_error(error) from error
-        with closing(client):  # without QUIT, where the run is stopped in a message
+        try:
             self._check_senders(client)
             for target in targets:
+                if client.sock is None:  # the server, or a time-out, has ended the connection
+                    try:
+                        client = self.server.connect()
+                    except (OSError, smtplib.SMTPException) as error:
+                        yield DeliveryAnswer(target, AnswerKind.REFUSED, self._answer(error))
+                        continue
                 yield self._send(client, target, begin)
             with suppress(OSError, smtplib.SMTPException):
                 client.quit()
+        finally:
+            client.close()  # without QUIT, where the run is stopped in a message
 
     def verify(self, target: DeliveryTarget) -> DeliveryAnswer:
         """Always UNKNOWN: SMTP has no way to ask for a message that was sent."""

@@ -148,7 +148,7 @@ def _headers(content: EmailContent, recipient: str, *, utf8: bool) -> dict[str, 
     found = {
         "From": AddressHeader("From", [read_mailbox(content.sender, FROM_FIELD)], utf8),
         "To": AddressHeader("To", to, utf8),
-        "Subject": header_value(content.subject, "spec.delivery.email.subject"),
+        "Subject": _subject(header_value(content.subject, "spec.delivery.email.subject"), utf8),
         "Message-ID": header_value(message_id(content, recipient), "Message-ID"),
         "X-Report-Schedule": header_value(content.schedule, "name"),
         "X-Report-Run": header_value(content.run_id, "run id"),
@@ -159,6 +159,10 @@ def _headers(content: EmailContent, recipient: str, *, utf8: bool) -> dict[str, 
         reply_to = read_mailbox(content.reply_to, REPLY_TO_FIELD)
         found["Reply-To"] = AddressHeader("Reply-To", [reply_to], utf8)
     return found
+
+
+def _subject(text: str, utf8: bool) -> str:
+    return text if utf8 or text.isascii() else EncodedHeader("Subject", text)
 
 
 def addressees(content: EmailContent, recipient: str) -> tuple[list[Mailbox], list[Mailbox]]:
@@ -218,6 +222,27 @@ def read_mailbox(text: str, field: str) -> Mailbox:
     except MailboxError as error:
         told = f"{field}: not a mail address: {error}"
         raise RunError(Reason.CONFIGURATION_ERROR, told) from None
+
+
+class EncodedHeader(str):
+    """A text outside of ASCII as one run of encoded words.
+
+    Python's own writer loses a blank where encoded words meet at the end of a line.
+    """
+
+    name: str
+    __slots__ = ("name",)
+
+    def __new__(cls, name: str, text: str) -> Self:
+        header = super().__new__(cls, text)
+        header.name = name
+        return header
+
+    def fold(self, *, policy: Policy) -> str:
+        """email.policy's hook: the header as lines."""
+        words = Header(str(self), "utf-8", header_name=self.name)
+        written = words.encode(splitchars="", linesep=policy.linesep)
+        return f"{self.name}: {written}{policy.linesep}"
 
 
 class AddressHeader(str):

@@ -19,6 +19,11 @@ from report_runner.models import Table
 SUMMED = ".15~r"  # d3's format of a number that the engine computed; its own shows 12 digits
 _DIGITS = 15
 _READ = ("text", "tooltip")
+_HEADERS = ("row", "column", "facet")
+# They show a number of the data as it is, and not one that is computed of many.
+_PICKING = (
+    "max", "min", "median", "q1", "q3", "first_value", "last_value", "nth_value", "lag", "lead",
+)  # fmt: skip
 _ORDER = "sort"
 _ESCAPED = re.compile(r"\\(.)")
 _DISCRETE = ("nominal", "ordinal")
@@ -32,6 +37,7 @@ class _Uses:
     measured: bool = False
     told: bool = False  # an expression names it
     summed: bool = False
+    picked: bool = False  # written with the digits of a computed number
     discrete: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -43,10 +49,11 @@ def exact_numbers(spec: dict[str, Any], table: Table) -> tuple[dict[str, Any], f
     out: dict[str, Any] = _copied(spec)
     for channel in _text_channels(out):
         _full_format(channel, table.columns)
+    _write_headers_in_full(out, table.columns)
     texts = set()
     for index, name in enumerate(table.columns):
         uses = _uses(out, name)
-        if not (uses.summed or uses.read or uses.told):
+        if not (uses.summed or uses.picked or uses.read or uses.told):
             continue
         numbers = [as_decimal(row[index]) for row in table.rows if _is_number(row[index])]
         if uses.summed and _digits_of_sum(numbers) > _DIGITS:
@@ -54,10 +61,11 @@ def exact_numbers(spec: dict[str, Any], table: Table) -> tuple[dict[str, Any], f
                 f"the sum of column {name} may have more than {_DIGITS} digits, which a chart "
                 f"cannot write; give the query a column of text that has it: sum({name})::text"
             )
-        rounded = next((number for number in numbers if not _is_held(number)), None)
-        if rounded is None or not (uses.read or uses.told):
+        held = _is_short if uses.picked else _is_held
+        rounded = next((number for number in numbers if not held(number)), None)
+        if rounded is None or not (uses.picked or uses.read or uses.told):
             continue
-        if uses.told or uses.measured:
+        if uses.told or uses.measured or uses.picked:
             raise ValueError(
                 f"column {name} holds {plain_text(rounded)}, which has more digits than a chart "
                 "can hold; where they are read or compared, give the query a column of text "
@@ -88,6 +96,10 @@ def _is_held(number: Decimal) -> bool:
         return False
 
 
+def _is_short(number: Decimal) -> bool:
+    return len(number.normalize().as_tuple().digits) <= _DIGITS
+
+
 def _digits_of_sum(numbers: Sequence[Decimal]) -> int:
     places = max((-int(number.normalize().as_tuple().exponent) for number in numbers), default=0)
     return sum(map(abs, numbers), Decimal()).adjusted() + 1 + max(places, 0)
@@ -106,8 +118,21 @@ def _text_channels(value: Any) -> Iterator[dict[str, Any]]:
             yield part
 
 
+def _write_headers_in_full(spec: dict[str, Any], columns: Sequence[str]) -> None:
+    for key, part in _parts(spec, ""):
+        given = part.get("field")
+        if (
+            key in _HEADERS
+            and isinstance(given, str)
+            and _plain(given) in columns
+            and part.get("type") == "quantitative"
+            and not any(part.get(word) for word in ("aggregate", "bin", "timeUnit"))
+        ):
+            part["type"] = "nominal"  # written as it is
+
+
 def _full_format(channel: dict[str, Any], columns: Sequence[str]) -> None:
-    if "format" in channel or "formatType" in channel or channel.get("type") != "quantitative":
+    if "format" in channel or "formatType" in channel or _kind(channel) != "quantitative":
         return
     given = channel["field"]
     computed = any(channel.get(word) for word in ("aggregate", "bin", "timeUnit"))
@@ -115,6 +140,12 @@ def _full_format(channel: dict[str, Any], columns: Sequence[str]) -> None:
         channel["type"] = "nominal"  # written as it is
     else:
         channel["format"] = SUMMED
+
+
+def _kind(channel: Mapping[str, Any]) -> str:
+    """The type of a definition, as Vega-Lite takes it where none is written."""
+    computed = isinstance(channel.get("aggregate"), str) or channel.get("bin")
+    return str(channel.get("type") or ("quantitative" if computed else "nominal"))
 
 
 def _plain(name: str) -> str:
@@ -126,7 +157,8 @@ def _parts(value: Any, key: str) -> Iterator[tuple[str, dict[str, Any]]]:
     if isinstance(value, dict):
         yield key, value
         for name, inner in value.items():
-            yield from _parts(inner, name)
+            # What a channel shows under a condition is shown by that channel.
+            yield from _parts(inner, key if name == "condition" and key in _READ else name)
     elif isinstance(value, list):
         for inner in value:
             yield from _parts(inner, key)
@@ -162,6 +194,8 @@ def _uses(spec: dict[str, Any], name: str) -> _Uses:
 def _use_of(part: dict[str, Any], key: str, found: _Uses, has_text: bool) -> None:
     if part.get("aggregate") == "sum" or part.get("op") == "sum":
         found.summed = found.summed or (has_text if key != "text" else True)
+    if any(part.get(word) in _PICKING for word in ("aggregate", "op")):
+        found.picked = found.picked or has_text
     if key in (_ORDER, "filter", "not", "and", "or", "test"):
         # A predicate compares; a sort takes the column's own order.
         found.measured = True

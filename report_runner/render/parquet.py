@@ -6,7 +6,9 @@ The rows go there in batches: pyarrow needs memory for one batch, and this proce
 from __future__ import annotations
 
 import json
+import math
 import pickle
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, time
@@ -147,7 +149,9 @@ def parquet_column(source: str, table: Table, number: int, zone: ZoneInfo) -> Pa
             type_ = "decimal128" if digits <= _DECIMAL128 else "decimal256"
             return column(type_, as_decimal, digits, places)
         case DataKind.FLOAT:
-            return column("float32" if declared.name == "float4" else "float64", float)
+            if declared.name == "float4":
+                return column("float32", _single)
+            return column("float64", float)
         case DataKind.DATE:
             refuse_unless(date, "infinity, or a year before 1 or after 9999,")
             return column("date32", lambda value: value)
@@ -160,6 +164,25 @@ def parquet_column(source: str, table: Table, number: int, zone: ZoneInfo) -> Pa
             return column("timestamp", _microseconds, "us", *in_utc)
         case DataKind.TEXT:
             return column("string", lambda value: _text(value, zone))
+
+
+def _single(value: Any) -> float:
+    """The float32 that is nearest to the number.
+
+    By way of a double it would be rounded twice, and now and then come out one too high or low.
+    """
+    double = float(value)
+    try:
+        (bits,) = struct.unpack("<i", struct.pack("<f", double))
+    except OverflowError:
+        return double
+    if not math.isfinite(double) or double == 0:
+        return double
+    number = as_decimal(value)
+    near = [(n, struct.unpack("<f", struct.pack("<i", n))[0]) for n in (bits - 1, bits, bits + 1)]
+    found = [(abs(Decimal(single) - number), n & 1, single) for n, single in near
+             if math.isfinite(single)]  # fmt: skip
+    return float(min(found)[2]) if found else double
 
 
 def _decimal_size(source: str, table: Table, number: int, declared: ColumnType) -> tuple[int, int]:

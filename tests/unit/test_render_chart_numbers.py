@@ -94,3 +94,40 @@ def test_a_position_may_be_rounded() -> None:
     spec = {"mark": "bar", "encoding": {"x": {"field": "n"}, "y": {"field": "t",
                                         "type": "quantitative"}}}  # fmt: skip
     assert written(spec, table(*BIG))
+
+
+TOTAL = {"aggregate": "sum", "field": "t"}
+LABELLED = {"condition": {"test": "datum.n == 'n0'", "field": "t", "type": "quantitative"}}
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "shown"),
+    [
+        (TOTAL, [Decimal("12345678901.23"), 2], "12345678903.23"),  # quantitative unless said
+        ({**LABELLED, "value": ""}, [Decimal("12345678901.23"), 2], "12345678901.23"),
+        ({"aggregate": "max", "field": "t"}, [123456789012345, 2], "123456789012345"),
+    ],
+    ids=["no type", "condition", "picked"],
+)
+def test_what_is_written_in_other_ways_has_every_digit(
+    text: dict[str, Any], values: list[Any], shown: str
+) -> None:
+    assert shown in written({"mark": "text", "encoding": {"text": text}}, table(*values))
+
+
+@pytest.mark.parametrize("word", ["max", "min", "median"])
+def test_number_that_is_picked_of_many_fails_where_it_would_be_rounded(word: str) -> None:
+    text = {"aggregate": word, "field": "t", "type": "quantitative"}
+    said = complaint({"mark": "text", "encoding": {"text": text}}, table(12345678901234567, 1))
+    assert "has more digits than a chart can hold" in said
+
+
+def test_header_of_a_facet_has_every_digit() -> None:
+    spec = {
+        "mark": "bar",
+        "encoding": {
+            "row": {"field": "t", "type": "quantitative"},
+            "x": {"field": "v", "type": "quantitative"},
+        },
+    }
+    assert "12345678901.23" in written(spec, table(Decimal("12345678901.23")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import zipfile
 from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
@@ -336,3 +337,14 @@ def test_every_format_has_its_media_type() -> None:
         "json": "application/json",
         "parquet": "application/vnd.apache.parquet",
     }
+
+
+def test_float4_is_rounded_once(tmp_path: Path) -> None:
+    """By way of a double the first two would be one too high in the last place."""
+    texts = ["7.038531e-26", "-7.038531e-26", "0.1", "3.4028235e38", "1e-45", "0"]
+    numbers = column(*map(Decimal, texts), type_=ColumnType("float4"))
+    path = made(Format.PARQUET, data(a=numbers), tmp_path)
+    found = parquet.read_table(path).column("c").to_pylist()
+    assert [struct.pack(">f", value).hex() for value in found] == [
+        "15ae43fd", "95ae43fd", "3dcccccd", "7f7fffff", "00000001", "00000000",
+    ]  # fmt: skip

@@ -292,3 +292,16 @@ def test_an_empty_day_goes_and_what_is_no_day_stays(tmp_path: Path) -> None:
     left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*"))
     assert left == ["2025", "2025/12", "2025/13", "2025/13/45", "lost+found"]
     assert pruned(tmp_path / "not-there") == 0
+
+
+def test_files_of_one_source_go_with_their_slot(tmp_path: Path) -> None:
+    old = made(tmp_path, NOW - 5 * WEEK)
+    for suffix in ("-positions.csv", "-positions.parquet"):
+        storage.write_whole(old, suffix, b"data")
+    date_files(old, NOW - 5 * WEEK)
+    # `daily_…Z-x` is of no other schedule: the slot ends with Z.
+    other = made(tmp_path, NOW - 5 * WEEK, name="daily-positions")
+    prune(tmp_path, "reports", "daily", NOW - WEEK, NOW)
+    left = {path.name for path in old.day.iterdir()}
+    assert not [name for name in left if name.startswith(f"{old.stem}")]
+    assert [name for name in left if name.startswith(other.stem)]

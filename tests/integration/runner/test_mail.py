@@ -93,7 +93,9 @@ def send(
 
     server = SmtpSettings("127.0.0.1", port, content.sender, "", "", "none", None, "report-smtp")
     sender = EmailSender(server, Secrets(Path("none")), content, recipients, now)
-    return deliver_once(sender, Ledger("email", content.run_id, entries, save, now))
+    found: list[DeliveryResult] = []
+    deliver_once(sender, Ledger("email", content.run_id, entries, save, now), found)
+    return found
 
 
 def test_each_recipient_gets_one_mail(content: EmailContent, port: int) -> None:

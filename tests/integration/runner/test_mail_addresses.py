@@ -104,7 +104,9 @@ def deliver(
     sender: EmailSender, entries: dict[str, LedgerEntry] | None = None
 ) -> list[DeliveryResult]:
     known = {} if entries is None else entries
-    return deliver_once(sender, Ledger("email", "positions.1", known, lambda: None, sender.clock))
+    found: list[DeliveryResult] = []
+    deliver_once(sender, Ledger("email", "positions.1", known, lambda: None, sender.clock), found)
+    return found
 
 
 def addresses(content: bytes, header: str) -> list[tuple[str, str]]:
