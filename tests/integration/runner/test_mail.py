@@ -150,6 +150,25 @@ def test_delivery_resumes_after_an_outage(content: EmailContent, port: int) -> N
     assert len(inbox.mails) == 3
 
 
+class Hangup(Inbox):
+    """Ends the connection in the place of its first answer to a message."""
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        if not self.mails:
+            self.mails.append((envelope.rcpt_tos[0], Message()))
+            server.transport.close()
+        return await super().handle_DATA(server, session, envelope)
+
+
+def test_connection_that_ends_leaves_one_recipient_in_doubt_and_the_others_get_theirs(
+    content: EmailContent, port: int
+) -> None:
+    with serving(inbox := Hangup(), port):
+        results = send(content, port, {})
+    assert [item.status.value for item in results] == ["uncertain", "sent", "sent"]
+    assert [recipient for recipient, _ in inbox.mails[-2:]] == EVERYBODY[1:]
+
+
 def test_intent_is_written_before_sending(content: EmailContent, port: int) -> None:
     seen: list[LedgerState] = []
     ledger: dict[str, LedgerEntry] = {}
