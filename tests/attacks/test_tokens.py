@@ -24,6 +24,7 @@ def _furnish(arena: Arena) -> None:
         api.call(
             "POST", f"{BATCH}/{prefix}/cronjobs", {"metadata": {"name": "other"}, "spec": cron}
         )
+    arena.attackers.apply("x")
 
 
 def _try(arena: Arena, client: Impersonated, attacks: Attacks, area: str, who: Who) -> None:

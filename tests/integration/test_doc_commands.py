@@ -14,6 +14,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from hack.testbed.controlplane import ControlPlane, free_port
 from hack.testbed.namespace import CORE, MERGE, SCHEDULES, Namespace
 from hack.testbed.operator import OperatorProcess
 from hack.testbed.programs import project_program
+from report_operator.crd.verdict import spec_problems
 from tests.support.chart import RELEASE, render, run
 from tests.support.docs import EXECUTED, NOT_EXECUTED, ROOT, Block, Command, blocks, commands
 from tests.support.examples import BACKFILL, SCHEDULE, examples
@@ -195,7 +197,29 @@ def test_every_expected_end_belongs_to_a_command() -> None:
     assert set(ENDS) <= {command.on_one_line for command in TO_EXECUTE}
 
 
-VALUES = [block for block in blocks("yaml") if "kind" not in yaml.safe_load(block.text)]
+PARTS = [block for block in blocks("yaml") if "kind" not in yaml.safe_load(block.text)]
+OF_A_SCHEDULE = [block for block in PARTS if block.file == "docs/authoring.md"]
+VALUES = [block for block in PARTS if block not in OF_A_SCHEDULE]
+
+
+@pytest.mark.parametrize("block", OF_A_SCHEDULE, ids=str)
+def test_part_of_a_schedule_in_the_docs_is_valid(block: Block) -> None:
+    part = yaml.safe_load(block.text)
+    columns = [{"weight": 1, "price": 2, "batch": "00417"}]
+    report = {
+        "title": "A test",
+        "sources": [{"name": "positions", "inline": {"rows": columns}}],
+        "template": {"builtin": "executive_dashboard"},
+        "formats": part.pop("formats", None) or ["pdf", *part.get("formatOptions", ("csv",))],
+        "formatOptions": part.pop("formatOptions", None),
+    }
+    spec = {
+        "reportType": "a_test",
+        "schedule": "0 6 * * *",
+        "report": {key: value for key, value in report.items() if value is not None},
+        **part,
+    }
+    assert spec_problems(spec, datetime(2026, 11, 24, tzinfo=UTC)) == []
 
 
 @pytest.mark.parametrize("block", VALUES, ids=str)

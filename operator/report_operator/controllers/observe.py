@@ -71,6 +71,7 @@ class ScheduleObserver:
             problem=problem,
             cronjob=cronjob,
             plan=plan,
+            created_at=parse_time(meta.get("creationTimestamp")),
             missing=missing,
             awaited=awaited,
             acknowledgement=read_acknowledgement(meta, previous, now),

@@ -12,7 +12,7 @@ import pytest
 from hack.testbed.namespace import CORE, Namespace
 from report_operator.adapters.kube import connection, listing
 from report_operator.adapters.kube.client import Body, KubeClient
-from report_operator.adapters.kube.errors import ERRORS
+from report_operator.adapters.kube.errors import API_ERRORS
 from report_operator.adapters.kube.reflector import Reflector
 from report_operator.adapters.kube.resources import CONFIGMAPS
 from tests.support.proxy import Proxy
@@ -113,9 +113,9 @@ async def test_outage_is_raised_to_the_caller(
     proxy.cut()
     delete(namespace, "gone")
     make(namespace, "after")
-    with pytest.raises(ERRORS):
+    with pytest.raises(API_ERRORS):
         await reflector.fresh()
-    with pytest.raises(ERRORS):
+    with pytest.raises(API_ERRORS):
         await reflector.current()
     assert told.names == ["before", "gone"]
     proxy.mend()

@@ -237,7 +237,13 @@ def test_api_answers_from_history(
         detail = api.get(f"{SCHEDULER}/jobs/{failed['id']}").body
         assert detail["error_message"] == told.message
         assert detail["files"] == [
-            {"path": "2026/a.csv", "format": "csv", "bytes": 12, "sha256": "ab" * 32}
+            {
+                "path": "2026/a.csv",
+                "format": "csv",
+                "bytes": 12,
+                "sha256": "ab" * 32,
+                "state": "unknown",
+            }  # no file server is there to ask
         ]
         assert detail["deliveries"] == [
             {"recipient": "a@x.test", "status": "failed", "message_id": None, "error": "451"}

@@ -224,7 +224,7 @@ def test_lost_lease_ends_the_process(
     namespace.call("PATCH", path, {"spec": taken}, MERGE)
     wait_for("it ends", lambda: operator.exit_code is not None, 60, operator.log)
     assert operator.exit_code != 0
-    assert "was not renewed in time" in operator.log()
+    assert "is held by another" in operator.log()
     operator.start(same_lease=True)  # as a Deployment does
     wait_for("it stands by", lambda: operator.health().get("leading") is False, 60, operator.log)
     namespace.apply("daily")

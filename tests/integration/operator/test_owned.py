@@ -87,16 +87,21 @@ LEAVES: dict[str, tuple[Body, Body]] = {
             {"report": report(formats=["csv"], formatOptions={"csv": {}})},
         )
         for name, value in {
-            "separator": ";", "decimalMark": ",", "quoting": "all", "byteOrderMark": False,
+            "separator": ";", "quoting": "all", "byteOrderMark": False,
             "lineEnd": "lf", "dateFormat": "DD.MM.YYYY", "timestampFormat": "iso8601",
             "zoneOffset": "whenAmbiguous", "booleanFormat": "yes/no", "nullText": "none",
             "formulaGuard": False, "sources": ["facts"],
         }.items()
     },
+    "report.formatOptions.csv.decimalMark": (
+        {"report": report(formats=["csv"],
+                          formatOptions={"csv": {"separator": ";", "decimalMark": ","}})},
+        {"report": report(formats=["csv"], formatOptions={"csv": {"separator": ";"}})},
+    ),
     **{
         f"report.formatOptions.{name}.{field}": (
             {"report": report(formats=[name], formatOptions={name: {field: value}})},
-            {"report": report(formats=[name], formatOptions={name: {}})},
+            {"report": report(formats=[name])},
         )
         for name, field, value in (
             ("xlsx", "sources", ["facts"]), ("json", "sources", ["facts"]),

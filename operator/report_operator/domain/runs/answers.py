@@ -20,7 +20,7 @@ def standing_failure(
 ) -> RecentRun | None:
     """The newest failed run, of the newest slot, that nothing has made up for; None if all is well.
 
-    Slots before `since` were never due under the schedule as it is. `acknowledged` is the newest
+    Slots before `since`, when the schedule was made, were never due. `acknowledged` is the newest
     slot that somebody said to need no report.
     """
     floor = newest_scheduled_slot(entries) or since

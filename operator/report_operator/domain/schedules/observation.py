@@ -54,6 +54,7 @@ class Observation:
     runs: Sequence[ObservedRun]
     missing: Sequence[ActiveRun] = ()  # were under way and have no Job any more
     awaited: Sequence[ActiveRun] = ()  # likewise, a moment ago: what replaces them may still come
+    created_at: datetime | None = None
     acknowledgement: Acknowledgement = field(default_factory=Acknowledgement)
     refused: RefusedSlot | None = None
     uncounted: frozenset[str] = frozenset()  # uids of recorded runs a backfill has yet to count

@@ -93,7 +93,8 @@ def compute_status(observation: Observation, decided: RunDecisions) -> StatusUpd
     # A backfill's run is about an old date and says nothing of the schedule's health.
     own = [entry for entry in recent if entry.backfill is None]
     acknowledged = observation.acknowledgement.through
-    failure = standing_failure(recent, plan.since if plan else None, acknowledged)
+    # Not from the last edit or resume on: neither of them is a report.
+    failure = standing_failure(recent, observation.created_at, acknowledged)
     slots = [run.slot for run in runs if not run.manual]
     slots += [entry.slot for entry in recent if not entry.manual]
     newest = max([*slots, *_known(previous.last_schedule_time)], default=None)
