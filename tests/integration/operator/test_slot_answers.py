@@ -131,9 +131,7 @@ def test_schedule_that_is_not_ready_is_late_when_its_slot_passes(
     assert namespace.status("silent")["delay"]["stage"] == "NotCreated"
 
 
-def test_refused_jobs_of_missed_slots_are_told_and_made_when_there_is_room(
-    namespace: Namespace, operator: OperatorProcess
-) -> None:
+def forbid_jobs(namespace: Namespace) -> None:
     quota = {
         "apiVersion": "v1",
         "kind": "ResourceQuota",
@@ -147,6 +145,30 @@ def test_refused_jobs_of_missed_slots_are_told_and_made_when_there_is_room(
             (namespace.find(CORE, "resourcequotas", "jobs") or {}).get("status", {}).get("used")
         ),
     )
+
+
+def test_edit_takes_effect_while_a_quota_refuses_the_job_of_the_due_slot(
+    namespace: Namespace, operator: OperatorProcess
+) -> None:
+    forbid_jobs(namespace)
+    namespace.apply("edited", schedule=EVERY_MINUTE, lateAfter="1m")
+    wait_for(
+        "its slot is late",
+        lambda: namespace.condition("edited", "Delayed").get("status") == "True",
+        180,
+        lambda: namespace.status("edited"),
+    )
+    namespace.apply("edited", schedule="0 0 1 1 *", lateAfter="1m")
+    status = namespace.wait_until_observed("edited")
+    assert status["nextScheduleTime"].endswith("-12-31T23:00:00Z")
+    assert status["missedSlots"] >= 1
+    assert "SlotsMissed" in {event["reason"] for event in namespace.list(CORE, "events")}
+
+
+def test_refused_jobs_of_missed_slots_are_told_and_made_when_there_is_room(
+    namespace: Namespace, operator: OperatorProcess
+) -> None:
+    forbid_jobs(namespace)
     namespace.apply(
         "missed", schedule=EVERY_MINUTE, lateAfter="1m", concurrencyPolicy="Allow",
         missedRuns={"policy": "RunAll", "startWithin": "1h"},
