@@ -147,14 +147,10 @@ def test_connection_broken_before_the_answer(here: Pod) -> None:
     with mailing(here, first):
         code, result, _ = here.run()
     assert code == EXIT_CODES[Reason.DELIVERY_FAILED]
-    assert [item.status.value for item in result.deliveries] == ["sent", "uncertain", "failed"]
-    assert "1 of 3 recipients did not get it: c@example.com" in result.message
+    assert [item.status.value for item in result.deliveries] == ["sent", "uncertain", "sent"]
     assert f"1 of 3 recipients may or may not have it: {UNLUCKY}" in result.message
     with mailing(here, second):
         code, result, _ = here.run()
-    assert [item.status.value for item in result.deliveries] == [
-        "alreadySent",
-        "uncertain",
-        "sent",
-    ]
-    assert got(second) == BOARD[2:]
+    statuses = [item.status.value for item in result.deliveries]
+    assert statuses == ["alreadySent", "uncertain", "alreadySent"]
+    assert got(second) == []

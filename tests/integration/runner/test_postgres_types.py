@@ -453,8 +453,8 @@ def same_as_cell(cell: Cell, text: str | None) -> bool:
     if cell.formula:
         return (cell.formula, text) in (("of:=TRUE()", "true"), ("of:=FALSE()", "false"))
     if cell.kind == "float":
-        # LibreOffice writes 15 digits; `numbers_in` has what stands in the file.
-        return math.isclose(float(cell.value), float(text), rel_tol=1e-14)
+        # LibreOffice writes 15 digits and 20 places; `numbers_in` has what stands in the file.
+        return math.isclose(float(cell.value), float(text), rel_tol=1e-14, abs_tol=1e-20)
     return cell.value == text
 
 
