@@ -9,8 +9,6 @@ from report_operator.domain.deployment import COMPONENTS
 
 
 class Deployment(BaseModel):
-    """A roll-out."""
-
     components: list[str] = Field(examples=[list(COMPONENTS)])
     version: str
     image: str

@@ -88,8 +88,6 @@ class OutputState(StrEnum):
 
 
 class OutputFile(BaseModel):
-    """A finished file."""
-
     path: str = Field(description="Relative to /var/adaf/reports.")
     format: str | None = None
     bytes: int | None = None

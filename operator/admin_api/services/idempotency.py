@@ -55,7 +55,6 @@ class IdempotencyEntry(BaseModel):
 
     @property
     def identity(self) -> str:
-        """The run's id."""
         return job_id(self.namespace, self.schedule, self.slot, self.number)
 
     @property

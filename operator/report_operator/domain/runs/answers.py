@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from report_operator.api.v1alpha1.status import RecentRun
+from report_operator.domain.runs.dead_letter import is_failure
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import Outcome
 
@@ -27,8 +28,7 @@ def standing_failure(
     failed = [
         entry
         for entry in entries
-        if entry.outcome is Outcome.FAILED
-        and entry.reason is not Reason.REPLACED
+        if is_failure(entry.outcome, entry.reason)
         and entry.backfill is None
         and (floor is None or entry.slot >= floor)
         and (acknowledged is None or entry.slot > acknowledged)
@@ -45,7 +45,7 @@ def standing_failure(
 
 def making_up(entries: Sequence[RecentRun]) -> RecentRun | None:
     """The newest report of the newest slot that failed, or of one after it; None where none is."""
-    failed = [e.slot for e in entries if e.outcome is Outcome.FAILED and e.backfill is None]
+    failed = [e.slot for e in entries if is_failure(e.outcome, e.reason) and e.backfill is None]
     found = [entry for entry in entries if failed and _makes_up_for(entry, max(failed))]
     return max(found, key=lambda entry: entry.finished_at, default=None)
 

@@ -23,6 +23,7 @@ from report_operator.domain.runs.answers import (
     standing_failure,
     unanswered_since,
 )
+from report_operator.domain.runs.dead_letter import is_failure
 from report_operator.domain.runs.outcomes import RunHistory
 from report_operator.domain.runs.vanished import ACTIVE_LIMIT, active_runs
 from report_operator.domain.schedules.conditions import (
@@ -48,7 +49,6 @@ from report_operator.domain.schedules.lateness import (
 from report_operator.domain.schedules.missed import newly_missed
 from report_operator.domain.schedules.observation import Observation
 from report_operator.domain.schedules.plan import Plan
-from report_runner.contract.reasons import Reason
 from report_runner.contract.result import Outcome
 
 DELAY_STEP = timedelta(minutes=5)  # status.delay.seconds advances in steps: few writes
@@ -194,8 +194,7 @@ def _last_failure(
     previous: ReportScheduleStatus, recent: Sequence[RecentRun], standing: RecentRun | None
 ) -> LastFailure | None:
     """The failure that stands, whatever failed after it for an older date; else the newest."""
-    failed = [entry for entry in recent if entry.outcome is Outcome.FAILED]
-    failed = [entry for entry in failed if entry.reason is not Reason.REPLACED]
+    failed = [entry for entry in recent if is_failure(entry.outcome, entry.reason)]
     last = standing or _newest(failed)
     if last is None or last.reason is None:
         return previous.last_failure
