@@ -80,7 +80,7 @@ def _send(mail: Mail, port: int, file: Path) -> None:
     server = SmtpSettings("127.0.0.1", port, mail.sender, "", "", "none", None, "report-smtp")
     now = lambda: datetime.now(UTC)  # noqa: E731
     sender = EmailSender(server, Secrets(Path("none")), letter, delivery.targets(), now)
-    deliver_once(sender, Ledger("email", "run.1", {}, lambda: None, now))
+    deliver_once(sender, Ledger("email", "run.1", {}, lambda: None, now), [])
 
 
 def _effect(mails: list[tuple[list[str], bytes]], mail: Mail) -> str | None:
