@@ -26,6 +26,15 @@ class RunError(Exception):
         self.message = message
 
 
+class RunSkipped(Exception):  # noqa: N818 - no error: the author asked for it
+    """Ends the run without a report; `message` tells a person why none was wanted."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
 @dataclass(frozen=True, slots=True)
 class ColumnType:
     """A column's type in PostgreSQL: `numeric(12,2)` has precision 12 and scale 2."""

@@ -65,6 +65,10 @@ FAILURES: dict[Reason, Remedy] = {
         "The data did not pass the report's own checks",
         "Do not force it: tell the owner of the data",
     ),
+    Reason.DATA_NOT_READY: Remedy(
+        "The data that the report waits for were not ready by its deadline",
+        "The message has the last answer: ask the owner of the data, and run it again when they are there",
+    ),
     Reason.EMPTY_REPORT: Remedy(
         "No source had a row",
         "Is the data loaded? If that is right for the day, `spec.report.allowEmpty`",
@@ -138,6 +142,18 @@ FAILURES: dict[Reason, Remedy] = {
         "A defect of this software, or a run that was killed and left no word",
         "`kubectl -n reports logs job/JOB` has the last lines: run it again; if it fails in the "
         "same place, file it with this log at the project",
+    ),
+    Reason.HOLIDAY: Remedy(
+        "The calendar leaves this slot out",
+        "Nothing; `spec.calendar` says which days",
+    ),
+    Reason.CONDITION_FALSE: Remedy(
+        "The report's own condition for sending was not met",
+        "Nothing; `spec.report.sendIf` is the condition",
+    ),
+    Reason.UNCHANGED: Remedy(
+        "The data are those of the last report that was sent",
+        "Nothing; `spec.report.onlyIfChanged` asks for that",
     ),
 }
 

@@ -1,4 +1,4 @@
-"""Why a run failed: one vocabulary for status, events, metrics, exit codes and the API."""
+"""Why a run failed or was skipped: one vocabulary for status, events, metrics, exit codes and the API."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ class Reason(StrEnum):
     QUEUE_TIMEOUT = "QueueTimeout"
     TIMEOUT = "Timeout"
     DATA_CHECK_FAILED = "DataCheckFailed"
+    DATA_NOT_READY = "DataNotReady"
     EMPTY_REPORT = "EmptyReport"
     DELIVERY_FAILED = "DeliveryFailed"
     IMAGE_UNAVAILABLE = "ImageUnavailable"
@@ -32,6 +33,10 @@ class Reason(StrEnum):
     REPLACED = "Replaced"
     JOB_DELETED = "JobDeleted"
     INTERNAL_ERROR = "InternalError"
+    # Nothing failed: no report was wanted. Only with Outcome.SKIPPED.
+    HOLIDAY = "Holiday"
+    CONDITION_FALSE = "ConditionFalse"
+    UNCHANGED = "Unchanged"
 
 
 EXIT_OK = 0

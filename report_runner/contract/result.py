@@ -21,6 +21,7 @@ class Outcome(StrEnum):
 
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
+    SKIPPED = "Skipped"  # as the author wanted it: no report was sent, and the reason says why
 
 
 # What a pod says goes to status and history: whoever writes a termination message may not
