@@ -67,7 +67,8 @@ FAILURES: dict[Reason, Remedy] = {
     ),
     Reason.DATA_NOT_READY: Remedy(
         "The data that the report waits for were not ready by its deadline",
-        "The message has the last answer: ask the owner of the data, and run it again when they are there",
+        "The message has the last answer: ask the owner of the data, and run it again when "
+        "they are there",
     ),
     Reason.EMPTY_REPORT: Remedy(
         "No source had a row",

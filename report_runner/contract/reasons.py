@@ -1,4 +1,4 @@
-"""Why a run failed or was skipped: one vocabulary for status, events, metrics, exit codes and the API."""
+"""Why a run failed or was skipped: one vocabulary for status, events, metrics, exit codes, API."""
 
 from __future__ import annotations
 
