@@ -40,6 +40,7 @@ check: venv ## lint, types, layers, drift, unit tests
 	@ruff check .
 	ruff format --check .
 	mypy
+	mypy --config-file tests/mypy.ini tests hack
 	lint-imports --no-cache >/dev/null || lint-imports
 	python -m report_operator.crd --check
 	pytest -q -n 2 tests/unit tests/contract/test_corpus_models.py

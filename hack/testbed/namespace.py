@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -126,12 +127,12 @@ class Namespace:
             },
         )
 
-    def jobs(self) -> list[Body]:
+    def jobs(self) -> builtins.list[Body]:
         return self.list(BATCH, "jobs")
 
     # -- what a kubelet does ----------------------------------------------------------------
 
-    def pods(self) -> list[Body]:
+    def pods(self) -> builtins.list[Body]:
         return self.list(CORE, "pods")
 
     def end_pod(self, pod: Body, exit_code: int = 0, message: str = "") -> None:

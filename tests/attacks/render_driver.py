@@ -98,7 +98,7 @@ def make_document(case: dict[str, Any]) -> dict[str, Any]:
     rows = [tuple(row) for row in case.get("rows") or ROWS.rows]
     data = given(case["template"], Table(columns, rows), title=case.get("title", "A title"))
     try:
-        (made,) = render(data, [Format(case["format"])], directory)
+        (made,) = render(data, [Format(case["format"])], directory)  # type: ignore[call-arg]  # a look-up
     except RunError as error:
         return {"reason": error.reason.value, "message": error.message}
     if not made.path.exists():

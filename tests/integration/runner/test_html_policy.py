@@ -121,7 +121,7 @@ class _Nothing(BaseHTTPRequestHandler):
     timeout = 5
 
     def do_GET(self) -> None:
-        self.server.asked.append(self.path)
+        self.server.asked.append(self.path)  # type: ignore[attr-defined]
         self.send_response(404)
         self.end_headers()
 
