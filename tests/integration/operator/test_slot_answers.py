@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from hack.testbed.namespace import BATCH, CORE, MERGE, SCHEDULES, Body, Namespace
 from hack.testbed.operator import OperatorProcess
 from hack.testbed.waiting import wait_for
 from report_operator.domain import names
+
+pytestmark = pytest.mark.minutes
 
 EVERY_MINUTE = "* * * * *"
 

@@ -14,6 +14,8 @@ from hack.testbed.waiting import wait_for
 from report_operator.domain import names
 from report_operator.domain.times import format_time
 
+pytestmark = pytest.mark.minutes
+
 MERGE = "application/merge-patch+json"
 MINUTE = timedelta(minutes=1)
 

@@ -19,6 +19,8 @@ from report_operator.domain.cron.zone_releases import (
     earlier_zones,
 )
 
+pytestmark = pytest.mark.minutes
+
 # +01:00 until 2026b and +00:00 since; -08:00 until 2026a and -07:00 since.
 EARLIER, LATER = "Africa/Casablanca", "America/Vancouver"
 
