@@ -1,7 +1,7 @@
 """A month of a schedule, in steps of ten minutes, with everything that may happen to its runs.
 
-At every moment each slot that was due is delivered, failed, missed (and told so), replaced by one
-that is answered, or open; and what is open for too long is late.
+At every moment each slot that was due is delivered, skipped, failed, missed (and told so), replaced
+by one that is answered, or open; and what is open for too long is late.
 """
 
 from __future__ import annotations
@@ -12,7 +12,17 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import pytest
-from factories import MINUTE, SLOT, active_run, fresh_status, make_observation, make_plan, make_run
+from factories import (
+    MINUTE,
+    SLOT,
+    active_run,
+    fresh_status,
+    make_observation,
+    make_plan,
+    make_pod,
+    make_run,
+    observed,
+)
 from factories import make_schedule as make_body
 
 from report_operator.api.v1alpha1.status import ActiveRun, RecentRun, ReportScheduleStatus
@@ -26,12 +36,16 @@ from report_operator.domain.schedules.decision import Decision, ScheduleLimits, 
 from report_operator.domain.schedules.observation import Observation, RefusedSlot
 from report_operator.domain.schedules.plan import Plan
 from report_runner.contract.reasons import Reason
-from report_runner.contract.result import Outcome
+from report_runner.contract.result import Outcome, RunResult, dump_result
 
 STEP = 10 * MINUTE
 MONTH = timedelta(days=30)
 LATE_AFTER = 30 * MINUTE
 REFUSAL = Cause(Reason.QUOTA_EXCEEDED, "its Job could not be made: exceeded quota")
+SKIPPED = make_pod(
+    phase="Succeeded", exit_code=0, exit_reason="Completed",
+    result_text=dump_result(RunResult(outcome=Outcome.SKIPPED, reason=Reason.UNCHANGED)),
+)  # fmt: skip
 LIMITS = ScheduleLimits(
     StartLimits(startup=timedelta(hours=2), queue=timedelta(hours=6)), HistoryLimits(1, 1, 10)
 )
@@ -59,6 +73,7 @@ class World:
     answers: dict[datetime, str] = field(default_factory=dict)  # of all slots, as of the last check
     missed: set[datetime] = field(default_factory=set)
     missing_since: dict[str, datetime] = field(default_factory=dict)
+    skipping: set[str] = field(default_factory=set)  # uids of runs that send nothing
     number: int = 0
     operator_down_until: datetime = SLOT
     controller_down_until: datetime = SLOT
@@ -104,6 +119,8 @@ class World:
                     self.jobs[run.uid] = replace(run, **changes, ready_pods=1)
             elif run.active and self.random.random() < 0.12:
                 well = self.random.random() < 0.7
+                if well and self.random.random() < 0.2:
+                    self.skipping.add(run.uid)
                 self.jobs[run.uid] = replace(
                     active_run(**_fields(run)), finished_at=self.now, succeeded=well,
                     active_pods=0, ready_pods=0, failed_pods=0 if well else 1,
@@ -156,7 +173,10 @@ class World:
         return make_observation(
             self.now, previous=self.status, plan=self.plan,
             spec=make_body({**changes, "suspend": self.plan.suspended}).spec,
-            runs=sorted(self.jobs.values(), key=lambda run: (run.slot, run.uid)),
+            runs=[
+                observed(run, pods=(SKIPPED,) if run.uid in self.skipping else ())
+                for run in sorted(self.jobs.values(), key=lambda run: (run.slot, run.uid))
+            ],
             missing=missing, awaited=awaited, refused=refused,
         )  # fmt: skip
 
@@ -200,8 +220,12 @@ class World:
             return "open"
         if any(entry.slot == slot for entry in self.status.active_runs):
             return "open"
-        if any(entry.reason is not Reason.REPLACED for entry in entries):
+        if entries and max(entries, key=_ended).outcome is Outcome.SKIPPED:
+            return "skipped"
+        if any(_is_failure(entry) for entry in entries):
             return "failed"
+        if any(entry.outcome is Outcome.SKIPPED for entry in entries):
+            return "skipped"
         if entries:
             return "replaced"
         if slot in self.missed:
@@ -239,6 +263,14 @@ class World:
             )
 
 
+def _ended(entry: RecentRun) -> tuple[int, datetime]:
+    return entry.attempt, entry.finished_at
+
+
+def _is_failure(entry: RecentRun) -> bool:
+    return entry.outcome is Outcome.FAILED and entry.reason is not Reason.REPLACED
+
+
 def _fields(run: Run) -> dict[str, object]:
     names = ("uid", "name", "slot", "manual", "created_at", "concurrency", "attempt", "admitted_at")
     return {name: getattr(run, name) for name in names}
@@ -252,7 +284,7 @@ def test_every_slot_of_a_month_has_one_answer(
 ) -> None:
     world = World(random.Random(seed), concurrency, missed_runs)  # noqa: S311
     totals: Counter[str] = Counter()
-    while world.now < SLOT + MONTH:
+    while world.now < max(SLOT + MONTH, world.operator_down_until):
         world.now += STEP
         if not world.plan.suspended:
             window = slots_between(
@@ -267,6 +299,7 @@ def test_every_slot_of_a_month_has_one_answer(
         if decision is not None:
             totals = world.check(decision)
     assert totals["delivered"] > 50
+    assert totals["skipped"] > 5
     assert sum(totals.values()) == len(world.due)
     assert totals["missed"] > 0 or missed_runs == "RunAll"
     ended = sum(world.status.run_counts.values())

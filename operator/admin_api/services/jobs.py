@@ -31,7 +31,9 @@ from report_runner.contract.result import Outcome
 Body = Mapping[str, Any]
 
 WAITS_FOR_POD = (JobStatus.PENDING, JobStatus.RETRYING)
-DONE = (JobStatus.SUCCEEDED, JobStatus.FAILED)
+DONE = (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.SKIPPED)
+STATUSES = {outcome: JobStatus(outcome.value.lower()) for outcome in Outcome}
+OUTCOMES = {status: outcome for outcome, status in STATUSES.items()}
 _FIELDS = set(Job.model_fields)
 METRICS_SPAN = timedelta(hours=24)
 WRONG_CURSOR = "cursor: take it from `next` of the page before"
@@ -164,7 +166,7 @@ def _of_entry(schedule: ScheduleSummary, entry: RecentRun) -> Job:
     return _job(
         identity,
         schedule.report_type,
-        JobStatus.SUCCEEDED if entry.outcome is Outcome.SUCCEEDED else JobStatus.FAILED,
+        STATUSES[entry.outcome],
         outputs=entry.outputs,
         **_outcome_fields(entry),
     )
@@ -175,6 +177,7 @@ def _outcome_fields(ended: RecentRun | RunRecord) -> dict[str, Any]:
     return {
         "reason": ended.reason,
         "error_message": ended.message if failed else None,
+        "skip_message": ended.message if ended.outcome is Outcome.SKIPPED else None,
         "failed_at": ended.finished_at if failed else None,
         "started_at": ended.started_at,
         "finished_at": ended.finished_at,
@@ -187,6 +190,8 @@ def _outcome_fields(ended: RecentRun | RunRecord) -> dict[str, Any]:
 
 def _of_run(schedule: ScheduleSummary, run: Run) -> Job:
     status = JobStatus(run.stage.value.lower())
+    if run.may_skip and status is JobStatus.SUCCEEDED:
+        status = JobStatus.RUNNING  # until the operator has read whether it was skipped
     failed = status is JobStatus.FAILED
     # What keeps it from starting; a run that has gone on since then is not held up by it.
     pending = schedule.status.pending if status in WAITS_FOR_POD else None
@@ -198,7 +203,7 @@ def _of_run(schedule: ScheduleSummary, run: Run) -> Job:
         reason=blocked.reason if blocked else None,
         error_message=run.failed_message if failed else blocked.message if blocked else None,
         failed_at=run.finished_at if failed else None,
-        finished_at=run.finished_at,
+        finished_at=run.finished_at if status in DONE else None,
     )
 
 
@@ -206,7 +211,7 @@ def job_of_record(record: RunRecord) -> Job:
     return _job(
         record.identity,
         record.report_type,
-        JobStatus.SUCCEEDED if record.outcome is Outcome.SUCCEEDED else JobStatus.FAILED,
+        STATUSES[record.outcome],
         outputs=[output.path for output in record.outputs],
         **_outcome_fields(record),
     )
@@ -279,25 +284,26 @@ def recent(jobs: Iterable[Job], since: datetime) -> list[FinishedRun]:
     return [
         FinishedRun(
             job.report_type,
-            Outcome.FAILED if job.status is JobStatus.FAILED else Outcome.SUCCEEDED,
+            OUTCOMES[job.status],
             job.finished_at,
             job.run_seconds,
             job.error_message or "",
         )
         for job in jobs
-        if job.finished_at is not None and job.finished_at >= since
+        if job.status in OUTCOMES and job.finished_at is not None and job.finished_at >= since
     ]
 
 
 def measure(totals: Totals, live: Sequence[Job], degraded: list[str]) -> PerformanceMetrics:
     """Rates and means over METRICS_SPAN, and counts of the runs under way."""
     minutes = METRICS_SPAN / timedelta(minutes=1)
-    done, average = totals.finished, totals.avg_seconds
+    done, average, ratio = totals.finished, totals.avg_seconds, totals.success_ratio
     return PerformanceMetrics(
         processing_rate=round(done / minutes, 4),
         avg_execution_time_ms=None if average is None else round(1000 * average, 1),
-        success_rate_percent=round(100 * totals.succeeded / done, 2) if done else None,
+        success_rate_percent=None if ratio is None else round(100 * ratio, 2),
         finished=done,
+        skipped=totals.skipped,
         queue_depth=sum(job.status is JobStatus.QUEUED for job in live),
         active_jobs=sum(
             job.status in (JobStatus.PENDING, JobStatus.RUNNING, JobStatus.RETRYING) for job in live

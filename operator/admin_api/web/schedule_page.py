@@ -34,6 +34,7 @@ class SlotState(StrEnum):
     """What became of a slot, in one word."""
 
     DELIVERED = "delivered"
+    SKIPPED = "skipped"
     FAILED = "failed"
     REPLACED = "replaced"
     OPEN = "open"  # due, and its run has not ended or not begun
@@ -47,6 +48,7 @@ class SlotState(StrEnum):
 
 MEANINGS = {
     SlotState.DELIVERED: "a run succeeded",
+    SlotState.SKIPPED: "no report was wanted",
     SlotState.FAILED: "its newest attempt failed",
     SlotState.REPLACED: "the next slot's run replaced it",
     SlotState.OPEN: "due, not ended yet",
@@ -171,6 +173,8 @@ def _answer(attempts: Sequence[Job]) -> tuple[SlotState, Job]:
     newest = max(attempts, key=order_of)
     if newest.status not in DONE:
         return SlotState.OPEN, newest
+    if newest.status is JobStatus.SKIPPED:
+        return SlotState.SKIPPED, newest
     replaced = newest.reason is Reason.REPLACED
     return SlotState.REPLACED if replaced else SlotState.FAILED, newest
 
@@ -191,7 +195,7 @@ def _unanswered(
 
 def _judged(slot: datetime, state: SlotState, status: ReportScheduleStatus) -> SlotState:
     """With what the operator and people say of the slot, beyond its runs."""
-    if state is SlotState.DELIVERED:
+    if state in (SlotState.DELIVERED, SlotState.SKIPPED):
         return state
     if status.acknowledged_through is not None and slot <= status.acknowledged_through:
         return SlotState.ACKNOWLEDGED

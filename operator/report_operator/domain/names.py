@@ -47,6 +47,9 @@ LABEL_BACKFILL_UID = f"{PREFIX}/backfill-uid"
 ANNOTATION_FAILURE_REASON = f"{PREFIX}/failure-reason"
 ANNOTATION_FAILURE_MESSAGE = f"{PREFIX}/failure-message"
 
+# Of a run that may decide that no report is wanted: its exit code 0 does not say what it did.
+ANNOTATION_MAY_SKIP = f"{PREFIX}/may-skip"
+
 # The CronJob controller's own (k8s.io/api/batch/v1).
 ANNOTATION_CRONJOB_SLOT = "batch.kubernetes.io/cronjob-scheduled-timestamp"
 LABEL_JOB_NAME = "batch.kubernetes.io/job-name"

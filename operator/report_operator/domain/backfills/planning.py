@@ -192,7 +192,7 @@ def _needs_run(known: SlotPast | None, reprocess: Reprocess) -> bool:
         case Reprocess.ALL:
             return True
         case Reprocess.MISSING:
-            return known is None or not known.succeeded
+            return known is None or not (known.succeeded or known.newest.outcome is Outcome.SKIPPED)
         case Reprocess.FAILED:
             return (
                 known is not None and not known.succeeded and known.newest.outcome is Outcome.FAILED

@@ -76,6 +76,7 @@ class Run:
     backfill: str = ""  # name and uid of the ReportBackfill that asked for it
     backfill_uid: str = ""
     owner_uid: str = ""  # of the CronJob that is its controller
+    may_skip: bool = False  # that its Job is complete does not say whether it sent its report
     finalizers: tuple[str, ...] = ()  # while it is being deleted: what keeps it
 
     @property
@@ -189,6 +190,7 @@ def observe_job(job: Body) -> Run:
         backfill=_name(annotations.get(names.ANNOTATION_BACKFILL, ""), names.ANNOTATION_BACKFILL),
         backfill_uid=labels.get(names.LABEL_BACKFILL_UID, ""),
         owner_uid=controller_of(meta, "CronJob"),
+        may_skip=annotations.get(names.ANNOTATION_MAY_SKIP) == "true",
     )
 
 

@@ -22,6 +22,8 @@ from report_runner.contract.reasons import PERMANENT_EXIT_CODES
 
 Body = dict[str, Any]
 
+# Fields of a spec by which a run may decide that no report is wanted.
+SKIPPING_FIELDS = ("sendIf", "onlyIfChanged", "waitFor")
 HISTORY_OUT_OF_THE_WAY = 1_000_000  # the operator prunes, not the CronJob controller
 SKIP_DEADLINE_SECONDS = 60  # a slot that is not missed: its Job is a little late at most
 APPLIED_DIGITS = 16
@@ -174,6 +176,7 @@ def _job_template(
                 names.ANNOTATION_TIME_ZONE: spec.time_zone,
                 names.ANNOTATION_CONCURRENCY: spec.concurrency_policy.value,
                 names.ANNOTATION_DEFINITION: definition.name,
+                **({names.ANNOTATION_MAY_SKIP: "true"} if may_skip(spec.to_wire()) else {}),
             },
         },
         "spec": {
@@ -206,6 +209,12 @@ def _job_template(
             ),
         },
     }
+
+
+def may_skip(spec: Mapping[str, Any]) -> bool:
+    """Whether runs of this spec (as JSON) may end without a report, since none is wanted."""
+    places = (spec, spec.get("report") or {}, spec.get("delivery") or {})
+    return any(place.get(field) for place in places for field in SKIPPING_FIELDS)
 
 
 def _seconds(duration: str) -> int:

@@ -114,6 +114,7 @@ def compute_status(observation: Observation, decided: RunDecisions) -> StatusUpd
         ],
         last_schedule_time=newest,
         last_success_time=_last_success(previous, own),
+        last_outcome=newest_own.outcome if (newest_own := _newest(own)) else previous.last_outcome,
         next_schedule_time=upcoming,
         last_failure=_last_failure(previous, own, failure),
         delay=_delay(plan, due, now) if late and plan and due else None,
@@ -164,7 +165,7 @@ def _not_recorded(missing: Sequence[ActiveRun], recent: Sequence[RecentRun]) -> 
 
 
 def _stands_in(entry: RecentRun) -> bool:
-    return not entry.manual or entry.outcome is Outcome.SUCCEEDED
+    return not entry.manual or entry.outcome is not Outcome.FAILED
 
 
 def _known(instant: datetime | None) -> list[datetime]:
