@@ -14,6 +14,7 @@ from admin_api.errors import RefusedError
 from admin_api.paths import SCHEDULER
 from admin_api.schemas.jobs import Job, Jobs, JobsQuery, JobStatus
 from admin_api.schemas.status import PerformanceMetrics
+from report_operator.api.v1alpha1.calendar import Calendar as CalendarSpec
 from report_operator.api.v1alpha1.resource import parse_status
 from report_operator.api.v1alpha1.spec import Priority
 from report_operator.api.v1alpha1.status import RecentRun, ReportScheduleStatus
@@ -23,6 +24,7 @@ from report_operator.domain.runs.dead_letter import Order, Tried, attempt_order,
 from report_operator.domain.runs.identity import RunIdentity, identity_of_entry
 from report_operator.domain.runs.record import RunRecord
 from report_operator.domain.runs.run import Run
+from report_operator.domain.schedules.calendar import Calendar, freeze, parse_calendar
 from report_operator.domain.statistics import FinishedRun, Totals
 from report_operator.domain.times import format_time, parse_time
 from report_runner.contract.reasons import Reason
@@ -53,6 +55,7 @@ class ScheduleSummary:
     suspended: bool
     priority: Priority
     recipients: int  # of its mails
+    calendar: Calendar | None  # None also where its dates are in a ConfigMap
     status: ReportScheduleStatus  # as far as it can be read; its `recent_runs` are in `ended`
     ended: Mapping[str, Job]  # by the Kubernetes Job's uid
     standing: str | None  # uid of the Job whose failure stands, where the schedule is Failing
@@ -74,12 +77,23 @@ def read_schedule(body: Body) -> ScheduleSummary:
         suspended=bool(spec.get("suspend")),
         priority=_priority(spec.get("priority")),
         recipients=_count_recipients(spec),
+        calendar=_calendar(spec.get("calendar")),
         status=status.model_copy(update={"recent_runs": []}),
         ended={},
         standing=failure.uid if failure is not None else None,
     )
     ended = {entry.uid: _lean(_of_entry(schedule, entry)) for entry in status.recent_runs}
     return replace(schedule, ended=ended)
+
+
+def _calendar(value: object) -> Calendar | None:
+    try:
+        spec = CalendarSpec.model_validate(value)
+        if spec.config_map_ref is not None:
+            return None
+        return parse_calendar(freeze(spec).to_text())
+    except ValueError:  # absent, or the schedule is not Ready for it
+        return None
 
 
 def _priority(value: object) -> Priority:

@@ -20,6 +20,7 @@ from report_operator.domain.cron.schedule import (
     load_zone,
     parse,
 )
+from report_operator.domain.schedules.calendar import verdict
 from report_runner.contract.reasons import Reason
 
 PAST, COMING = 25, 5  # slots of the strip
@@ -112,12 +113,21 @@ def strip_of(schedule: ScheduleSummary, jobs: Sequence[Job], now: datetime) -> l
         attempts = runs.get(slot, [])
         if attempts:
             state, run = _answer(attempts)
+        elif _is_skipped(schedule, slot, zone):
+            state, run = SlotState.SKIPPED, None
         else:
             state, run = _unanswered(slot, status, known_from), None
         found.append(StripSlot(slot, _judged(slot, state, status), run))
     coming = SlotState.HELD if schedule.suspended else SlotState.TO_COME
-    following = _next_slots(rule, zone, status, now)
-    return found + [StripSlot(slot, coming, None) for slot in following]
+    following = [
+        StripSlot(slot, SlotState.SKIPPED if _is_skipped(schedule, slot, zone) else coming, None)
+        for slot in _next_slots(rule, zone, status, now)
+    ]
+    return found + following
+
+
+def _is_skipped(schedule: ScheduleSummary, slot: datetime, zone: ZoneInfo) -> bool:
+    return verdict(schedule.calendar, slot.astimezone(zone)).skipped
 
 
 def count_slots(strip: Iterable[StripSlot]) -> list[tuple[SlotState, int, str]]:

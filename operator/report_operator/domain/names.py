@@ -26,6 +26,8 @@ ANNOTATION_SINCE = f"{PREFIX}/schedule-since"
 # Digest of the spec that the CronJob was given: tells an edit by somebody else from one of ours.
 ANNOTATION_APPLIED = f"{PREFIX}/applied-spec"
 
+ANNOTATION_CALENDAR = f"{PREFIX}/calendar"
+
 # Stamped at admission, on the Job and on its pod template.
 ANNOTATION_SLOT = f"{PREFIX}/slot"
 ANNOTATION_REPORT_DATE = f"{PREFIX}/report-date"
