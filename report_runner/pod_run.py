@@ -15,7 +15,7 @@ from types import FrameType
 from report_runner.contract.reasons import EXIT_CODES, EXIT_OK, Reason
 from report_runner.contract.result import Outcome, RunResult, dump_result
 from report_runner.environment import find_paths
-from report_runner.models import RunError
+from report_runner.models import RunError, RunSkipped
 from report_runner.mounted import Secrets
 from report_runner.redaction import Redactor
 from report_runner.run import RunProgress, make_report
@@ -65,7 +65,10 @@ def run_in_pod() -> int:
     )
     result = redacted(result, secrets.redact)
     logger.info("%s: %s", result.outcome.value, result.message)
-    _leave(paths.termination_log, result)
+    left = _leave(paths.termination_log, result)
+    # The exit code alone says of a skipped run that its report was delivered.
+    if result.outcome is Outcome.SKIPPED and not left:
+        return EXIT_CODES[Reason.INTERNAL_ERROR]
     return code
 
 
@@ -82,6 +85,8 @@ def account(progress: RunProgress, work: Callable[[], RunResult]) -> tuple[RunRe
     """The result and exit code of `work`; every exception but SystemExit becomes a failure."""
     try:
         return work(), EXIT_OK
+    except RunSkipped as skipped:
+        return progress.result(Outcome.SKIPPED, skipped.reason, skipped.message), EXIT_OK
     except RunError as error:
         reason, message = error.reason, error.message
         logger.info("failed: %s", reason.value, exc_info=error.__cause__)
@@ -123,8 +128,11 @@ def redacted(result: RunResult, redact: Redactor) -> RunResult:
     )
 
 
-def _leave(path: Path, result: RunResult) -> None:
+def _leave(path: Path, result: RunResult) -> bool:
+    """Whether the result is where the kubelet takes it from."""
     try:
         path.write_text(dump_result(result))
     except OSError as error:
         logger.warning("the result could not be left in %s: %s", path, error)
+        return False
+    return True

@@ -6,7 +6,8 @@ import hashlib
 import logging
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -29,7 +30,7 @@ from report_runner.delivery.channel import Attachment
 from report_runner.delivery.ledger import Ledger, deliver_once
 from report_runner.environment import Paths, RunStamps, read_definition, read_stamps
 from report_runner.manifest import Input, Manifest
-from report_runner.models import RenderInput, RunError
+from report_runner.models import RenderInput, RunError, RunSkipped
 from report_runner.mounted import Secrets
 from report_runner.render.documents import builtin_template, render, render_text
 from report_runner.render.template import SUBJECT_FIELD
@@ -88,7 +89,7 @@ def make_report(
     progress: RunProgress,
     clock: Callable[[], datetime],
 ) -> RunResult:
-    """Make, store and deliver the report. Raises RunError."""
+    """Make, store and deliver the report, or skip it. Raises RunError."""
     progress.volume = paths.output
     definition = read_definition(paths.definition, environment)
     run = progress.run = read_stamps(environment)
@@ -100,7 +101,7 @@ def make_report(
     )
     storage.prepare(output_paths)
     digest = hashlib.sha256(definition.model_dump_json().encode()).hexdigest()
-    with manifests.slot_lock(output_paths):
+    with manifests.slot_lock(output_paths), _skippable() as skips:
         storage.remove_stale(output_paths)
         known = manifests.load(output_paths)
         if known is None or not _usable(known, digest, output_paths):
@@ -122,7 +123,19 @@ def make_report(
         paths.output, definition.namespace, definition.name, kept_since, now, keep=output_paths
     )
     logger.info("removed %d files that were made before %s", removed, kept_since)
+    for skipped in skips:
+        return progress.result(Outcome.SKIPPED, skipped.reason, skipped.message)
     return progress.result(Outcome.SUCCEEDED, None, _summary(progress))
+
+
+@contextmanager
+def _skippable() -> Iterator[list[RunSkipped]]:
+    """Holds the RunSkipped that ended the block, if one did: old files are pruned all the same."""
+    found: list[RunSkipped] = []
+    try:
+        yield found
+    except RunSkipped as skipped:
+        found.append(skipped)
 
 
 def _usable(known: Manifest, digest: str, output_paths: OutputPaths) -> bool:

@@ -82,7 +82,7 @@ def jobs(found: Sequence[Body], more: str | None) -> None:
         (
             job["id"], job["report_type"], job["status"],
             job.get("finished_at") or job.get("started_at") or job["slot"],
-            job.get("reason"), _cut(job.get("error_message")),
+            job.get("reason"), _cut(job.get("error_message") or job.get("skip_message")),
         )
         for job in found
     ]  # fmt: skip

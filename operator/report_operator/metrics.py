@@ -14,8 +14,9 @@ from report_operator.api.v1alpha1.status import RecentRun
 from report_operator.domain.admission.queue import Queue
 from report_operator.domain.admission.waiting import Hold
 from report_operator.domain.backfills.status import BackfillView
+from report_operator.domain.runs.outcomes import skipped_key
 from report_operator.domain.schedules.view import ScheduleView, StorageUse
-from report_runner.contract.reasons import Reason
+from report_runner.contract.reasons import FAILURE_REASONS, SKIP_REASONS
 from report_runner.contract.result import Outcome
 
 PREFIX = "report_scheduler"
@@ -77,9 +78,12 @@ class ScheduleCollector(Collector):
                 success.add_metric(labels, view.last_success.timestamp())
             succeeded = Outcome.SUCCEEDED.value
             runs.add_metric((*labels, succeeded, ""), view.counts.get(succeeded, 0))
-            for reason in Reason:
+            for reason in FAILURE_REASONS:
                 count = view.counts.get(reason.value, 0)
                 runs.add_metric((*labels, Outcome.FAILED.value, reason.value), count)
+            for reason in SKIP_REASONS:
+                count = view.counts.get(skipped_key(reason), 0)
+                runs.add_metric((*labels, Outcome.SKIPPED.value, reason.value), count)
             missed.add_metric(labels, view.missed_slots)
             depth += view.queued
             known = volumes.get(view.namespace)

@@ -39,6 +39,11 @@ class Reason(StrEnum):
     UNCHANGED = "Unchanged"
 
 
+_NEVER_FAILURES = (Reason.HOLIDAY, Reason.CONDITION_FALSE, Reason.UNCHANGED)
+# Data that are not ready are a failure, or a reason to skip, as the author wants it.
+SKIP_REASONS = (*_NEVER_FAILURES, Reason.DATA_NOT_READY)
+FAILURE_REASONS = tuple(reason for reason in Reason if reason not in _NEVER_FAILURES)
+
 EXIT_OK = 0
 EXIT_USAGE = 64  # EX_USAGE: the command line itself is wrong
 

@@ -69,6 +69,9 @@ class Server:
                             schedule_uid=schedule.uid, priority=attempt.priority.value)  # fmt: skip
             self.runs.append(made)
 
+    async def release(self, job: object) -> None:
+        """No run waits for a business day here."""
+
     async def set_priority(self, run: Run, priority: Priority) -> None:
         if self.admitted_meanwhile:
             raise ApiError(409, "Conflict", "the object has been modified")

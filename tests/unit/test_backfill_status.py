@@ -27,6 +27,7 @@ from report_operator.domain.backfills.status import (
     view_of,
 )
 from report_runner.contract.reasons import Reason
+from report_runner.contract.result import Outcome
 
 NOW = SLOT + MINUTE
 UID = "uid-daily"
@@ -48,6 +49,13 @@ def outcomes(good: Collection[int] = (), bad: Collection[int] = ()) -> dict[str,
     return {f"daily-{n}": make_entry(f"{n}") for n in good} | {
         f"daily-{n}": make_entry(f"{n}", Reason.TIMEOUT) for n in bad
     }
+
+
+def test_run_that_was_skipped_is_neither_done_nor_failed() -> None:
+    skip = make_entry("0", Reason.UNCHANGED, outcome=Outcome.SKIPPED)
+    settled = settle(status(in_flight=[run(0)]), {"daily-0": skip}, {UID})
+    counts = settled.done, settled.failed, settled.skipped
+    assert (counts, settled.in_flight, settled.last_failures) == ((0, 0, 1), [], [])
 
 
 def status(**changes: Any) -> ReportBackfillStatus:

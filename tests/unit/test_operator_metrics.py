@@ -12,7 +12,7 @@ from report_operator.domain.admission.queue import make_queue
 from report_operator.domain.backfills.status import BackfillView
 from report_operator.domain.schedules.view import ScheduleView, StorageUse, storage_use
 from report_operator.metrics import Metrics
-from report_runner.contract.reasons import Reason
+from report_runner.contract.reasons import FAILURE_REASONS, SKIP_REASONS
 
 LABELS = {"namespace": "reports", "reportschedule": "daily", "tier": "critical"}
 VIEW = ScheduleView(
@@ -83,7 +83,9 @@ def test_runs_are_counted_by_result_and_reason_from_zero() -> None:
         for (name, labels), number in scrape(metrics_of([VIEW])).items()
         if name == "runs_total"
     }
-    expected = {("Failed", reason.value): 0.0 for reason in Reason} | {("Succeeded", ""): 40.0}
+    expected = {("Failed", reason.value): 0.0 for reason in FAILURE_REASONS}
+    expected |= {("Skipped", reason.value): 0.0 for reason in SKIP_REASONS}
+    expected |= {("Succeeded", ""): 40.0}
     assert found == expected | {("Failed", "Timeout"): 2.0}
 
 

@@ -14,7 +14,8 @@ from admin_api.schemas.schedules import Schedule
 J = TypeVar("J", bound=Job)
 S = TypeVar("S", bound=Schedule)
 
-OF_JOB = ("error_message", "outputs")
+MESSAGES = ("error_message", "skip_message")
+OF_JOB = (*MESSAGES, "outputs")
 OF_DETAIL = (*OF_JOB, "files", "deliveries", "log")
 
 
@@ -45,7 +46,7 @@ async def check_files(caller: Caller, namespace: str) -> None:
 def without_content(job: J) -> J:
     """The job without its message, files, recipients and log; the reason in one word stays."""
     fields = OF_DETAIL if isinstance(job, JobDetail) else OF_JOB
-    empty: dict[str, object] = {name: None if name == "error_message" else [] for name in fields}
+    empty: dict[str, object] = {name: None if name in MESSAGES else [] for name in fields}
     note = f"{', '.join(fields)}: needs {FILES_RIGHT} in the namespace {job.namespace}"
     return job.model_copy(update={**empty, "not_shown": note})
 

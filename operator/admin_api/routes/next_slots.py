@@ -18,6 +18,8 @@ router = APIRouter()
 async def next_slots(
     query: Annotated[NextSlotsQuery, Query()], cluster: ClusterDep, now: NowDep
 ) -> NextSlots:
-    """When a schedule is due next, with what a change of the clocks does to it."""
+    """When a schedule is due next, with what its calendar and a change of the clocks make of it."""
     schedules = (await cluster.snapshot()).schedules
-    return slots_of(find_schedule(schedules, query.schedule, query.namespace), query.count, now)
+    schedule = find_schedule(schedules, query.schedule, query.namespace)
+    calendar = await cluster.calendar(schedule)
+    return slots_of(schedule, query.count, now, calendar)

@@ -21,6 +21,7 @@ class JobStatus(StrEnum):
     RETRYING = "retrying"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
+    SKIPPED = "skipped"
 
 
 class Job(BaseModel):
@@ -30,10 +31,13 @@ class Job(BaseModel):
     report_type: str = Field(examples=["executive_dashboard"])
     status: JobStatus
     reason: Reason | None = Field(
-        default=None, description="Why it failed, or does not start, in one word."
+        default=None, description="Why it failed, was skipped, or does not start, in one word."
     )
     error_message: str | None = Field(
         default=None, description="Why it failed, or does not start, and what to change."
+    )
+    skip_message: str | None = Field(
+        default=None, description="Why it was skipped: no report was wanted, and none was sent."
     )
     failed_at: Instant | None = None
     namespace: str

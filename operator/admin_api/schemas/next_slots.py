@@ -24,8 +24,14 @@ class NextSlot(BaseModel):
     local: str = Field(
         examples=["Sun 2027-03-28 06:00:00 CEST"], description="In the schedule's zone."
     )
+    skipped: bool = Field(default=False, description="spec.calendar gives it no run.")
+    moved_to: Instant | None = Field(
+        default=None, description="The business day on which spec.calendar lets it run."
+    )
     note: str | None = Field(
-        default=None, description="What a change of the clocks does at this slot or before it."
+        default=None,
+        description="What the calendar makes of it, and what a change of the clocks does at this "
+        "slot or before it.",
     )
 
 

@@ -67,8 +67,11 @@ class PerformanceMetrics(BaseModel):
 
     processing_rate: float = Field(description="Finished jobs a minute.")
     avg_execution_time_ms: float | None
-    success_rate_percent: float | None
+    success_rate_percent: float | None = Field(
+        description="Of the runs that were to send a report: those that were skipped do not count."
+    )
     finished: int
+    skipped: int = Field(default=0, description="Of those finished: no report was wanted.")
     queue_depth: int
     active_jobs: int
     degraded: Degraded = Field(default_factory=list)

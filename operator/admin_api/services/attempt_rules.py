@@ -108,6 +108,16 @@ def priority_patch(run: Run, priority: Priority) -> Body:
     }
 
 
+def release_patch(run: Run) -> Body:
+    """A patch after which no calendar holds a waiting run back."""
+    return {
+        "metadata": {
+            "resourceVersion": run.resource_version,
+            "annotations": {names.ANNOTATION_CALENDAR: None},
+        }
+    }
+
+
 def attempts_of(namespace: str, name: str, slot: datetime, jobs: Iterable[Job]) -> list[Job]:
     """The attempts of a slot, oldest first."""
     found = [j for j in jobs if (j.namespace, j.schedule, j.slot) == (namespace, name, slot)]

@@ -13,7 +13,7 @@ from http import HTTPStatus
 
 from admin_api.errors import RefusedError
 from admin_api.schemas.attempts import Attempted, GenerateRequest
-from admin_api.schemas.jobs import Job
+from admin_api.schemas.jobs import Job, JobStatus
 from admin_api.services import attempt_rules
 from admin_api.services.audit import Audit, AuditAction, ObjectReference
 from admin_api.services.cache import Snapshot
@@ -124,6 +124,8 @@ class AttemptService:
         """Create the Job of an attempt, unless it exists, and record the request; the run's id."""
         if isinstance(decision, Job):
             identity = decision.id
+            if decision.status is JobStatus.QUEUED:
+                await self.cluster.release(decision)
         else:
             await self.cluster.create_attempt(schedule, decision, requested_by)
             identity = job_id(schedule.namespace, schedule.name, decision.slot, decision.number)

@@ -8,14 +8,15 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 from admin_api.errors import RefusedError
 from admin_api.schemas.jobs import Job
-from admin_api.services.attempt_rules import priority_patch, purge_patch
+from admin_api.services.attempt_rules import priority_patch, purge_patch, release_patch
 from admin_api.services.cache import ClusterCache, Snapshot
 from admin_api.services.jobs import ScheduleSummary
-from report_operator.adapters.kube.client import KubeClient
+from report_operator.adapters.kube.client import ApiError, KubeClient
 from report_operator.adapters.kube.lease import (
     ANNOTATION_SHUTDOWN_REQUESTED,
     LEASES,
@@ -37,7 +38,9 @@ from report_operator.domain import names
 from report_operator.domain.names import LABEL_JOB_UID, LABEL_UID
 from report_operator.domain.runs.attempts import Attempt, job_of_attempt
 from report_operator.domain.runs.pod import Pod, observe_pod
-from report_operator.domain.runs.run import Run
+from report_operator.domain.runs.run import Run, observe_job
+from report_operator.domain.schedules.calendar import Calendar
+from report_operator.domain.schedules.plan import calendar_of
 from report_operator.domain.times import format_time, parse_time
 
 LOG_LINES = 20
@@ -228,6 +231,24 @@ class Cluster:
             )
         body = job_of_attempt(cronjob, attempt, requested_by)
         await self.kube.create(JOBS, schedule.namespace, body)
+
+    async def calendar(self, schedule: ScheduleSummary) -> Calendar | None:
+        """The calendar in effect, with the dates of a ConfigMap: that of the CronJob."""
+        name = schedule.status.cron_job
+        cronjob = await self.kube.get(CRONJOBS, schedule.namespace, name) if name else None
+        return calendar_of(cronjob) if cronjob is not None else schedule.calendar
+
+    async def release(self, job: Job) -> None:
+        """Let a run start that waits for a business day, since somebody asked for it."""
+        body = await self.kube.get(JOBS, job.namespace, job.job)
+        run = observe_job(body) if body is not None else None
+        if run is None or not run.waiting or not run.calendar_verdict.left_out:
+            return
+        try:
+            await self.kube.patch(JOBS, run.namespace, run.name, release_patch(run))
+        except ApiError as error:
+            if not error.is_conflict and error.status != HTTPStatus.NOT_FOUND:
+                raise  # else it was let start or ended meanwhile: the answer shows what it is now
 
     async def backfills(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []

@@ -9,9 +9,10 @@ from datetime import datetime
 from typing import TypeVar
 
 from admin_api.errors import RefusedError
-from admin_api.schemas.jobs import Job, JobsQuery, JobStatus
+from admin_api.schemas.jobs import Job, JobsQuery
 from admin_api.services.cache import Snapshot
 from admin_api.services.jobs import (
+    OUTCOMES,
     ScheduleSummary,
     job_of_record,
     merge_jobs,
@@ -20,14 +21,12 @@ from admin_api.services.jobs import (
 )
 from report_operator.adapters.postgres.database import HistoryUnavailableError
 from report_operator.adapters.postgres.reader import HistoryReader, PageQuery, StoredRun
-from report_runner.contract.result import Outcome
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 NOT_CONFIGURED = "PostgreSQL is not configured (postgresSecret)"
-OUTCOMES = {JobStatus.SUCCEEDED: Outcome.SUCCEEDED, JobStatus.FAILED: Outcome.FAILED}
 
 
 @dataclass(frozen=True, slots=True)

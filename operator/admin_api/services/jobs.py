@@ -14,6 +14,7 @@ from admin_api.errors import RefusedError
 from admin_api.paths import SCHEDULER
 from admin_api.schemas.jobs import Job, Jobs, JobsQuery, JobStatus
 from admin_api.schemas.status import PerformanceMetrics
+from report_operator.api.v1alpha1.calendar import Calendar as CalendarSpec
 from report_operator.api.v1alpha1.resource import parse_status
 from report_operator.api.v1alpha1.spec import Priority
 from report_operator.api.v1alpha1.status import RecentRun, ReportScheduleStatus
@@ -23,6 +24,7 @@ from report_operator.domain.runs.dead_letter import Order, Tried, attempt_order,
 from report_operator.domain.runs.identity import RunIdentity, identity_of_entry
 from report_operator.domain.runs.record import RunRecord
 from report_operator.domain.runs.run import Run
+from report_operator.domain.schedules.calendar import Calendar, freeze, parse_calendar
 from report_operator.domain.statistics import FinishedRun, Totals
 from report_operator.domain.times import format_time, parse_time
 from report_runner.contract.reasons import Reason
@@ -31,7 +33,9 @@ from report_runner.contract.result import Outcome
 Body = Mapping[str, Any]
 
 WAITS_FOR_POD = (JobStatus.PENDING, JobStatus.RETRYING)
-DONE = (JobStatus.SUCCEEDED, JobStatus.FAILED)
+DONE = (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.SKIPPED)
+STATUSES = {outcome: JobStatus(outcome.value.lower()) for outcome in Outcome}
+OUTCOMES = {status: outcome for outcome, status in STATUSES.items()}
 _FIELDS = set(Job.model_fields)
 METRICS_SPAN = timedelta(hours=24)
 WRONG_CURSOR = "cursor: take it from `next` of the page before"
@@ -51,6 +55,7 @@ class ScheduleSummary:
     suspended: bool
     priority: Priority
     recipients: int  # of its mails
+    calendar: Calendar | None  # None also where its dates are in a ConfigMap
     status: ReportScheduleStatus  # as far as it can be read; its `recent_runs` are in `ended`
     ended: Mapping[str, Job]  # by the Kubernetes Job's uid
     standing: str | None  # uid of the Job whose failure stands, where the schedule is Failing
@@ -72,12 +77,23 @@ def read_schedule(body: Body) -> ScheduleSummary:
         suspended=bool(spec.get("suspend")),
         priority=_priority(spec.get("priority")),
         recipients=_count_recipients(spec),
+        calendar=_calendar(spec.get("calendar")),
         status=status.model_copy(update={"recent_runs": []}),
         ended={},
         standing=failure.uid if failure is not None else None,
     )
     ended = {entry.uid: _lean(_of_entry(schedule, entry)) for entry in status.recent_runs}
     return replace(schedule, ended=ended)
+
+
+def _calendar(value: object) -> Calendar | None:
+    try:
+        spec = CalendarSpec.model_validate(value)
+        if spec.config_map_ref is not None:
+            return None
+        return parse_calendar(freeze(spec).to_text())
+    except ValueError:  # absent, or the schedule is not Ready for it
+        return None
 
 
 def _priority(value: object) -> Priority:
@@ -164,7 +180,7 @@ def _of_entry(schedule: ScheduleSummary, entry: RecentRun) -> Job:
     return _job(
         identity,
         schedule.report_type,
-        JobStatus.SUCCEEDED if entry.outcome is Outcome.SUCCEEDED else JobStatus.FAILED,
+        STATUSES[entry.outcome],
         outputs=entry.outputs,
         **_outcome_fields(entry),
     )
@@ -175,6 +191,7 @@ def _outcome_fields(ended: RecentRun | RunRecord) -> dict[str, Any]:
     return {
         "reason": ended.reason,
         "error_message": ended.message if failed else None,
+        "skip_message": ended.message if ended.outcome is Outcome.SKIPPED else None,
         "failed_at": ended.finished_at if failed else None,
         "started_at": ended.started_at,
         "finished_at": ended.finished_at,
@@ -187,6 +204,8 @@ def _outcome_fields(ended: RecentRun | RunRecord) -> dict[str, Any]:
 
 def _of_run(schedule: ScheduleSummary, run: Run) -> Job:
     status = JobStatus(run.stage.value.lower())
+    if run.may_skip and status is JobStatus.SUCCEEDED:
+        status = JobStatus.RUNNING  # until the operator has read whether it was skipped
     failed = status is JobStatus.FAILED
     # What keeps it from starting; a run that has gone on since then is not held up by it.
     pending = schedule.status.pending if status in WAITS_FOR_POD else None
@@ -198,7 +217,7 @@ def _of_run(schedule: ScheduleSummary, run: Run) -> Job:
         reason=blocked.reason if blocked else None,
         error_message=run.failed_message if failed else blocked.message if blocked else None,
         failed_at=run.finished_at if failed else None,
-        finished_at=run.finished_at,
+        finished_at=run.finished_at if status in DONE else None,
     )
 
 
@@ -206,7 +225,7 @@ def job_of_record(record: RunRecord) -> Job:
     return _job(
         record.identity,
         record.report_type,
-        JobStatus.SUCCEEDED if record.outcome is Outcome.SUCCEEDED else JobStatus.FAILED,
+        STATUSES[record.outcome],
         outputs=[output.path for output in record.outputs],
         **_outcome_fields(record),
     )
@@ -279,25 +298,26 @@ def recent(jobs: Iterable[Job], since: datetime) -> list[FinishedRun]:
     return [
         FinishedRun(
             job.report_type,
-            Outcome.FAILED if job.status is JobStatus.FAILED else Outcome.SUCCEEDED,
+            OUTCOMES[job.status],
             job.finished_at,
             job.run_seconds,
             job.error_message or "",
         )
         for job in jobs
-        if job.finished_at is not None and job.finished_at >= since
+        if job.status in OUTCOMES and job.finished_at is not None and job.finished_at >= since
     ]
 
 
 def measure(totals: Totals, live: Sequence[Job], degraded: list[str]) -> PerformanceMetrics:
     """Rates and means over METRICS_SPAN, and counts of the runs under way."""
     minutes = METRICS_SPAN / timedelta(minutes=1)
-    done, average = totals.finished, totals.avg_seconds
+    done, average, ratio = totals.finished, totals.avg_seconds, totals.success_ratio
     return PerformanceMetrics(
         processing_rate=round(done / minutes, 4),
         avg_execution_time_ms=None if average is None else round(1000 * average, 1),
-        success_rate_percent=round(100 * totals.succeeded / done, 2) if done else None,
+        success_rate_percent=None if ratio is None else round(100 * ratio, 2),
         finished=done,
+        skipped=totals.skipped,
         queue_depth=sum(job.status is JobStatus.QUEUED for job in live),
         active_jobs=sum(
             job.status in (JobStatus.PENDING, JobStatus.RUNNING, JobStatus.RETRYING) for job in live

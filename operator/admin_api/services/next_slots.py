@@ -10,6 +10,7 @@ from admin_api.schemas.next_slots import NextSlot, NextSlots
 from admin_api.services.jobs import ScheduleSummary
 from report_operator.domain.cron.rules import Every, interval_problem
 from report_operator.domain.cron.schedule import CronSchedule, ScheduleError, load_zone, parse
+from report_operator.domain.schedules.calendar import Calendar, verdict
 from report_operator.domain.schedules.clock_changes import UpcomingSlot, upcoming
 from report_operator.domain.schedules.zone_data import ControllerZone, controller_zone
 
@@ -31,8 +32,10 @@ def find_schedule(
     return found[0]
 
 
-def slots_of(schedule: ScheduleSummary, count: int, now: datetime) -> NextSlots:
-    """Raises RefusedError where the schedule cannot be read."""
+def slots_of(
+    schedule: ScheduleSummary, count: int, now: datetime, calendar: Calendar | None = None
+) -> NextSlots:
+    """`calendar` is the one in effect. Raises RefusedError where the schedule cannot be read."""
     zone_name = schedule.time_zone or DEFAULT_ZONE
     try:
         cron, zone = parse(schedule.cron), load_zone(zone_name)
@@ -48,7 +51,7 @@ def slots_of(schedule: ScheduleSummary, count: int, now: datetime) -> NextSlots:
         cron=schedule.cron,
         time_zone=zone_name,
         note="; ".join(_notes(schedule, controller)) or None,
-        slots=[_slot(found) for found in slots],
+        slots=[_slot(found, calendar) for found in slots],
     )
 
 
@@ -84,7 +87,21 @@ def _notes(schedule: ScheduleSummary, controller: ControllerZone) -> list[str]:
     return found
 
 
-def _slot(found: UpcomingSlot) -> NextSlot:
+def _slot(found: UpcomingSlot, calendar: Calendar | None) -> NextSlot:
+    said, notes = verdict(calendar, found.local), []
+    if said.skipped:
+        notes.append(f"skipped: {said.why}")
+    elif said.moved_to is not None:
+        moved = said.moved_to.astimezone(found.local.tzinfo)
+        notes.append(f"moved to {_shown(moved)}: {said.why}")
     return NextSlot(
-        slot=found.slot, local=f"{found.local:%a %Y-%m-%d %H:%M:%S %Z}", note=found.note or None
+        slot=found.slot,
+        local=_shown(found.local),
+        skipped=said.skipped,
+        moved_to=said.moved_to,
+        note="; ".join(filter(None, [*notes, found.note])) or None,
     )
+
+
+def _shown(local: datetime) -> str:
+    return f"{local:%a %Y-%m-%d %H:%M:%S %Z}"

@@ -22,6 +22,7 @@ from report_operator.domain.admission.limits import AdmissionLimits
 from report_operator.domain.admission.queue import (
     Queue,
     does_not_start,
+    held_by_calendar,
     make_queue,
 )
 from report_operator.domain.admission.waiting import Waiting
@@ -63,7 +64,10 @@ class QueueView:
         stuck = {r.uid for r in snapshot.runs if does_not_start(r, None, self.start_grace, now)}
         held = {schedule.uid for schedule in snapshot.schedules if schedule.suspended}
         suspended = {r.uid for r in snapshot.runs if r.scheduled and r.schedule_uid in held}
-        queue = make_queue(snapshot.runs, self.limits, stuck, suspended=suspended)
+        holidays = held_by_calendar(snapshot.runs, now)
+        queue = make_queue(
+            snapshot.runs, self.limits, stuck, suspended=suspended, holidays=holidays
+        )
         self._last = snapshot, time.monotonic(), queue
         return queue
 

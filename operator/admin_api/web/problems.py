@@ -233,6 +233,8 @@ def _failing_since(schedule: ScheduleSummary, reason: Reason, newest: datetime) 
     for job in sorted(ended, key=lambda job: job.finished_at or newest, reverse=True):
         if job.backfill is not None or job.finished_at is None or job.finished_at > newest:
             continue
+        if job.status is JobStatus.SKIPPED:
+            continue
         if job.status is not JobStatus.FAILED or job.reason is not reason:
             break
         since = job.finished_at

@@ -20,6 +20,7 @@ from report_operator.domain.cron.schedule import (
     load_zone,
     parse,
 )
+from report_operator.domain.schedules.calendar import verdict
 from report_runner.contract.reasons import Reason
 
 PAST, COMING = 25, 5  # slots of the strip
@@ -34,6 +35,7 @@ class SlotState(StrEnum):
     """What became of a slot, in one word."""
 
     DELIVERED = "delivered"
+    SKIPPED = "skipped"
     FAILED = "failed"
     REPLACED = "replaced"
     OPEN = "open"  # due, and its run has not ended or not begun
@@ -47,6 +49,7 @@ class SlotState(StrEnum):
 
 MEANINGS = {
     SlotState.DELIVERED: "a run succeeded",
+    SlotState.SKIPPED: "no report was wanted",
     SlotState.FAILED: "its newest attempt failed",
     SlotState.REPLACED: "the next slot's run replaced it",
     SlotState.OPEN: "due, not ended yet",
@@ -110,12 +113,21 @@ def strip_of(schedule: ScheduleSummary, jobs: Sequence[Job], now: datetime) -> l
         attempts = runs.get(slot, [])
         if attempts:
             state, run = _answer(attempts)
+        elif _is_skipped(schedule, slot, zone):
+            state, run = SlotState.SKIPPED, None
         else:
             state, run = _unanswered(slot, status, known_from), None
         found.append(StripSlot(slot, _judged(slot, state, status), run))
     coming = SlotState.HELD if schedule.suspended else SlotState.TO_COME
-    following = _next_slots(rule, zone, status, now)
-    return found + [StripSlot(slot, coming, None) for slot in following]
+    following = [
+        StripSlot(slot, SlotState.SKIPPED if _is_skipped(schedule, slot, zone) else coming, None)
+        for slot in _next_slots(rule, zone, status, now)
+    ]
+    return found + following
+
+
+def _is_skipped(schedule: ScheduleSummary, slot: datetime, zone: ZoneInfo) -> bool:
+    return verdict(schedule.calendar, slot.astimezone(zone)).skipped
 
 
 def count_slots(strip: Iterable[StripSlot]) -> list[tuple[SlotState, int, str]]:
@@ -171,6 +183,8 @@ def _answer(attempts: Sequence[Job]) -> tuple[SlotState, Job]:
     newest = max(attempts, key=order_of)
     if newest.status not in DONE:
         return SlotState.OPEN, newest
+    if newest.status is JobStatus.SKIPPED:
+        return SlotState.SKIPPED, newest
     replaced = newest.reason is Reason.REPLACED
     return SlotState.REPLACED if replaced else SlotState.FAILED, newest
 
@@ -191,7 +205,7 @@ def _unanswered(
 
 def _judged(slot: datetime, state: SlotState, status: ReportScheduleStatus) -> SlotState:
     """With what the operator and people say of the slot, beyond its runs."""
-    if state is SlotState.DELIVERED:
+    if state in (SlotState.DELIVERED, SlotState.SKIPPED):
         return state
     if status.acknowledged_through is not None and slot <= status.acknowledged_through:
         return SlotState.ACKNOWLEDGED

@@ -17,6 +17,7 @@ from report_operator.domain.admission.limits import AdmissionLimits
 from report_operator.domain.admission.queue import (
     Queue,
     does_not_start,
+    held_by_calendar,
     make_queue,
     start_overdue_since,
 )
@@ -90,7 +91,8 @@ class AdmissionController:
             and run.scheduled
             and self.store.schedules.suspended(Key(run.namespace, run.schedule))
         }
-        return make_queue(runs, self.limits, stuck, refused, suspended)
+        holidays = held_by_calendar(runs, now)
+        return make_queue(runs, self.limits, stuck, refused, suspended, holidays)
 
     def waits_for(self, uid: str) -> str:
         """What held a waiting run back in the last pass, for a person; '' if it is not known."""
@@ -140,6 +142,7 @@ class AdmissionController:
             return None
         now = self.clock()
         moments = [refusal.retry_at for refusal in self._refused.values()]
+        moments += [entry.run.due_at for entry in self._last.waiting]
         for run in self.store.owned_runs():
             if run.active:
                 since = start_overdue_since(run, self._newest(run))

@@ -15,6 +15,7 @@ from report_operator.api.v1alpha1.backfill_status import ReportBackfillStatus
 from report_operator.api.v1alpha1.conditions import BackfillReason
 from report_operator.api.v1alpha1.resource import Key, SpecError, parse_status
 from report_operator.api.v1alpha1.status import RecentRun
+from report_operator.domain import names
 from report_operator.domain.backfills.decision import BackfillObservation, free_places
 from report_operator.domain.backfills.planning import (
     Candidate,
@@ -180,6 +181,9 @@ def _relevant(body: Body) -> Body:
     """The part of a ReportSchedule or CronJob that decides whether and when it has slots."""
     meta, spec = body["metadata"], body["spec"]
     kept = ("uid", "creationTimestamp", "labels", "annotations")
+    template = (spec.get("jobTemplate") or {}).get("metadata") or {}
+    marks = template.get("annotations") or {}
+    calendar = {k: marks[k] for k in (names.ANNOTATION_CALENDAR,) if k in marks}
     return {
         "status": {"lastScheduleTime": (body.get("status") or {}).get("lastScheduleTime")},
         "metadata": {name: meta[name] for name in kept if name in meta},
@@ -187,7 +191,8 @@ def _relevant(body: Body) -> Body:
             name: spec[name]
             for name in ("reportType", "tier", "schedule", "timeZone", "suspend")
             if name in spec
-        },
+        }
+        | ({"jobTemplate": {"metadata": {"annotations": calendar}}} if calendar else {}),
     }
 
 

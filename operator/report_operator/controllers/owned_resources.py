@@ -23,6 +23,8 @@ from report_operator.controllers.cronjobs import (
 from report_operator.controllers.definitions import DefinitionCondition, Definitions
 from report_operator.domain import names
 from report_operator.domain.admission.limits import NamespacePolicy
+from report_operator.domain.schedules.calendar import Calendar, freeze
+from report_operator.domain.schedules.calendar_checks import calendar_problem, check_dates
 from report_operator.domain.schedules.cronjob import (
     counts_since,
     definition_of,
@@ -68,7 +70,7 @@ class OwnedResources:
 
     def __post_init__(self) -> None:
         self.cronjobs = CronJobWriter(self.kube, self.store, self.recorder)
-        # Template ConfigMaps are not watched: an edited one is noticed by the next resync.
+        # ConfigMaps of templates and calendars are not watched: the next resync notices an edit.
         self._templates = TTLCache(
             lambda key: self.kube.get(CONFIGMAPS, *key), seconds=TEMPLATE_SECONDS
         )
@@ -96,6 +98,9 @@ class OwnedResources:
         text, problem = await self._template_text(schedule)
         if problem is not None:
             return problem
+        calendar, problem = await self._calendar(schedule, now)
+        if problem is not None:
+            return problem
         definition = freeze_definition(schedule, text)
         live = await self._live_cronjob(schedule)
         problem = check_definition(DefinitionObservation(schedule, definition, live))
@@ -103,9 +108,8 @@ class OwnedResources:
             return problem
         if live is not None and is_of_predecessor(schedule, live):
             raise PredecessorPresentError(schedule.name)
-        desired = desired_cronjob(
-            schedule, definition, self.settings, counts_since(schedule, live, previous, now)
-        )
+        since = counts_since(schedule, live, previous, now)
+        desired = desired_cronjob(schedule, definition, self.settings, since, calendar)
         problem = await self._ensure_definition(schedule, definition, live, now)
         # A CronJob that somebody edited is restored even where the definition cannot be.
         return await self.cronjobs.ensure(schedule, live, desired, previous, now) or problem
@@ -127,6 +131,21 @@ class OwnedResources:
             return text, problem
         found = await self.templates.problem(schedule.namespace, text)
         return text, template_problem(reference, found) if found is not None else None
+
+    async def _calendar(
+        self, schedule: ReportSchedule, now: datetime
+    ) -> tuple[Calendar | None, ReadyProblem | None]:
+        """None where the schedule has none."""
+        spec = schedule.spec.calendar
+        if spec is None or spec.config_map_ref is None:
+            return freeze(spec) if spec else None, None
+        reference = spec.config_map_ref
+        config_map = await self._templates.get((schedule.namespace, reference.name))
+        dates, problem = check_dates(reference, config_map)
+        if problem is not None:
+            return None, problem
+        calendar = freeze(spec, dates)
+        return calendar, calendar_problem(schedule.spec, calendar, now)
 
     async def _live_cronjob(self, schedule: ReportSchedule) -> Body | None:
         """The CronJob of the schedule's name, whoever owns it."""

@@ -83,6 +83,7 @@ SCHEDULE_COLUMNS = (
     ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status', False),
     ("Health", "string", ".status.health", False),
     ("Last Success", "date", ".status.lastSuccessTime", False),
+    ("Last", "string", ".status.lastOutcome", False),
     # A string, since kubectl prints a date that is yet to come as <invalid>.
     ("Next", "string", ".status.nextScheduleTime", False),
     ("Age", "date", ".metadata.creationTimestamp", False),

@@ -41,6 +41,8 @@ def spec_problems(spec: Mapping[str, Any], now: datetime) -> list[tuple[str, str
     found = first_problem(SYNTAX_CHECKS, observation)
     if found is not None:
         field, _, detail = found.message.partition(": ")
+        if field not in (SCHEDULE_FIELD, ZONE_FIELD):
+            return [(field, detail)]
         message = ZONE_MESSAGE if field == ZONE_FIELD else SCHEDULE_MESSAGE
         every = parsed.schedule.startswith("@every")
         if every and re.search(schema_pattern(), parsed.schedule):

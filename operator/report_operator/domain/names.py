@@ -26,6 +26,8 @@ ANNOTATION_SINCE = f"{PREFIX}/schedule-since"
 # Digest of the spec that the CronJob was given: tells an edit by somebody else from one of ours.
 ANNOTATION_APPLIED = f"{PREFIX}/applied-spec"
 
+ANNOTATION_CALENDAR = f"{PREFIX}/calendar"
+
 # Stamped at admission, on the Job and on its pod template.
 ANNOTATION_SLOT = f"{PREFIX}/slot"
 ANNOTATION_REPORT_DATE = f"{PREFIX}/report-date"
@@ -46,6 +48,9 @@ LABEL_BACKFILL_UID = f"{PREFIX}/backfill-uid"
 # Written before the operator ends a run that would otherwise hang: why it did.
 ANNOTATION_FAILURE_REASON = f"{PREFIX}/failure-reason"
 ANNOTATION_FAILURE_MESSAGE = f"{PREFIX}/failure-message"
+
+# Of a run that may decide that no report is wanted: its exit code 0 does not say what it did.
+ANNOTATION_MAY_SKIP = f"{PREFIX}/may-skip"
 
 # The CronJob controller's own (k8s.io/api/batch/v1).
 ANNOTATION_CRONJOB_SLOT = "batch.kubernetes.io/cronjob-scheduled-timestamp"

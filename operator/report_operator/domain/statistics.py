@@ -105,6 +105,13 @@ class Totals:
     finished: int
     succeeded: int
     avg_seconds: float | None
+    skipped: int = 0  # of those finished
+
+    @property
+    def success_ratio(self) -> float | None:
+        """Of the runs that were to send a report; None where none was."""
+        tried = self.finished - self.skipped
+        return self.succeeded / tried if tried else None
 
 
 # In this order: what a later one matches is often part of what an earlier one does.
@@ -150,7 +157,7 @@ def error_pattern(message: str) -> str:
 
 def failures(runs: Iterable[FinishedRun]) -> Failures:
     """Hours; types by their number of failures, and patterns likewise."""
-    known = list(runs)
+    known = [run for run in runs if run.outcome is not Outcome.SKIPPED]
     failed = [run for run in known if run.outcome is Outcome.FAILED]
     by_hour, failed_by_hour = Counter(map(_hour, known)), Counter(map(_hour, failed))
     by_type = Counter(run.report_type for run in known)
@@ -175,7 +182,7 @@ def performance(runs: Iterable[FinishedRun], step: Granularity) -> Performance:
     by_start: dict[datetime, list[int]] = defaultdict(list)
     by_type: dict[str, list[int]] = defaultdict(list)
     for run in runs:
-        if run.run_seconds is not None:
+        if run.run_seconds is not None and run.outcome is not Outcome.SKIPPED:
             by_start[_start(run.finished_at, step)].append(run.run_seconds)
             by_type[run.report_type].append(run.run_seconds)
     types = [
@@ -193,9 +200,11 @@ def performance(runs: Iterable[FinishedRun], step: Granularity) -> Performance:
 
 def totals(runs: Iterable[FinishedRun]) -> Totals:
     known = list(runs)
-    times = [run.run_seconds for run in known if run.run_seconds is not None]
+    tried = [run for run in known if run.outcome is not Outcome.SKIPPED]
+    times = [run.run_seconds for run in tried if run.run_seconds is not None]
     good = sum(run.outcome is Outcome.SUCCEEDED for run in known)
-    return Totals(len(known), good, _mean(times) if times else None)
+    average = _mean(times) if times else None
+    return Totals(len(known), good, average, len(known) - len(tried))
 
 
 def _hour(run: FinishedRun) -> int:

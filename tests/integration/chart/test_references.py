@@ -143,6 +143,11 @@ def test_a_config_map_needs_an_author_who_may_read_it(plane: ControlPlane) -> No
     assert answer.code == 403
     assert "spec.report.template.configMapRef: you may not read the ConfigMap" in answer.message
     assert "private-config of namespace reports" in answer.message
+    shut = schedule("shut")
+    shut["spec"]["calendar"] = {"configMapRef": {"name": "private-config"}}
+    answer = author.call("POST", SCHEDULES, shut)
+    assert answer.code == 403
+    assert "spec.calendar.configMapRef: you may not read the ConfigMap" in answer.message
     # Nor by a change of what is there, whatever the operation.
     own = made(author.call("POST", SCHEDULES, schedule("own")))
     template = {**theft["spec"]["report"]["template"], "builtin": None}
@@ -274,6 +279,7 @@ def test_every_reference_of_the_schema_is_asked_for() -> None:
     definition = yaml.safe_load(next(p for p in CRDS if "schedules" in p.name).read_text())
     schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
     assert sorted(_references(schema, "spec")) == [
+        "spec.calendar.configMapRef",
         "spec.delivery.email.smtp.secretRef",
         "spec.report.sources.postgres.connection.secretRef",
         "spec.report.template.configMapRef",

@@ -53,6 +53,29 @@ def toleration(**changes: Any) -> Body:
 LEAVES: dict[str, tuple[Body, Body]] = {
     "tier": ({"tier": "critical"}, {}),
     "timeZone": ({"timeZone": "Asia/Tokyo"}, {"timeZone": None}),
+    "calendar": ({"calendar": {"country": "DE"}}, {}),
+    "calendar.country": ({"calendar": {"country": "DE"}}, {"calendar": {"market": "XNYS"}}),
+    "calendar.market": ({"calendar": {"market": "XNYS"}}, {"calendar": {"country": "DE"}}),
+    "calendar.subdivision": (
+        {"calendar": {"country": "DE", "subdivision": "BY"}},
+        {"calendar": {"country": "DE"}},
+    ),
+    "calendar.configMapRef": (
+        {"calendar": {"configMapRef": {"name": "texts", "key": "days"}}},
+        {"calendar": {"country": "DE"}},
+    ),
+    "calendar.configMapRef.key": (
+        {"calendar": {"configMapRef": {"name": "texts", "key": "days"}}},
+        {"calendar": {"configMapRef": {"name": "texts"}}},
+    ),
+    "calendar.weekends": (
+        {"calendar": {"country": "DE", "weekends": True}},
+        {"calendar": {"country": "DE"}},
+    ),
+    "calendar.onHoliday": (
+        {"calendar": {"country": "DE", "onHoliday": "Run"}},
+        {"calendar": {"country": "DE"}},
+    ),
     "suspend": ({"suspend": True}, {}),
     "priority": ({"priority": "high"}, {}),
     "lateAfter": ({"lateAfter": "1h"}, {}),
@@ -197,6 +220,7 @@ def test_a_field_that_is_taken_out_leaves_nothing_behind(
 ) -> None:
     """Set and removed alone, each leaf leaves the CronJob that a fresh schedule would have."""
     texts = {"template.html.j2": "<p>one</p>", "other": "<p>two</p>"}
+    texts |= {"dates": "2026-12-24", "days": "2026-12-25"}
     body = {"metadata": {"name": "texts"}, "data": texts}
     namespace.call("POST", namespace.path(CORE, "configmaps"), body)
     down = {f"down-{n}": pair for n, pair in enumerate(LEAVES.values())}

@@ -38,6 +38,6 @@ class StoredPastRuns:
 
 
 def _outcome(run: Run) -> Outcome | None:
-    if not run.finished:
-        return None
+    if not run.finished or (run.succeeded and run.may_skip):
+        return None  # of the latter status says a moment later whether it was skipped
     return Outcome.SUCCEEDED if run.succeeded else Outcome.FAILED

@@ -46,17 +46,19 @@ SELECT recipient, status, message_id, error
 FROM {SCHEMA}.deliveries WHERE job_uid = %s ORDER BY position
 """  # noqa: S608
 TOTALS = f"""
-SELECT count(*), count(*) FILTER (WHERE outcome = 'Succeeded'), avg(run_seconds)::float8
+SELECT count(*), count(*) FILTER (WHERE outcome = 'Succeeded'),
+    (avg(run_seconds) FILTER (WHERE outcome <> 'Skipped'))::float8,
+    count(*) FILTER (WHERE outcome = 'Skipped')
 FROM {SCHEMA}.runs WHERE finished_at >= %s
 """  # noqa: S608
 HOURS = f"""
 SELECT extract(hour FROM finished_at)::int AS hour, count(*),
     count(*) FILTER (WHERE outcome = 'Failed')
-FROM {SCHEMA}.runs WHERE finished_at >= %s GROUP BY 1 ORDER BY 1
+FROM {SCHEMA}.runs WHERE finished_at >= %s AND outcome <> 'Skipped' GROUP BY 1 ORDER BY 1
 """  # noqa: S608
 FAILED_TYPES = f"""
 SELECT report_type, count(*), count(*) FILTER (WHERE outcome = 'Failed') AS failures
-FROM {SCHEMA}.runs WHERE finished_at >= %s GROUP BY 1
+FROM {SCHEMA}.runs WHERE finished_at >= %s AND outcome <> 'Skipped' GROUP BY 1
 HAVING count(*) FILTER (WHERE outcome = 'Failed') > 0
 ORDER BY 3 DESC, report_type COLLATE "C" LIMIT {TOP}
 """  # noqa: S608
@@ -74,12 +76,14 @@ SELECT error_pattern, failures, message, last_seen FROM (
 TREND = f"""
 SELECT date_trunc(%s, finished_at) AS start, count(*), avg(run_seconds)::float8,
     percentile_disc(0.95) WITHIN GROUP (ORDER BY run_seconds)
-FROM {SCHEMA}.runs WHERE finished_at >= %s AND run_seconds IS NOT NULL GROUP BY 1 ORDER BY 1
+FROM {SCHEMA}.runs
+WHERE finished_at >= %s AND run_seconds IS NOT NULL AND outcome <> 'Skipped' GROUP BY 1 ORDER BY 1
 """  # noqa: S608
 SLOWEST = f"""
 SELECT report_type, count(*), avg(run_seconds)::float8,
     percentile_disc(0.95) WITHIN GROUP (ORDER BY run_seconds), max(run_seconds)
-FROM {SCHEMA}.runs WHERE finished_at >= %s AND run_seconds IS NOT NULL GROUP BY 1
+FROM {SCHEMA}.runs
+WHERE finished_at >= %s AND run_seconds IS NOT NULL AND outcome <> 'Skipped' GROUP BY 1
 ORDER BY 4 DESC, report_type COLLATE "C" LIMIT {TOP}
 """  # noqa: S608
 DEPLOYMENTS = f"""

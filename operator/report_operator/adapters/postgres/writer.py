@@ -37,7 +37,7 @@ ON CONFLICT (job_uid, recipient) DO NOTHING
 """  # noqa: S608
 
 SELECT_KNOWN = f"""
-SELECT job_uid, outcome = 'Succeeded' OR log_tail IS NOT NULL
+SELECT job_uid, outcome <> 'Failed' OR log_tail IS NOT NULL
 FROM {SCHEMA}.runs WHERE job_uid = ANY(%s)
 """  # noqa: S608
 

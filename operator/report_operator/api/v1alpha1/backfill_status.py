@@ -89,7 +89,8 @@ class ReportBackfillStatus(StatusModel):
     running: int = Field(default=0, description="Runs that are made and have not ended.")
     skipped: int = Field(
         default=0,
-        description="Slots that need no run by spec.reprocess, or whose schedule was deleted.",
+        description="Slots that need no run by spec.reprocess, whose run was skipped since no "
+        "report was wanted, or whose schedule was deleted.",
     )
     cursor: Cursor | None = Field(
         default=None, description="Every slot up to here is decided on, and none is twice."

@@ -21,6 +21,8 @@ class ReadyReason(StrEnum):
     INVALID_SPEC = "InvalidSpec"
     INVALID_SCHEDULE = "InvalidSchedule"
     INVALID_TIME_ZONE = "InvalidTimeZone"
+    CALENDAR_NOT_FOUND = "CalendarNotFound"
+    CALENDAR_INVALID = "CalendarInvalid"
     TEMPLATE_NOT_FOUND = "TemplateNotFound"
     TEMPLATE_INVALID = "TemplateInvalid"
     TEMPLATE_TOO_LARGE = "TemplateTooLarge"

@@ -13,6 +13,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
+from report_operator.api.v1alpha1.calendar import Calendar, OnHoliday
 from report_operator.api.v1alpha1.placement import (
     Labels,
     ResourceRequirements,
@@ -94,6 +95,11 @@ def _attaches_what_is_written(spec: ReportScheduleSpec) -> bool:
     return email is None or set(email.attach) <= set(spec.report.formats)
 
 
+def _keeps_moved_runs(spec: ReportScheduleSpec) -> bool:
+    moves = spec.calendar is not None and spec.calendar.on_holiday is OnHoliday.NEXT_BUSINESS_DAY
+    return not moves or spec.concurrency_policy is not ConcurrencyPolicy.REPLACE
+
+
 class ReportScheduleSpec(Model):
     """A report, when it is due, and how it is run."""
 
@@ -104,6 +110,14 @@ class ReportScheduleSpec(Model):
             "every format to attach has to be one of report.formats",
             _attaches_what_is_written,
             path="delivery.email.attach",
+        ),
+        Rule(
+            "!has(self.calendar) || self.calendar.onHoliday != 'NextBusinessDay' || "
+            "self.concurrencyPolicy != 'Replace'",
+            "NextBusinessDay needs concurrencyPolicy Forbid or Allow: Replace deletes the run that "
+            "waits for the next business day",
+            _keeps_moved_runs,
+            path="calendar.onHoliday",
         ),
     )
 
@@ -120,6 +134,9 @@ class ReportScheduleSpec(Model):
     )
     time_zone: Annotated[str, StringConstraints(max_length=64)] = Field(
         default="Etc/UTC", description="IANA name of the schedule's zone, e.g. Europe/Madrid."
+    )
+    calendar: Calendar | None = Field(
+        default=None, description="Days on which slots get no run, or get it later."
     )
     suspend: Boolean = Field(default=False, description="true: no new runs are started.")
     priority: Priority = Field(default=Priority.NORMAL, description="Order in the queue.")

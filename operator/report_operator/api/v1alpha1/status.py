@@ -148,9 +148,13 @@ class ActiveRun(StatusModel):
 class RecentRun(ActiveRun):
     """The outcome of a run."""
 
-    outcome: Outcome = Field(description="Succeeded or Failed.")
-    reason: Reason | None = Field(default=None, description="Why it failed, in one word.")
-    message: str = Field(default="", description="Why it failed, for a person.")
+    outcome: Outcome = Field(
+        description="Succeeded, Failed, or Skipped: no report was wanted, and none was sent."
+    )
+    reason: Reason | None = Field(
+        default=None, description="Why it failed or was skipped, in one word."
+    )
+    message: str = Field(default="", description="Why it failed or was skipped, for a person.")
     started_at: Instant | None = Field(default=None, description="When its pod first ran.")
     finished_at: Instant = Field(description="When it ended.")
     queued_seconds: int | None = Field(default=None, description="Waited for admission.")
@@ -184,6 +188,9 @@ class ReportScheduleStatus(StatusModel):
     )
     last_success_time: Instant | None = Field(
         default=None, description="When a run last succeeded."
+    )
+    last_outcome: Outcome | None = Field(
+        default=None, description="How the newest run ended; those of backfills do not count."
     )
     next_schedule_time: Instant | None = Field(default=None, description="The next slot.")
     last_failure: LastFailure | None = Field(

@@ -33,10 +33,12 @@ class Places:
         not_starting: Collection[str],
         refused: Collection[str],
         suspended: Collection[str],
+        holidays: Collection[str] = (),
     ) -> None:
         self.limits = limits
         self.refused = refused
         self.suspended = suspended
+        self.holidays = holidays
         self.of_namespace: Counter[str] = Counter()  # all active runs
         self.share: Counter[str] = Counter()  # and those that only wait for a place overall
         # Schedules, by namespace too: a Job of another may name the same uid.
@@ -111,6 +113,10 @@ def _schedule_suspended(candidate: Candidate) -> Held | None:
     return Held(Hold.SUSPENDED) if suspended else None
 
 
+def _on_a_holiday(candidate: Candidate) -> Held | None:
+    return Held(Hold.HOLIDAY) if candidate.run.uid in candidate.places.holidays else None
+
+
 def _schedule_busy(candidate: Candidate) -> Held | None:
     run, places = candidate.run, candidate.places
     if run.concurrency != FORBID:
@@ -144,6 +150,7 @@ def _overall_full(candidate: Candidate) -> Held | None:
 CHECKS: tuple[Callable[[Candidate], Held | None], ...] = (
     _refused,  # by the API server a moment ago; its place goes to the next run
     _schedule_suspended,
+    _on_a_holiday,  # of its calendar
     _schedule_busy,  # concurrencyPolicy Forbid
     _namespace_full,
     _tier_full,  # or what the tier leaves to backfills is

@@ -79,20 +79,22 @@ def make_queue(
     not_starting: Collection[str] = (),
     refused: Collection[str] = (),
     suspended: Collection[str] = (),
+    holidays: Collection[str] = (),
 ) -> Queue:
     """The queue of all waiting runs.
 
     `not_starting` are uids of active runs that do not start: they take places of their namespace
     only, as long as there are no more of them than places overall. `refused` are uids of waiting
     runs that the API server does not let start just now, `suspended` those of scheduled runs whose
-    schedule is suspended; what somebody asked for by name runs all the same.
+    schedule is suspended, `holidays` those that a calendar holds back (`held_by_calendar`); what
+    somebody asked for by name runs all the same.
 
     A run that its tier, its namespace or its schedule's concurrency policy holds back does not hold
     back others behind it. A run that is being deleted still counts: its pod may still work. A run
     of a backfill never keeps its schedule busy for one that is due or asked for.
     """
     known = list(runs)
-    places = Places(limits, known, not_starting, refused, suspended)
+    places = Places(limits, known, not_starting, refused, suspended, holidays)
     taken = places.overall
     waiting = [
         places.admit(run, position)
@@ -103,10 +105,22 @@ def make_queue(
     return Queue(waiting, taken, limits.overall, stuck)
 
 
+def held_by_calendar(runs: Iterable[Run], now: datetime) -> set[str]:
+    """Uids of waiting runs whose slot is on a day off: skipped, or moved to a day to come."""
+    return {
+        run.uid
+        for run in runs
+        if run.waiting and (run.calendar_verdict.skipped or run.due_at > now)
+    }
+
+
 def _due_at(run: Run) -> datetime:
-    """The slot; of a run that somebody asked for by name when that was, if later."""
+    """The slot, or the day that the calendar moved it to.
+
+    Of a run that somebody asked for by name when that was, if later.
+    """
     asked_for = run.manual and not run.backfill
-    return max(run.slot, run.created_at) if asked_for else run.slot
+    return max(run.slot, run.created_at) if asked_for else run.due_at
 
 
 _Key = tuple[datetime, datetime, str, str]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from report_operator.domain.runs.run import Run
+from report_operator.domain.times import format_time
 
 
 class Hold(StrEnum):
@@ -18,6 +19,7 @@ class Hold(StrEnum):
     BACKFILL_HEADROOM = "BackfillHeadroom"
     REFUSED = "Refused"
     SUSPENDED = "ScheduleSuspended"
+    HOLIDAY = "Holiday"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +67,8 @@ class Waiting:
                 return "the API server refused to let it start; the operator tries again"
             case Hold.SUSPENDED:
                 return "its schedule is suspended (spec.suspend)"
+            case Hold.HOLIDAY:
+                found = self.run.calendar_verdict
+                if found.moved_to is None:
+                    return f"{found.why}: it is skipped (spec.calendar)"
+                return f"{found.why}: it starts {format_time(found.moved_to)} (spec.calendar)"

@@ -59,6 +59,7 @@ class Slot:
     schedule: str
     schedule_uid: str
     report_date: date
+    left_out: bool = False  # by the calendar of its schedule
 
     @property
     def cursor(self) -> Cursor:
@@ -147,6 +148,7 @@ def all_slots(
                 target.name,
                 target.uid,
                 instant.astimezone(target.plan.zone).date(),
+                target.plan.verdict(instant).skipped,
             )
             for instant in instants
         ]
@@ -178,21 +180,24 @@ def choose(slots: Iterable[Slot], past: Past, reprocess: Reprocess, places: int)
         if len(runs) >= places:
             break
         known = past.get((slot.schedule_uid, slot.instant))
-        if _needs_run(known, reprocess):
+        if _needs_run(known, reprocess, left_out=slot.left_out):
             runs.append(_run(slot, known.newest.attempt + 1 if known else 1))
         else:
             skipped += 1
     return Choice(tuple(runs), skipped, len(runs) + skipped)
 
 
-def _needs_run(known: SlotPast | None, reprocess: Reprocess) -> bool:
+def _needs_run(known: SlotPast | None, reprocess: Reprocess, *, left_out: bool = False) -> bool:
+    """`left_out`: by the calendar; who asks for every slot gets that one too."""
     if known is not None and known.under_way:
+        return False
+    if known is None and left_out and reprocess is not Reprocess.ALL:
         return False
     match reprocess:
         case Reprocess.ALL:
             return True
         case Reprocess.MISSING:
-            return known is None or not known.succeeded
+            return known is None or not (known.succeeded or known.newest.outcome is Outcome.SKIPPED)
         case Reprocess.FAILED:
             return (
                 known is not None and not known.succeeded and known.newest.outcome is Outcome.FAILED

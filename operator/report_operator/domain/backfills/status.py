@@ -20,6 +20,7 @@ from report_operator.domain.backfills.planning import HeldUpError
 from report_operator.domain.schedules.transitions import NORMAL, WARNING, Transition
 from report_operator.domain.times import format_time
 from report_runner.contract.reasons import Reason
+from report_runner.contract.result import Outcome
 from report_runner.contract.words import counted
 
 
@@ -66,6 +67,8 @@ def settle(
             skipped += 1
         elif entry is None:
             left.append(run)
+        elif entry.outcome is Outcome.SKIPPED:
+            skipped += 1
         elif entry.reason is None:
             done += 1
         else:

@@ -2,7 +2,8 @@
 
 The answer to a slot is the outcome of its newest attempt. A failure stands until there is a report
 of the same slot or of a newer one, or until somebody says that it needs no report any more; a run
-for an older date says nothing of today's.
+for an older date says nothing of today's. A skip answers its own slot alone: the readers of those
+before it have no report by that.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ def standing_failure(
     Slots before `since`, when the schedule was made, were never due. `acknowledged` is the newest
     slot that somebody said to need no report.
     """
-    floor = newest_scheduled_slot(entries) or since
+    # A failure that ended by a skip says no more of the slots before it than the skip does.
+    open_or_well = [entry for entry in entries if not _ended_by_skip(entry, entries)]
+    floor = newest_scheduled_slot(open_or_well) or since
     failed = [
         entry
-        for entry in entries
+        for entry in open_or_well
         if is_failure(entry.outcome, entry.reason)
         and entry.backfill is None
         and (floor is None or entry.slot >= floor)
@@ -43,10 +46,33 @@ def standing_failure(
     return sorted(of_slot, key=lambda entry: entry.finished_at)[-1]
 
 
-def making_up(entries: Sequence[RecentRun]) -> RecentRun | None:
-    """The newest report of the newest slot that failed, or of one after it; None where none is."""
-    failed = [e.slot for e in entries if is_failure(e.outcome, e.reason) and e.backfill is None]
-    found = [entry for entry in entries if failed and _makes_up_for(entry, max(failed))]
+def making_up(entries: Sequence[RecentRun]) -> list[RecentRun]:
+    """What ended failures: without these entries they would stand again.
+
+    The newest report of the newest slot that failed, or of one after it; and the skips that answer
+    slots which had failed.
+    """
+    failed = [e for e in entries if is_failure(e.outcome, e.reason) and e.backfill is None]
+    newest = max((entry.slot for entry in failed), default=None)
+    reports = [e for e in entries if newest is not None and _makes_up_for(e, newest)]
+    reports.sort(key=lambda entry: entry.finished_at)
+    skips = [skip for entry in failed if (skip := _skip_after(entry, entries)) is not None]
+    return [*reports[-1:], *skips]
+
+
+def _ended_by_skip(entry: RecentRun, entries: Iterable[RecentRun]) -> bool:
+    return is_failure(entry.outcome, entry.reason) and _skip_after(entry, entries) is not None
+
+
+def _skip_after(failed: RecentRun, entries: Iterable[RecentRun]) -> RecentRun | None:
+    """A later attempt of the failed run's slot that found that no report is wanted."""
+    found = [
+        entry
+        for entry in entries
+        if entry.outcome is Outcome.SKIPPED
+        and entry.slot == failed.slot
+        and (entry.attempt, entry.finished_at) > (failed.attempt, failed.finished_at)
+    ]
     return max(found, key=lambda entry: entry.finished_at, default=None)
 
 
@@ -58,24 +84,25 @@ def unanswered_since(entries: Iterable[RecentRun], before: datetime | None) -> d
     known = list(entries)
     replaced = [entry.slot for entry in known if entry.reason is Reason.REPLACED]
     answered = max((entry.slot for entry in known if _answers(entry)), default=None)
-    candidates = [slot for slot in (before, *replaced) if slot is not None]
+    skipped = {entry.slot for entry in known if entry.outcome is Outcome.SKIPPED}
+    candidates = [slot for slot in (before, *replaced) if slot is not None and slot not in skipped]
     return min((s for s in candidates if answered is None or s > answered), default=None)
 
 
 def counts_for_health(entry: RecentRun, newest_scheduled: datetime | None) -> bool:
     """Whether the outcome of this run is one of the schedule's own, not one for an older date."""
-    if entry.backfill is not None or entry.reason is Reason.REPLACED:
+    if entry.backfill is not None or not _tells_of_others(entry):
         return False
     return not entry.manual or newest_scheduled is None or entry.slot >= newest_scheduled
 
 
 def newest_scheduled_slot(entries: Iterable[RecentRun]) -> datetime | None:
-    """Of those with an answer."""
+    """Of those with a report, or a failure of their own."""
     return max(
         (
             entry.slot
             for entry in entries
-            if not entry.manual and entry.backfill is None and entry.reason is not Reason.REPLACED
+            if not entry.manual and entry.backfill is None and _tells_of_others(entry)
         ),
         default=None,
     )
@@ -89,6 +116,11 @@ def _makes_up_for(entry: RecentRun, slot: datetime) -> bool:
 
 def _answers(entry: RecentRun) -> bool:
     """Whether its slot and those before have an answer: a report, or a failure of its own."""
-    if entry.reason is Reason.REPLACED or entry.backfill is not None:
+    if entry.backfill is not None or not _tells_of_others(entry):
         return False
     return entry.outcome is Outcome.SUCCEEDED or not entry.manual
+
+
+def _tells_of_others(entry: RecentRun) -> bool:
+    """Whether it says something of the slots before it: not where it was skipped or replaced."""
+    return entry.outcome is not Outcome.SKIPPED and entry.reason is not Reason.REPLACED

@@ -10,15 +10,21 @@ from itertools import product
 
 from report_operator.api.v1alpha1.status import RecentRun
 from report_operator.domain.runs.answers import making_up, standing_failure
-from report_operator.domain.runs.cause import Cause
+from report_operator.domain.runs.cause import Cause, make_cause
 from report_operator.domain.runs.failure import explain_failure, newest_result
 from report_operator.domain.runs.identity import entry_fields
 from report_operator.domain.runs.pod import Pod
 from report_operator.domain.runs.run import Run
 from report_operator.domain.texts import MESSAGE_LIMIT, cut
+from report_runner.contract.reasons import SKIP_REASONS, Reason
 from report_runner.contract.result import Outcome
 
 RECENT_LIMIT = 100  # maxItems of status.recentRuns
+RESULT_LOST = Cause(
+    Reason.INTERNAL_ERROR,
+    "its pod ended well and left no result, so nobody knows whether its report was sent or "
+    "skipped; retry it: who has the report already is not sent it again",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +44,20 @@ class RunHistory:
     counts: Mapping[str, int]
 
 
-def record(run: Run, pods: Sequence[Pod], finished_at: datetime, cause: Cause | None) -> RecentRun:
-    """The outcome of one run; `cause` is None for a success."""
+def record(
+    run: Run,
+    pods: Sequence[Pod],
+    finished_at: datetime,
+    cause: Cause | None,
+    *,
+    skipped: bool = False,
+) -> RecentRun:
+    """The outcome of one run; `cause` is why it failed or was skipped, None for a success."""
     result = newest_result(pods)
     started = min((pod.started_at for pod in pods if pod.started_at), default=None)
     return RecentRun(
         **entry_fields(run.identity),
-        outcome=Outcome.SUCCEEDED if cause is None else Outcome.FAILED,
+        outcome=_outcome(cause, skipped=skipped),
         reason=cause.reason if cause else None,
         message=cut(cause.message if cause else (result.message if result else ""), MESSAGE_LIMIT),
         started_at=started,
@@ -63,8 +76,27 @@ def record_finished(run: Run, pods: Sequence[Pod]) -> RecentRun:
     """The outcome of a Job that is complete or failed. Raises ValueError for one that is not."""
     if run.finished_at is None:
         raise ValueError(f"{run.name} is not finished")
-    cause = None if run.succeeded else explain_failure(run, pods)
-    return record(run, pods, run.finished_at, cause)
+    if not run.succeeded:
+        return record(run, pods, run.finished_at, explain_failure(run, pods))
+    result = newest_result([pod for pod in pods if pod.exit_code == 0])
+    if result is None and run.may_skip:
+        return record(run, pods, run.finished_at, RESULT_LOST)
+    if result is None or result.outcome is not Outcome.SKIPPED:
+        return record(run, pods, run.finished_at, None)
+    if result.reason is None or result.reason not in SKIP_REASONS:
+        said = result.reason.value if result.reason else "none"
+        cause = make_cause(
+            Reason.INTERNAL_ERROR, f"its result says Skipped for no reason to skip ({said})"
+        )
+        return record(run, pods, run.finished_at, cause)
+    cause = make_cause(result.reason, result.message)
+    return record(run, pods, run.finished_at, cause, skipped=True)
+
+
+def _outcome(cause: Cause | None, *, skipped: bool) -> Outcome:
+    if cause is None:
+        return Outcome.SUCCEEDED
+    return Outcome.SKIPPED if skipped else Outcome.FAILED
 
 
 def _seconds(start: datetime | None, end: datetime | None) -> int | None:
@@ -117,7 +149,7 @@ def _tells_health(entries: Sequence[RecentRun]) -> set[str]:
         (entry for entry in own if not entry.manual), key=lambda e: (e.slot, e.finished_at)
     )
     failure = standing_failure(entries, None, None)
-    telling = [*own[-1:], *scheduled[-1:], failure, making_up(entries)]
+    telling = [*own[-1:], *scheduled[-1:], failure, *making_up(entries)]
     return {entry.uid for entry in telling if entry is not None}
 
 
@@ -135,8 +167,15 @@ def _held(recent: Sequence[RecentRun], existing: Collection[str]) -> set[str]:
 
 
 def result_key(entry: RecentRun) -> str:
-    """`Succeeded`, or the reason of the failure."""
+    """`Succeeded`, the reason of a failure, or `Skipped/` with the reason for that."""
+    if entry.outcome is Outcome.SKIPPED:
+        return skipped_key(entry.reason)
     return entry.reason.value if entry.reason else Outcome.SUCCEEDED.value
+
+
+def skipped_key(reason: Reason | None) -> str:
+    """Apart from failures: DataNotReady is one, or a reason to skip, as the author wants it."""
+    return f"{Outcome.SKIPPED.value}/{reason.value if reason else ''}"
 
 
 def prunable(runs: Sequence[Run], history: RunHistory, keep: HistoryLimits) -> list[Run]:

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from report_operator.api.v1alpha1.spec import Priority
 from report_operator.domain import names
 from report_operator.domain.cron.schedule import load_zone
 from report_operator.domain.runs.identity import RunIdentity
+from report_operator.domain.schedules.calendar import AS_ALWAYS, Verdict, parse_calendar, verdict
 from report_operator.domain.texts import MESSAGE_LIMIT, cut
 from report_operator.domain.times import instant, parse_time
 
@@ -76,6 +78,8 @@ class Run:
     backfill: str = ""  # name and uid of the ReportBackfill that asked for it
     backfill_uid: str = ""
     owner_uid: str = ""  # of the CronJob that is its controller
+    may_skip: bool = False  # that its Job is complete does not say whether it sent its report
+    calendar: str = ""  # JSON, as domain.schedules.calendar writes it
     finalizers: tuple[str, ...] = ()  # while it is being deleted: what keeps it
 
     @property
@@ -121,6 +125,18 @@ class Run:
         )
 
     @property
+    def calendar_verdict(self) -> Verdict:
+        """What the calendar makes of its slot; a run that somebody asked for goes its way."""
+        if not self.calendar or not self.scheduled:
+            return AS_ALWAYS
+        return _verdict(self.calendar, self.slot, self.time_zone)
+
+    @property
+    def due_at(self) -> datetime:
+        """When it is to start: its slot, unless the calendar moved it."""
+        return self.calendar_verdict.moved_to or self.slot
+
+    @property
     def scheduled(self) -> bool:
         """Whether it is of a slot that came due, not asked for by a person or a backfill."""
         return not self.manual and not self.backfill
@@ -134,6 +150,11 @@ class Run:
         if self.ready_pods:
             return Stage.RUNNING
         return Stage.RETRYING if self.failed_pods else Stage.PENDING
+
+
+@lru_cache(maxsize=4096)
+def _verdict(calendar: str, slot: datetime, zone: str) -> Verdict:
+    return verdict(parse_calendar(calendar), slot.astimezone(load_zone(zone)))
 
 
 def observe_job(job: Body) -> Run:
@@ -189,6 +210,8 @@ def observe_job(job: Body) -> Run:
         backfill=_name(annotations.get(names.ANNOTATION_BACKFILL, ""), names.ANNOTATION_BACKFILL),
         backfill_uid=labels.get(names.LABEL_BACKFILL_UID, ""),
         owner_uid=controller_of(meta, "CronJob"),
+        calendar=_calendar(annotations.get(names.ANNOTATION_CALENDAR, "")),
+        may_skip=annotations.get(names.ANNOTATION_MAY_SKIP) == "true",
     )
 
 
@@ -240,6 +263,12 @@ def _day(text: str) -> str:
 
 def _zone(text: str) -> str:
     load_zone(text)  # ScheduleError, a ValueError
+    return text
+
+
+def _calendar(text: str) -> str:
+    if text:
+        parse_calendar(text)  # ValueError
     return text
 
 

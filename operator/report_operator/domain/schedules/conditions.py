@@ -141,6 +141,14 @@ def failing_condition(
         return ConditionUpdate(
             ConditionType.FAILING, False, "LastRunSucceeded", f"Job {newest.job} succeeded"
         )
+    if newest.outcome is Outcome.SKIPPED:
+        why = f"{newest.reason.value}: {newest.message}" if newest.reason else newest.message
+        return ConditionUpdate(
+            ConditionType.FAILING,
+            False,
+            "LastRunSkipped",
+            f"Job {newest.job} was skipped, no report was wanted: {why}",
+        )
     if acknowledged is not None and newest.slot <= acknowledged:
         return ConditionUpdate(
             ConditionType.FAILING,

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from report_operator.api.v1alpha1.status import RecentRun
-from report_operator.domain.runs.cause import Cause
+from report_operator.domain.cron.schedule import load_zone
+from report_operator.domain.runs.cause import Cause, make_cause
 from report_operator.domain.runs.deadlines import StartLimits, exceeded_deadline
 from report_operator.domain.runs.outcomes import (
     HistoryLimits,
@@ -19,10 +20,12 @@ from report_operator.domain.runs.outcomes import (
 )
 from report_operator.domain.runs.run import Run, Stage
 from report_operator.domain.runs.vanished import REPLACEMENT_GRACE, outcome_of_missing
+from report_operator.domain.schedules.calendar import parse_calendar
 from report_operator.domain.schedules.catch_up import handled_through, slots_to_catch_up
 from report_operator.domain.schedules.lateness import NOT_CREATED, Due
 from report_operator.domain.schedules.observation import Observation
 from report_operator.domain.schedules.status import RunDecisions, StatusUpdate, compute_status
+from report_runner.contract.reasons import Reason
 
 CHECK_PENDING = timedelta(seconds=5)  # a pod that starts needs less
 CHECK_PENDING_LATER = timedelta(minutes=1)  # where a run has not started for long
@@ -78,6 +81,12 @@ def decide(observation: Observation, limits: ScheduleLimits) -> Decision:
     given_up = [
         record(item.run, (), observation.now, item.cause) for item in overdue if item.run.suspended
     ]
+    ended = {entry.uid for entry in given_up}
+    given_up += [
+        record(item.run, (), observation.now, cause, skipped=True)
+        for item in observation.runs
+        if item.run.uid not in ended and (cause := left_out(item.run)) is not None
+    ]
     catch_up = slots_to_catch_up(observation)
     history = _history(observation, [*missing, *given_up], limits.history)
     # Where history takes no more just now a run stays what it is until it does.
@@ -99,6 +108,23 @@ def decide(observation: Observation, limits: ScheduleLimits) -> Decision:
         update=update,
         prune=_prune(observation, history, given_up, limits.history),
         check_after=NEXT_BATCH if catch_up else _check_after(observation, given_up, update),
+    )
+
+
+def left_out(run: Run) -> Cause | None:
+    """Why the calendar gives a waiting run no place at all; None where it may go on."""
+    if not run.waiting:
+        return None
+    found = run.calendar_verdict
+    if not found.skipped:
+        return None
+    calendar = parse_calendar(run.calendar)
+    by = f" ({calendar.library})" if calendar.library else ""
+    day = f"{run.slot.astimezone(load_zone(run.time_zone)):%Y-%m-%d}"
+    return make_cause(
+        Reason.HOLIDAY,
+        f"{day} is {found.why} in {calendar.origin}{by}; generate the report of this date if it is "
+        "wanted all the same",
     )
 
 

@@ -9,10 +9,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from report_operator.api.v1alpha1.calendar import OnHoliday
 from report_operator.api.v1alpha1.resource import API_VERSION, KIND, ReportSchedule
-from report_operator.api.v1alpha1.spec import MissedRunsPolicy, ReportScheduleSpec
+from report_operator.api.v1alpha1.spec import (
+    ConcurrencyPolicy,
+    MissedRunsPolicy,
+    ReportScheduleSpec,
+)
 from report_operator.domain import names
 from report_operator.domain.cron.schedule import every_seconds
+from report_operator.domain.schedules.calendar import Calendar
 from report_operator.domain.schedules.pods import CONTAINER, PodSettings, pod_template
 from report_operator.domain.times import format_time
 from report_runner.contract import pod as podcontract
@@ -22,6 +28,8 @@ from report_runner.contract.reasons import PERMANENT_EXIT_CODES
 
 Body = dict[str, Any]
 
+# Fields of a spec by which a run may decide that no report is wanted.
+SKIPPING_FIELDS = ("sendIf", "onlyIfChanged", "waitFor")
 HISTORY_OUT_OF_THE_WAY = 1_000_000  # the operator prunes, not the CronJob controller
 SKIP_DEADLINE_SECONDS = 60  # a slot that is not missed: its Job is a little late at most
 APPLIED_DIGITS = 16
@@ -81,9 +89,10 @@ def desired_cronjob(
     definition: FrozenDefinition,
     settings: PodSettings,
     since: datetime,
+    calendar: Calendar | None = None,
 ) -> Body:
     """Every field of its spec is stated: any other one was added by somebody else."""
-    body = _cronjob(schedule, definition, settings, since)
+    body = _cronjob(schedule, definition, settings, since, calendar)
     spec = json.dumps(body["spec"], sort_keys=True)
     digest = hashlib.sha256(spec.encode()).hexdigest()[:APPLIED_DIGITS]
     body["metadata"]["annotations"][names.ANNOTATION_APPLIED] = digest
@@ -95,6 +104,7 @@ def _cronjob(
     definition: FrozenDefinition,
     settings: PodSettings,
     since: datetime,
+    calendar: Calendar | None,
 ) -> Body:
     spec = schedule.spec
     meta = _metadata(schedule, names.cronjob_name(schedule.name))
@@ -111,13 +121,22 @@ def _cronjob(
             "schedule": spec.schedule,
             "timeZone": spec.time_zone,
             "suspend": spec.suspend,
-            "concurrencyPolicy": spec.concurrency_policy.value,
+            "concurrencyPolicy": _concurrency(spec, calendar).value,
             "startingDeadlineSeconds": starting_deadline(spec),
             "successfulJobsHistoryLimit": HISTORY_OUT_OF_THE_WAY,
             "failedJobsHistoryLimit": HISTORY_OUT_OF_THE_WAY,
-            "jobTemplate": _job_template(schedule, definition, settings),
+            "jobTemplate": _job_template(schedule, definition, settings, calendar),
         },
     }
+
+
+def _concurrency(spec: ReportScheduleSpec, calendar: Calendar | None) -> ConcurrencyPolicy:
+    """With Forbid the CronJob controller makes no Job while one waits for the next business day.
+
+    Admission keeps to Forbid all the same, by what is written on the Jobs.
+    """
+    moves = calendar is not None and calendar.on_holiday is OnHoliday.NEXT_BUSINESS_DAY
+    return ConcurrencyPolicy.ALLOW if moves else spec.concurrency_policy
 
 
 def starting_deadline(spec: ReportScheduleSpec) -> int:
@@ -162,7 +181,10 @@ def _labels(schedule: ReportSchedule) -> dict[str, str]:
 
 
 def _job_template(
-    schedule: ReportSchedule, definition: FrozenDefinition, settings: PodSettings
+    schedule: ReportSchedule,
+    definition: FrozenDefinition,
+    settings: PodSettings,
+    calendar: Calendar | None,
 ) -> Body:
     spec = schedule.spec
     return {
@@ -174,6 +196,8 @@ def _job_template(
                 names.ANNOTATION_TIME_ZONE: spec.time_zone,
                 names.ANNOTATION_CONCURRENCY: spec.concurrency_policy.value,
                 names.ANNOTATION_DEFINITION: definition.name,
+                **({names.ANNOTATION_CALENDAR: calendar.to_text()} if calendar else {}),
+                **({names.ANNOTATION_MAY_SKIP: "true"} if may_skip(spec.to_wire()) else {}),
             },
         },
         "spec": {
@@ -206,6 +230,12 @@ def _job_template(
             ),
         },
     }
+
+
+def may_skip(spec: Mapping[str, Any]) -> bool:
+    """Whether runs of this spec (as JSON) may end without a report, since none is wanted."""
+    places = (spec, spec.get("report") or {}, spec.get("delivery") or {})
+    return any(place.get(field) for place in places for field in SKIPPING_FIELDS)
 
 
 def _seconds(duration: str) -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from report_operator.api.v1alpha1.status import ActiveRun
 from report_operator.domain.cron.schedule import latest_beat, latest_slot
@@ -15,6 +16,7 @@ from report_operator.domain.schedules.zone_data import common_slots
 
 NOT_CREATED = "NotCreated"
 REPLACING = "Replacing"
+SKIPPED_LIMIT = 1000  # slots in a row that a calendar may leave out
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +26,23 @@ class Due:
     slot: datetime
     stage: str  # NotCreated, Queued, Pending, Running, Retrying, Replacing
     run: Run | None
+    moved_to: datetime | None = None  # by the calendar
+
+    @property
+    def at(self) -> datetime:
+        """From when on it counts as due."""
+        return self.moved_to or self.slot
 
 
 def next_slot(plan: Plan, known: datetime, now: datetime) -> datetime | None:
-    """The next slot in the future; None while suspended or where there is none.
+    """The next slot in the future with a run; None while suspended or where there is none.
 
     `known` is the newest slot so far, or `plan.since`: @every counts from it.
     """
     if plan.suspended:
         return None
     last = latest_slot(plan.schedule, plan.zone, known, now) or known
-    return plan.schedule.next_after(last, plan.zone)
+    return _first_wanted(plan, last, [plan.zone])
 
 
 def known_slot(
@@ -68,22 +76,45 @@ def oldest_due(
     """
     known_runs = list(runs)
     waiting = sorted(
-        (run for run in known_runs if not run.finished and not run.manual),
-        key=lambda run: run.slot,
+        (run for run in known_runs if not run.finished and not run.manual and run.due_at <= now),
+        key=lambda run: (run.due_at, run.slot),
     )
     if waiting:
-        return Due(waiting[0].slot, waiting[0].stage.value, waiting[0])
+        run = waiting[0]
+        return Due(run.slot, run.stage.value, run, run.calendar_verdict.moved_to)
     if plan.suspended:
         return None
     missed = first_slot_after(plan, known_slot(plan, known_runs, handled, last_schedule))
-    return Due(missed, NOT_CREATED, None) if missed is not None and missed <= now else None
+    if missed is None:
+        return None
+    due = Due(missed, NOT_CREATED, None, plan.verdict(missed).moved_to)
+    return due if due.at <= now else None
+
+
+def moved_runs(runs: Iterable[Run], now: datetime) -> list[Run]:
+    """Those that wait for a business day to come, the next one first."""
+    found = [run for run in runs if run.waiting and run.due_at > now]
+    return sorted(found, key=lambda run: run.due_at)
 
 
 def first_slot_after(plan: Plan, known: datetime) -> datetime | None:
-    """When the next slot has come whichever time-zone data the control plane has."""
-    slots = [plan.schedule.next_after(known, zone) for zone in plan.zones]
-    found = [slot for slot in slots if slot is not None]
-    return max(found) if len(found) == len(slots) else None
+    """When the next slot has come whichever time-zone data the control plane has.
+
+    Slots that the calendar skips are answered by it, with or without a Job.
+    """
+    return _first_wanted(plan, known, plan.zones)
+
+
+def _first_wanted(plan: Plan, known: datetime, zones: Sequence[ZoneInfo]) -> datetime | None:
+    for _ in range(SKIPPED_LIMIT):
+        slots = [plan.schedule.next_after(known, zone) for zone in zones]
+        found = [slot for slot in slots if slot is not None]
+        if len(found) < len(slots):
+            return None
+        known = max(found)
+        if not plan.verdict(known).skipped:
+            return known
+    return None
 
 
 def slot_without_job(
@@ -96,7 +127,7 @@ def slot_without_job(
     if plan.suspended:
         return None
     slot = latest_slot(plan.schedule, plan.zone, known_slot(plan, (), handled), now)
-    if slot is None or now - slot > within:
+    if slot is None or now - slot > within or plan.verdict(slot).skipped:
         return None
     return slot if common_slots(plan.schedule, plan.zones, [slot]) else None
 
@@ -126,4 +157,4 @@ def _older(due: Due | None, other: Due) -> Due:
 
 
 def late_at(plan: Plan, due: Due) -> datetime:
-    return due.slot + plan.late_after
+    return due.at + plan.late_after

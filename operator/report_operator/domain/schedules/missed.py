@@ -29,6 +29,7 @@ def newly_missed(
         return None
     passed = _passed_over(observation, plan, newest)
     slots = sorted({*passed, *_given_up(observation, plan)} - set(known))
+    slots = [slot for slot in slots if not plan.verdict(slot).skipped]
     if not slots:
         return None
     return MissedSlots(count=len(slots), first=slots[0], last=slots[-1], at=observation.now)

@@ -18,6 +18,13 @@ from report_operator.domain.cron.schedule import (
     load_zone,
     parse,
 )
+from report_operator.domain.schedules.calendar import (
+    AS_ALWAYS,
+    Calendar,
+    Verdict,
+    parse_calendar,
+    verdict,
+)
 from report_operator.domain.times import parse_time
 from report_runner.contract.model import parse_duration
 
@@ -38,6 +45,13 @@ class Plan:
     # the likeliest, and while nobody knows these are possible too.
     other_zones: tuple[ZoneInfo, ...] = ()
     zone_difference: str = ""  # both versions, where they are known to differ
+    calendar: Calendar | None = None
+
+    def verdict(self, slot: datetime) -> Verdict:
+        """What the calendar makes of a slot."""
+        if self.calendar is None:
+            return AS_ALWAYS
+        return verdict(self.calendar, slot.astimezone(self.zone))
 
     @property
     def zones(self) -> tuple[ZoneInfo, ...]:
@@ -84,8 +98,19 @@ def observe_plan(cronjob: Mapping[str, Any]) -> Plan | None:
             since=_on_the_beat(schedule, since, last_scheduled(cronjob) or created),
             suspended=bool(spec.get("suspend")),
             late_after=late_after,
+            calendar=calendar_of(cronjob),
         )
     except (ScheduleError, ValueError, OverflowError):
+        return None
+
+
+def calendar_of(cronjob: Mapping[str, Any]) -> Calendar | None:
+    """The calendar that its Jobs are marked with; None also where somebody wrote another text."""
+    meta = cronjob["spec"].get("jobTemplate", {}).get("metadata") or {}
+    text = (meta.get("annotations") or {}).get(names.ANNOTATION_CALENDAR)
+    try:
+        return parse_calendar(text) if text else None
+    except ValueError:
         return None
 
 

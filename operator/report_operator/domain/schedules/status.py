@@ -25,6 +25,7 @@ from report_operator.domain.runs.answers import (
 )
 from report_operator.domain.runs.dead_letter import is_failure
 from report_operator.domain.runs.outcomes import RunHistory
+from report_operator.domain.runs.run import Run
 from report_operator.domain.runs.vanished import ACTIVE_LIMIT, active_runs
 from report_operator.domain.schedules.conditions import (
     ConditionUpdate,
@@ -41,6 +42,7 @@ from report_operator.domain.schedules.lateness import (
     first_slot_after,
     known_slot,
     late_at,
+    moved_runs,
     next_slot,
     oldest_due,
     refused_due,
@@ -85,6 +87,7 @@ def compute_status(observation: Observation, decided: RunDecisions) -> StatusUpd
     known = known_slot(plan, runs, handled, last) if plan else now
     upcoming = next_slot(plan, known, now) if plan else None
     latest = first_slot_after(plan, known) if plan and not plan.suspended else None
+    moved = moved_runs(runs, now)
     unanswered = unanswered_since(recent, previous.unanswered_since)
     due = unanswered_due(due, unanswered, plan) if plan else None
     awaited = [*observation.awaited, *_not_recorded(observation.missing, recent)]
@@ -114,12 +117,13 @@ def compute_status(observation: Observation, decided: RunDecisions) -> StatusUpd
         ],
         last_schedule_time=newest,
         last_success_time=_last_success(previous, own),
+        last_outcome=newest_own.outcome if (newest_own := _newest(own)) else previous.last_outcome,
         next_schedule_time=upcoming,
         last_failure=_last_failure(previous, own, failure),
         delay=_delay(plan, due, now) if late and plan and due else None,
         pending=_pending(observation, due),
         active=sum(run.active for run in runs),
-        queued=sum(run.suspended and not run.finished for run in runs),
+        queued=sum(run.suspended and not run.finished for run in runs) - len(moved),
         consecutive_failures=_consecutive_failures(previous, own) if failure else 0,
         cron_job=observation.cronjob_name,
         definition=observation.definition,
@@ -135,8 +139,9 @@ def compute_status(observation: Observation, decided: RunDecisions) -> StatusUpd
         run_counts=dict(decided.history.counts),
     )
     return StatusUpdate(
-        status, due, due.slot if due else latest, _check_at(plan, due, upcoming, now)
-    )
+        status, due, due.at if due else _next_due(plan, latest, moved),
+        _check_at(plan, due, [*_known(upcoming), *(run.due_at for run in moved)], now),
+    )  # fmt: skip
 
 
 def undecided(
@@ -164,7 +169,7 @@ def _not_recorded(missing: Sequence[ActiveRun], recent: Sequence[RecentRun]) -> 
 
 
 def _stands_in(entry: RecentRun) -> bool:
-    return not entry.manual or entry.outcome is Outcome.SUCCEEDED
+    return not entry.manual or entry.outcome is not Outcome.FAILED
 
 
 def _known(instant: datetime | None) -> list[datetime]:
@@ -219,8 +224,14 @@ def _consecutive_failures(previous: ReportScheduleStatus, recent: Sequence[Recen
     return count
 
 
+def _next_due(plan: Plan | None, latest: datetime | None, moved: Sequence[Run]) -> datetime | None:
+    """Of the next slot, or of one that the calendar has moved."""
+    following = plan.verdict(latest).moved_to or latest if plan and latest else None
+    return min([*_known(following), *(run.due_at for run in moved)], default=None)
+
+
 def _delay(plan: Plan, due: Due, now: datetime) -> Delay:
-    seconds = int((now - due.slot) // DELAY_STEP * DELAY_STEP.total_seconds())
+    seconds = int((now - due.at) // DELAY_STEP * DELAY_STEP.total_seconds())
     return Delay(
         since=late_at(plan, due),
         seconds=seconds,
@@ -253,15 +264,15 @@ def _pending(observation: Observation, due: Due | None) -> PendingRun | None:
 
 
 def _check_at(
-    plan: Plan | None, due: Due | None, upcoming: datetime | None, now: datetime
+    plan: Plan | None, due: Due | None, upcoming: Sequence[datetime], now: datetime
 ) -> datetime | None:
     """When to reconcile again although nothing happens."""
     if plan is None:
         return None
-    moments = [*_known(upcoming)]
+    moments = list(upcoming)
     if due is not None:
         late = late_at(plan, due)
-        step = due.slot + ((now - due.slot) // DELAY_STEP + 1) * DELAY_STEP
+        step = due.at + ((now - due.at) // DELAY_STEP + 1) * DELAY_STEP
         moments.append(late if late > now else step)
         if due.stage == NOT_CREATED:
             moments.append(now + DELAY_STEP)

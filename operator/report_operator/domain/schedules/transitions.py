@@ -70,6 +70,9 @@ def _ended(entry: RecentRun) -> Transition:
     if entry.outcome is Outcome.SUCCEEDED:
         return Transition(NORMAL, "RunSucceeded", slot, entry.finished_at, entry.uid)
     reason = entry.reason.value if entry.reason else ""
+    if entry.outcome is Outcome.SKIPPED:
+        told = f"{slot}: {reason}: {entry.message}"
+        return Transition(NORMAL, "RunSkipped", told, entry.finished_at, entry.uid)
     return Transition(
         WARNING, "RunFailed", f"{slot}: {reason}: {entry.message}", entry.finished_at, entry.uid
     )

@@ -14,6 +14,8 @@ from report_operator.domain.admission.limits import NamespacePolicy
 from report_operator.domain.checks import first_problem
 from report_operator.domain.cron.rules import interval_problem
 from report_operator.domain.cron.schedule import ScheduleError, load_zone, parse
+from report_operator.domain.schedules.calendar import freeze, origin_problem
+from report_operator.domain.schedules.calendar_checks import CALENDAR_FIELD, calendar_problem
 from report_operator.domain.schedules.cronjob import is_of_predecessor, is_orphan, owner_uid
 from report_operator.domain.schedules.desired import DEFINITION_LIMIT, FrozenDefinition
 from report_operator.domain.schedules.observation import ReadyProblem
@@ -69,6 +71,27 @@ def _schedule_fires(observation: SpecObservation) -> ReadyProblem | None:
         f"spec.schedule: {spec.schedule} has no slot within five years: is there such a day in "
         "such a month?",
     )
+
+
+def _calendar_is_known(observation: SpecObservation) -> ReadyProblem | None:
+    calendar = observation.spec.calendar
+    if calendar is None:
+        return None
+    found = origin_problem(
+        calendar.country or "", calendar.subdivision or "", calendar.market or ""
+    )
+    if found is None:
+        return None
+    return ReadyProblem(
+        ReadyReason.INVALID_SPEC, f"{CALENDAR_FIELD}.{found.field}: {found.message}"
+    )
+
+
+def _calendar_leaves_slots(observation: SpecObservation) -> ReadyProblem | None:
+    calendar = observation.spec.calendar
+    if calendar is None or calendar.config_map_ref is not None:
+        return None  # of a ConfigMap the dates are checked when they are read
+    return calendar_problem(observation.spec, freeze(calendar), observation.now)
 
 
 def _secrets_are_allowed(observation: SpecObservation) -> ReadyProblem | None:
@@ -131,8 +154,10 @@ Check = Callable[[SpecObservation], ReadyProblem | None]
 SYNTAX_CHECKS: tuple[Check, ...] = (
     _schedule_is_valid,  # in the CronJob controller's dialect
     _time_zone_exists,
+    _calendar_is_known,  # to the library
 )
 CONTENT_CHECKS: tuple[Check, ...] = (
+    _calendar_leaves_slots,  # else there would never be a report
     _schedule_fires,  # 31 February is valid, and the CronJob would wait for it in silence
     _placeholders_are_valid,  # known, and nowhere where PostgreSQL would read them as text
 )
