@@ -264,6 +264,7 @@ def _deliver(
                 output_paths.root / output.path,
                 f"{definition.name[:100]}-{run.report_date}{output.format.suffix_of(output.source)}",
                 output.format,
+                output.source,
             )
             for output in known.outputs
         ],
