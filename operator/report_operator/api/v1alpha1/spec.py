@@ -94,6 +94,11 @@ def _attaches_what_is_written(spec: ReportScheduleSpec) -> bool:
     return email is None or set(email.attach) <= set(spec.report.formats)
 
 
+def _uploads_what_is_written(spec: ReportScheduleSpec) -> bool:
+    places = spec.delivery.upload.to if spec.delivery.upload else []
+    return {wanted for place in places for wanted in place.formats} <= set(spec.report.formats)
+
+
 class ReportScheduleSpec(Model):
     """A report, when it is due, and how it is run."""
 
@@ -104,6 +109,13 @@ class ReportScheduleSpec(Model):
             "every format to attach has to be one of report.formats",
             _attaches_what_is_written,
             path="delivery.email.attach",
+        ),
+        Rule(
+            "!has(self.delivery) || !has(self.delivery.upload) || self.delivery.upload.to.all(p, "
+            "!has(p.formats) || p.formats.all(f, f in self.report.formats))",
+            "every format to upload has to be one of report.formats",
+            _uploads_what_is_written,
+            path="delivery.upload.to",
         ),
     )
 
