@@ -67,8 +67,8 @@ class S3Place(Model):
         default=None, description="URL of the server; left out, that of Amazon S3 in the region."
     )
     secret_ref: SecretReference = Field(
-        description="Secret with the keys access_key_id, secret_access_key, and optionally "
-        "session_token and ca.crt."
+        description="Secret with the keys accessKeyId, secretAccessKey, and optionally "
+        "sessionToken and ca.crt."
     )
 
 

@@ -29,7 +29,7 @@ from report_runner.delivery.upload.place import (
     digest_of_stream,
     part_path,
 )
-from report_runner.egress import Guard, guarded_connector
+from report_runner.egress.guard import Guard, guarded_connector
 
 Result = TypeVar("Result")
 Answer = aiohttp.ClientResponse
