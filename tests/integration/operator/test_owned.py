@@ -27,7 +27,7 @@ DATABASE = {"connection": {"secretRef": {"name": "report-db"}}, "query": "SELECT
 CHART = {"name": "c", "source": "facts", "spec": {"mark": "bar"}}
 EMAIL = {"to": ["a@example.com"], "smtp": {"secretRef": {"name": "report-smtp"}}, "attach": ["csv"]}
 CREDENTIALS = {"credentials": {"secretRef": {"name": "report-portal"}}}
-PLACES = {
+PLACES: dict[str, Body] = {
     "s3": {"s3": {"bucket": "reports", "secretRef": {"name": "report-bucket"}}},
     "sftp": {"sftp": {"secretRef": {"name": "report-portal"}}},
     "webdav": {"webdav": {"url": "https://files.example.com"}},
