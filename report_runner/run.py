@@ -27,7 +27,13 @@ from report_runner.contract.result import (
 from report_runner.delivery import CHANNELS, DeliveryContext
 from report_runner.delivery.channel import Attachment
 from report_runner.delivery.ledger import Ledger, deliver_once
-from report_runner.environment import Paths, RunStamps, read_definition, read_stamps
+from report_runner.environment import (
+    Paths,
+    RunStamps,
+    read_definition,
+    read_egress,
+    read_stamps,
+)
 from report_runner.manifest import Input, Manifest
 from report_runner.models import RenderInput, RunError
 from report_runner.mounted import Secrets
@@ -104,7 +110,8 @@ def make_report(
         storage.remove_stale(output_paths)
         known = manifests.load(output_paths)
         if known is None or not _usable(known, digest, output_paths):
-            known = _make(definition, secrets, run, output_paths, digest, known, progress, clock)
+            context = SourceContext(definition, run, secrets, read_egress(environment))
+            known = _make(context, output_paths, digest, known, progress, clock)
         else:
             logger.info("the files of an earlier attempt are used as they are")
             known = known.model_copy(update={"used_at": clock()})
@@ -135,18 +142,17 @@ def _usable(known: Manifest, digest: str, output_paths: OutputPaths) -> bool:
 
 
 def _make(
-    definition: Definition,
-    secrets: Secrets,
-    run: RunStamps,
+    context: SourceContext,
     output_paths: OutputPaths,
     digest: str,
     earlier: Manifest | None,
     progress: RunProgress,
     clock: Callable[[], datetime],
 ) -> Manifest:
+    definition, run = context.definition, context.run
     progress.enter("sources")
     inputs: dict[str, Input] = {}
-    fetched = fetch_all(SourceContext(definition, run, secrets))
+    fetched = fetch_all(context)
     for name, found in fetched.items():
         inputs[name] = _input(found)
         progress.rows[name] = len(found.table.rows)
