@@ -27,7 +27,13 @@ from report_runner.contract.result import (
 from report_runner.delivery import CHANNELS, DeliveryContext
 from report_runner.delivery.channel import Attachment
 from report_runner.delivery.ledger import Ledger, deliver_once
-from report_runner.environment import Paths, RunStamps, read_definition, read_stamps
+from report_runner.environment import (
+    Paths,
+    RunStamps,
+    read_definition,
+    read_egress,
+    read_stamps,
+)
 from report_runner.manifest import Input, Manifest
 from report_runner.models import RenderInput, RunError
 from report_runner.mounted import Secrets
@@ -103,8 +109,9 @@ def make_report(
     with manifests.slot_lock(output_paths):
         storage.remove_stale(output_paths)
         known = manifests.load(output_paths)
+        context = SourceContext(definition, run, secrets, read_egress(environment))
         if known is None or not _usable(known, digest, output_paths):
-            known = _make(definition, secrets, run, output_paths, digest, known, progress, clock)
+            known = _make(context, output_paths, digest, known, progress, clock)
         else:
             logger.info("the files of an earlier attempt are used as they are")
             known = known.model_copy(update={"used_at": clock()})
@@ -114,7 +121,7 @@ def make_report(
         progress.manifest = output_paths.relative(output_paths.file(storage.MANIFEST_SUFFIX))
         if channels:
             progress.enter("deliver")
-            _deliver(definition, secrets, run, output_paths, known, progress, clock)
+            _deliver(context, output_paths, known, progress, clock)
     progress.enter("prune")
     now = clock()
     kept_since = now - parse_duration(definition.output.retention)
@@ -135,18 +142,17 @@ def _usable(known: Manifest, digest: str, output_paths: OutputPaths) -> bool:
 
 
 def _make(
-    definition: Definition,
-    secrets: Secrets,
-    run: RunStamps,
+    context: SourceContext,
     output_paths: OutputPaths,
     digest: str,
     earlier: Manifest | None,
     progress: RunProgress,
     clock: Callable[[], datetime],
 ) -> Manifest:
+    definition, run = context.definition, context.run
     progress.enter("sources")
     inputs: dict[str, Input] = {}
-    fetched = fetch_all(SourceContext(definition, run, secrets))
+    fetched = fetch_all(context)
     for name, found in fetched.items():
         inputs[name] = _input(found)
         progress.rows[name] = len(found.table.rows)
@@ -242,20 +248,20 @@ def _input(found: Fetched) -> Input:
 
 
 def _deliver(
-    definition: Definition,
-    secrets: Secrets,
-    run: RunStamps,
+    source_context: SourceContext,
     output_paths: OutputPaths,
     known: Manifest,
     progress: RunProgress,
     clock: Callable[[], datetime],
 ) -> None:
     """Deliver on every channel; one that fails keeps none of the others back. Raises RunError."""
+    definition, run = source_context.definition, source_context.run
     data = render_input(definition, run, {}, known.generated_at)
     context = DeliveryContext(
         definition=definition,
         run=run,
-        secrets=secrets,
+        secrets=source_context.secrets,
+        egress=source_context.egress,
         data=data,
         # A manifest of an older version has none.
         subject=known.subject or email_subject(definition, data) or definition.report.title,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
@@ -18,6 +17,7 @@ from report_runner.contract.freeform import (
     BoundedChart,
     BoundedValues,
 )
+from report_runner.contract.http_source import HttpSource
 from report_runner.contract.model import (
     ONE_LINE,
     Boolean,
@@ -26,10 +26,11 @@ from report_runner.contract.model import (
     Model,
     ObjectName,
     QueryDuration,
-    SecretUse,
 )
+from report_runner.contract.object_source import ObjectSource
 from report_runner.contract.rules import Rule, exactly_one_of, matches
 from report_runner.contract.schema import LIST_SET, list_map, unique
+from report_runner.contract.secret import SecretReference
 from report_runner.contract.sql import RESERVED_PARAMETERS
 
 _SOURCE_LIMIT = 40  # characters of a source in the name of a file
@@ -79,15 +80,6 @@ class BuiltinTemplate(StrEnum):
 
     EXECUTIVE_DASHBOARD = "executive_dashboard"
     PORTFOLIO_PERFORMANCE = "portfolio_performance"
-
-
-class SecretReference(Model):
-    """A Secret in the namespace of the ReportSchedule, mounted into the run's pod."""
-
-    name: ObjectName = Field(description="Name of the Secret.")
-
-    def secret_refs(self, field: str) -> Iterator[SecretUse]:
-        yield SecretUse(f"{field}.name", self.name)
 
 
 class ConfigMapKeyReference(Model):
@@ -172,11 +164,15 @@ class InlineSource(Model):
 class SourceSpec(Model):
     """A named result that templates and charts use."""
 
-    rules = (exactly_one_of("postgres", "inline"),)
+    rules = (exactly_one_of("postgres", "inline", "http", "object"),)
 
     name: Identifier = Field(description="Name in templates and charts: a letter, then a-z0-9_.")
     postgres: PostgresSource | None = Field(default=None, description="Rows from PostgreSQL.")
     inline: InlineSource | None = Field(default=None, description="Rows written here.")
+    http: HttpSource | None = Field(default=None, description="Rows from an HTTP API.")
+    object: ObjectSource | None = Field(
+        default=None, description="Rows from files in an S3-compatible object store."
+    )
 
     def selected(self) -> tuple[str, Model]:
         """The field that says where the rows come from, and its value."""

@@ -9,24 +9,16 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
+from report_runner.contract.http_source import ENDPOINT, URL
 from report_runner.contract.model import ONE_LINE, Boolean, Identifier, Model
-from report_runner.contract.report import Format, SecretReference
+from report_runner.contract.report import Format
 from report_runner.contract.rules import exactly_one_of, matches
 from report_runner.contract.schema import LIST_SET, unique
+from report_runner.contract.secret import SecretReference
 from report_runner.contract.templating import compile_problem
 
 PLACES_LIMIT = 10
 PATH_LIMIT = 500  # characters of the template
-
-BaseUrl = Annotated[
-    str,
-    StringConstraints(max_length=1024),
-    matches(
-        "https?://[A-Za-z0-9._-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~%/-]*)?",
-        "write a URL as https://host/folder: no user, query or fragment (credentials belong into "
-        "the Secret)",
-    ),
-]
 
 
 @lru_cache(maxsize=1024)
@@ -63,7 +55,7 @@ class S3Place(Model):
     region: Annotated[
         str, StringConstraints(max_length=63), matches("[a-z0-9-]+", "write a region as eu-south-2")
     ] = Field(default="us-east-1", description="Region of the bucket.")
-    endpoint: BaseUrl | None = Field(
+    endpoint: Annotated[str, *ENDPOINT] | None = Field(
         default=None, description="URL of the server; left out, that of Amazon S3 in the region."
     )
     secret_ref: SecretReference = Field(
@@ -93,14 +85,14 @@ class HttpCredentials(Model):
 class WebDavPlace(Model):
     """A folder of a WebDAV server."""
 
-    url: BaseUrl = Field(description="URL of the folder below which the paths are.")
+    url: Annotated[str, *URL] = Field(description="URL of the folder below which the paths are.")
     credentials: HttpCredentials | None = Field(default=None, description="How to log in.")
 
 
 class HttpPutPlace(Model):
     """A server that stores what is PUT at a URL."""
 
-    url: BaseUrl = Field(description="URL below which the paths are.")
+    url: Annotated[str, *URL] = Field(description="URL below which the paths are.")
     credentials: HttpCredentials | None = Field(default=None, description="How to log in.")
 
 

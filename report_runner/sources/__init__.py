@@ -23,10 +23,24 @@ def _postgres() -> Source:
     return postgres
 
 
+def _http() -> Source:
+    from report_runner.sources import http
+
+    return http
+
+
+def _object() -> Source:
+    from report_runner.sources import objects
+
+    return objects
+
+
 # By the field of SourceSpec.
 SOURCES: dict[str, Callable[[], Source]] = {
     "postgres": _postgres,
     "inline": lambda: inline,
+    "http": _http,
+    "object": _object,
 }
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from report_runner.contract.definition import Definition
+from report_runner.contract.egress import EgressPolicy
 from report_runner.environment import RunStamps
 from report_runner.models import Table
 from report_runner.mounted import Secrets
@@ -18,6 +19,7 @@ class SourceContext:
     definition: Definition
     run: RunStamps
     secrets: Secrets
+    egress: EgressPolicy = field(default_factory=EgressPolicy)  # of the operator's configuration
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,8 +174,8 @@ def test_no_path(text: str) -> None:
     [
         ({"path": "{{ titel"}, "no Jinja2 template"),
         ({"webdav": {"url": "https://a.example.com"}}, "set exactly one of"),
-        ({"sftp": None, "webdav": {"url": "https://user:pw@a.example.com"}}, "write a URL as"),
-        ({"sftp": None, "webdav": {"url": "file:///etc"}}, "write a URL as"),
+        ({"sftp": None, "webdav": {"url": "https://user:pw@a.example.com"}}, r"write http\(s\)"),
+        ({"sftp": None, "webdav": {"url": "file:///etc"}}, r"write http\(s\)"),
         ({"sftp": None, "s3": {"bucket": "A_b", "secretRef": {"name": "s"}}}, "a bucket's name"),
     ],
 )
