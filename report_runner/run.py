@@ -24,6 +24,7 @@ from report_runner.contract.result import (
     OutputFile,
     RunResult,
 )
+from report_runner.contract.words import counted
 from report_runner.delivery import CHANNELS, DeliveryContext
 from report_runner.delivery.channel import Attachment
 from report_runner.delivery.ledger import Ledger, deliver_once
@@ -40,7 +41,7 @@ from report_runner.mounted import Secrets
 from report_runner.render.documents import builtin_template, render, render_text
 from report_runner.render.template import SUBJECT_FIELD
 from report_runner.retention import prune
-from report_runner.sources import Fetched, SourceContext, fetch_all
+from report_runner.sources import Cache, Fetched, SourceContext, fetch_all
 from report_runner.storage import OutputPaths
 
 logger = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class RunProgress:
     volume: Path | None = None
     run: RunStamps | None = None
     rows: dict[str, int] = field(default_factory=dict)
+    cached: int = 0  # sources whose rows an earlier run fetched
     pages: int | None = None
     outputs: list[OutputFile] = field(default_factory=list)
     deliveries: list[DeliveryResult] = field(default_factory=list)
@@ -152,7 +154,8 @@ def _make(
     definition, run = context.definition, context.run
     progress.enter("sources")
     inputs: dict[str, Input] = {}
-    fetched = fetch_all(context)
+    fetched = fetch_all(context, Cache(output_paths.root, clock()))
+    progress.cached = sum(found.cached_at is not None for found in fetched.values())
     for name, found in fetched.items():
         inputs[name] = _input(found)
         progress.rows[name] = len(found.table.rows)
@@ -243,7 +246,10 @@ def _input(found: Fetched) -> Input:
     for warning in found.warnings:
         logger.warning("%s", warning)
     return Input(
-        rows=len(found.table.rows), seconds=round(found.seconds, 3), warnings=list(found.warnings)
+        rows=len(found.table.rows),
+        seconds=round(found.seconds, 3),
+        cached_at=found.cached_at,
+        warnings=list(found.warnings),
     )
 
 
@@ -312,6 +318,8 @@ def _undelivered(deliveries: Sequence[DeliveryResult]) -> list[str]:
 def _summary(progress: RunProgress) -> str:
     rows = sum(progress.rows.values())
     parts = [f"{rows} rows"]
+    if progress.cached:
+        parts.append(f"{counted(progress.cached, 'source')} from the cache")
     if progress.pages:
         parts.append(f"{progress.pages} pages")
     sent = sum(item.status is DeliveryStatus.SENT for item in progress.deliveries)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, StringConstraints, field_validator
 from pydantic_core import PydanticCustomError
 
+from report_runner.contract.cache import SourceCache
 from report_runner.contract.format_options import DATA_FORMATS, FormatOptions
 from report_runner.contract.freeform import (
     CHART_SCHEMA,
@@ -161,10 +162,22 @@ class InlineSource(Model):
     )
 
 
+def _absent(value: object) -> bool:
+    return value is None
+
+
 class SourceSpec(Model):
     """A named result that templates and charts use."""
 
-    rules = (exactly_one_of("postgres", "inline", "http", "object"),)
+    rules = (
+        exactly_one_of("postgres", "inline", "http", "object"),
+        Rule(
+            "!has(self.cache) || !has(self.inline)",
+            "rows that are written here need no cache: take it out",
+            lambda source: source.cache is None or source.inline is None,
+            path="cache",
+        ),
+    )
 
     name: Identifier = Field(description="Name in templates and charts: a letter, then a-z0-9_.")
     postgres: PostgresSource | None = Field(default=None, description="Rows from PostgreSQL.")
@@ -174,9 +187,13 @@ class SourceSpec(Model):
         default=None, description="Rows from files in an S3-compatible object store."
     )
 
+    cache: SourceCache | None = Field(
+        default=None, exclude_if=_absent, description="Use rows again that a run has fetched."
+    )
+
     def selected(self) -> tuple[str, Model]:
         """The field that says where the rows come from, and its value."""
-        (found,) = self.set_models()
+        (found,) = (pair for pair in self.set_models() if pair[0] != "cache")
         return found
 
 

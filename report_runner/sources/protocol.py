@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 
 from report_runner.contract.definition import Definition
@@ -29,6 +30,7 @@ class Fetched:
     table: Table
     warnings: tuple[str, ...] = ()
     seconds: float = 0.0  # that reading them took
+    cached_at: datetime | None = None  # when they were fetched, where an earlier run did it
 
 
 class Source(Protocol):

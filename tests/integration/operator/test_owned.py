@@ -78,6 +78,10 @@ LEAVES: dict[str, tuple[Body, Body]] = {
     "report.parameters": ({"report": report(parameters={"a": [1, {"b": None}]})}, {}),
     "report.sources.postgres.timeout": (source(timeout="1m"), source()),
     "report.sources.postgres.maxRows": (source(maxRows=7), source()),
+    "report.sources.cache": (
+        {"report": report(sources=[{"name": "facts", "postgres": DATABASE, "cache": {"ttl": "1h"}}])},
+        source(),
+    ),
     "report.sources.inline.columns": (inline(columns=["b", "a"]), inline()),
     "report.charts.title": (
         {"report": report(charts=[{**CHART, "title": "A chart"}])},
