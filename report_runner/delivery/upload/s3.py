@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import obstore
 from obstore import exceptions
-from obstore.store import ClientConfig, S3Store
+from obstore.store import S3Store
 
 from report_runner import mounted
 from report_runner.contract.egress import EgressPolicy
@@ -30,6 +30,9 @@ from report_runner.delivery.upload.place import (
 )
 from report_runner.egress import Guard
 from report_runner.egress.proxy import GuardedProxy
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig  # it is in the type stubs alone
 
 RETRIES = 2
 AMAZON = "https://s3.{region}.amazonaws.com"

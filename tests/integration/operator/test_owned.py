@@ -24,6 +24,7 @@ LONG = 180.0
 Body = dict[str, Any]
 
 DATABASE = {"connection": {"secretRef": {"name": "report-db"}}, "query": "SELECT 1"}
+CACHE = {"ttl": "1h"}
 CHART = {"name": "c", "source": "facts", "spec": {"mark": "bar"}}
 EMAIL = {"to": ["a@example.com"], "smtp": {"secretRef": {"name": "report-smtp"}}, "attach": ["csv"]}
 CREDENTIALS = {"credentials": {"secretRef": {"name": "report-portal"}}}
@@ -79,7 +80,7 @@ LEAVES: dict[str, tuple[Body, Body]] = {
     "report.sources.postgres.timeout": (source(timeout="1m"), source()),
     "report.sources.postgres.maxRows": (source(maxRows=7), source()),
     "report.sources.cache": (
-        {"report": report(sources=[{"name": "facts", "postgres": DATABASE, "cache": {"ttl": "1h"}}])},
+        {"report": report(sources=[{"name": "facts", "cache": CACHE, "postgres": DATABASE}])},
         source(),
     ),
     "report.sources.inline.columns": (inline(columns=["b", "a"]), inline()),
