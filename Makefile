@@ -13,7 +13,7 @@ LOCK := --quiet --generate-hashes --no-annotate --no-header --no-emit-index-url
 IMAGE_LOCK := $(LOCK) --python-version 3.11.2 --python-platform linux
 APT := postgresql postgresql-client pgbouncer redis-server redis-tools prometheus jq sysstat procps \
        poppler-utils libreoffice-calc-nogui libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 \
-       fonts-dejavu-core fonts-liberation2 fonts-symbola mmdebstrap openssl golang-go chromium chromium-driver npm
+       fonts-dejavu-core fonts-liberation2 fonts-symbola mmdebstrap openssl golang-go openssh-sftp-server chromium chromium-driver npm
 
 export PATH := $(BIN):$(PATH)
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from report_runner.contract import pod
 from report_runner.contract.definition import Definition
+from report_runner.contract.egress import EgressPolicy, parse_address
 from report_runner.contract.fields import field_path
 from report_runner.contract.reasons import Reason
 from report_runner.models import RunError
@@ -75,6 +76,26 @@ def read_stamps(environment: Mapping[str, str]) -> RunStamps:
         )
     except ValueError as error:
         raise RunError(Reason.CONFIGURATION_ERROR, f"the run's environment: {error}") from error
+
+
+def read_egress(environment: Mapping[str, str]) -> EgressPolicy:
+    """Where the run may connect to. Raises RunError(ConfigurationError)."""
+    allow = environment.get(pod.ENV_EGRESS_ALLOW, "")
+    server = environment.get(pod.ENV_API_SERVER, "")
+    try:
+        return EgressPolicy.parse(filter(None, allow.split(",")), _addresses(server))
+    except ValueError as error:
+        raise RunError(
+            Reason.CONFIGURATION_ERROR, f"{pod.ENV_EGRESS_ALLOW} of the run's pod: {error}"
+        ) from None
+
+
+def _addresses(server: str) -> list[str]:
+    """The API server, where the kubelet gives its address and not a name."""
+    try:
+        return [str(parse_address(server))]
+    except ValueError:
+        return []
 
 
 def read_definition(path: Path, environment: Mapping[str, str]) -> Definition:

@@ -32,6 +32,8 @@ class Input(Model, extra="ignore"):
 
     rows: int
     seconds: float
+    # When an earlier run fetched them; None where this one did.
+    cached_at: datetime | None = None
     warnings: list[str] = Field(default_factory=list)
 
 

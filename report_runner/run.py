@@ -25,17 +25,24 @@ from report_runner.contract.result import (
     OutputFile,
     RunResult,
 )
+from report_runner.contract.words import counted
 from report_runner.delivery import CHANNELS, DeliveryContext
 from report_runner.delivery.channel import Attachment
 from report_runner.delivery.ledger import Ledger, deliver_once
-from report_runner.environment import Paths, RunStamps, read_definition, read_stamps
+from report_runner.environment import (
+    Paths,
+    RunStamps,
+    read_definition,
+    read_egress,
+    read_stamps,
+)
 from report_runner.manifest import Input, Manifest
 from report_runner.models import RenderInput, RunError, RunSkipped
 from report_runner.mounted import Secrets
 from report_runner.render.documents import builtin_template, render, render_text
 from report_runner.render.template import SUBJECT_FIELD
 from report_runner.retention import prune
-from report_runner.sources import Fetched, SourceContext, fetch_all
+from report_runner.sources import Cache, Fetched, SourceContext, fetch_all
 from report_runner.storage import OutputPaths
 
 logger = logging.getLogger(__name__)
@@ -55,6 +62,7 @@ class RunProgress:
     volume: Path | None = None
     run: RunStamps | None = None
     rows: dict[str, int] = field(default_factory=dict)
+    cached: int = 0  # sources whose rows an earlier run fetched
     pages: int | None = None
     outputs: list[OutputFile] = field(default_factory=list)
     deliveries: list[DeliveryResult] = field(default_factory=list)
@@ -104,8 +112,9 @@ def make_report(
     with manifests.slot_lock(output_paths), _skippable() as skips:
         storage.remove_stale(output_paths)
         known = manifests.load(output_paths)
+        context = SourceContext(definition, run, secrets, read_egress(environment))
         if known is None or not _usable(known, digest, output_paths):
-            known = _make(definition, secrets, run, output_paths, digest, known, progress, clock)
+            known = _make(context, output_paths, digest, known, progress, clock)
         else:
             logger.info("the files of an earlier attempt are used as they are")
             known = known.model_copy(update={"used_at": clock()})
@@ -115,7 +124,7 @@ def make_report(
         progress.manifest = output_paths.relative(output_paths.file(storage.MANIFEST_SUFFIX))
         if channels:
             progress.enter("deliver")
-            _deliver(definition, secrets, run, output_paths, known, progress, clock)
+            _deliver(context, output_paths, known, progress, clock)
     progress.enter("prune")
     now = clock()
     kept_since = now - parse_duration(definition.output.retention)
@@ -148,18 +157,18 @@ def _usable(known: Manifest, digest: str, output_paths: OutputPaths) -> bool:
 
 
 def _make(
-    definition: Definition,
-    secrets: Secrets,
-    run: RunStamps,
+    context: SourceContext,
     output_paths: OutputPaths,
     digest: str,
     earlier: Manifest | None,
     progress: RunProgress,
     clock: Callable[[], datetime],
 ) -> Manifest:
+    definition, run = context.definition, context.run
     progress.enter("sources")
     inputs: dict[str, Input] = {}
-    fetched = fetch_all(SourceContext(definition, run, secrets))
+    fetched = fetch_all(context, Cache(output_paths.root, clock()))
+    progress.cached = sum(found.cached_at is not None for found in fetched.values())
     for name, found in fetched.items():
         inputs[name] = _input(found)
         progress.rows[name] = len(found.table.rows)
@@ -250,25 +259,28 @@ def _input(found: Fetched) -> Input:
     for warning in found.warnings:
         logger.warning("%s", warning)
     return Input(
-        rows=len(found.table.rows), seconds=round(found.seconds, 3), warnings=list(found.warnings)
+        rows=len(found.table.rows),
+        seconds=round(found.seconds, 3),
+        cached_at=found.cached_at,
+        warnings=list(found.warnings),
     )
 
 
 def _deliver(
-    definition: Definition,
-    secrets: Secrets,
-    run: RunStamps,
+    source_context: SourceContext,
     output_paths: OutputPaths,
     known: Manifest,
     progress: RunProgress,
     clock: Callable[[], datetime],
 ) -> None:
     """Deliver on every channel; one that fails keeps none of the others back. Raises RunError."""
+    definition, run = source_context.definition, source_context.run
     data = render_input(definition, run, {}, known.generated_at)
     context = DeliveryContext(
         definition=definition,
         run=run,
-        secrets=secrets,
+        secrets=source_context.secrets,
+        egress=source_context.egress,
         data=data,
         # A manifest of an older version has none.
         subject=known.subject or email_subject(definition, data) or definition.report.title,
@@ -277,6 +289,7 @@ def _deliver(
                 output_paths.root / output.path,
                 f"{definition.name[:100]}-{run.report_date}{output.format.suffix_of(output.source)}",
                 output.format,
+                output.source,
             )
             for output in known.outputs
         ],
@@ -318,6 +331,8 @@ def _undelivered(deliveries: Sequence[DeliveryResult]) -> list[str]:
 def _summary(progress: RunProgress) -> str:
     rows = sum(progress.rows.values())
     parts = [f"{rows} rows"]
+    if progress.cached:
+        parts.append(f"{counted(progress.cached, 'source')} from the cache")
     if progress.pages:
         parts.append(f"{progress.pages} pages")
     sent = sum(item.status is DeliveryStatus.SENT for item in progress.deliveries)

@@ -16,6 +16,7 @@ from admin_cli.wording import in_words_of_commands
 SCHEDULER = "/api/admin/scheduler"
 REPORTS = "/api/admin/reports"
 SCHEDULES = "/api/admin/schedules"
+DELIVERIES = "/api/admin/deliveries"
 BACKFILLS = "/api/admin/backfills"
 SECONDS = 60.0  # for an answer
 ANSWER_LIMIT = 32 * 1024 * 1024  # bytes

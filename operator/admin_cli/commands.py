@@ -11,6 +11,7 @@ from typing import Any
 
 from admin_cli.client import (
     BACKFILLS,
+    DELIVERIES,
     REPORTS,
     SCHEDULER,
     SCHEDULES,
@@ -56,6 +57,22 @@ def jobs(client: Client, args: Namespace) -> None:
 def job(client: Client, args: Namespace) -> None:
     body = client.get(job_path(args.id))
     _show(args, body, lambda show: show.job(body))
+
+
+def deliveries(client: Client, args: Namespace) -> None:
+    body = client.get(
+        DELIVERIES,
+        recipient=args.recipient,
+        channel=args.channel,
+        status=args.status,
+        namespace=args.of_namespace,
+        schedule=args.schedule,
+        since=args.since,
+        until=args.until,
+        limit=args.limit,
+        cursor=args.cursor,
+    )
+    _show(args, body, lambda show: show.deliveries(body))
 
 
 def retry(client: Client, args: Namespace) -> None:

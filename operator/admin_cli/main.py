@@ -109,6 +109,19 @@ def _parser() -> argparse.ArgumentParser:
     jobs.add_argument("--schedule", metavar="NAME", help="of this ReportSchedule")
     _add_of_namespace(jobs)
     _add_paging(jobs)
+    deliveries = add(
+        "deliveries", commands.deliveries, "who got which report, and which files are where"
+    )
+    deliveries.add_argument("--recipient", help="an address, or PLACE:PATH of an upload")
+    deliveries.add_argument("--channel", help="email or upload")
+    deliveries.add_argument("--status", choices=("sent", "alreadySent", "uncertain", "failed"))
+    deliveries.add_argument(
+        "--since", type=commands.instant, help="24h, 7d, or an instant with a zone"
+    )
+    deliveries.add_argument("--until", type=commands.instant, help="likewise")
+    deliveries.add_argument("--schedule", metavar="NAME", help="of this ReportSchedule")
+    _add_of_namespace(deliveries)
+    _add_pages(deliveries)
     job = add("job", commands.job, "one run, with the end of its log")
     job.add_argument("id", metavar="ID")
     retry = add(

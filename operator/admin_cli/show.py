@@ -122,6 +122,27 @@ def next_slots(body: Body) -> None:
     out.print(table(("LOCAL TIME", "UTC", "NOTE"), rows))
 
 
+def deliveries(body: Body) -> None:
+    """Who got which report, newest first."""
+    out = console()
+    if not body["deliveries"]:
+        out.print("no deliveries")
+    else:
+        rows = [
+            (
+                found["finished_at"], found["job_id"], found["channel"], found["recipient"],
+                found["status"], found["error"] or found["message_id"],
+            )
+            for found in body["deliveries"]
+        ]  # fmt: skip
+        headers = ("RUN ENDED", "RUN", "CHANNEL", "RECIPIENT", "STATUS", "ERROR OR MESSAGE ID")
+        out.print(table(headers, rows))
+    for note in body["degraded"]:
+        out.print(f"note: {note}")
+    if body["next"]:
+        out.print(f"more: --cursor {body['next']}")
+
+
 def job(body: Body) -> None:
     out = console()
     out.print(pairs(body, (name for name in body if name not in ("log", "outputs", "files"))))

@@ -27,6 +27,7 @@ ANNOTATION_CHECKED = "reports.adaf.io/references-checked"
 ENFORCED_AFTER = timedelta(seconds=30)
 SECONDS = 300.0
 KINDS = "validatingadmissionpolicies,validatingadmissionpolicybindings"
+KINDS_NAMED = ("secret", "configmap")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +86,10 @@ def references(value: Any) -> Iterator[str]:
     """`secret/NAME` and `configmap/NAME` for every reference at any depth of a spec."""
     if isinstance(value, Mapping):
         for key, child in value.items():
-            if key in ("secretRef", "configMapRef") and isinstance(child, Mapping):
-                yield f"{key.removesuffix('Ref').lower()}/{child.get('name')}"
+            # Also caSecretRef and the like.
+            kind = next((kind for kind in KINDS_NAMED if key.lower().endswith(f"{kind}ref")), "")
+            if kind and isinstance(child, Mapping):
+                yield f"{kind}/{child.get('name')}"
             yield from references(child)
     elif isinstance(value, list):
         for child in value:

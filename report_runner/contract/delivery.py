@@ -24,10 +24,12 @@ from report_runner.contract.mailbox import (
     parse_mailbox,
 )
 from report_runner.contract.model import ONE_LINE, Model
-from report_runner.contract.report import Format, SecretReference
+from report_runner.contract.report import Format
 from report_runner.contract.rules import Rule, quoted
-from report_runner.contract.schema import LIST_SET, unique
+from report_runner.contract.schema import LIST_SET, list_map, unique
+from report_runner.contract.secret import SecretReference
 from report_runner.contract.templating import compile_problem
+from report_runner.contract.upload import PLACES_LIMIT, UploadPlace
 
 RECIPIENTS_LIMIT = 50  # of each list: a message of its own for each
 
@@ -155,10 +157,27 @@ class EmailDelivery(ChannelSpec):
         return [mailbox.address for mailbox in self.mailboxes()]
 
 
+class UploadDelivery(ChannelSpec):
+    """Each place gets the files; what is there afterwards is read back and compared."""
+
+    to: Annotated[list[UploadPlace], unique("name")] = Field(
+        min_length=1,
+        max_length=PLACES_LIMIT,
+        json_schema_extra=list_map("name"),
+        description="The places.",
+    )
+
+    def targets(self) -> list[str]:
+        return [place.name for place in self.to]
+
+
 class Delivery(Model):
     """Where the finished report goes."""
 
     email: EmailDelivery | None = Field(default=None, description="Delivery by e-mail.")
+    upload: UploadDelivery | None = Field(
+        default=None, exclude_if=_absent, description="Upload of the files."
+    )
 
     def channels(self) -> dict[str, ChannelSpec]:
         """The channels that are set, by the name of their field."""

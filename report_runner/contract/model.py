@@ -17,6 +17,7 @@ __all__ = [
     "ONE_LINE",
     "AttemptDuration",
     "Boolean",
+    "CacheDuration",
     "Identifier",
     "Integer",
     "LateDuration",
@@ -60,6 +61,7 @@ Integer = Annotated[int, Strict()]
 _DurationText = StringConstraints(max_length=32)
 
 AttemptDuration = Annotated[str, _DurationText, bounds("10s", "24h")]
+CacheDuration = Annotated[str, _DurationText, bounds("1m", "7d")]
 QueryDuration = Annotated[str, _DurationText, bounds("1s", "24h")]
 LateDuration = Annotated[str, _DurationText, bounds("1m", "30d")]
 MissedDuration = Annotated[str, _DurationText, bounds("1m", "7d")]

@@ -26,3 +26,9 @@ ENV_REPORT_DATE = "REPORT_DATE"  # YYYY-MM-DD
 ENV_RUN_ID = "REPORT_RUN_ID"
 ENV_ATTEMPT = "REPORT_ATTEMPT"  # of the slot: 1, and more only for an explicit retry
 ENV_POD_NAME = "REPORT_POD_NAME"
+
+# Where a run may connect to beside public addresses: entries of contract.egress with commas between
+# them. A value of the pod's own spec, from the operator's configuration; no author writes it.
+ENV_EGRESS_ALLOW = "REPORT_EGRESS_ALLOW"
+# Set by the kubelet in every pod.
+ENV_API_SERVER = "KUBERNETES_SERVICE_HOST"

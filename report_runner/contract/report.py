@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
 from pydantic import Field, StringConstraints, field_validator
 from pydantic_core import PydanticCustomError
 
+from report_runner.contract.cache import SourceCache
 from report_runner.contract.format_options import DATA_FORMATS, FormatOptions
 from report_runner.contract.freeform import (
     CHART_SCHEMA,
@@ -18,6 +18,7 @@ from report_runner.contract.freeform import (
     BoundedChart,
     BoundedValues,
 )
+from report_runner.contract.http_source import HttpSource
 from report_runner.contract.model import (
     ONE_LINE,
     Boolean,
@@ -26,10 +27,11 @@ from report_runner.contract.model import (
     Model,
     ObjectName,
     QueryDuration,
-    SecretUse,
 )
+from report_runner.contract.object_source import ObjectSource
 from report_runner.contract.rules import Rule, exactly_one_of, matches
 from report_runner.contract.schema import LIST_SET, list_map, unique
+from report_runner.contract.secret import SecretReference
 from report_runner.contract.sql import RESERVED_PARAMETERS
 
 _SOURCE_LIMIT = 40  # characters of a source in the name of a file
@@ -79,15 +81,6 @@ class BuiltinTemplate(StrEnum):
 
     EXECUTIVE_DASHBOARD = "executive_dashboard"
     PORTFOLIO_PERFORMANCE = "portfolio_performance"
-
-
-class SecretReference(Model):
-    """A Secret in the namespace of the ReportSchedule, mounted into the run's pod."""
-
-    name: ObjectName = Field(description="Name of the Secret.")
-
-    def secret_refs(self, field: str) -> Iterator[SecretUse]:
-        yield SecretUse(f"{field}.name", self.name)
 
 
 class ConfigMapKeyReference(Model):
@@ -169,18 +162,38 @@ class InlineSource(Model):
     )
 
 
+def _absent(value: object) -> bool:
+    return value is None
+
+
 class SourceSpec(Model):
     """A named result that templates and charts use."""
 
-    rules = (exactly_one_of("postgres", "inline"),)
+    rules = (
+        exactly_one_of("postgres", "inline", "http", "object"),
+        Rule(
+            "!has(self.cache) || !has(self.inline)",
+            "rows that are written here need no cache: take it out",
+            lambda source: source.cache is None or source.inline is None,
+            path="cache",
+        ),
+    )
 
     name: Identifier = Field(description="Name in templates and charts: a letter, then a-z0-9_.")
     postgres: PostgresSource | None = Field(default=None, description="Rows from PostgreSQL.")
     inline: InlineSource | None = Field(default=None, description="Rows written here.")
+    http: HttpSource | None = Field(default=None, description="Rows from an HTTP API.")
+    object: ObjectSource | None = Field(
+        default=None, description="Rows from files in an S3-compatible object store."
+    )
+
+    cache: SourceCache | None = Field(
+        default=None, exclude_if=_absent, description="Use rows again that a run has fetched."
+    )
 
     def selected(self) -> tuple[str, Model]:
         """The field that says where the rows come from, and its value."""
-        (found,) = self.set_models()
+        (found,) = (pair for pair in self.set_models() if pair[0] != "cache")
         return found
 
 

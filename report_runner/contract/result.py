@@ -49,9 +49,10 @@ class DeliveryStatus(StrEnum):
 
 
 class DeliveryResult(Model):
-    """One recipient."""
+    """One recipient, or one file at one place."""
 
     recipient: str
+    channel: str = "email"  # the field of spec.delivery; results of older versions have none
     status: DeliveryStatus
     message_id: str | None = None
     error: str | None = None

@@ -20,7 +20,14 @@ def _email(spec: Any, context: DeliveryContext) -> Channel:
     return email_channel(spec, context)
 
 
+def _upload(spec: Any, context: DeliveryContext) -> Channel:
+    from report_runner.delivery.upload.channel import upload_channel
+
+    return upload_channel(spec, context)
+
+
 # By the field of Delivery. Raises RunError(ConfigurationError) for a wrong Secret or template.
 CHANNELS: dict[str, Callable[[Any, DeliveryContext], Channel]] = {
     "email": _email,
+    "upload": _upload,
 }

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
 from report_runner.contract.definition import Definition
+from report_runner.contract.egress import EgressPolicy
 from report_runner.contract.report import Format
 from report_runner.environment import RunStamps
 from report_runner.models import RenderInput
@@ -23,6 +24,12 @@ class Attachment:
     path: Path
     name: str
     format: Format
+    source: str | None = None  # the one that it holds, where it holds one alone
+
+    @property
+    def ending(self) -> str:
+        """The end of its name, such as `.pdf` or `-positions.csv`."""
+        return self.format.suffix_of(self.source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,7 @@ class DeliveryContext:
     subject: str  # of the e-mail, as it was rendered with the tables
     files: Sequence[Attachment]
     clock: Callable[[], datetime]
+    egress: EgressPolicy = field(default_factory=EgressPolicy)
 
 
 @dataclass(frozen=True, slots=True)

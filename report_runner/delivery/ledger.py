@@ -111,7 +111,7 @@ def _settled(channel: Channel, ledger: Ledger, target: DeliveryTarget) -> Delive
     """The result of an earlier attempt; None where the report is to be sent."""
     entry = ledger.entry(target)
     if entry is not None and entry.state is LedgerState.SENT:
-        return _result(target, DeliveryStatus.ALREADY_SENT, message_id=entry.message_id)
+        return _result(ledger, target, DeliveryStatus.ALREADY_SENT, message_id=entry.message_id)
     # Another run id is a new attempt of the slot, which a person asked for.
     if entry is not None and entry.state is LedgerState.SENDING and entry.run_id == ledger.run_id:
         answer = channel.verify(target)
@@ -132,22 +132,27 @@ def _settle(channel: Channel, ledger: Ledger, answer: DeliveryAnswer) -> Deliver
         if verified.kind is not AnswerKind.REFUSED:
             return _verified(ledger, verified)
     ledger.record(target, LedgerState.FAILED, answer.text)
-    return _result(target, DeliveryStatus.FAILED, answer.text)
+    return _result(ledger, target, DeliveryStatus.FAILED, answer.text)
 
 
 def _verified(ledger: Ledger, answer: DeliveryAnswer) -> DeliveryResult:
     """The result where the target has the report, or may have it."""
     if answer.kind is AnswerKind.ACCEPTED:
         ledger.record(answer.target, LedgerState.SENT, "accepted")
-        return _result(answer.target, DeliveryStatus.SENT)
-    return _result(answer.target, DeliveryStatus.UNCERTAIN, answer.text)
+        return _result(ledger, answer.target, DeliveryStatus.SENT)
+    return _result(ledger, answer.target, DeliveryStatus.UNCERTAIN, answer.text)
 
 
 def _result(
-    target: DeliveryTarget, status: DeliveryStatus, error: str | None = None, message_id: str = ""
+    ledger: Ledger,
+    target: DeliveryTarget,
+    status: DeliveryStatus,
+    error: str | None = None,
+    message_id: str = "",
 ) -> DeliveryResult:
     return DeliveryResult(
         recipient=target.name,
+        channel=ledger.channel,
         status=status,
         message_id=message_id or target.message_id,
         error=error,

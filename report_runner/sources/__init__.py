@@ -8,12 +8,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from report_runner.sources import inline
+from report_runner.sources.cache import Cache
 from report_runner.sources.inline import inline_table
 from report_runner.sources.protocol import Fetched, Source, SourceContext
 
-__all__ = ["SOURCES", "Fetched", "Source", "SourceContext", "fetch_all", "inline_table"]
+__all__ = ["SOURCES", "Cache", "Fetched", "Source", "SourceContext", "fetch_all", "inline_table"]
 
 
 def _postgres() -> Source:
@@ -23,19 +25,34 @@ def _postgres() -> Source:
     return postgres
 
 
+def _http() -> Source:
+    from report_runner.sources import http
+
+    return http
+
+
+def _object() -> Source:
+    from report_runner.sources import objects
+
+    return objects
+
+
 # By the field of SourceSpec.
 SOURCES: dict[str, Callable[[], Source]] = {
     "postgres": _postgres,
     "inline": lambda: inline,
+    "http": _http,
+    "object": _object,
 }
 
 
-def fetch_all(context: SourceContext) -> dict[str, Fetched]:
+def fetch_all(context: SourceContext, cache: Cache | None = None) -> dict[str, Fetched]:
     """Every source of the report, by name. Raises RunError."""
     fetched: dict[str, Fetched] = {}
     for source in context.definition.report.sources:
         field, spec = source.selected()
         begin = time.monotonic()
-        found = SOURCES[field]().fetch(source.name, spec, context)
+        fetch = partial(SOURCES[field]().fetch, source.name, spec, context)
+        found = cache.fetch(source, context, fetch) if cache else fetch()
         fetched[source.name] = replace(found, seconds=time.monotonic() - begin)
     return fetched

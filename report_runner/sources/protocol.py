@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 
 from report_runner.contract.definition import Definition
+from report_runner.contract.egress import EgressPolicy
 from report_runner.environment import RunStamps
 from report_runner.models import Table
 from report_runner.mounted import Secrets
@@ -18,6 +20,7 @@ class SourceContext:
     definition: Definition
     run: RunStamps
     secrets: Secrets
+    egress: EgressPolicy = field(default_factory=EgressPolicy)  # of the operator's configuration
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,7 @@ class Fetched:
     table: Table
     warnings: tuple[str, ...] = ()
     seconds: float = 0.0  # that reading them took
+    cached_at: datetime | None = None  # when they were fetched, where an earlier run did it
 
 
 class Source(Protocol):

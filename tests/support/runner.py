@@ -54,8 +54,15 @@ class Pod:
     def termination_log(self) -> Path:
         return self.root / "termination-log"
 
-    def define(self, query: str, email: dict[str, Any] | None = None, **report: Any) -> None:
+    def define(
+        self,
+        query: str,
+        email: dict[str, Any] | None = None,
+        upload: dict[str, Any] | None = None,
+        **report: Any,
+    ) -> None:
         """Write the definition as the operator's ConfigMap contains it."""
+        channels = {"email": email, "upload": upload}
         definition = Definition.model_validate(
             {
                 "namespace": "reports",
@@ -78,7 +85,7 @@ class Pod:
                     "formats": ["pdf", "csv"],
                     **report,
                 },
-                "delivery": {"email": email} if email else {},
+                "delivery": {name: spec for name, spec in channels.items() if spec},
                 "output": {"retention": "3650d"},
                 "templateText": TEMPLATE,
             }

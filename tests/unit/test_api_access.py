@@ -17,6 +17,8 @@ from admin_api.auth.answer_policy import AnswerPolicy
 from admin_api.auth.caller import Caller, claimed_name
 from admin_api.auth.request_bounds import BODY_LIMIT, DISCARD_LIMIT, read_body
 from admin_api.auth.tokens import ALL_NAMESPACES, Denied, User
+from admin_api.auth.visibility import check_recipients
+from admin_api.errors import RefusedError
 from tests.support.asgi import ask, reply_of
 
 SCHEDULER = "/api/admin/scheduler"
@@ -190,6 +192,17 @@ async def test_caller_sees_permitted_namespaces_only() -> None:
     assert not await team.may_see(ALL_NAMESPACES)
     everything = Caller("t", User("dashboards"), cast(Any, KnownTokens(ALL_NAMESPACES)))
     assert await everything.hidden(["reports", "others"]) == set()
+
+
+async def test_recipients_are_shown_to_who_may_read_the_reports() -> None:
+    team = Caller("t", User("dashboards"), cast(Any, KnownTokens("reports")))
+    await check_recipients(team, "reports")
+    for namespace, message in (("others", "in the namespace others"), (None, "name one")):
+        with pytest.raises(RefusedError, match=message) as raised:
+            await check_recipients(team, namespace)
+        assert raised.value.status == 403
+    everything = Caller("t", User("dashboards"), cast(Any, KnownTokens(ALL_NAMESPACES)))
+    await check_recipients(everything, None)
 
 
 JOB = f"{SCHEDULER}/jobs/{RUN.rpartition('/')[2]}"

@@ -57,6 +57,8 @@ def schedule(created: datetime, mark: str = "", spec: Any = SPEC) -> dict[str, A
 
 def test_references_at_any_depth() -> None:
     assert sorted(references(SPEC)) == ["configmap/pages", "secret/db", "secret/smtp"]
+    certificates = {"report": {"sources": [{"http": {"caSecretRef": {"name": "ca"}}}]}}
+    assert list(references(certificates)) == ["secret/ca"]
 
 
 def test_what_is_older_than_either_half_of_the_policy() -> None:

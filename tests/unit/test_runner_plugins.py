@@ -22,9 +22,10 @@ from report_runner.contract.definition import Definition
 from report_runner.contract.delivery import ChannelSpec, Delivery
 from report_runner.contract.files import media_type
 from report_runner.contract.model import Model
-from report_runner.contract.report import Format, Report, SecretReference, SourceSpec
+from report_runner.contract.report import Format, Report, SourceSpec
 from report_runner.contract.result import Outcome, RunResult
 from report_runner.contract.rules import exactly_one_of
+from report_runner.contract.secret import SecretReference
 from report_runner.delivery import CHANNELS, DeliveryContext
 from report_runner.delivery.channel import AnswerKind, DeliveryAnswer, DeliveryTarget
 from report_runner.environment import Paths
@@ -113,7 +114,7 @@ class TickerSource(Model):
 
 
 class SourceSpecWithTicker(SourceSpec):
-    rules = (exactly_one_of("postgres", "inline", "ticker"),)
+    rules = (exactly_one_of("postgres", "inline", "http", "object", "ticker"),)
     ticker: TickerSource | None = None
 
 

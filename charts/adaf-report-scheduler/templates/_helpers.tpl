@@ -115,3 +115,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
 {{- toYaml $names }}
 {{- end }}
+
+{{/* CEL: the name of a Secret behind a variable, a path of optional fields and a reference. */}}
+{{- define "scheduler.namedSecret" -}}
+{{- $checks := list }}
+{{- $at := index . 0 }}
+{{- range $step := append (splitList "." (index . 1)) (index . 2) }}
+{{- $at = printf "%s.%s" $at $step }}
+{{- $checks = append $checks (printf "has(%s)" $at) }}
+{{- end }}
+{{- join " && " $checks }} ? string({{ $at }}.name) : ''
+{{- end }}

@@ -35,6 +35,17 @@ async def sees_all(caller: Caller) -> bool:
     return await caller.may_see(ALL_NAMESPACES)
 
 
+async def check_recipients(caller: Caller, namespace: str | None) -> None:
+    """Raises RefusedError where the caller may not see who gets the reports of a namespace.
+
+    None stands for all namespaces.
+    """
+    if await caller.may_see(namespace or ALL_NAMESPACES):
+        return
+    where = f"in the namespace {namespace[:63]}" if namespace else "in all namespaces: name one"
+    raise RefusedError(403, f"{caller.name} may not {FILES_RIGHT} {where}")
+
+
 async def check_files(caller: Caller, namespace: str) -> None:
     """Raises RefusedError where the caller may not read the files of a namespace."""
     if not await caller.may_see(namespace):

@@ -107,6 +107,7 @@ class Delivery(BaseModel):
     """The delivery to one recipient in this attempt."""
 
     recipient: str
+    channel: str = "email"
     status: DeliveryStatus
     message_id: str | None = None
     error: str | None = None

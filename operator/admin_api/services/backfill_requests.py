@@ -18,7 +18,8 @@ from admin_api.schemas.backfills import (
     BackfillsQuery,
     WouldRun,
 )
-from admin_api.services.jobs import WRONG_CURSOR, ScheduleSummary
+from admin_api.services.cursor import WRONG_CURSOR
+from admin_api.services.jobs import ScheduleSummary
 from admin_api.services.known_names import KNOWN_LIMIT, listed
 from report_operator.api.v1alpha1.backfill import KIND, parse_backfill_spec, parse_backfill_status
 from report_operator.api.v1alpha1.backfill_spec import RANGE_LIMIT

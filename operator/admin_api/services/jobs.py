@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -14,6 +12,7 @@ from admin_api.errors import RefusedError
 from admin_api.paths import SCHEDULER
 from admin_api.schemas.jobs import Job, Jobs, JobsQuery, JobStatus
 from admin_api.schemas.status import PerformanceMetrics
+from admin_api.services.cursor import decode_cursor, decode_instant, encode_cursor
 from report_operator.api.v1alpha1.calendar import Calendar as CalendarSpec
 from report_operator.api.v1alpha1.resource import parse_status
 from report_operator.api.v1alpha1.spec import Priority
@@ -26,7 +25,7 @@ from report_operator.domain.runs.record import RunRecord
 from report_operator.domain.runs.run import Run
 from report_operator.domain.schedules.calendar import Calendar, freeze, parse_calendar
 from report_operator.domain.statistics import FinishedRun, Totals
-from report_operator.domain.times import format_time, parse_time
+from report_operator.domain.times import format_time
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import Outcome
 
@@ -38,7 +37,6 @@ STATUSES = {outcome: JobStatus(outcome.value.lower()) for outcome in Outcome}
 OUTCOMES = {status: outcome for outcome, status in STATUSES.items()}
 _FIELDS = set(Job.model_fields)
 METRICS_SPAN = timedelta(hours=24)
-WRONG_CURSOR = "cursor: take it from `next` of the page before"
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,21 +274,13 @@ def merge_jobs(live: Iterable[Job], stored: Iterable[Job]) -> list[Job]:
 
 
 def _cursor(job: Job) -> str:
-    text = "|".join((format_time(_at(job)), job.id, job.job))
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    return encode_cursor(format_time(_at(job)), job.id, job.job)
 
 
 def read_cursor(cursor: str) -> tuple[datetime, str, str]:
     """End or creation, id and Job of the last run of the page before. Raises RefusedError."""
-    try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        time, identity, job = text.split("|")
-        at = parse_time(time)
-    except (binascii.Error, UnicodeError, ValueError) as error:
-        raise RefusedError(422, WRONG_CURSOR) from error
-    if at is None or "\0" in text:
-        raise RefusedError(422, WRONG_CURSOR)
-    return at, identity, job
+    time, identity, job = decode_cursor(cursor, 3)
+    return decode_instant(time), identity, job
 
 
 def recent(jobs: Iterable[Job], since: datetime) -> list[FinishedRun]:

@@ -19,7 +19,8 @@ from admin_api.schemas.schedules import (
     SchedulesQuery,
 )
 from admin_api.services.cluster import Leader
-from admin_api.services.jobs import WRONG_CURSOR, ScheduleSummary
+from admin_api.services.cursor import WRONG_CURSOR
+from admin_api.services.jobs import ScheduleSummary
 from admin_api.services.known_names import check_names
 from admin_api.services.status import is_leading
 from report_operator.api.v1alpha1.status import Condition, ScheduleHealth

@@ -274,16 +274,77 @@ def test_the_sweep_lists_what_is_older_until_a_reader_answers_for_it(plane: Cont
     assert "older" in [s["name"] for s in sweep(plane)[1]]
 
 
-def test_every_reference_of_the_schema_is_asked_for() -> None:
-    """A new source or channel with a Secret of its own has to be added to the policy."""
+SECRET = {"secretRef": {"name": "report-hidden"}}
+
+
+def http(**fields: Any) -> Body:
+    rows = {"url": "https://api.example.com/rows", **fields}
+    return {"report": {"sources": [{"name": "rows", "http": rows}]}}
+
+
+def source(kind: str, **fields: Any) -> Body:
+    return {"report": {"sources": [{"name": "rows", kind: fields}]}}
+
+
+def place(kind: str, **fields: Any) -> Body:
+    return {"delivery": {"upload": {"to": [{"name": "portal", kind: fields}]}}}
+
+
+# Every reference to a Secret, and a part of a spec that has it.
+SECRETS: dict[str, Body] = {
+    "delivery.email.smtp.secretRef": {
+        "delivery": {"email": {"to": ["a@example.com"], "smtp": SECRET}}
+    },
+    "delivery.upload.to.s3.secretRef": place("s3", bucket="reports", **SECRET),
+    "delivery.upload.to.sftp.secretRef": place("sftp", **SECRET),
+    **{
+        f"delivery.upload.to.{kind}.credentials.secretRef": place(
+            kind, url="https://files.example.com", credentials=SECRET
+        )
+        for kind in ("webdav", "httpPut")
+    },
+    "report.sources.postgres.connection.secretRef": source(
+        "postgres", connection=SECRET, query="SELECT 1"
+    ),
+    "report.sources.object.secretRef": source(
+        "object", endpoint="https://s3.example.com", bucket="rows", key="a", format="csv", **SECRET
+    ),
+    "report.sources.http.caSecretRef": http(caSecretRef=SECRET["secretRef"]),
+    "report.sources.http.headers.secretRef": http(
+        headers=[{"name": "x-plain", "value": "a"}, {"name": "x-token", **SECRET}]
+    ),
+    "report.sources.http.auth.apiKey.secretRef": http(
+        auth={"apiKey": {"header": "x-api-key", **SECRET}}
+    ),
+    "report.sources.http.auth.basic.secretRef": http(auth={"basic": SECRET}),
+    "report.sources.http.auth.bearer.secretRef": http(auth={"bearer": SECRET}),
+    "report.sources.http.auth.oauth2.secretRef": http(
+        auth={"oauth2": {"tokenUrl": "https://login.example.com/token", **SECRET}}
+    ),
+}
+
+
+def test_every_reference_of_the_schema_has_an_example() -> None:
+    """A new source or channel with a Secret of its own has to be added to the policy, and here."""
     definition = yaml.safe_load(next(p for p in CRDS if "schedules" in p.name).read_text())
     schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
-    assert sorted(_references(schema, "spec")) == [
+    assert set(_references(schema, "spec")) == {
         "spec.calendar.configMapRef",
-        "spec.delivery.email.smtp.secretRef",
-        "spec.report.sources.postgres.connection.secretRef",
         "spec.report.template.configMapRef",
-    ]
+        *(f"spec.{path}" for path in SECRETS),
+    }
+
+
+@pytest.mark.parametrize("part", SECRETS.values(), ids=SECRETS)
+def test_every_reference_is_asked_for(plane: ControlPlane, part: Body) -> None:
+    body = schedule("probe")
+    report = {**body["spec"]["report"], **part.get("report", {})}
+    body["spec"] = {**body["spec"], **part, "report": report}
+    path = f"{SCHEDULES}?dryRun=All"
+    answer = person(plane, "nobody").call("POST", path, body)
+    assert answer.code == 403, answer.message
+    assert "you may not read the Secret report-hidden" in answer.message
+    made(plane.api.call("POST", path, body))  # it is no wrong object
 
 
 def _references(schema: Body, path: str) -> Iterator[str]:

@@ -16,6 +16,7 @@ from report_operator.adapters.postgres.database import (
     HistoryUnavailableError,
     read_conninfo,
 )
+from report_operator.adapters.postgres.deliveries import DeliveryQuery
 from report_operator.adapters.postgres.past_runs import PostgresPastRuns
 from report_operator.adapters.postgres.reader import HistoryReader, PageQuery
 from report_operator.adapters.postgres.schema import migrate
@@ -118,6 +119,46 @@ async def test_a_role_that_may_not_create_schemas_uses_one_that_is_there(
 
 
 # -- writes ---------------------------------------------------------------------------------
+
+
+async def test_deliveries_of_all_runs(writer: HistoryWriter) -> None:
+    def delivery(recipient: str, channel: str, status: DeliveryStatus) -> DeliveryResult:
+        return DeliveryResult(recipient=recipient, channel=channel, status=status, message_id="<1>")
+
+    jane, file = "Jane@x.test", "portal:a/b.pdf"
+    for number, status in enumerate((DeliveryStatus.FAILED, DeliveryStatus.SENT)):
+        record = make_record(
+            number, job_uid=f"uid-{number}", finished_at=NOW + timedelta(hours=number)
+        )
+        found = [
+            delivery(jane, "email", status),
+            delivery("kim@x.test", "email", DeliveryStatus.SENT),
+            delivery(file, "upload", DeliveryStatus.SENT),
+        ]
+        await writer.add([HistoryEntry(record, found)])
+    reader = HistoryReader(writer.database)
+
+    async def ask(**filters: Any) -> list[tuple[str, str]]:
+        rows = await reader.deliveries(DeliveryQuery(10, **filters))
+        return [(row.recipient, row.status) for row in rows]
+
+    assert await ask(recipient="jane@X.test") == [(jane, "sent"), (jane, "failed")]
+    assert await ask(channel="upload") == [(file, "sent")] * 2
+    assert await ask(status="failed") == [(jane, "failed")]
+    assert await ask(since=NOW + timedelta(minutes=1), recipient=jane) == [(jane, "sent")]
+    assert await ask(until=NOW + timedelta(minutes=1), recipient=jane) == [(jane, "failed")]
+    assert await ask(schedule="nothing") == []
+    whole = await reader.deliveries(DeliveryQuery(10))
+    assert len(whole) == 6
+    pages: list[Any] = []
+    while True:
+        last = pages[-1] if pages else None
+        before = last and (last.finished_at, last.job_id, last.job, last.position)
+        page = await reader.deliveries(DeliveryQuery(2, before=before))
+        if not page:
+            break
+        pages += page
+    assert pages == whole
 
 
 async def test_record_round_trip(writer: HistoryWriter) -> None:

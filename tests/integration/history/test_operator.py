@@ -246,8 +246,20 @@ def test_api_answers_from_history(
             }  # no file server is there to ask
         ]
         assert detail["deliveries"] == [
-            {"recipient": "a@x.test", "status": "failed", "message_id": None, "error": "451"}
+            {
+                "recipient": "a@x.test",
+                "channel": "email",
+                "status": "failed",
+                "message_id": None,
+                "error": "451",
+            }
         ]
+        found = api.get("/api/admin/deliveries?recipient=A@X.test&channel=email").body
+        assert [(one["job_id"], one["status"]) for one in found["deliveries"]] == [
+            (failed["id"], "failed")
+        ]
+        assert api.get("/api/admin/deliveries?channel=upload").body["deliveries"] == []
+        assert api.call("GET", "/api/admin/deliveries?cursor=x").status == 422
         assert (detail["pages"], detail["pods"]) == (3, 1)
         assert detail["admitted_at"]
         assert [attempt["id"] for attempt in detail["attempts"]] == [failed["id"]]

@@ -24,8 +24,16 @@ LONG = 180.0
 Body = dict[str, Any]
 
 DATABASE = {"connection": {"secretRef": {"name": "report-db"}}, "query": "SELECT 1"}
+CACHE = {"ttl": "1h"}
 CHART = {"name": "c", "source": "facts", "spec": {"mark": "bar"}}
 EMAIL = {"to": ["a@example.com"], "smtp": {"secretRef": {"name": "report-smtp"}}, "attach": ["csv"]}
+CREDENTIALS = {"credentials": {"secretRef": {"name": "report-portal"}}}
+PLACES: dict[str, Body] = {
+    "s3": {"s3": {"bucket": "reports", "secretRef": {"name": "report-bucket"}}},
+    "sftp": {"sftp": {"secretRef": {"name": "report-portal"}}},
+    "webdav": {"webdav": {"url": "https://files.example.com"}},
+    "httpPut": {"httpPut": {"url": "https://files.example.com"}},
+}
 TEMPLATE = {"configMapRef": {"name": "texts"}}
 TOLERATION = {"key": "a", "operator": "Equal", "effect": "NoExecute"}
 
@@ -42,6 +50,13 @@ def inline(**changes: Any) -> Body:
 def email(**changes: Any) -> Body:
     found = {name: value for name, value in {**EMAIL, **changes}.items() if value}
     return {"delivery": {"email": found}, "report": report(formats=["pdf", "html", "csv"])}
+
+
+def upload(kind: str, **place: Any) -> Body:
+    """`place` has what is set beside the least that this kind of place needs."""
+    least = {name: dict(value) for name, value in PLACES[kind].items()}
+    found = {"name": "portal", **least, **place}
+    return {"delivery": {"upload": {"to": [found]}}, "report": report(formats=["pdf", "csv"])}
 
 
 def toleration(**changes: Any) -> Body:
@@ -87,6 +102,10 @@ LEAVES: dict[str, tuple[Body, Body]] = {
     "report.parameters": ({"report": report(parameters={"a": [1, {"b": None}]})}, {}),
     "report.sources.postgres.timeout": (source(timeout="1m"), source()),
     "report.sources.postgres.maxRows": (source(maxRows=7), source()),
+    "report.sources.cache": (
+        {"report": report(sources=[{"name": "facts", "cache": CACHE, "postgres": DATABASE}])},
+        source(),
+    ),
     "report.sources.inline.columns": (inline(columns=["b", "a"]), inline()),
     "report.charts.title": (
         {"report": report(charts=[{**CHART, "title": "A chart"}])},
@@ -137,6 +156,26 @@ LEAVES: dict[str, tuple[Body, Body]] = {
     "delivery.email.bcc": (email(bcc=["archive@example.com"]), email()),
     "delivery.email.replyTo": (email(replyTo="desk@example.com"), email()),
     "delivery.email.attach": (email(), email(attach=None)),
+    **{
+        f"delivery.upload.to.{name}": (upload("sftp", **{name: value}), upload("sftp"))
+        for name, value in {
+            "path": "{{ report_date }}", "formats": ["csv"], "ifExists": "Replace",
+            "readBack": False,
+        }.items()
+    },
+    "delivery.upload.to.s3.region": (
+        upload("s3", s3=PLACES["s3"]["s3"] | {"region": "eu-south-2"}), upload("s3"),
+    ),
+    "delivery.upload.to.s3.endpoint": (
+        upload("s3", s3=PLACES["s3"]["s3"] | {"endpoint": "https://s3.example.com"}), upload("s3"),
+    ),
+    **{
+        f"delivery.upload.to.{kind}.credentials": (
+            upload(kind, **{kind: PLACES[kind][kind] | CREDENTIALS}),
+            upload(kind),
+        )
+        for kind in ("webdav", "httpPut")
+    },
     "output.retention": ({"output": {"retention": "9d"}}, {}),
     "resources.requests": (
         {"resources": {"requests": {"cpu": "0.05", "memory": "1024Ki"}}},
@@ -159,6 +198,7 @@ LEAVES: dict[str, tuple[Body, Body]] = {
     "missedRuns": ({"missedRuns": {"startWithin": "5h", "policy": "RunAll"}}, {}),
     "report.charts": ({"report": report(charts=[CHART])}, {}),
     "delivery.email": (email(), {}),
+    "delivery.upload": (upload("sftp"), {"report": report(formats=["pdf", "csv"])}),
     "resources": ({"resources": {"limits": {"cpu": "1"}}}, {}),
     "all of nodeSelector": ({"nodeSelector": {"disktype": "ssd"}}, {}),
     "tolerations": (toleration(), {}),

@@ -17,6 +17,7 @@ from report_operator.adapters.postgres.database import (
     HistoryUnavailableError,
     one_line,
 )
+from report_operator.adapters.postgres.deliveries import DeliveryQuery, StoredDelivery
 from report_operator.adapters.postgres.writer import COLUMNS
 from report_operator.domain.runs.record import RunRecord, StoredOutput
 from report_operator.domain.statistics import (
@@ -42,7 +43,7 @@ ATTEMPTS = (
 )
 LOG = f"SELECT log_tail FROM {SCHEMA}.runs WHERE job_uid = %s"  # noqa: S608
 DELIVERIES = f"""
-SELECT recipient, status, message_id, error
+SELECT recipient, channel, status, message_id, error
 FROM {SCHEMA}.deliveries WHERE job_uid = %s ORDER BY position
 """  # noqa: S608
 TOTALS = f"""
@@ -195,14 +196,19 @@ class HistoryReader:
             [
                 DeliveryResult(
                     recipient=recipient,
+                    channel=channel,
                     status=DeliveryStatus(status),
                     message_id=message_id,
                     error=error,
                 )
-                for recipient, status, message_id, error in deliveries
+                for recipient, channel, status, message_id, error in deliveries
             ],
             log[0][0] if log else None,
         )
+
+    async def deliveries(self, query: DeliveryQuery) -> list[StoredDelivery]:
+        """Newest first."""
+        return [StoredDelivery(*row) for row in await self._rows(*query.statement())]
 
     async def attempts(self, schedule_uid: str, slot: datetime) -> list[RunRecord]:
         """Of one slot, newest first; at most 50."""

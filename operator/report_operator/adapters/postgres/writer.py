@@ -31,8 +31,9 @@ ON CONFLICT (job_uid) DO NOTHING
 """  # noqa: S608
 
 INSERT_DELIVERY = f"""
-INSERT INTO {SCHEMA}.deliveries (job_uid, recipient, position, status, message_id, error)
-VALUES (%s, %s, %s, %s, %s, %s)
+INSERT INTO {SCHEMA}.deliveries
+    (job_uid, recipient, channel, position, status, message_id, error)
+VALUES (%s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (job_uid, recipient) DO NOTHING
 """  # noqa: S608
 
@@ -93,8 +94,8 @@ class HistoryWriter:
         """Store all of them or none. Also raises psycopg.DataError or IntegrityError."""
         deliveries = [
             (
-                entry.record.job_uid, _text(item.recipient), number, item.status.value,
-                _text(item.message_id), _text(item.error),
+                entry.record.job_uid, _text(item.recipient), _text(item.channel), number,
+                item.status.value, _text(item.message_id), _text(item.error),
             )
             for entry in entries
             for number, item in enumerate(entry.deliveries)

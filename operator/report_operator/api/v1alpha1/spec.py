@@ -100,6 +100,11 @@ def _keeps_moved_runs(spec: ReportScheduleSpec) -> bool:
     return not moves or spec.concurrency_policy is not ConcurrencyPolicy.REPLACE
 
 
+def _uploads_what_is_written(spec: ReportScheduleSpec) -> bool:
+    places = spec.delivery.upload.to if spec.delivery.upload else []
+    return {wanted for place in places for wanted in place.formats} <= set(spec.report.formats)
+
+
 class ReportScheduleSpec(Model):
     """A report, when it is due, and how it is run."""
 
@@ -118,6 +123,13 @@ class ReportScheduleSpec(Model):
             "waits for the next business day",
             _keeps_moved_runs,
             path="calendar.onHoliday",
+        ),
+        Rule(
+            "!has(self.delivery) || !has(self.delivery.upload) || self.delivery.upload.to.all(p, "
+            "!has(p.formats) || p.formats.all(f, f in self.report.formats))",
+            "every format to upload has to be one of report.formats",
+            _uploads_what_is_written,
+            path="delivery.upload.to",
         ),
     )
 

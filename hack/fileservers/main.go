@@ -1,0 +1,15 @@
+// Servers of files for tests: S3, WebDAV and SFTP of rclone over a local folder, and nothing else.
+package main
+
+import (
+	_ "github.com/rclone/rclone/backend/local"
+	"github.com/rclone/rclone/cmd"
+	_ "github.com/rclone/rclone/cmd/serve"
+	_ "github.com/rclone/rclone/cmd/serve/s3"
+	_ "github.com/rclone/rclone/cmd/serve/sftp"
+	_ "github.com/rclone/rclone/cmd/serve/webdav"
+)
+
+func main() {
+	cmd.Main()
+}

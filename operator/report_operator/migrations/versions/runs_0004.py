@@ -1,0 +1,18 @@
+"""The channel of a delivery, and all deliveries to one recipient."""
+
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+
+STATEMENTS = (
+    # An e-mail is what all older rows are, and what the version before goes on to write.
+    "ALTER TABLE report_scheduler.deliveries ADD COLUMN channel text NOT NULL DEFAULT 'email'",
+    "CREATE INDEX deliveries_by_recipient ON report_scheduler.deliveries (lower(recipient))",
+)
+
+
+def upgrade() -> None:
+    """Add the column and the index."""
+    for statement in STATEMENTS:
+        op.execute(statement)

@@ -1,0 +1,222 @@
+"""The upload channel: each file at each place, once, read back and compared."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from report_runner import storage
+from report_runner.contract.delivery import UploadDelivery
+from report_runner.contract.reasons import Reason
+from report_runner.contract.upload import IfExists, UploadPlace
+from report_runner.delivery.channel import (
+    AnswerKind,
+    DeliveryAnswer,
+    DeliveryContext,
+    DeliveryTarget,
+)
+from report_runner.delivery.upload import kinds
+from report_runner.delivery.upload.place import (
+    OccupiedError,
+    Place,
+    PlaceError,
+    Stored,
+    UploadFile,
+)
+from report_runner.models import RunError
+from report_runner.render.template import render_line
+
+ANSWER_LIMIT = 300  # characters
+PATH_BYTES = 900  # S3 takes 1,024
+_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\\?#%]")
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One file for one place."""
+
+    place: UploadPlace
+    path: str
+    file: UploadFile
+    target: DeliveryTarget
+
+
+def upload_channel(spec: UploadDelivery, context: DeliveryContext) -> UploadChannel:
+    """The channel of spec.delivery.upload. Raises RunError(ConfigurationError) for a wrong path."""
+    uploads: list[Upload] = []
+    for place in spec.to:
+        stem = upload_path(render_line(place.path, context.data, _path_field(place)), place)
+        for file in context.files:
+            if place.formats and file.format not in place.formats:
+                continue
+            path = stem + file.ending
+            identity = _identity(context, place.name, path)
+            uploads.append(
+                Upload(
+                    place,
+                    path,
+                    UploadFile(
+                        file.path,
+                        file.path.stat().st_size,
+                        storage.sha256(file.path),
+                        file.format.media_type,
+                        identity,
+                    ),
+                    DeliveryTarget(f"{place.name}:{path}", identity),
+                )
+            )
+    return UploadChannel(uploads, context)
+
+
+def upload_path(text: str, place: UploadPlace) -> str:
+    """A rendered path, without the ending. Raises RunError(ConfigurationError)."""
+    path = text.strip().strip("/")
+    parts = path.split("/")
+    if _FORBIDDEN.search(path) or not path or any(part in ("", ".", "..") for part in parts):
+        raise RunError(
+            Reason.CONFIGURATION_ERROR,
+            f"{_path_field(place)}: {text!r} is no path: write names with one / between them, "
+            "without . and .., and none of the characters \\ ? # %",
+        )
+    if any(part != part.strip() or part.startswith(".") for part in parts):
+        raise RunError(
+            Reason.CONFIGURATION_ERROR,
+            f"{_path_field(place)}: {text!r} has a name that begins with a dot, or begins or ends "
+            "with a blank",
+        )
+    if len(path.encode()) > PATH_BYTES:
+        raise RunError(
+            Reason.CONFIGURATION_ERROR,
+            f"{_path_field(place)} has more than {PATH_BYTES} bytes once it is rendered",
+        )
+    return path
+
+
+def _path_field(place: UploadPlace) -> str:
+    return f"spec.delivery.upload.to[{place.name}].path"
+
+
+def _identity(context: DeliveryContext, place: str, path: str) -> str:
+    """Stable for slot, place and path."""
+    slot = context.run.slot.isoformat()
+    text = "\n".join((context.definition.uid, slot, place, path))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+@dataclass(slots=True)
+class UploadChannel:
+    """See delivery.channel.Channel."""
+
+    uploads: Sequence[Upload]
+    context: DeliveryContext
+    _open: dict[str, Place] = field(default_factory=dict)
+
+    def plan(self) -> list[DeliveryTarget]:
+        return [upload.target for upload in self.uploads]
+
+    def deliver(
+        self, targets: Sequence[DeliveryTarget], begin: Callable[[DeliveryTarget], None]
+    ) -> Iterator[DeliveryAnswer]:
+        """See Channel. A place that cannot be used keeps none of the others back."""
+        wanted = {target.name for target in targets}
+        errors: dict[str, RunError] = {}
+        for upload in self.uploads:
+            name = upload.place.name
+            if upload.target.name not in wanted or name in errors:
+                continue
+            try:
+                yield self._deliver(upload, begin)
+            except RunError as error:
+                errors[name] = error
+        if errors:
+            raise RunError(
+                Reason.CONFIGURATION_ERROR, ". ".join(error.message for error in errors.values())
+            )
+
+    def verify(self, target: DeliveryTarget) -> DeliveryAnswer:
+        """What is there is read and compared; UNKNOWN where it cannot be read."""
+        upload = next(upload for upload in self.uploads if upload.target.name == target.name)
+        if not upload.place.read_back:
+            return DeliveryAnswer(
+                target,
+                AnswerKind.UNKNOWN,
+                "the place's answer was not received, and readBack is false; it is not sent again "
+                "in this run, look there",
+            )
+        try:
+            found = self._place(upload.place).read(upload.path, upload.file.size)
+        except PlaceError as error:
+            return DeliveryAnswer(target, AnswerKind.UNKNOWN, self._text(error))
+        except RunError as error:
+            return DeliveryAnswer(target, AnswerKind.UNKNOWN, error.message)
+        kind = AnswerKind.ACCEPTED if found == upload.file.stored() else AnswerKind.REFUSED
+        return DeliveryAnswer(target, kind)
+
+    def _deliver(self, upload: Upload, begin: Callable[[DeliveryTarget], None]) -> DeliveryAnswer:
+        """Raises RunError(ConfigurationError) for what a further try cannot mend."""
+        target, file = upload.target, upload.file
+        place = self._place(upload.place)
+        replace = upload.place.if_exists is IfExists.REPLACE
+        begun = False
+
+        def begin_once() -> None:
+            nonlocal begun
+            begin(target)
+            begun = True
+
+        try:
+            found = self._read(place, upload)
+            if found == file.stored():
+                return DeliveryAnswer(target, AnswerKind.ACCEPTED)
+            if found is not None and not replace:
+                return DeliveryAnswer(target, AnswerKind.REFUSED, _occupied(upload))
+            place.write(upload.path, file, replace=replace, begin=begin_once)
+            found = self._read(place, upload)
+        except OccupiedError:
+            return DeliveryAnswer(target, AnswerKind.REFUSED, _occupied(upload))
+        except PlaceError as error:
+            if error.permanent:
+                raise RunError(
+                    Reason.CONFIGURATION_ERROR, f"{_field(upload.place)}: {self._text(error)}"
+                ) from error
+            kind = AnswerKind.UNKNOWN if begun else AnswerKind.REFUSED
+            return DeliveryAnswer(target, kind, self._text(error))
+        if upload.place.read_back and found != file.stored():
+            return DeliveryAnswer(target, AnswerKind.REFUSED, _different(found, file))
+        return DeliveryAnswer(target, AnswerKind.ACCEPTED)
+
+    def _read(self, place: Place, upload: Upload) -> Stored | None:
+        return place.read(upload.path, upload.file.size) if upload.place.read_back else None
+
+    def _place(self, spec: UploadPlace) -> Place:
+        """Raises RunError(ConfigurationError) for a wrong Secret."""
+        if spec.name not in self._open:
+            self._open[spec.name] = kinds.open_place(spec, _field(spec), self.context)
+        return self._open[spec.name]
+
+    def _text(self, error: PlaceError) -> str:
+        return " ".join(self.context.secrets.redact(str(error)).split())[:ANSWER_LIMIT]
+
+
+def _field(place: UploadPlace) -> str:
+    return f"spec.delivery.upload.to[{place.name}].{place.selected()[0]}"
+
+
+def _occupied(upload: Upload) -> str:
+    return (
+        f"{upload.path} is there already and is another file, and it was left as it is: write a "
+        "path with the date in it, or set ifExists to Replace"
+    )
+
+
+def _different(found: Stored | None, file: UploadFile) -> str:
+    if found is None:
+        return "the place took the file, and does not have it afterwards"
+    if found.size > file.size:
+        return f"what is there has more than the {file.size:,} bytes that were sent"
+    return (
+        f"what is there has {found.size:,} bytes and the SHA-256 {found.sha256[:12]}…, and what "
+        f"was sent {file.size:,} bytes and {file.sha256[:12]}…"
+    )
