@@ -26,6 +26,7 @@ __all__ = [
     "QueryDuration",
     "RetentionDuration",
     "SecretUse",
+    "WaitDuration",
     "parse_duration",
 ]
 
@@ -63,6 +64,7 @@ AttemptDuration = Annotated[str, _DurationText, bounds("10s", "24h")]
 QueryDuration = Annotated[str, _DurationText, bounds("1s", "24h")]
 LateDuration = Annotated[str, _DurationText, bounds("1m", "30d")]
 MissedDuration = Annotated[str, _DurationText, bounds("1m", "7d")]
+WaitDuration = Annotated[str, _DurationText, bounds("1m", "24h")]
 RetentionDuration = Annotated[str, _DurationText, bounds("1h", "3650d")]
 
 

@@ -33,6 +33,9 @@ ANNOTATION_RUN_ID = f"{PREFIX}/run-id"
 ANNOTATION_ATTEMPT = f"{PREFIX}/attempt"
 ANNOTATION_ADMITTED_AT = f"{PREFIX}/admitted-at"
 
+# Of a run whose data were not ready when its pod asked: JSON (domain/runs/data_wait.py).
+ANNOTATION_DATA_WAIT = f"{PREFIX}/data-wait"
+
 # Of an attempt that a person asked for.
 ANNOTATION_REQUESTED_BY = f"{PREFIX}/requested-by"
 # Of a ReportSchedule, written by a person: failures of slots up to this instant need no report.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from report_operator.api.v1alpha1.status import RecentRun
 from report_operator.domain.runs.cause import Cause
+from report_operator.domain.runs.data_wait import DataWait, answer_of, is_check, next_wait
 from report_operator.domain.runs.deadlines import StartLimits, exceeded_deadline
 from report_operator.domain.runs.outcomes import (
     HistoryLimits,
@@ -47,10 +48,19 @@ class OverdueRun:
 
 
 @dataclass(frozen=True, slots=True)
+class RunToSuspend:
+    """A run whose data are not ready, and what is known of that."""
+
+    run: Run
+    wait: DataWait
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """To be applied in the order of the fields; `prune` only after the status was accepted."""
 
     to_fail: Sequence[OverdueRun]  # admitted: the Job controller ends their pods
+    to_suspend: Sequence[RunToSuspend]  # until their next check
     catch_up: Sequence[datetime]  # slots whose Jobs are to be made
     without_job: datetime | None  # a due slot that the CronJob controller has made no Job for
     history: RunHistory
@@ -93,6 +103,7 @@ def decide(observation: Observation, limits: ScheduleLimits) -> Decision:
     )
     return Decision(
         to_fail=[item for item in overdue if not item.run.suspended],
+        to_suspend=_to_suspend(observation, {item.run.uid for item in overdue}),
         catch_up=catch_up,
         without_job=None if catch_up else _without_job(observation, update.due),
         history=history,
@@ -100,6 +111,22 @@ def decide(observation: Observation, limits: ScheduleLimits) -> Decision:
         prune=_prune(observation, history, given_up, limits.history),
         check_after=NEXT_BATCH if catch_up else _check_after(observation, given_up, update),
     )
+
+
+def _to_suspend(observation: Observation, overdue: Collection[str]) -> list[RunToSuspend]:
+    """Runs whose newest pod found the data not ready. One that has another pod by now goes on."""
+    found = []
+    for observed in observation.runs:
+        run, pod = observed.run, observed.newest_pod
+        if not run.active or run.deleting or run.termination_reason or run.uid in overdue:
+            continue
+        if pod is None or not is_check(pod) or (answer := answer_of(pod)) is None:
+            continue
+        admitted_at = run.admitted_at or run.created_at
+        found.append(
+            RunToSuspend(run, next_wait(run.data_wait, pod, answer, run.failed_pods, admitted_at))
+        )
+    return found
 
 
 def _history(
@@ -161,6 +188,11 @@ def _check_after(
     gone = {entry.uid for entry in given_up}
     runs = [observed.run for observed in observation.runs if observed.run.uid not in gone]
     waiting = [run.admitted_at or run.created_at for run in runs if run.stage is Stage.PENDING]
+    moments += [
+        max(run.data_wait.next_check - observation.now, CHECK_PENDING)
+        for run in runs
+        if run.data_wait is not None and run.stage is Stage.WAITING_FOR_DATA
+    ]
     if any(run.stage is Stage.RETRYING for run in runs):
         moments.append(2 * CHECK_PENDING)
     if (slot := _without_job(observation, update.due)) is not None:

@@ -1,0 +1,58 @@
+"""`spec.report.waitFor`: a run that waits until its data are ready."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from report_runner.contract.model import Identifier, Model, WaitDuration
+from report_runner.contract.rules import Rule, at_least, parse_duration
+
+
+class OnDeadline(StrEnum):
+    """What becomes of a run whose data are not ready at the deadline."""
+
+    FAIL = "Fail"
+    SKIP = "Skip"
+    SEND_MARKED = "SendMarked"
+
+
+class WaitFor(Model):
+    """When the data of a report are ready, and how long a run waits for them."""
+
+    rules = (
+        Rule(
+            at_least("self.deadline", "self.every"),
+            "deadline has to be at least as long as every",
+            lambda wait: parse_duration(wait.deadline) >= parse_duration(wait.every),
+            path="deadline",
+        ),
+    )
+
+    source: Identifier = Field(description="The one of report.sources that is asked.")
+    until: Annotated[
+        str,
+        StringConstraints(max_length=1000),
+        Rule("self.trim() != ''", "write an expression", lambda text: bool(text.strip())),
+    ] = Field(
+        description="What is true of the source when its data are ready: an expression in the "
+        "language of templates over the source's name, such as positions | length > 0."
+    )
+    every: WaitDuration = Field(
+        default="5m",
+        description="Time between two checks. From the sixth check on it is ten minutes at least: "
+        "the Job controller of Kubernetes makes no further pod sooner.",
+    )
+    deadline: WaitDuration = Field(
+        default="2h",
+        description="How long after the slot the data may come. There is one more check then. A "
+        "run for an older date has that one alone.",
+    )
+    on_deadline: OnDeadline = Field(
+        default=OnDeadline.FAIL,
+        description="When they are not ready then. Fail: the run fails with DataNotReady. Skip: "
+        "there is no report, and that is no failure. SendMarked: the report is made of what is "
+        "there, and says so.",
+    )
