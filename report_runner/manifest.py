@@ -55,6 +55,8 @@ class Manifest(Model, extra="ignore"):
     inputs: dict[str, Input] = Field(default_factory=dict)
     outputs: list[OutputFile] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)  # what a reader of the files has to know
+    # What is said of the data, above the report and in the mail.
+    warnings: list[str] = Field(default_factory=list)
     deliveries: dict[str, LedgerEntry] = Field(default_factory=dict)
 
 

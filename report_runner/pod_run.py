@@ -12,13 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
-from report_runner.contract.reasons import EXIT_CODES, EXIT_OK, Reason
-from report_runner.contract.result import Outcome, RunResult, dump_result
+from report_runner.contract.reasons import EXIT_CODES, EXIT_NOT_READY_YET, EXIT_OK, Reason
+from report_runner.contract.result import ANSWER_LIMIT, Outcome, RunResult, dump_result
 from report_runner.environment import find_paths
 from report_runner.models import RunError
 from report_runner.mounted import Secrets
 from report_runner.redaction import Redactor
 from report_runner.run import RunProgress, make_report
+from report_runner.waiting import DataNotReadyYet
 
 EXIT_TERMINATED = 128 + signal.SIGTERM
 
@@ -82,6 +83,9 @@ def account(progress: RunProgress, work: Callable[[], RunResult]) -> tuple[RunRe
     """The result and exit code of `work`; every exception but SystemExit becomes a failure."""
     try:
         return work(), EXIT_OK
+    except DataNotReadyYet as found:
+        result = progress.result(Outcome.FAILED, Reason.DATA_NOT_READY, found.check.answer)
+        return result.model_copy(update={"not_ready": found.check}), EXIT_NOT_READY_YET
     except RunError as error:
         reason, message = error.reason, error.message
         logger.info("failed: %s", reason.value, exc_info=error.__cause__)
@@ -115,6 +119,9 @@ def redacted(result: RunResult, redact: Redactor) -> RunResult:
     return result.model_copy(
         update={
             "message": clean(result.message),
+            "not_ready": found.model_copy(update={"answer": clean(found.answer)[:ANSWER_LIMIT]})
+            if (found := result.not_ready)
+            else None,
             "deliveries": [
                 item.model_copy(update={"error": clean(item.error)}) if item.error else item
                 for item in result.deliveries

@@ -36,6 +36,7 @@ from report_runner.render.template import SUBJECT_FIELD
 from report_runner.retention import prune
 from report_runner.sources import Fetched, SourceContext, fetch_all
 from report_runner.storage import OutputPaths
+from report_runner.waiting import ask_for_data
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ class RunProgress:
     outputs: list[OutputFile] = field(default_factory=list)
     deliveries: list[DeliveryResult] = field(default_factory=list)
     manifest: str | None = None
+    warnings: Sequence[str] = ()  # what a reader of the report is told of its data
 
     def enter(self, stage: str) -> None:
         self.stage = stage
@@ -110,6 +112,7 @@ def make_report(
             known = known.model_copy(update={"used_at": clock()})
             manifests.save(output_paths, known)
             progress.rows = {name: entry.rows for name, entry in known.inputs.items()}
+        progress.warnings = known.warnings
         progress.pages, progress.outputs = known.pages, known.outputs
         progress.manifest = output_paths.relative(output_paths.file(storage.MANIFEST_SUFFIX))
         if channels:
@@ -146,7 +149,9 @@ def _make(
 ) -> Manifest:
     progress.enter("sources")
     inputs: dict[str, Input] = {}
-    fetched = fetch_all(SourceContext(definition, run, secrets))
+    context = SourceContext(definition, run, secrets)
+    not_ready = ask_for_data(context, clock())
+    fetched = fetch_all(context)
     for name, found in fetched.items():
         inputs[name] = _input(found)
         progress.rows[name] = len(found.table.rows)
@@ -156,7 +161,8 @@ def _make(
             "no source has a row; set spec.report.allowEmpty to true where that is no fault",
         )
     progress.enter("render")
-    data = render_input(definition, run, fetched, clock())
+    warnings = [not_ready] if not_ready else []
+    data = render_input(definition, run, fetched, clock(), warnings)
     # Before the pages: a mail that cannot be sent is no reason to make them.
     subject = email_subject(definition, data)
     with tempfile.TemporaryDirectory(prefix="report-") as scratch:
@@ -191,6 +197,7 @@ def _make(
         inputs=inputs,
         outputs=outputs,
         notes=[note for document in documents for note in document.notes],
+        warnings=warnings,
         # A recipient of an earlier version of this slot is not sent another one by itself.
         deliveries=dict(earlier.deliveries) if earlier else {},
     )
@@ -199,7 +206,11 @@ def _make(
 
 
 def render_input(
-    definition: Definition, run: RunStamps, fetched: dict[str, Fetched], generated_at: datetime
+    definition: Definition,
+    run: RunStamps,
+    fetched: dict[str, Fetched],
+    generated_at: datetime,
+    warnings: Sequence[str] = (),
 ) -> RenderInput:
     template = definition.report.template
     return RenderInput(
@@ -216,6 +227,7 @@ def render_input(
         tables={name: found.table for name, found in fetched.items()},
         charts=tuple(definition.report.charts),
         options=definition.report.format_options,
+        warnings=tuple(warnings),
         template=builtin_template(template.builtin)
         if template.builtin
         else definition.template_text or "",
@@ -251,7 +263,7 @@ def _deliver(
     clock: Callable[[], datetime],
 ) -> None:
     """Deliver on every channel; one that fails keeps none of the others back. Raises RunError."""
-    data = render_input(definition, run, {}, known.generated_at)
+    data = render_input(definition, run, {}, known.generated_at, known.warnings)
     context = DeliveryContext(
         definition=definition,
         run=run,
@@ -311,4 +323,4 @@ def _summary(progress: RunProgress) -> str:
     already = sum(item.status is DeliveryStatus.ALREADY_SENT for item in progress.deliveries)
     if progress.deliveries:
         parts.append(f"sent to {sent} recipients" + (f", {already} had it" if already else ""))
-    return ", ".join(parts)
+    return "; ".join([", ".join(parts), *progress.warnings])

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
+from report_runner.contract.expression import ExpressionText
 from report_runner.contract.model import Identifier, Model, WaitDuration
 from report_runner.contract.rules import Rule, at_least, parse_duration
 
@@ -32,11 +32,7 @@ class WaitFor(Model):
     )
 
     source: Identifier = Field(description="The one of report.sources that is asked.")
-    until: Annotated[
-        str,
-        StringConstraints(max_length=1000),
-        Rule("self.trim() != ''", "write an expression", lambda text: bool(text.strip())),
-    ] = Field(
+    until: ExpressionText = Field(
         description="What is true of the source when its data are ready: an expression in the "
         "language of templates over the source's name, such as positions | length > 0."
     )

@@ -40,6 +40,7 @@ from report_runner.render.sandbox import (
     share_of_memory,
 )
 from report_runner.render.tables import HtmlTable
+from report_runner.render.warnings import with_warnings
 
 FIELD = "spec.report.template"
 SUBJECT_FIELD = "spec.delivery.email.subject"
@@ -78,6 +79,7 @@ def render_page(data: RenderInput, charts: Mapping[str, ChartImage]) -> Page:
         )
         context = {**template_context(data, charts), "table": maker}
         markup = _generate(data.template, context, PAGE_LIMIT, autoescape=True)
+        markup = with_warnings(markup, data.warnings)
         shape = [(table.head, table.tail, len(table.rows)) for table in maker.tables]
         write(json.dumps({"text": markup, "tables": shape}).encode() + b"\n")
         for table in maker.tables:

@@ -107,11 +107,19 @@ def test_cronjob() -> None:
                     "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
                 },
                 {
+                    "action": "Ignore",
+                    "onExitCodes": {
+                        "containerName": "report",
+                        "operator": "In",
+                        "values": [79],
+                    },
+                },
+                {
                     "action": "FailJob",
                     "onExitCodes": {
                         "containerName": "report",
                         "operator": "In",
-                        "values": [64, 78],
+                        "values": [64, 72, 78],
                     },
                 },
             ]

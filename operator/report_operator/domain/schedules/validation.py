@@ -18,6 +18,7 @@ from report_operator.domain.schedules.cronjob import is_of_predecessor, is_orpha
 from report_operator.domain.schedules.desired import DEFINITION_LIMIT, FrozenDefinition
 from report_operator.domain.schedules.observation import ReadyProblem
 from report_runner.contract.definition import secret_refs
+from report_runner.contract.expression import parse_expression, unknown_name
 from report_runner.contract.report import ConfigMapKeyReference
 from report_runner.contract.sql import query_problem
 from report_runner.contract.templating import TEMPLATE_LIMIT, TemplateProblem
@@ -95,6 +96,20 @@ def _placeholders_are_valid(observation: SpecObservation) -> ReadyProblem | None
     return None
 
 
+def _wait_for_knows_its_names(observation: SpecObservation) -> ReadyProblem | None:
+    report = observation.spec.report
+    wait = report.wait_for
+    if wait is None:
+        return None
+    problem = unknown_name(parse_expression(wait.until), [wait.source], report.parameters)
+    if problem is None:
+        return None
+    return ReadyProblem(
+        ReadyReason.INVALID_SPEC,
+        f"spec.report.waitFor.until: {problem}; of the sources it knows the one that it waits for",
+    )
+
+
 def _tier_is_allowed(observation: SpecObservation) -> ReadyProblem | None:
     declared = observation.spec.tier.value
     allowed = observation.policy.tier(declared)
@@ -134,6 +149,7 @@ SYNTAX_CHECKS: tuple[Check, ...] = (
 )
 CONTENT_CHECKS: tuple[Check, ...] = (
     _schedule_fires,  # 31 February is valid, and the CronJob would wait for it in silence
+    _wait_for_knows_its_names,  # an expression with a typo would fail each run
     _placeholders_are_valid,  # known, and nowhere where PostgreSQL would read them as text
 )
 SPEC_CHECKS: tuple[Check, ...] = (
