@@ -70,7 +70,8 @@ def _ask(wait: WaitFor, context: SourceContext, *, last: bool) -> str | None:
     except RunError as error:
         if last or error.reason not in TRANSIENT:
             raise
-        return _cut(f"{error.reason.value}: {error.message}")
+        # Before it is cut: half a password is none that would be found.
+        return _cut(context.secrets.redact(f"{error.reason.value}: {error.message}"))
     scope = Scope(
         context.run,
         context.definition.time_zone,
