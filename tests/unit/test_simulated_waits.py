@@ -122,7 +122,7 @@ def test_every_slot_has_one_answer_while_runs_wait(concurrency: str, missed_runs
     assert sum(totals.values()) == len(world.due)
     assert totals["delivered"] > 10
     assert max(world.waits.values()) > 2
-    assert len(world.waits) > 20
+    assert len(world.waits) > 10
     reasons = {entry.reason for entry in world.told.values()}
     assert not reasons & {Reason.QUEUE_TIMEOUT, Reason.CONTAINER_NOT_STARTED}
     waited = [e for e in world.told.values() if (e.data_wait_seconds or 0) > 0]
