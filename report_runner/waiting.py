@@ -2,7 +2,8 @@
 
 The operator waits, this asks once. Before the deadline "not ready" ends the pod (DataNotReadyYet),
 and the operator lets it ask again later; at the deadline `onDeadline` says what becomes of the run.
-The deadline counts from the slot: a run for an older date asks once.
+The deadline counts from the slot, or from the day that a calendar moved it to: a run for an older
+date asks once.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def ask_for_data(context: SourceContext, now: datetime) -> str | None:
     wait = context.definition.report.wait_for
     if wait is None:
         return None
-    deadline = context.run.slot + parse_duration(wait.deadline)
+    deadline = context.run.due + parse_duration(wait.deadline)
     answer = _ask(wait, context, last=now >= deadline)
     if answer is None:
         return None

@@ -101,7 +101,16 @@ def _parser() -> argparse.ArgumentParser:
     add("status", commands.status, "how the scheduler is, and what is degraded")
     jobs = add("jobs", commands.jobs, "runs, newest first")
     jobs.add_argument(
-        "--status", choices=("queued", "pending", "running", "retrying", "succeeded", "failed")
+        "--status",
+        choices=(
+            "queued",
+            "waiting_for_data",
+            "pending",
+            "running",
+            "retrying",
+            "succeeded",
+            "failed",
+        ),
     )
     jobs.add_argument("--since", type=commands.instant, help="24h, 7d, or an instant with a zone")
     jobs.add_argument("--until", type=commands.instant, help="likewise")

@@ -43,8 +43,8 @@ class WaitFor(Model):
     )
     deadline: WaitDuration = Field(
         default="2h",
-        description="How long after the slot the data may come. There is one more check then. A "
-        "run for an older date has that one alone.",
+        description="How long after the slot, or the business day that it was moved to, the data "
+        "may come. There is one more check then; a run for an older date has that one alone.",
     )
     on_deadline: OnDeadline = Field(
         default=OnDeadline.FAIL,

@@ -29,6 +29,7 @@ ANNOTATION_APPLIED = f"{PREFIX}/applied-spec"
 # Stamped at admission, on the Job and on its pod template.
 ANNOTATION_SLOT = f"{PREFIX}/slot"
 ANNOTATION_REPORT_DATE = f"{PREFIX}/report-date"
+ANNOTATION_DUE_AT = f"{PREFIX}/due-at"
 ANNOTATION_RUN_ID = f"{PREFIX}/run-id"
 ANNOTATION_ATTEMPT = f"{PREFIX}/attempt"
 ANNOTATION_ADMITTED_AT = f"{PREFIX}/admitted-at"
