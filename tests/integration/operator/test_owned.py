@@ -27,6 +27,7 @@ DATABASE = {"connection": {"secretRef": {"name": "report-db"}}, "query": "SELECT
 CHART = {"name": "c", "source": "facts", "spec": {"mark": "bar"}}
 EMAIL = {"to": ["a@example.com"], "smtp": {"secretRef": {"name": "report-smtp"}}, "attach": ["csv"]}
 TEMPLATE = {"configMapRef": {"name": "texts"}}
+WAIT_FOR = {"source": "facts", "until": "facts | length > 0"}
 TOLERATION = {"key": "a", "operator": "Equal", "effect": "NoExecute"}
 
 
@@ -107,6 +108,14 @@ LEAVES: dict[str, tuple[Body, Body]] = {
             ("xlsx", "sources", ["facts"]), ("json", "sources", ["facts"]),
             ("parquet", "sources", ["facts"]), ("xlsx", "columnFormats", {"a": "integer"}),
         )
+    },
+    "report.waitFor": ({"report": report(waitFor=WAIT_FOR)}, {}),
+    **{
+        f"report.waitFor.{name}": (
+            {"report": report(waitFor={**WAIT_FOR, name: value})},
+            {"report": report(waitFor=WAIT_FOR)},
+        )
+        for name, value in (("every", "7m"), ("deadline", "5h"), ("onDeadline", "Skip"))
     },
     "report.allowEmpty": ({"report": report(allowEmpty=True)}, {}),
     "delivery.email.subject": (email(subject="{{ title }}!"), email()),
