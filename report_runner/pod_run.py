@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 
 from report_runner.contract.reasons import EXIT_CODES, EXIT_NOT_READY_YET, EXIT_OK, Reason
-from report_runner.contract.result import ANSWER_LIMIT, Outcome, RunResult, dump_result
+from report_runner.contract.result import ANSWER_LIMIT, DataCheck, Outcome, RunResult, dump_result
 from report_runner.environment import find_paths
 from report_runner.models import RunError
 from report_runner.mounted import Secrets
@@ -84,8 +84,7 @@ def account(progress: RunProgress, work: Callable[[], RunResult]) -> tuple[RunRe
     try:
         return work(), EXIT_OK
     except DataNotReadyYet as found:
-        result = progress.result(Outcome.FAILED, Reason.DATA_NOT_READY, found.check.answer)
-        return result.model_copy(update={"not_ready": found.check}), EXIT_NOT_READY_YET
+        return _not_ready_yet(progress, found.check)
     except RunError as error:
         reason, message = error.reason, error.message
         logger.info("failed: %s", reason.value, exc_info=error.__cause__)
@@ -93,6 +92,8 @@ def account(progress: RunProgress, work: Callable[[], RunResult]) -> tuple[RunRe
         reason = Reason.RESOURCE_EXHAUSTED
         message = "out of memory; raise spec.resources.limits.memory, or ask for fewer rows"
     except TerminatedError:
+        if progress.asking is not None:
+            return _not_ready_yet(progress, progress.asking)
         message = f"stopped by SIGTERM in stage {progress.stage}"
         return progress.result(Outcome.FAILED, Reason.INTERNAL_ERROR, message), EXIT_TERMINATED
     except Exception as error:
@@ -105,6 +106,11 @@ def account(progress: RunProgress, work: Callable[[], RunResult]) -> tuple[RunRe
         )
         logger.exception("unexpected")
     return progress.result(Outcome.FAILED, reason, message), EXIT_CODES[reason]
+
+
+def _not_ready_yet(progress: RunProgress, check: DataCheck) -> tuple[RunResult, int]:
+    result = progress.result(Outcome.FAILED, Reason.DATA_NOT_READY, check.answer)
+    return result.model_copy(update={"not_ready": check}), EXIT_NOT_READY_YET
 
 
 def redacted(result: RunResult, redact: Redactor) -> RunResult:

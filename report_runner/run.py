@@ -18,6 +18,7 @@ from report_runner.contract.model import parse_duration
 from report_runner.contract.numbers import exact
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import (
+    DataCheck,
     DeliveryResult,
     DeliveryStatus,
     Outcome,
@@ -36,7 +37,7 @@ from report_runner.render.template import SUBJECT_FIELD
 from report_runner.retention import prune
 from report_runner.sources import Fetched, SourceContext, fetch_all
 from report_runner.storage import OutputPaths
-from report_runner.waiting import ask_for_data
+from report_runner.waiting import ask_for_data, unanswered
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ class RunProgress:
     outputs: list[OutputFile] = field(default_factory=list)
     deliveries: list[DeliveryResult] = field(default_factory=list)
     manifest: str | None = None
+    asking: DataCheck | None = None  # while it asks whether its data are ready, and may ask again
     warnings: Sequence[str] = ()  # what a reader of the report is told of its data
 
     def enter(self, stage: str) -> None:
@@ -150,7 +152,9 @@ def _make(
     progress.enter("sources")
     inputs: dict[str, Input] = {}
     context = SourceContext(definition, run, secrets)
+    progress.asking = unanswered(context, clock())
     not_ready = ask_for_data(context, clock())
+    progress.asking = None
     fetched = fetch_all(context)
     for name, found in fetched.items():
         inputs[name] = _input(found)

@@ -22,6 +22,7 @@ from report_runner.models import RunError, RunSkipped, Table
 from report_runner.sources import SourceContext, fetch_all
 
 FIELD = "spec.report.waitFor"
+STOPPED = "the check was stopped before it had an answer: spec.timeout, or its pod was deleted"
 UNTIL_SHOWN = 120  # characters of the expression in an answer
 # Of a source that cannot be read just now: before the deadline that is an answer too.
 TRANSIENT = (Reason.DATABASE_UNAVAILABLE, Reason.EXTERNAL_SOURCE_UNAVAILABLE, Reason.TIMEOUT)
@@ -43,17 +44,12 @@ def ask_for_data(context: SourceContext, now: datetime) -> str | None:
     wait = context.definition.report.wait_for
     if wait is None:
         return None
-    deadline = context.run.due + parse_duration(wait.deadline)
+    deadline = _deadline(wait, context)
     answer = _ask(wait, context, last=now >= deadline)
     if answer is None:
         return None
     if now < deadline:
-        every = int(parse_duration(wait.every).total_seconds())
-        raise DataNotReadyYet(
-            DataCheck(
-                answer=answer, every_seconds=every, deadline=deadline, on_deadline=wait.on_deadline
-            )
-        )
+        raise DataNotReadyYet(_check(wait, context, answer))
     message = f"the data were not ready by {deadline:%Y-%m-%dT%H:%M:%SZ}: {answer}"
     match wait.on_deadline:
         case OnDeadline.FAIL:
@@ -62,6 +58,30 @@ def ask_for_data(context: SourceContext, now: datetime) -> str | None:
             raise RunSkipped(Reason.DATA_NOT_READY, message)
         case OnDeadline.SEND_MARKED:
             return message
+
+
+def unanswered(context: SourceContext, now: datetime) -> DataCheck | None:
+    """What a check says that is stopped before it has an answer; None where it may not ask again.
+
+    Who stops it are the operator, a person, or spec.timeout: that is no try of the run.
+    """
+    wait = context.definition.report.wait_for
+    if wait is None or now >= _deadline(wait, context):
+        return None
+    return _check(wait, context, STOPPED)
+
+
+def _deadline(wait: WaitFor, context: SourceContext) -> datetime:
+    return context.run.due + parse_duration(wait.deadline)
+
+
+def _check(wait: WaitFor, context: SourceContext, answer: str) -> DataCheck:
+    return DataCheck(
+        answer=answer,
+        every_seconds=int(parse_duration(wait.every).total_seconds()),
+        deadline=_deadline(wait, context),
+        on_deadline=wait.on_deadline,
+    )
 
 
 def _ask(wait: WaitFor, context: SourceContext, *, last: bool) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,6 +26,7 @@ from report_operator.domain.runs.data_wait import (
     DataWait,
     backoff,
     enqueue_patch,
+    is_check,
     next_wait,
     parse_wait,
     wait_patch,
@@ -73,7 +75,7 @@ def wait_after(checks: int = 1, ended: datetime = SLOT + MINUTE, **changes: Any)
     wait: DataWait | None = None
     for number in range(1, checks + 1):
         pod = check_pod(f"check-{number}", ended)
-        wait = next_wait(wait, pod, found(**changes), 0, SLOT)
+        wait = next_wait(wait, pod, found(**changes), number, SLOT)
     assert wait is not None
     return wait
 
@@ -124,7 +126,7 @@ def test_behind_clock_of_a_node_makes_no_busy_loop() -> None:
 def test_wait_counts_from_the_first_check() -> None:
     first = wait_after()
     second = next_wait(
-        first, check_pod("check-2", SLOT + 7 * MINUTE), found(), 0, SLOT + 6 * MINUTE
+        first, check_pod("check-2", SLOT + 7 * MINUTE), found(), 2, SLOT + 6 * MINUTE
     )
     assert (second.since, second.first_admitted_at) == (SLOT + MINUTE, SLOT)
     assert second.checks == 2
@@ -224,7 +226,8 @@ def test_run_that_was_given_up_on_while_it_waited_is_ended() -> None:
 
 def decided(run: Run, *pods: Pod, now: datetime = SLOT + MINUTE) -> Any:
     shown = without_checks(pods, run.data_wait)
-    return decide(make_observation(now, runs=[observed(run, pods=shown)]), LIMITS)
+    checks = sum(map(is_check, pods))
+    return decide(make_observation(now, runs=[observed(run, pods=shown, checks=checks)]), LIMITS)
 
 
 def test_run_is_suspended_after_a_check() -> None:
@@ -262,6 +265,26 @@ def test_run_with_a_younger_pod_goes_on() -> None:
 def test_run_that_ends_anyhow_is_not_suspended(changes: dict[str, Any]) -> None:
     assert not decided(active_run(active_pods=0, **changes), check_pod()).to_suspend
     assert not decided(finished_run(succeeded=False), check_pod()).to_suspend
+
+
+def test_run_is_not_suspended_when_the_job_controller_makes_another_pod() -> None:
+    """A pod that it has just made would be deleted, and count as a try that failed."""
+    run = active_run(active_pods=0)
+    late = SLOT + MINUTE + timedelta(seconds=8)
+    assert not decided(run, check_pod(), now=late).to_suspend
+    assert decided(run, check_pod(), now=late - timedelta(seconds=1)).to_suspend
+    # After two checks it waits for 20 s.
+    pods = (check_pod("check-0", SLOT), check_pod())
+    assert decided(run, *pods, now=late + 9 * timedelta(seconds=1)).to_suspend
+    assert not decided(run, *pods, now=late + 10 * timedelta(seconds=1)).to_suspend
+
+
+def test_check_that_was_deleted_is_no_answer() -> None:
+    """The suspension of its Job deleted it: the next pod would be deleted for it."""
+    stopped = replace(check_pod("check-2", SLOT + 2 * MINUTE), deleting=True)
+    run = active_run(admitted_at=SLOT + 6 * MINUTE, data_wait=wait_after(), active_pods=0)
+    assert without_checks([check_pod(), stopped], run.data_wait) == []
+    assert not decided(run, check_pod(), stopped).to_suspend
 
 
 def test_check_without_a_word_ends_the_run() -> None:

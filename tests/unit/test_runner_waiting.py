@@ -33,7 +33,7 @@ from report_runner.environment import Paths, RunStamps
 from report_runner.manifest import Manifest
 from report_runner.models import RunError, RunSkipped
 from report_runner.mounted import Secrets
-from report_runner.pod_run import account
+from report_runner.pod_run import EXIT_TERMINATED, TerminatedError, account
 from report_runner.redaction import SecretEntry
 from report_runner.run import RunProgress, make_report
 from report_runner.sources import SOURCES, Fetched, SourceContext, inline_table
@@ -186,6 +186,40 @@ def test_source_out_of_reach_is_an_answer(tmp_path: Path, monkeypatch: pytest.Mo
     for how in OnDeadline:
         result, code = run_at(DEADLINE, tmp_path, onDeadline=how.value)
         assert result.reason is Reason.DATABASE_UNAVAILABLE
+
+
+class Stopped:
+    """A source during which the pod is stopped."""
+
+    def fetch(self, _name: str, _spec: InlineSource, _context: SourceContext) -> Fetched:
+        raise TerminatedError
+
+
+def test_stopped_check_is_no_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Job controller deletes the pods of a Job that is suspended; spec.timeout ends one."""
+    monkeypatch.setitem(SOURCES, "inline", Stopped)
+    result, code = run_at(SLOT, tmp_path)
+    assert code == EXIT_NOT_READY_YET
+    assert result.not_ready is not None
+    assert "stopped before it had an answer" in result.not_ready.answer
+    # At the deadline it may not ask again: a try like any other.
+    result, code = run_at(DEADLINE, tmp_path)
+    assert (code, result.not_ready) == (EXIT_TERMINATED, None)
+
+
+def test_run_that_is_stopped_after_its_check_is_a_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class ThenStopped(Counting):
+        def fetch(self, name: str, spec: InlineSource, context: SourceContext) -> Fetched:
+            if self.names:
+                raise TerminatedError
+            return super().fetch(name, spec, context)
+
+    source = ThenStopped()
+    monkeypatch.setitem(SOURCES, "inline", lambda: source)
+    result, code = run_at(SLOT, tmp_path, [{"a": 1}])
+    assert (code, result.not_ready) == (EXIT_TERMINATED, None)
 
 
 def test_wrong_query_is_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

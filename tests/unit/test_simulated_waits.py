@@ -15,7 +15,7 @@ from factories import SLOT, active_run, make_pod, observed
 from test_data_wait import check_pod
 from test_simulated_month import LIMITS, STEP, World, _fields
 
-from report_operator.domain.runs.data_wait import without_checks
+from report_operator.domain.runs.data_wait import is_check, without_checks
 from report_operator.domain.runs.pod import Pod
 from report_operator.domain.runs.run import Run
 from report_operator.domain.schedules.decision import Decision, decide
@@ -51,8 +51,6 @@ class WaitingWorld(World):
 
     def pod_goes_on(self, run: Run) -> None:
         pods = self.pods.setdefault(run.uid, [])
-        if without_checks(pods, run.data_wait):
-            return  # a check has ended, and the operator has not acted on it yet
         if self.random.random() < 0.7 and self.now < run.slot + DEADLINE:
             pods.append(
                 check_pod(
@@ -77,6 +75,7 @@ class WaitingWorld(World):
             observed(
                 item.run, now=self.now,
                 pods=without_checks(self.pods.get(item.run.uid, []), item.run.data_wait),
+                checks=sum(map(is_check, self.pods.get(item.run.uid, []))),
                 held=self.plan.suspended and item.run.waiting and item.run.scheduled,
                 resumed_at=self.plan.since,
             )

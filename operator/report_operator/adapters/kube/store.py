@@ -14,7 +14,7 @@ from report_operator.adapters.kube.skipped import Skipped
 from report_operator.api.v1alpha1 import backfill
 from report_operator.api.v1alpha1.resource import PLURAL, Key
 from report_operator.domain import names
-from report_operator.domain.runs.data_wait import without_checks
+from report_operator.domain.runs.data_wait import is_check, without_checks
 from report_operator.domain.runs.pod import Pod, observe_pod
 from report_operator.domain.runs.run import Run, controller_of
 
@@ -220,6 +220,10 @@ class Store:
         known = self.pods.get((run.namespace, run.uid), {}).values()
         pods = sorted(known, key=lambda pod: pod.created_at)
         return without_checks(pods, run.data_wait)
+
+    def checks_of(self, run: Run) -> int:
+        """How many pods of the run asked whether its data are ready."""
+        return sum(map(is_check, self.pods.get((run.namespace, run.uid), {}).values()))
 
     def forget_orphan_pods(self) -> None:
         """Drop the pods of deleted Jobs."""

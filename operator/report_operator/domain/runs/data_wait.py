@@ -89,12 +89,14 @@ def is_check(pod: Pod) -> bool:
 def without_checks(pods: Sequence[Pod], wait: DataWait | None) -> list[Pod]:
     """The pods that count as tries, and the newest where it is a check not acted on yet.
 
-    `pods` are oldest first.
+    `pods` are oldest first. A check that was stopped by a deletion is no answer: when a Job is
+    suspended its pods are deleted, and such a pod would have the next one deleted likewise.
     """
     return [
         pod
         for pod in pods
-        if not is_check(pod) or (pod is pods[-1] and (wait is None or wait.pod != pod.name))
+        if not is_check(pod)
+        or (pod is pods[-1] and not pod.deleting and (wait is None or wait.pod != pod.name))
     ]
 
 
@@ -104,13 +106,27 @@ def answer_of(pod: Pod) -> DataCheck | None:
     return result.not_ready if result is not None else None
 
 
+def may_suspend(pod: Pod, ended_pods: int, now: datetime) -> bool:
+    """Whether the Job controller makes no further pod meanwhile.
+
+    One that it has just made would be deleted, and count as a try that failed. It asks in any case,
+    and the pause after it is longer. `ended_pods` are all pods of the Job that failed, checks
+    included.
+    """
+    return now - ended_at(pod) < backoff(ended_pods) - BACKOFF_MARGIN
+
+
+def ended_at(pod: Pod) -> datetime:
+    return pod.finished_at or pod.created_at
+
+
 def next_wait(
-    before: DataWait | None, pod: Pod, found: DataCheck, failed_pods: int, admitted_at: datetime
+    before: DataWait | None, pod: Pod, found: DataCheck, ended_pods: int, admitted_at: datetime
 ) -> DataWait:
-    """The wait after one more check. `failed_pods` are tries that failed."""
+    """The wait after one more check. `ended_pods` as in `may_suspend`."""
     checks = before.checks + 1 if before else 1
-    ended = pod.finished_at or pod.created_at
-    earliest = ended + backoff(checks + failed_pods) + BACKOFF_MARGIN
+    ended = ended_at(pod)
+    earliest = ended + backoff(ended_pods) + BACKOFF_MARGIN
     usual = ended + timedelta(seconds=found.every_seconds)
     # There is a check at the deadline, whatever `every` says.
     due = min(usual, found.deadline) if ended < found.deadline else usual

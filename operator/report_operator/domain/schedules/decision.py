@@ -8,7 +8,13 @@ from datetime import datetime, timedelta
 
 from report_operator.api.v1alpha1.status import RecentRun
 from report_operator.domain.runs.cause import Cause
-from report_operator.domain.runs.data_wait import DataWait, answer_of, is_check, next_wait
+from report_operator.domain.runs.data_wait import (
+    DataWait,
+    answer_of,
+    is_check,
+    may_suspend,
+    next_wait,
+)
 from report_operator.domain.runs.deadlines import StartLimits, exceeded_deadline
 from report_operator.domain.runs.outcomes import (
     HistoryLimits,
@@ -122,10 +128,12 @@ def _to_suspend(observation: Observation, overdue: Collection[str]) -> list[RunT
             continue
         if pod is None or not is_check(pod) or (answer := answer_of(pod)) is None:
             continue
+        before = run.data_wait
+        known = max(observed.checks, before.checks + 1 if before else 1) + run.failed_pods
+        if not may_suspend(pod, known, observation.now):
+            continue
         admitted_at = run.admitted_at or run.created_at
-        found.append(
-            RunToSuspend(run, next_wait(run.data_wait, pod, answer, run.failed_pods, admitted_at))
-        )
+        found.append(RunToSuspend(run, next_wait(before, pod, answer, known, admitted_at)))
     return found
 
 
