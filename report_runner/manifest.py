@@ -52,12 +52,16 @@ class Manifest(Model, extra="ignore"):
     pages: int | None = None
     # Of the mail, rendered with the rows: an attempt that reuses the files sends the same.
     subject: str | None = None
+    not_ready: str | None = None  # of data that were not ready, and are used all the same
     inputs: dict[str, Input] = Field(default_factory=dict)
     outputs: list[OutputFile] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)  # what a reader of the files has to know
-    # What is said of the data, above the report and in the mail.
-    warnings: list[str] = Field(default_factory=list)
     deliveries: dict[str, LedgerEntry] = Field(default_factory=dict)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What every reader is told of the data."""
+        return [self.not_ready] if self.not_ready else []
 
 
 @contextmanager

@@ -81,7 +81,7 @@ class RenderInput:
     charts: Sequence[Chart] = field(default_factory=tuple)
     template: str = ""  # Jinja2 source
     options: FormatOptions | None = None
-    warnings: tuple[str, ...] = ()  # what every reader is told of the data, above the report
+    warnings: tuple[str, ...] = ()  # what every reader is told of the data
 
     def sources_for(self, name: str) -> list[str]:
         """The sources that a data format writes: those of its options, else all of them."""

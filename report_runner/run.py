@@ -201,7 +201,7 @@ def _make(
         inputs=inputs,
         outputs=outputs,
         notes=[note for document in documents for note in document.notes],
-        warnings=warnings,
+        not_ready=not_ready,
         # A recipient of an earlier version of this slot is not sent another one by itself.
         deliveries=dict(earlier.deliveries) if earlier else {},
     )
@@ -327,4 +327,4 @@ def _summary(progress: RunProgress) -> str:
     already = sum(item.status is DeliveryStatus.ALREADY_SENT for item in progress.deliveries)
     if progress.deliveries:
         parts.append(f"sent to {sent} recipients" + (f", {already} had it" if already else ""))
-    return "; ".join([", ".join(parts), *progress.warnings])
+    return ". ".join([", ".join(parts), *progress.warnings])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -292,6 +292,20 @@ def test_check_without_a_word_ends_the_run() -> None:
     pod = make_pod(exit_code=EXIT_NOT_READY_YET, result_text="segfault")
     (item,) = decided(active_run(active_pods=0), pod).to_fail
     assert item.cause.reason is Reason.INTERNAL_ERROR
+
+
+@pytest.mark.parametrize(
+    "deadline", [datetime(9999, 12, 31, tzinfo=UTC), DEADLINE.replace(tzinfo=None)]
+)
+def test_check_with_an_impossible_deadline_ends_the_run(deadline: datetime) -> None:
+    """A pod of a team says what it likes; its schedule is decided on all the same."""
+    (item,) = decided(active_run(active_pods=0), check_pod(deadline=deadline)).to_fail
+    assert item.cause.reason is Reason.INTERNAL_ERROR
+
+
+def test_answer_is_one_line() -> None:
+    (item,) = decided(active_run(active_pods=0), check_pod(answer="a\n\x0bb\t c")).to_suspend
+    assert item.wait.answer == "a b c"
 
 
 def test_check_long_after_the_deadline_ends_the_run() -> None:

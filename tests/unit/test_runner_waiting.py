@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pypdf import PdfReader
+from test_render_documents import given
 
 from report_runner.contract import pod
 from report_runner.contract.definition import Definition
@@ -20,7 +22,7 @@ from report_runner.contract.reasons import (
     Reason,
     reason_of_exit_code,
 )
-from report_runner.contract.report import InlineSource
+from report_runner.contract.report import BuiltinTemplate, Format, InlineSource
 from report_runner.contract.result import (
     ANSWER_LIMIT,
     Outcome,
@@ -29,12 +31,14 @@ from report_runner.contract.result import (
     parse_result,
 )
 from report_runner.contract.waiting import OnDeadline
+from report_runner.delivery.message import email_bodies
 from report_runner.environment import Paths, RunStamps
 from report_runner.manifest import Manifest
 from report_runner.models import RunError, RunSkipped
 from report_runner.mounted import Secrets
 from report_runner.pod_run import EXIT_TERMINATED, TerminatedError, account
 from report_runner.redaction import SecretEntry
+from report_runner.render.documents import builtin_template, render
 from report_runner.run import RunProgress, make_report
 from report_runner.sources import SOURCES, Fetched, SourceContext, inline_table
 from report_runner.waiting import DataNotReadyYet, ask_for_data
@@ -162,11 +166,13 @@ def test_run_is_skipped_at_the_deadline(tmp_path: Path) -> None:
 def test_report_is_made_and_marked_at_the_deadline(tmp_path: Path) -> None:
     result, code = run_at(DEADLINE, tmp_path, onDeadline="SendMarked")
     assert code == EXIT_OK
-    assert result.message == f"1 rows; {NOT_BY_THEN}"
+    assert result.message.endswith(NOT_BY_THEN)
+    assert result.outcome is Outcome.SUCCEEDED
     (page,) = (tmp_path / "volume").rglob("*.html")
     text = page.read_text()
-    assert f"<b>Warning:</b> {NOT_BY_THEN.replace('>', '&gt;')}" in text
-    assert text.index("Warning") < text.index("<h1>")
+    told = NOT_BY_THEN.replace(">", "&gt;")
+    assert told in text
+    assert text.index(told) < text.index("<h1>")
     # A later attempt takes the files as they are, and says the same of them.
     again, _ = run_at(DEADLINE + timedelta(hours=1), tmp_path, onDeadline="SendMarked")
     assert again.message.endswith(NOT_BY_THEN)
@@ -259,3 +265,13 @@ def test_answer_holds_no_secret(
         ask_for_data(context, SLOT)
     assert "hunter2" not in found.value.check.answer
     assert found.value.check.answer.startswith("DatabaseUnavailable: ")
+
+
+@pytest.mark.parametrize("builtin", list(BuiltinTemplate))
+def test_first_page_and_mail_have_the_warning(tmp_path: Path, builtin: BuiltinTemplate) -> None:
+    data = given(template=builtin_template(builtin), warnings=("not ready: 3 < 4",))
+    (made,) = render(data, [Format.PDF], tmp_path)
+    assert "not ready: 3 < 4" in PdfReader(made.path).pages[0].extract_text()
+    text, html = email_bodies(data)
+    assert text.index("not ready: 3 < 4") < text.index("Report: ")
+    assert html.index("not ready: 3 &lt; 4") < html.index("<table>")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from report_operator.api.v1alpha1.status import Instant, StatusModel
 from report_operator.domain import names
@@ -32,6 +32,7 @@ BACKOFF_MARGIN = timedelta(seconds=2)
 # A pod whose clock is so far behind would wait for ever.
 OVERTIME = timedelta(hours=1)
 
+_INSTANT: TypeAdapter[datetime] = TypeAdapter(Instant)
 _AFTER = {
     OnDeadline.FAIL: "it fails then",
     OnDeadline.SKIP: "it is skipped then",
@@ -101,9 +102,17 @@ def without_checks(pods: Sequence[Pod], wait: DataWait | None) -> list[Pod]:
 
 
 def answer_of(pod: Pod) -> DataCheck | None:
-    """What a check found; None where it left no word."""
+    """What a check found; None where it left no word, or none that can be kept."""
     result = parse_result(pod.result_text)
-    return result.not_ready if result is not None else None
+    if result is None or result.not_ready is None:
+        return None
+    found = result.not_ready
+    try:
+        deadline = _INSTANT.validate_python(found.deadline)
+    except ValidationError:  # whoever writes pods wrote it
+        return None
+    answer = " ".join(found.answer.split())
+    return found.model_copy(update={"deadline": deadline, "answer": answer})
 
 
 def may_suspend(pod: Pod, ended_pods: int, now: datetime) -> bool:
