@@ -84,12 +84,6 @@ def read_stamps(environment: Mapping[str, str]) -> RunStamps:
         raise RunError(Reason.CONFIGURATION_ERROR, f"the run's environment: {error}") from error
 
 
-def _instant(text: str) -> datetime:
-    """Raises ValueError."""
-    instant = datetime.fromisoformat(text)
-    return instant.replace(tzinfo=instant.tzinfo or UTC).astimezone(UTC)
-
-
 def read_definition(path: Path, environment: Mapping[str, str]) -> Definition:
     """The definition, if it is the one that the run was made with.
 
@@ -129,3 +123,9 @@ def _check_digest(content: bytes, expected: str) -> None:
             f"(its content has the SHA-256 {found}, the run was made with {expected}); find out "
             "who, apply the ReportSchedule again, and retry the run",
         )
+
+
+def _instant(text: str) -> datetime:
+    """Raises ValueError."""
+    instant = datetime.fromisoformat(text)
+    return instant.replace(tzinfo=instant.tzinfo or UTC).astimezone(UTC)

@@ -58,11 +58,6 @@ class Manifest(Model, extra="ignore"):
     notes: list[str] = Field(default_factory=list)  # what a reader of the files has to know
     deliveries: dict[str, LedgerEntry] = Field(default_factory=dict)
 
-    @property
-    def warnings(self) -> list[str]:
-        """What every reader is told of the data."""
-        return [self.not_ready] if self.not_ready else []
-
 
 @contextmanager
 def slot_lock(paths: OutputPaths) -> Iterator[None]:

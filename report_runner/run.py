@@ -55,13 +55,13 @@ class RunProgress:
     stage: str = "definition"
     volume: Path | None = None
     run: RunStamps | None = None
+    asking: DataCheck | None = None  # while it asks whether its data are ready, and may ask again
     rows: dict[str, int] = field(default_factory=dict)
     pages: int | None = None
     outputs: list[OutputFile] = field(default_factory=list)
     deliveries: list[DeliveryResult] = field(default_factory=list)
     manifest: str | None = None
-    asking: DataCheck | None = None  # while it asks whether its data are ready, and may ask again
-    warnings: Sequence[str] = ()  # what a reader of the report is told of its data
+    warnings: list[str] = field(default_factory=list)  # what a reader is told of the data
 
     def enter(self, stage: str) -> None:
         self.stage = stage
@@ -114,7 +114,7 @@ def make_report(
             known = known.model_copy(update={"used_at": clock()})
             manifests.save(output_paths, known)
             progress.rows = {name: entry.rows for name, entry in known.inputs.items()}
-        progress.warnings = known.warnings
+        progress.warnings = _warnings(known)
         progress.pages, progress.outputs = known.pages, known.outputs
         progress.manifest = output_paths.relative(output_paths.file(storage.MANIFEST_SUFFIX))
         if channels:
@@ -128,6 +128,11 @@ def make_report(
     )
     logger.info("removed %d files that were made before %s", removed, kept_since)
     return progress.result(Outcome.SUCCEEDED, None, _summary(progress))
+
+
+def _warnings(known: Manifest) -> list[str]:
+    """What a reader is told of the data of these files."""
+    return [known.not_ready] if known.not_ready else []
 
 
 def _usable(known: Manifest, digest: str, output_paths: OutputPaths) -> bool:
@@ -267,7 +272,7 @@ def _deliver(
     clock: Callable[[], datetime],
 ) -> None:
     """Deliver on every channel; one that fails keeps none of the others back. Raises RunError."""
-    data = render_input(definition, run, {}, known.generated_at, known.warnings)
+    data = render_input(definition, run, {}, known.generated_at, _warnings(known))
     context = DeliveryContext(
         definition=definition,
         run=run,

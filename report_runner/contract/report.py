@@ -31,7 +31,7 @@ from report_runner.contract.model import (
 from report_runner.contract.rules import Rule, exactly_one_of, matches
 from report_runner.contract.schema import LIST_SET, list_map, unique
 from report_runner.contract.sql import RESERVED_PARAMETERS
-from report_runner.contract.waiting import WaitFor
+from report_runner.contract.waiting import WAIT_RULES, WaitFor
 
 _SOURCE_LIMIT = 40  # characters of a source in the name of a file
 
@@ -272,16 +272,8 @@ class Report(Model):
             lambda report: {c.source for c in report.charts} <= {s.name for s in report.sources},
             path="charts",
         ),
-        Rule(
-            "!has(self.waitFor) || self.sources.exists(s, s.name == self.waitFor.source)",
-            "waitFor.source has to be the name of one of report.sources",
-            lambda report: (
-                report.wait_for is None
-                or report.wait_for.source in {source.name for source in report.sources}
-            ),
-            path="waitFor.source",
-        ),
         *(rule for name in DATA_FORMATS for rule in _option_rules(name)),
+        *WAIT_RULES,
         Rule(
             None,
             "formatOptions.csv.sources names the sources already: take the parameter out",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import StrEnum
 
 from pydantic import Field
 
-from report_runner.contract.expression import ExpressionText
+from report_runner.contract.expression import ExpressionText, parse_expression, unknown_name
 from report_runner.contract.model import Identifier, Model, WaitDuration
 from report_runner.contract.rules import Rule, at_least, parse_duration
 
@@ -52,3 +53,24 @@ class WaitFor(Model):
         "there is no report, and that is no failure. SendMarked: the report is made of what is "
         "there, and says so.",
     )
+
+
+WAIT_RULES = (
+    Rule(
+        "!has(self.waitFor) || self.sources.exists(s, s.name == self.waitFor.source)",
+        "waitFor.source has to be the name of one of report.sources",
+        lambda report: (
+            report.wait_for is None
+            or report.wait_for.source in {source.name for source in report.sources}
+        ),
+        path="waitFor.source",
+    ),
+)
+
+
+def until_problem(wait: WaitFor, parameters: Collection[str]) -> str | None:
+    """The first name in `until` that a run does not have; None where all are known."""
+    problem = unknown_name(parse_expression(wait.until), [wait.source], parameters)
+    if problem is None:
+        return None
+    return f"{problem}; of the sources it knows the one that it waits for"

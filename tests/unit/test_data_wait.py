@@ -15,12 +15,13 @@ from factories import (
     make_observation,
     make_pod,
     make_run,
+    make_schedule,
     observed,
     result_text,
     update_at,
 )
 
-from report_operator.domain.admission.limits import AdmissionLimits
+from report_operator.domain.admission.limits import AdmissionLimits, NamespacePolicy
 from report_operator.domain.admission.queue import make_queue
 from report_operator.domain.runs.data_wait import (
     DataWait,
@@ -37,9 +38,10 @@ from report_operator.domain.runs.outcomes import HistoryLimits, record, record_f
 from report_operator.domain.runs.pod import Pod
 from report_operator.domain.runs.run import NotARunError, Run, Stage
 from report_operator.domain.schedules.decision import ScheduleLimits, decide
+from report_operator.domain.schedules.validation import SpecObservation, check_spec
 from report_runner.contract.reasons import EXIT_NOT_READY_YET, Reason
 from report_runner.contract.result import DataCheck
-from report_runner.contract.waiting import OnDeadline
+from report_runner.contract.waiting import OnDeadline, WaitFor, until_problem
 
 HOUR = 60 * MINUTE
 DEADLINE = SLOT + 2 * HOUR
@@ -374,3 +376,42 @@ def test_outcome_has_the_time_that_the_run_waited() -> None:
 def test_outcome_of_a_run_that_ended_while_it_waited() -> None:
     entry = record(waiting_run(), (), SLOT + HOUR, None)
     assert (entry.pending_seconds, entry.data_wait_seconds) == (None, 59 * 60)
+
+
+# -- what an author gets to read -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("until", "said"),
+    [
+        ("position | length > 0", "there is no position; did you mean positions?"),
+        ("sources.prices | length > 0", "there is no sources.prices; there is sources.positions"),
+        ("parameters.dsk == 'fx'", "there is no parameters.dsk; did you mean parameters.desk?"),
+        ("other | length > 0", "there is no other"),  # a source that is not waited for
+    ],
+)
+def test_name_that_no_run_has_is_told_at_once(until: str, said: str) -> None:
+    wait = WaitFor(source="positions", until=until)
+    problem = until_problem(wait, ["desk"])
+    assert problem is not None
+    assert problem.startswith(said)
+    assert "knows the one that it waits for" in problem
+
+
+def test_names_that_a_run_has_are_no_problem() -> None:
+    until = "positions | length > 0 and sources.positions.rows[0].d == report_date"
+    assert until_problem(WaitFor(source="positions", until=until), []) is None
+
+
+def test_schedule_with_a_typo_is_not_ready() -> None:
+    report = {
+        "title": "A test",
+        "sources": [{"name": "positions", "inline": {"rows": [{"a": 1}]}}],
+        "template": {"builtin": "executive_dashboard"},
+        "waitFor": {"source": "positions", "until": "postions | length > 0"},
+    }
+    spec = make_schedule({"report": report}).spec
+    found = check_spec(SpecObservation("", spec, SLOT, lambda _: True, NamespacePolicy()))
+    assert found is not None
+    assert found.reason == "InvalidSpec"
+    assert found.message.startswith("spec.report.waitFor.until: there is no postions; did you mean")

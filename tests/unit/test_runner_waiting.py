@@ -177,7 +177,7 @@ def test_report_is_made_and_marked_at_the_deadline(tmp_path: Path) -> None:
     again, _ = run_at(DEADLINE + timedelta(hours=1), tmp_path, onDeadline="SendMarked")
     assert again.message.endswith(NOT_BY_THEN)
     (path,) = (tmp_path / "volume").rglob("*.manifest.json")
-    assert Manifest.model_validate_json(path.read_bytes()).warnings == [NOT_BY_THEN]
+    assert Manifest.model_validate_json(path.read_bytes()).not_ready == NOT_BY_THEN
 
 
 def test_source_out_of_reach_is_an_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,8 +77,8 @@ class Run:
     slot_offset: timedelta | None = None  # from UTC, as the CronJob controller wrote the slot
     backfill: str = ""  # name and uid of the ReportBackfill that asked for it
     backfill_uid: str = ""
-    owner_uid: str = ""  # of the CronJob that is its controller
     data_wait: DataWait | None = None  # its data were not ready when it asked
+    owner_uid: str = ""  # of the CronJob that is its controller
     finalizers: tuple[str, ...] = ()  # while it is being deleted: what keeps it
 
     @property

@@ -18,10 +18,10 @@ from report_operator.domain.schedules.cronjob import is_of_predecessor, is_orpha
 from report_operator.domain.schedules.desired import DEFINITION_LIMIT, FrozenDefinition
 from report_operator.domain.schedules.observation import ReadyProblem
 from report_runner.contract.definition import secret_refs
-from report_runner.contract.expression import parse_expression, unknown_name
 from report_runner.contract.report import ConfigMapKeyReference
 from report_runner.contract.sql import query_problem
 from report_runner.contract.templating import TEMPLATE_LIMIT, TemplateProblem
+from report_runner.contract.waiting import until_problem
 
 TEMPLATE_FIELD = "spec.report.template.configMapRef"
 
@@ -96,20 +96,6 @@ def _placeholders_are_valid(observation: SpecObservation) -> ReadyProblem | None
     return None
 
 
-def _wait_for_knows_its_names(observation: SpecObservation) -> ReadyProblem | None:
-    report = observation.spec.report
-    wait = report.wait_for
-    if wait is None:
-        return None
-    problem = unknown_name(parse_expression(wait.until), [wait.source], report.parameters)
-    if problem is None:
-        return None
-    return ReadyProblem(
-        ReadyReason.INVALID_SPEC,
-        f"spec.report.waitFor.until: {problem}; of the sources it knows the one that it waits for",
-    )
-
-
 def _tier_is_allowed(observation: SpecObservation) -> ReadyProblem | None:
     declared = observation.spec.tier.value
     allowed = observation.policy.tier(declared)
@@ -119,6 +105,14 @@ def _tier_is_allowed(observation: SpecObservation) -> ReadyProblem | None:
         ReadyReason.TIER_NOT_ALLOWED,
         _not_allowed(observation.namespace, "tier", declared, allowed, "highestTier"),
     )
+
+
+def _wait_for_knows_its_names(observation: SpecObservation) -> ReadyProblem | None:
+    report = observation.spec.report
+    problem = until_problem(report.wait_for, report.parameters) if report.wait_for else None
+    if problem is None:
+        return None
+    return ReadyProblem(ReadyReason.INVALID_SPEC, f"spec.report.waitFor.until: {problem}")
 
 
 def _priority_is_allowed(observation: SpecObservation) -> ReadyProblem | None:
@@ -149,8 +143,8 @@ SYNTAX_CHECKS: tuple[Check, ...] = (
 )
 CONTENT_CHECKS: tuple[Check, ...] = (
     _schedule_fires,  # 31 February is valid, and the CronJob would wait for it in silence
-    _wait_for_knows_its_names,  # an expression with a typo would fail each run
     _placeholders_are_valid,  # known, and nowhere where PostgreSQL would read them as text
+    _wait_for_knows_its_names,  # an expression with a typo would fail each run
 )
 SPEC_CHECKS: tuple[Check, ...] = (
     *SYNTAX_CHECKS,
