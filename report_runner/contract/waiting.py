@@ -73,4 +73,4 @@ def until_problem(wait: WaitFor, parameters: Collection[str]) -> str | None:
     problem = unknown_name(parse_expression(wait.until), [wait.source], parameters)
     if problem is None:
         return None
-    return f"{problem}; of the sources it knows the one that it waits for"
+    return f"{problem} (of the sources it knows the one that it waits for)"

@@ -384,10 +384,10 @@ def test_outcome_of_a_run_that_ended_while_it_waited() -> None:
 @pytest.mark.parametrize(
     ("until", "said"),
     [
-        ("position | length > 0", "there is no position; did you mean positions?"),
-        ("sources.prices | length > 0", "there is no sources.prices; there is sources.positions"),
-        ("parameters.dsk == 'fx'", "there is no parameters.dsk; did you mean parameters.desk?"),
-        ("other | length > 0", "there is no other"),  # a source that is not waited for
+        ("position | length > 0", "there is no 'position'; did you mean 'positions'?"),
+        ("sources.prices | length > 0", "there is no 'sources.prices'"),
+        ("parameters.dsk == 'fx'", "there is no 'parameters.dsk'; did you mean 'parameters.desk'?"),
+        ("other | length > 0", "there is no 'other'"),  # a source that is not waited for
     ],
 )
 def test_name_that_no_run_has_is_told_at_once(until: str, said: str) -> None:
@@ -414,4 +414,4 @@ def test_schedule_with_a_typo_is_not_ready() -> None:
     found = check_spec(SpecObservation("", spec, SLOT, lambda _: True, NamespacePolicy()))
     assert found is not None
     assert found.reason == "InvalidSpec"
-    assert found.message.startswith("spec.report.waitFor.until: there is no postions; did you mean")
+    assert found.message.startswith("spec.report.waitFor.until: there is no 'postions'; did you")
