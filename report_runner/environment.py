@@ -36,13 +36,19 @@ class Paths:
 
 @dataclass(frozen=True, slots=True)
 class RunStamps:
-    """The identity of the run. `slot` is aware, UTC."""
+    """The identity of the run. `slot` and `due_at` are aware, UTC."""
 
     slot: datetime
     report_date: date
     run_id: str
     attempt: int
     pod: str
+    due_at: datetime | None = None  # of the slot; None in runs of an older operator
+
+    @property
+    def due(self) -> datetime:
+        """From when on its report is waited for."""
+        return self.due_at or self.slot
 
 
 def find_paths(environment: Mapping[str, str]) -> Paths:
@@ -66,13 +72,14 @@ def read_stamps(environment: Mapping[str, str]) -> RunStamps:
             "`kubectl create job --from=cronjob/NAME`",
         )
     try:
-        slot = datetime.fromisoformat(texts[pod.ENV_SLOT])
+        due_at = environment.get(pod.ENV_DUE_AT, "")
         return RunStamps(
-            slot=slot.replace(tzinfo=slot.tzinfo or UTC).astimezone(UTC),
+            slot=_instant(texts[pod.ENV_SLOT]),
             report_date=date.fromisoformat(texts[pod.ENV_REPORT_DATE]),
             run_id=texts[pod.ENV_RUN_ID],
             attempt=int(environment.get(pod.ENV_ATTEMPT) or 1),
             pod=environment.get(pod.ENV_POD_NAME, ""),
+            due_at=_instant(due_at) if due_at else None,
         )
     except ValueError as error:
         raise RunError(Reason.CONFIGURATION_ERROR, f"the run's environment: {error}") from error
@@ -137,3 +144,9 @@ def _check_digest(content: bytes, expected: str) -> None:
             f"(its content has the SHA-256 {found}, the run was made with {expected}); find out "
             "who, apply the ReportSchedule again, and retry the run",
         )
+
+
+def _instant(text: str) -> datetime:
+    """Raises ValueError."""
+    instant = datetime.fromisoformat(text)
+    return instant.replace(tzinfo=instant.tzinfo or UTC).astimezone(UTC)

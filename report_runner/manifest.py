@@ -54,6 +54,7 @@ class Manifest(Model, extra="ignore"):
     pages: int | None = None
     # Of the mail, rendered with the rows: an attempt that reuses the files sends the same.
     subject: str | None = None
+    not_ready: str | None = None  # of data that were not ready, and are used all the same
     inputs: dict[str, Input] = Field(default_factory=dict)
     outputs: list[OutputFile] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)  # what a reader of the files has to know

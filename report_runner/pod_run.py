@@ -12,13 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
-from report_runner.contract.reasons import EXIT_CODES, EXIT_OK, Reason
-from report_runner.contract.result import Outcome, RunResult, dump_result
+from report_runner.contract.reasons import EXIT_CODES, EXIT_NOT_READY_YET, EXIT_OK, Reason
+from report_runner.contract.result import ANSWER_LIMIT, DataCheck, Outcome, RunResult, dump_result
 from report_runner.environment import find_paths
 from report_runner.models import RunError, RunSkipped
 from report_runner.mounted import Secrets
 from report_runner.redaction import Redactor
 from report_runner.run import RunProgress, make_report
+from report_runner.waiting import DataNotReadyYet
 
 EXIT_TERMINATED = 128 + signal.SIGTERM
 
@@ -87,6 +88,8 @@ def account(progress: RunProgress, work: Callable[[], RunResult]) -> tuple[RunRe
         return work(), EXIT_OK
     except RunSkipped as skipped:
         return progress.result(Outcome.SKIPPED, skipped.reason, skipped.message), EXIT_OK
+    except DataNotReadyYet as found:
+        return _not_ready_yet(progress, found.check)
     except RunError as error:
         reason, message = error.reason, error.message
         logger.info("failed: %s", reason.value, exc_info=error.__cause__)
@@ -94,6 +97,8 @@ def account(progress: RunProgress, work: Callable[[], RunResult]) -> tuple[RunRe
         reason = Reason.RESOURCE_EXHAUSTED
         message = "out of memory; raise spec.resources.limits.memory, or ask for fewer rows"
     except TerminatedError:
+        if progress.asking is not None:
+            return _not_ready_yet(progress, progress.asking)
         message = f"stopped by SIGTERM in stage {progress.stage}"
         return progress.result(Outcome.FAILED, Reason.INTERNAL_ERROR, message), EXIT_TERMINATED
     except Exception as error:
@@ -108,6 +113,11 @@ def account(progress: RunProgress, work: Callable[[], RunResult]) -> tuple[RunRe
     return progress.result(Outcome.FAILED, reason, message), EXIT_CODES[reason]
 
 
+def _not_ready_yet(progress: RunProgress, check: DataCheck) -> tuple[RunResult, int]:
+    result = progress.result(Outcome.FAILED, Reason.DATA_NOT_READY, check.answer)
+    return result.model_copy(update={"not_ready": check}), EXIT_NOT_READY_YET
+
+
 def redacted(result: RunResult, redact: Redactor) -> RunResult:
     """The result without values of Secrets and without characters that JSON cannot hold.
 
@@ -120,6 +130,9 @@ def redacted(result: RunResult, redact: Redactor) -> RunResult:
     return result.model_copy(
         update={
             "message": clean(result.message),
+            "not_ready": found.model_copy(update={"answer": clean(found.answer)[:ANSWER_LIMIT]})
+            if (found := result.not_ready)
+            else None,
             "deliveries": [
                 item.model_copy(update={"error": clean(item.error)}) if item.error else item
                 for item in result.deliveries

@@ -19,6 +19,7 @@ from report_runner.contract.model import parse_duration
 from report_runner.contract.numbers import exact
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import (
+    DataCheck,
     DeliveryResult,
     DeliveryStatus,
     Outcome,
@@ -44,6 +45,7 @@ from report_runner.render.template import SUBJECT_FIELD
 from report_runner.retention import prune
 from report_runner.sources import Cache, Fetched, SourceContext, fetch_all
 from report_runner.storage import OutputPaths
+from report_runner.waiting import ask_for_data, unanswered
 
 logger = logging.getLogger(__name__)
 
@@ -61,12 +63,14 @@ class RunProgress:
     stage: str = "definition"
     volume: Path | None = None
     run: RunStamps | None = None
+    asking: DataCheck | None = None  # while it asks whether its data are ready, and may ask again
     rows: dict[str, int] = field(default_factory=dict)
     cached: int = 0  # sources whose rows an earlier run fetched
     pages: int | None = None
     outputs: list[OutputFile] = field(default_factory=list)
     deliveries: list[DeliveryResult] = field(default_factory=list)
     manifest: str | None = None
+    warnings: list[str] = field(default_factory=list)  # what a reader is told of the data
 
     def enter(self, stage: str) -> None:
         self.stage = stage
@@ -120,6 +124,7 @@ def make_report(
             known = known.model_copy(update={"used_at": clock()})
             manifests.save(output_paths, known)
             progress.rows = {name: entry.rows for name, entry in known.inputs.items()}
+        progress.warnings = _warnings(known)
         progress.pages, progress.outputs = known.pages, known.outputs
         progress.manifest = output_paths.relative(output_paths.file(storage.MANIFEST_SUFFIX))
         if channels:
@@ -147,6 +152,11 @@ def _skippable() -> Iterator[list[RunSkipped]]:
         found.append(skipped)
 
 
+def _warnings(known: Manifest) -> list[str]:
+    """What a reader is told of the data of these files."""
+    return [known.not_ready] if known.not_ready else []
+
+
 def _usable(known: Manifest, digest: str, output_paths: OutputPaths) -> bool:
     """Whether an earlier attempt made its files from this definition and they are unchanged."""
     return known.definition == digest and all(
@@ -167,6 +177,9 @@ def _make(
     definition, run = context.definition, context.run
     progress.enter("sources")
     inputs: dict[str, Input] = {}
+    progress.asking = unanswered(context, clock())
+    not_ready = ask_for_data(context, clock())
+    progress.asking = None
     fetched = fetch_all(context, Cache(output_paths.root, clock()))
     progress.cached = sum(found.cached_at is not None for found in fetched.values())
     for name, found in fetched.items():
@@ -178,7 +191,8 @@ def _make(
             "no source has a row; set spec.report.allowEmpty to true where that is no fault",
         )
     progress.enter("render")
-    data = render_input(definition, run, fetched, clock())
+    warnings = [not_ready] if not_ready else []
+    data = render_input(definition, run, fetched, clock(), warnings)
     # Before the pages: a mail that cannot be sent is no reason to make them.
     subject = email_subject(definition, data)
     with tempfile.TemporaryDirectory(prefix="report-") as scratch:
@@ -213,6 +227,7 @@ def _make(
         inputs=inputs,
         outputs=outputs,
         notes=[note for document in documents for note in document.notes],
+        not_ready=not_ready,
         # A recipient of an earlier version of this slot is not sent another one by itself.
         deliveries=dict(earlier.deliveries) if earlier else {},
     )
@@ -221,7 +236,11 @@ def _make(
 
 
 def render_input(
-    definition: Definition, run: RunStamps, fetched: dict[str, Fetched], generated_at: datetime
+    definition: Definition,
+    run: RunStamps,
+    fetched: dict[str, Fetched],
+    generated_at: datetime,
+    warnings: Sequence[str] = (),
 ) -> RenderInput:
     template = definition.report.template
     return RenderInput(
@@ -238,6 +257,7 @@ def render_input(
         tables={name: found.table for name, found in fetched.items()},
         charts=tuple(definition.report.charts),
         options=definition.report.format_options,
+        warnings=tuple(warnings),
         template=builtin_template(template.builtin)
         if template.builtin
         else definition.template_text or "",
@@ -275,7 +295,7 @@ def _deliver(
 ) -> None:
     """Deliver on every channel; one that fails keeps none of the others back. Raises RunError."""
     definition, run = source_context.definition, source_context.run
-    data = render_input(definition, run, {}, known.generated_at)
+    data = render_input(definition, run, {}, known.generated_at, _warnings(known))
     context = DeliveryContext(
         definition=definition,
         run=run,
@@ -339,4 +359,4 @@ def _summary(progress: RunProgress) -> str:
     already = sum(item.status is DeliveryStatus.ALREADY_SENT for item in progress.deliveries)
     if progress.deliveries:
         parts.append(f"sent to {sent} recipients" + (f", {already} had it" if already else ""))
-    return ", ".join(parts)
+    return ". ".join([", ".join(parts), *progress.warnings])

@@ -168,6 +168,11 @@ DELAYS: dict[DelayStage, Remedy] = {
         "Waits for admission",
         "Why does the queue not move? [For Queue Backup](#for-queue-backup)",
     ),
+    DelayStage.WAITING_FOR_DATA: Remedy(
+        "Its data were not ready when it asked; it asks again",
+        "The message has the last answer, the next check and the deadline: ask the owner of the "
+        "data; `spec.report.waitFor` says what it waits for",
+    ),
     DelayStage.PENDING: Remedy(
         "Admitted, its pod does not start",
         "`kubectl -n reports describe pod -l job-name=JOB`, and without a pod `kubectl -n reports "

@@ -102,7 +102,16 @@ def _parser() -> argparse.ArgumentParser:
     jobs = add("jobs", commands.jobs, "runs, newest first")
     jobs.add_argument(
         "--status",
-        choices=("queued", "pending", "running", "retrying", "succeeded", "failed", "skipped"),
+        choices=(
+            "queued",
+            "waiting_for_data",
+            "pending",
+            "running",
+            "retrying",
+            "succeeded",
+            "failed",
+            "skipped",
+        ),
     )
     jobs.add_argument("--since", type=commands.instant, help="24h, 7d, or an instant with a zone")
     jobs.add_argument("--until", type=commands.instant, help="likewise")

@@ -50,6 +50,9 @@ class ScheduleCollector(Collector):
         success = _gauge("last_success_timestamp_seconds", "When a run last succeeded.")
         queued = _gauge("queued_runs", "Runs that wait for admission.")
         active = _gauge("active_runs", "Runs that are admitted and not finished.")
+        waiting = _gauge(
+            "runs_waiting_for_data", "Runs whose data were not ready, between two checks."
+        )
         runs = CounterMetricFamily(
             f"{PREFIX}_runs", "Finished runs.", labels=(*SCHEDULE_LABELS, "result", "reason")
         )
@@ -72,6 +75,7 @@ class ScheduleCollector(Collector):
             late.add_metric(labels, view.late_after.total_seconds())
             queued.add_metric(labels, view.queued)
             active.add_metric(labels, view.active)
+            waiting.add_metric(labels, view.waiting_for_data)
             if view.next_due is not None:
                 due.add_metric(labels, view.next_due.timestamp())
             if view.last_success is not None:
@@ -93,7 +97,8 @@ class ScheduleCollector(Collector):
         total.add_metric((), depth)
         for namespace, use in volumes.items():
             storage.add_metric((namespace,), use.ratio)
-        yield from (failed, ready, due, late, success, queued, active, runs, missed, total, storage)
+        yield from (failed, ready, due, late, success, queued, active, waiting)
+        yield from (runs, missed, total, storage)
 
 
 def _gauge(name: str, text: str) -> GaugeMetricFamily:
@@ -214,7 +219,7 @@ class Metrics:
         self.registry.register(_SkippedCollector(skipped))
         self._stages = Histogram(
             f"{PREFIX}_run_stage_seconds",
-            "How long finished runs were queued, pending and running.",
+            "How long finished runs were queued, waiting for data, pending and running.",
             (*SCHEDULE_LABELS, "stage"),
             buckets=STAGE_BUCKETS,
             registry=self.registry,
@@ -258,6 +263,7 @@ class Metrics:
         """Adds the stage times of a finished run."""
         for stage, seconds in (
             ("queued", run.queued_seconds),
+            ("waiting_for_data", run.data_wait_seconds),
             ("pending", run.pending_seconds),
             ("running", run.run_seconds),
         ):

@@ -27,6 +27,7 @@ __all__ = [
     "QueryDuration",
     "RetentionDuration",
     "SecretUse",
+    "WaitDuration",
     "parse_duration",
 ]
 
@@ -65,6 +66,7 @@ CacheDuration = Annotated[str, _DurationText, bounds("1m", "7d")]
 QueryDuration = Annotated[str, _DurationText, bounds("1s", "24h")]
 LateDuration = Annotated[str, _DurationText, bounds("1m", "30d")]
 MissedDuration = Annotated[str, _DurationText, bounds("1m", "7d")]
+WaitDuration = Annotated[str, _DurationText, bounds("1m", "24h")]
 RetentionDuration = Annotated[str, _DurationText, bounds("1h", "3650d")]
 
 

@@ -23,6 +23,7 @@ ENV_DEFINITION_SHA256 = "REPORT_DEFINITION_SHA256"
 # Environment, filled by the downward API from annotations that are stamped at admission.
 ENV_SLOT = "REPORT_SLOT"  # RFC 3339, UTC
 ENV_REPORT_DATE = "REPORT_DATE"  # YYYY-MM-DD
+ENV_DUE_AT = "REPORT_DUE_AT"  # RFC 3339, UTC: the slot, or when a calendar moved it to
 ENV_RUN_ID = "REPORT_RUN_ID"
 ENV_ATTEMPT = "REPORT_ATTEMPT"  # of the slot: 1, and more only for an explicit retry
 ENV_POD_NAME = "REPORT_POD_NAME"

@@ -55,18 +55,30 @@ EXIT_CODES: dict[Reason, int] = {
     Reason.DATABASE_UNAVAILABLE: 69,  # EX_UNAVAILABLE
     Reason.INTERNAL_ERROR: 70,  # EX_SOFTWARE
     Reason.RESOURCE_EXHAUSTED: 71,  # EX_OSERR
+    Reason.DATA_NOT_READY: 72,  # EX_OSFILE: what the run needs is not there
     Reason.STORAGE_UNAVAILABLE: 74,  # EX_IOERR
     Reason.DELIVERY_FAILED: 75,  # EX_TEMPFAIL
     Reason.TIMEOUT: 76,  # EX_PROTOCOL has no better use here
     Reason.CONFIGURATION_ERROR: 78,  # EX_CONFIG
 }
 
-# A retry cannot mend these: the Job fails at the first attempt.
-PERMANENT_EXIT_CODES: tuple[int, ...] = (EXIT_USAGE, EXIT_CODES[Reason.CONFIGURATION_ERROR])
+# No failure: the data are not ready yet (spec.report.waitFor), and the run waits for its next
+# check. sysexits(3) ends at 78.
+EXIT_NOT_READY_YET = 79
+
+# A retry cannot mend these: the Job fails at the first attempt. Data that were not ready at the
+# deadline have been waited for long enough.
+PERMANENT_EXIT_CODES: tuple[int, ...] = (
+    EXIT_USAGE,
+    EXIT_CODES[Reason.DATA_NOT_READY],
+    EXIT_CODES[Reason.CONFIGURATION_ERROR],
+)
 
 
 def reason_of_exit_code(code: int) -> Reason:
     """The reason an exit code stands for; `InternalError` for one that is not in the table."""
     if code == EXIT_USAGE:
         return Reason.CONFIGURATION_ERROR
+    if code == EXIT_NOT_READY_YET:
+        return Reason.DATA_NOT_READY
     return next((r for r, c in EXIT_CODES.items() if c == code), Reason.INTERNAL_ERROR)

@@ -33,6 +33,7 @@ from report_runner.contract.rules import Rule, exactly_one_of, matches
 from report_runner.contract.schema import LIST_SET, list_map, unique
 from report_runner.contract.secret import SecretReference
 from report_runner.contract.sql import RESERVED_PARAMETERS
+from report_runner.contract.waiting import WAIT_RULES, WaitFor
 
 _SOURCE_LIMIT = 40  # characters of a source in the name of a file
 
@@ -285,6 +286,7 @@ class Report(Model):
             path="charts",
         ),
         *(rule for name in DATA_FORMATS for rule in _option_rules(name)),
+        *WAIT_RULES,
         Rule(
             None,
             "formatOptions.csv.sources names the sources already: take the parameter out",
@@ -310,6 +312,9 @@ class Report(Model):
         max_length=50,
         json_schema_extra=list_map("name"),
         description="Named results for the template and the charts.",
+    )
+    wait_for: WaitFor | None = Field(
+        default=None, description="Wait until the data are ready before the report is made."
     )
     charts: Annotated[list[Chart], unique("name")] = Field(
         default_factory=list,

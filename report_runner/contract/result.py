@@ -12,8 +12,10 @@ from report_runner.contract.model import Model
 from report_runner.contract.pod import TERMINATION_LOG_LIMIT
 from report_runner.contract.reasons import Reason
 from report_runner.contract.report import Format
+from report_runner.contract.waiting import OnDeadline
 
 MESSAGE_LIMIT = 1000  # characters
+ANSWER_LIMIT = 300  # characters
 
 
 class Outcome(StrEnum):
@@ -58,6 +60,15 @@ class DeliveryResult(Model):
     error: str | None = None
 
 
+class DataCheck(Model):
+    """What a run found whose data are not ready yet: it asks again later."""
+
+    answer: Annotated[str, Field(max_length=ANSWER_LIMIT)]  # of whoever asked, for a person
+    every_seconds: Annotated[int, Field(ge=1, le=7 * 86_400)]
+    deadline: datetime
+    on_deadline: OnDeadline
+
+
 class RunResult(Model):
     """The runner's own account of a run; `message` is for a person, at most 1,000 characters."""
 
@@ -74,6 +85,7 @@ class RunResult(Model):
     manifest: str | None = None  # path of the manifest, relative to the report volume
     # Of the report volume, when the run ended.
     storage_used_percent: Annotated[int, Field(ge=0, le=100)] | None = None
+    not_ready: DataCheck | None = None  # with EXIT_NOT_READY_YET alone
     truncated: bool = False  # lists were cut to fit; the manifest has them whole
 
 

@@ -100,16 +100,30 @@ def bounds(low: str, high: str) -> Rule:
     def holds(text: str) -> bool:
         return _well_formed(text) and least <= parse_duration(text) <= most
 
-    # CEL's duration() knows no days, and reads 0s after anything.
-    days = "(self.contains('d') ? int(self.split('d')[0]) : 0)"
-    rest = "duration(self.substring(self.indexOf('d') + 1) + '0s').getSeconds()"
     return Rule(
         cel=f"self != '' && self.matches('^{DURATION_PATTERN}$') && "
-        f"[{days} * 86400 + {rest}].all(n, {_seconds(least)} <= n && n <= {_seconds(most)})",
+        f"[{_cel_seconds('self')}].all(n, {_seconds(least)} <= n && n <= {_seconds(most)})",
         message=f"write a duration from {low} to {high}, with the units d, h, m, s in this order, "
         "such as 90s, 30m or 1h30m",
         holds=holds,
     )
+
+
+def at_least(longer: str, shorter: str) -> str:
+    """CEL: one duration is not less than the other. True where either is not a duration: the rule
+    of its own field says that.
+    """
+    malformed = " || ".join(
+        f"{field} == '' || !{field}.matches('^{DURATION_PATTERN}$')" for field in (longer, shorter)
+    )
+    return f"{malformed} || {_cel_seconds(longer)} >= {_cel_seconds(shorter)}"
+
+
+def _cel_seconds(field: str) -> str:
+    # CEL's duration() knows no days, and reads 0s after anything.
+    days = f"({field}.contains('d') ? int({field}.split('d')[0]) : 0)"
+    rest = f"duration({field}.substring({field}.indexOf('d') + 1) + '0s').getSeconds()"
+    return f"{days} * 86400 + {rest}"
 
 
 def exactly_one_of(*fields: str) -> Rule:

@@ -242,6 +242,7 @@ def template_context(data: RenderInput, charts: Mapping[str, ChartImage]) -> dic
         "schedule_namespace": data.namespace,
         "name": data.name,
         "parameters": data.parameters,
+        "warnings": list(data.warnings),
         "sources": {name: TemplateSource(name, table) for name, table in data.tables.items()},
         "charts": charts,
         "orientation": orientation(data, charts),

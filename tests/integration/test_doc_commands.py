@@ -212,6 +212,7 @@ def test_part_of_a_schedule_in_the_docs_is_valid(block: Block) -> None:
         "template": {"builtin": "executive_dashboard"},
         "formats": part.pop("formats", None) or ["pdf", *part.get("formatOptions", ("csv",))],
         "formatOptions": part.pop("formatOptions", None),
+        "waitFor": part.pop("waitFor", None),
     }
     spec = {
         "reportType": "a_test",

@@ -87,6 +87,12 @@ def _annotations(rng: random.Random, target: Target) -> Body:
         names.ANNOTATION_DEFINITION: TEXTS,
         names.ANNOTATION_LATE_AFTER: ("99999999d", "9" * 400 + "h", "-1s", "0s", *TEXTS),
         names.ANNOTATION_BACKFILL: TEXTS,
+        names.ANNOTATION_DATA_WAIT: (
+            "{}",
+            "[" * 4000,
+            '{"nextCheck": "9999-12-31T23:59:59Z"}',
+            *TEXTS,
+        ),
         names.ANNOTATION_REQUESTED_BY: TEXTS,
         names.ANNOTATION_FAILURE_REASON: ("Timeout", *TEXTS),
         names.ANNOTATION_FAILURE_MESSAGE: TEXTS,

@@ -7,11 +7,13 @@ from typing import Any, cast
 
 import pytest
 from factories import MINUTE, SLOT, at, job_body, make_run, merged, pod_body
+from test_data_wait import wait_after
 
 from report_operator.adapters.kube.client import ApiError, KubeClient
 from report_operator.adapters.kube.store import Store
 from report_operator.controllers.admission import AdmissionController, admission_patch
 from report_operator.domain.admission.limits import AdmissionLimits, NamespacePolicy
+from report_operator.domain.runs.data_wait import wait_patch
 from report_operator.domain.runs.run import Stage, observe_job
 
 
@@ -21,6 +23,7 @@ def test_admission_patch_resumes_the_job_and_stamps_its_pod() -> None:
     stamps = {
         "reports.adaf.io/slot": "2026-11-24T05:00:00Z",
         "reports.adaf.io/report-date": "2026-11-24",
+        "reports.adaf.io/due-at": "2026-11-24T05:00:00Z",
         "reports.adaf.io/run-id": "daily.20261124T050000Z.2",
         "reports.adaf.io/attempt": "2",
     }
@@ -106,7 +109,8 @@ class Server:
         if name in self.errors:
             raise self.errors[name]
         self.bodies[name] = merged(self.bodies[name], patch)
-        self.bodies[name]["metadata"]["resourceVersion"] = "101"
+        version = int(self.bodies[name]["metadata"]["resourceVersion"]) + 1
+        self.bodies[name]["metadata"]["resourceVersion"] = str(version)
         return self.bodies[name]
 
 
@@ -224,3 +228,58 @@ def test_place_of_a_run_that_does_not_start_is_freed_by_time_alone(
     clock.now += again
     asyncio.run(controller.admit())
     assert active(server) == {"hangs", "next"}
+
+
+def add_waiting(server: Server, name: str) -> None:
+    """A Job whose data were not ready at SLOT + 1 min, and that asks again five minutes later."""
+    patch = wait_patch("100", wait_after())
+    server.add(name, {"metadata": {"annotations": patch["metadata"]["annotations"]}})
+
+
+def test_run_asks_again_when_its_check_is_due(server: Server, clock: Clock) -> None:
+    add_waiting(server, "asks")
+    controller = gate_of(server, clock, overall=1)
+    clock.now = SLOT + 2 * MINUTE
+    again = asyncio.run(controller.admit())
+    assert again == 4 * MINUTE  # by time alone: no event tells of it
+    assert server.asked == []
+    clock.now += again
+    assert asyncio.run(controller.admit()) is None
+    assert active(server) == {"asks"}
+    run = server.store.runs["asks"]
+    assert run.data_wait is not None
+    assert run.data_wait.enqueued_at == clock.now
+    assert run.admitted_at == clock.now
+
+
+def test_due_check_waits_for_a_place_like_any_run(server: Server, clock: Clock) -> None:
+    server.add("works")
+    controller = gate_of(server, clock, overall=1)
+    asyncio.run(controller.admit())
+    add_waiting(server, "asks")
+    clock.now = SLOT + 6 * MINUTE
+    asyncio.run(controller.admit())
+    assert active(server) == {"works"}
+    assert server.store.runs["asks"].waiting
+    assert controller.waits_for("asks") == "1 of 1 places are taken"
+
+
+def test_check_that_the_server_refuses_stops_no_other_run(server: Server, clock: Clock) -> None:
+    add_waiting(server, "asks")
+    server.add("other")
+    server.errors["asks"] = ApiError(403, "Forbidden", "a webhook says no")
+    controller = gate_of(server, clock, overall=1)
+    clock.now = SLOT + 6 * MINUTE
+    asyncio.run(controller.admit())
+    assert active(server) == {"other"}
+    asyncio.run(controller.admit())
+    assert server.asked.count("asks") == 1  # not asked again at once
+
+
+def test_edited_wait_starts_no_run(server: Server, clock: Clock) -> None:
+    """A run that cannot be placed must not start; whoever wrote that is told."""
+    server.add("edited", {"metadata": {"annotations": {"reports.adaf.io/data-wait": "{}"}}})
+    server.add("b")
+    asyncio.run(gate_of(server, clock, overall=9).admit())
+    assert active(server) == {"b"}
+    assert server.store.skipped.counts() == {"jobs": 1}

@@ -28,6 +28,7 @@ VIEW = ScheduleView(
     active=1,
     missed_slots=0,
     counts={"Succeeded": 40, "Timeout": 2},
+    waiting_for_data=3,
 )
 PER_SCHEDULE = {
     "last_run_failed": 0,
@@ -37,6 +38,7 @@ PER_SCHEDULE = {
     "last_success_timestamp_seconds": (SLOT - timedelta(days=1)).timestamp(),
     "queued_runs": 2,
     "active_runs": 1,
+    "runs_waiting_for_data": 3,
 }
 
 

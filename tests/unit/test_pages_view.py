@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from factories import MINUTE, SLOT, active_run, finished_run, make_run, schedule_body
 from snapshots import snapshot_of
+from test_data_wait import waiting_run
 
 from admin_api.services.cluster import Leader
 from admin_api.services.jobs import ScheduleSummary, jobs_of, read_schedule
@@ -157,12 +158,42 @@ def test_stages_of_a_finished_run() -> None:
     assert steps(None, SLOT) == []
 
 
+def test_stages_of_a_run_that_waits_for_its_data() -> None:
+    waits = waiting_run(schedule_uid="uid-daily")
+    assert steps(waits, SLOT + 11 * MINUTE) == [
+        ("Queued", 0, False), ("Waiting for data", 600, True),
+    ]  # fmt: skip
+
+
+def test_stages_of_a_run_that_waited_for_its_data() -> None:
+    made = finished_run("1", schedule_uid="uid-daily", finished_at=SLOT + 60 * MINUTE)
+    (job,) = jobs_of(schedule("daily", "bulk", WELL), [made])
+    job = job.model_copy(update={"queued_seconds": 60, "pending_seconds": 60, "run_seconds": 180})
+    assert [(step.name, step.seconds) for step in view.stage_spans(job, None, SLOT)] == [
+        ("Queued", 60), ("Waiting for data", 55 * 60), ("Starting", 60), ("Running", 180),
+    ]  # fmt: skip
+
+
+def test_job_of_a_run_that_waits_says_for_what() -> None:
+    (job,) = jobs_of(schedule("daily", "bulk", WELL), [waiting_run(schedule_uid="uid-daily")])
+    assert (job.status, job.reason) == ("waiting_for_data", "DataNotReady")
+    assert job.error_message is not None
+    assert "source positions has 0 rows" in job.error_message
+    assert "next check 2026-11-24T05:06:00Z" in job.error_message
+
+
 def test_stage_shares_add_up_to_100_percent() -> None:
     (job,) = jobs_of(schedule("daily", "bulk", WELL), [finished_run("1", schedule_uid="uid-daily")])
-    job = job.model_copy(update={"queued_seconds": 10, "pending_seconds": 30, "run_seconds": 60})
+    ends = {"created_at": SLOT, "finished_at": SLOT + timedelta(seconds=100)}
+    job = job.model_copy(
+        update={"queued_seconds": 10, "pending_seconds": 30, "run_seconds": 60, **ends}
+    )
     found = view.stage_spans(job, None, SLOT + timedelta(hours=1))
     assert [(step.begin, step.share) for step in found] == [(0, 10), (10, 30), (40, 60)]
-    job = job.model_copy(update={"queued_seconds": 0, "pending_seconds": 0, "run_seconds": 0})
+    ends = {"created_at": SLOT, "finished_at": SLOT}
+    job = job.model_copy(
+        update={"queued_seconds": 0, "pending_seconds": 0, "run_seconds": 0, **ends}
+    )
     assert [step.share for step in view.stage_spans(job, None, SLOT)] == [0, 0, 0]
 
 

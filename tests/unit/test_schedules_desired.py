@@ -107,11 +107,19 @@ def test_cronjob() -> None:
                     "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
                 },
                 {
+                    "action": "Ignore",
+                    "onExitCodes": {
+                        "containerName": "report",
+                        "operator": "In",
+                        "values": [79],
+                    },
+                },
+                {
                     "action": "FailJob",
                     "onExitCodes": {
                         "containerName": "report",
                         "operator": "In",
-                        "values": [64, 78],
+                        "values": [64, 72, 78],
                     },
                 },
             ]
@@ -180,6 +188,7 @@ def test_environment_comes_from_what_admission_stamps() -> None:
     assert found == {
         "REPORT_SLOT": "metadata.annotations['reports.adaf.io/slot']",
         "REPORT_DATE": "metadata.annotations['reports.adaf.io/report-date']",
+        "REPORT_DUE_AT": "metadata.annotations['reports.adaf.io/due-at']",
         "REPORT_RUN_ID": "metadata.annotations['reports.adaf.io/run-id']",
         "REPORT_ATTEMPT": "metadata.annotations['reports.adaf.io/attempt']",
         "REPORT_POD_NAME": "metadata.name",

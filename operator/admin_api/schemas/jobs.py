@@ -16,6 +16,7 @@ class JobStatus(StrEnum):
     """The stage of a run, or its result."""
 
     QUEUED = "queued"
+    WAITING_FOR_DATA = "waiting_for_data"
     PENDING = "pending"
     RUNNING = "running"
     RETRYING = "retrying"

@@ -71,6 +71,9 @@ class Schedule(BaseModel):
     consecutive_failures: int
     active: int = Field(description="Runs that are admitted and not finished.")
     queued: int = Field(description="Runs that wait for admission.")
+    waiting_for_data: int = Field(
+        description="Runs whose data were not ready, and whose next check is not due."
+    )
     missed_slots: int = Field(description="Slots that have passed without a Job so far.")
     last_missed: MissedSlots | None
     acknowledged_through: Instant | None = Field(

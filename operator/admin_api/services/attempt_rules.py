@@ -61,7 +61,7 @@ def raised_priority(request: GenerateRequest, decision: Attempt | Job) -> Priori
     """The priority that the request raises a waiting attempt to; None where it does not."""
     if request.priority is None or not isinstance(decision, Job):
         return None
-    if decision.status is not JobStatus.QUEUED:
+    if decision.status not in (JobStatus.QUEUED, JobStatus.WAITING_FOR_DATA):
         return None
     now = PRIORITIES.get(decision.priority or "", len(PRIORITIES))
     return request.priority if PRIORITIES[request.priority.value] < now else None

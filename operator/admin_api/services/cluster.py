@@ -37,6 +37,7 @@ from report_operator.api.v1alpha1.spec import Priority
 from report_operator.domain import names
 from report_operator.domain.names import LABEL_JOB_UID, LABEL_UID
 from report_operator.domain.runs.attempts import Attempt, job_of_attempt
+from report_operator.domain.runs.data_wait import without_checks
 from report_operator.domain.runs.pod import Pod, observe_pod
 from report_operator.domain.runs.run import Run, observe_job
 from report_operator.domain.schedules.calendar import Calendar
@@ -209,9 +210,9 @@ class Cluster:
         return await self.kube.log_tail(job.namespace, newest["metadata"]["name"], LOG_LINES)
 
     async def pods_of(self, run: Run) -> list[Pod]:
-        """Oldest first."""
+        """Oldest first, without those that only asked whether its data are ready."""
         pods = [observe_pod(body) for body in await self._pods(run.namespace, run.uid)]
-        return sorted(pods, key=lambda pod: pod.created_at)
+        return without_checks(sorted(pods, key=lambda pod: pod.created_at), run.data_wait)
 
     async def _pods(self, namespace: str, job_uid: str) -> list[dict[str, Any]]:
         return await self.kube.list(PODS, namespace, labels=f"{LABEL_JOB_UID}={job_uid}")

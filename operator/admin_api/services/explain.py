@@ -12,7 +12,7 @@ from admin_api.schemas.jobs import Job, JobStatus
 from admin_api.schemas.schedules import ProblemKind, ScheduleDetail, ScheduleProblem
 from admin_api.services.jobs import DONE, ScheduleSummary
 from admin_api.services.schedules import condition_of, describe
-from report_operator.api.v1alpha1.status import DelayStage
+from report_operator.api.v1alpha1.status import DelayStage, WaitingRun
 from report_operator.domain.times import format_time
 from report_runner.contract.reasons import Reason
 
@@ -60,6 +60,8 @@ def describe_affected(schedule: ScheduleSummary) -> str:
         parts.append(f"{_count(status.consecutive_failures, 'run')} failed in a row")
     if status.queued:
         parts.append(f"{_count(status.queued, 'run')} waiting in the queue")
+    if status.waiting_for_data:
+        parts.append(f"{_count(status.waiting_for_data, 'run')} waiting for data")
     parts.append(
         f"the last report was made {format_time(status.last_success_time)}"
         if status.last_success_time
@@ -235,8 +237,19 @@ def _without_problem(schedule: ScheduleSummary, name: str, affected: str) -> str
     if failure is not None and done is not None and failure.slot <= done:
         said = f" (slots up to {format_time(done)} need no report: somebody said so)"
     return (
-        f"{name} is healthy: nothing is late, and no failure stands{said}. Readers: "
-        f"{affected}{following}."
+        f"{name} is healthy: nothing is late, and no failure stands{said}. "
+        f"{_data_wait(status.data_wait)}Readers: {affected}{following}."
+    )
+
+
+def _data_wait(wait: WaitingRun | None) -> str:
+    """Of a slot that is not late yet; without the answer, which may quote its data."""
+    if wait is None:
+        return ""
+    return (
+        f"Its run of slot {format_time(wait.slot)} waits for its data since "
+        f"{format_time(wait.since)} ({_count(wait.checks, 'check')} so far); next check "
+        f"{format_time(wait.next_check)}; deadline {format_time(wait.deadline)}. "
     )
 
 

@@ -201,22 +201,32 @@ def _outcome_fields(ended: RecentRun | RunRecord) -> dict[str, Any]:
 
 
 def _of_run(schedule: ScheduleSummary, run: Run) -> Job:
-    status = JobStatus(run.stage.value.lower())
+    status = JobStatus[run.stage.name]
     if run.may_skip and status is JobStatus.SUCCEEDED:
         status = JobStatus.RUNNING  # until the operator has read whether it was skipped
     failed = status is JobStatus.FAILED
-    # What keeps it from starting; a run that has gone on since then is not held up by it.
-    pending = schedule.status.pending if status in WAITS_FOR_POD else None
-    blocked = pending if pending is not None and pending.job == run.name else None
+    reason, message = _obstacle(schedule, run, status)
     return _job(
         run.identity,
         schedule.report_type,
         status,
-        reason=blocked.reason if blocked else None,
-        error_message=run.failed_message if failed else blocked.message if blocked else None,
+        reason=reason,
+        error_message=run.failed_message if failed else message,
         failed_at=run.finished_at if failed else None,
         finished_at=run.finished_at if status in DONE else None,
     )
+
+
+def _obstacle(
+    schedule: ScheduleSummary, run: Run, status: JobStatus
+) -> tuple[Reason | None, str | None]:
+    """What keeps a run from starting; one that has gone on since then is not held up by it."""
+    if status is JobStatus.WAITING_FOR_DATA and run.data_wait is not None:
+        return Reason.DATA_NOT_READY, run.data_wait.describe()
+    pending = schedule.status.pending if status in WAITS_FOR_POD else None
+    if pending is None or pending.job != run.name:
+        return None, None
+    return pending.reason, pending.message
 
 
 def job_of_record(record: RunRecord) -> Job:

@@ -114,6 +114,7 @@ def describe(schedule: ScheduleSummary) -> Schedule:
         consecutive_failures=status.consecutive_failures,
         active=status.active,
         queued=status.queued,
+        waiting_for_data=status.waiting_for_data,
         missed_slots=status.missed_slots,
         last_missed=missed and MissedSlots(
             count=missed.count, first=missed.first, last=missed.last

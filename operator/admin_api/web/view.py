@@ -109,6 +109,10 @@ def _active_runs(runs: Iterable[Run], jobs: Mapping[tuple[str, str], Job]) -> li
     return sorted(found, key=lambda active: active.since)
 
 
+WAITING = "Waiting for data"
+ROUNDING_SECONDS = 5  # of three stages that are rounded to seconds each
+
+
 @dataclass(frozen=True, slots=True)
 class StageSpan:
     """`begin` and `share` are percent of the run's whole time."""
@@ -129,6 +133,15 @@ def stage_spans(job: Job, run: Run | None, now: datetime) -> list[StageSpan]:
             ("Running", job.run_seconds),
         )  # fmt: skip
         spans = [(name, seconds, False) for name, seconds in stages if seconds is not None]
+        # Where all three are known, they are all that a run does besides.
+        if len(spans) == len(stages) and job.created_at is not None and job.finished_at is not None:
+            rest = _seconds(job.created_at, job.finished_at) - sum(span[1] for span in spans)
+            if rest > ROUNDING_SECONDS:
+                spans.insert(1, (WAITING, rest, False))
+    elif run.data_wait is not None and run.suspended:
+        wait = run.data_wait
+        queued = _seconds(run.created_at, wait.first_admitted_at)
+        spans = [("Queued", queued, False), (WAITING, _seconds(wait.since, now), True)]
     else:
         waits_until = run.admitted_at or now
         spans.append(("Queued", _seconds(run.created_at, waits_until), run.admitted_at is None))

@@ -22,6 +22,7 @@ from report_operator.domain.admission.queue import (
     start_overdue_since,
 )
 from report_operator.domain.cron.schedule import load_zone
+from report_operator.domain.runs.data_wait import enqueue_patch
 from report_operator.domain.runs.pod import Pod
 from report_operator.domain.runs.run import Run
 from report_operator.domain.schedules.zone_data import slot_date
@@ -62,6 +63,7 @@ class AdmissionController:
         A Job that the API server refuses to change is skipped for a while and its place goes to the
         next one. Raises where the API server does not serve at all.
         """
+        await self._enqueue_checks()
         for _ in range(PASSES):
             before = self.refusals
             self._last = self.queue()
@@ -109,6 +111,20 @@ class AdmissionController:
         ) as error:  # an annotation is not a time zone or a date
             self._refuse(run, str(error))
             return
+        await self._patch(run, patch)
+
+    async def _enqueue_checks(self) -> None:
+        """Put the runs into the queue whose next check is due: whether their data are ready."""
+        now = self.clock()
+        for run in list(self.store.owned_runs()):
+            wait = run.data_wait
+            if wait is None or not run.between_checks or now < wait.next_check:
+                continue
+            refusal = self._refused.get(run.uid)
+            if refusal is None or refusal.retry_at <= now:
+                await self._patch(run, enqueue_patch(run.resource_version, wait, now))
+
+    async def _patch(self, run: Run, patch: dict[str, Any]) -> None:
         try:
             answer = await self.kube.patch(JOBS, run.namespace, run.name, patch)
         except ApiError as error:
@@ -138,13 +154,13 @@ class AdmissionController:
         """When a place is freed, or a refused Job is tried again, although nothing happens."""
         for uid in [uid for uid in self._refused if uid not in self.store.runs]:
             del self._refused[uid]
-        if not self._last.waiting:
-            return None
         now = self.clock()
         moments = [refusal.retry_at for refusal in self._refused.values()]
         moments += [entry.run.due_at for entry in self._last.waiting]
         for run in self.store.owned_runs():
-            if run.active:
+            if run.data_wait is not None and run.between_checks:
+                moments.append(run.data_wait.next_check)
+            elif run.active and self._last.waiting:
                 since = start_overdue_since(run, self._newest(run))
                 if since is not None:
                     moments.append(since + self.start_grace)
@@ -166,6 +182,7 @@ def admission_patch(run: Run, now: datetime) -> dict[str, Any]:
     stamps = {
         names.ANNOTATION_SLOT: format_time(run.slot),
         names.ANNOTATION_REPORT_DATE: run.report_date or report_date,
+        names.ANNOTATION_DUE_AT: format_time(run.slot),
         names.ANNOTATION_RUN_ID: names.run_id(run.schedule, run.slot, run.attempt),
         names.ANNOTATION_ATTEMPT: str(run.attempt),
     }

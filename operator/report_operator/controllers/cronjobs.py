@@ -142,7 +142,7 @@ class CronJobWriter:
             if run.namespace == schedule.namespace
             and run.owner_uid == cronjob_uid
             and run.schedule_uid != schedule.uid
-            and run.waiting
+            and (run.waiting or run.between_checks)
         ]
         for run in waiting:
             await self.kube.delete(JOBS, run.namespace, run.name, run.uid)

@@ -109,7 +109,8 @@ class ScheduleObserver:
             reason = await self._pending_reason(run, pods, now)
             held = suspended and run.waiting and run.scheduled
             waits_for = self.waits_for(run.uid)
-            found.append(ObservedRun(run, now, pods, reason, waits_for, held, resumed_at))
+            checks = self.store.checks_of(run)
+            found.append(ObservedRun(run, now, pods, checks, reason, waits_for, held, resumed_at))
         return found
 
     async def _pending_reason(

@@ -29,10 +29,12 @@ from report_operator.controllers.observe import ScheduleObserver
 from report_operator.controllers.outcome_archive import OutcomeArchive
 from report_operator.controllers.owned_resources import OwnedResources
 from report_operator.domain import names
+from report_operator.domain.runs.data_wait import wait_patch
 from report_operator.domain.runs.refusals import NO_JOB, explain_refusal, is_refusal
 from report_operator.domain.schedules.decision import (
     Decision,
     OverdueRun,
+    RunToSuspend,
     ScheduleLimits,
     decide,
 )
@@ -110,6 +112,11 @@ class ScheduleController:
         decision = decide(observation, self.limits)
         for overdue in decision.to_fail:
             await self._fail_job(overdue)
+        for item in decision.to_suspend:
+            await self._suspend(item)
+        if decision.to_suspend:
+            observation = await self.observer.observe(body, previous, schedule, problem, now)
+            decision = decide(observation, self.limits)
         refused = await self._catch_up(key, observation, decision.catch_up)
         if decision.catch_up:  # the status has to name their runs: somebody may delete them at once
             observation = await self.observer.observe(body, previous, schedule, problem, now)
@@ -165,6 +172,14 @@ class ScheduleController:
             },
         )
         self.store.observe_job(answer)
+
+    async def _suspend(self, item: RunToSuspend) -> None:
+        """Give up the run's place until its next check, and write why in the same step."""
+        run = item.run
+        patch = wait_patch(run.resource_version, item.wait)
+        answer = await self.kube.patch(JOBS, run.namespace, run.name, patch)
+        self.store.observe_job(answer)
+        logger.info("%s/%s %s", run.namespace, run.name, item.wait.describe())
 
     async def _catch_up(
         self, key: Key, observation: Observation, slots: Sequence[datetime]

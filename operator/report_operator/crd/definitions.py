@@ -96,6 +96,7 @@ SCHEDULE_COLUMNS = (
     ("Pending", "string", ".status.pending.reason", True),
     ("Queued", "integer", ".status.queued", True),
     ("Active", "integer", ".status.active", True),
+    ("Waiting For Data", "integer", ".status.waitingForData", True),
 )
 BACKFILL_COLUMNS = (
     ("Progress", "string", ".status.progress", False),

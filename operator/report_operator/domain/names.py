@@ -31,9 +31,13 @@ ANNOTATION_CALENDAR = f"{PREFIX}/calendar"
 # Stamped at admission, on the Job and on its pod template.
 ANNOTATION_SLOT = f"{PREFIX}/slot"
 ANNOTATION_REPORT_DATE = f"{PREFIX}/report-date"
+ANNOTATION_DUE_AT = f"{PREFIX}/due-at"
 ANNOTATION_RUN_ID = f"{PREFIX}/run-id"
 ANNOTATION_ATTEMPT = f"{PREFIX}/attempt"
 ANNOTATION_ADMITTED_AT = f"{PREFIX}/admitted-at"
+
+# Of a run whose data were not ready when its pod asked: JSON (domain/runs/data_wait.py).
+ANNOTATION_DATA_WAIT = f"{PREFIX}/data-wait"
 
 # Of an attempt that a person asked for.
 ANNOTATION_REQUESTED_BY = f"{PREFIX}/requested-by"

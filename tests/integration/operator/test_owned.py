@@ -35,6 +35,7 @@ PLACES: dict[str, Body] = {
     "httpPut": {"httpPut": {"url": "https://files.example.com"}},
 }
 TEMPLATE = {"configMapRef": {"name": "texts"}}
+WAIT_FOR = {"source": "facts", "until": "facts | length > 0"}
 TOLERATION = {"key": "a", "operator": "Equal", "effect": "NoExecute"}
 
 
@@ -149,6 +150,14 @@ LEAVES: dict[str, tuple[Body, Body]] = {
             ("xlsx", "sources", ["facts"]), ("json", "sources", ["facts"]),
             ("parquet", "sources", ["facts"]), ("xlsx", "columnFormats", {"a": "integer"}),
         )
+    },
+    "report.waitFor": ({"report": report(waitFor=WAIT_FOR)}, {}),
+    **{
+        f"report.waitFor.{name}": (
+            {"report": report(waitFor={**WAIT_FOR, name: value})},
+            {"report": report(waitFor=WAIT_FOR)},
+        )
+        for name, value in (("every", "7m"), ("deadline", "5h"), ("onDeadline", "Skip"))
     },
     "report.allowEmpty": ({"report": report(allowEmpty=True)}, {}),
     "delivery.email.subject": (email(subject="{{ title }}!"), email()),

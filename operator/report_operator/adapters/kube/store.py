@@ -14,6 +14,7 @@ from report_operator.adapters.kube.skipped import Skipped
 from report_operator.api.v1alpha1 import backfill
 from report_operator.api.v1alpha1.resource import PLURAL, Key
 from report_operator.domain import names
+from report_operator.domain.runs.data_wait import is_check, without_checks
 from report_operator.domain.runs.pod import Pod, observe_pod
 from report_operator.domain.runs.run import Run, controller_of
 
@@ -212,9 +213,17 @@ class Store:
         return sorted(runs, key=lambda run: (run.slot, run.created_at, run.name))
 
     def pods_of(self, run: Run) -> list[Pod]:
-        """Oldest first."""
-        pods = self.pods.get((run.namespace, run.uid), {}).values()
-        return sorted(pods, key=lambda pod: pod.created_at)
+        """Oldest first, without those that only asked whether the run's data are ready.
+
+        The last of these is among them until the operator has acted on its answer.
+        """
+        known = self.pods.get((run.namespace, run.uid), {}).values()
+        pods = sorted(known, key=lambda pod: pod.created_at)
+        return without_checks(pods, run.data_wait)
+
+    def checks_of(self, run: Run) -> int:
+        """How many pods of the run asked whether its data are ready."""
+        return sum(map(is_check, self.pods.get((run.namespace, run.uid), {}).values()))
 
     def forget_orphan_pods(self) -> None:
         """Drop the pods of deleted Jobs."""

@@ -56,6 +56,7 @@ class DelayStage(StrEnum):
 
     NOT_CREATED = "NotCreated"
     QUEUED = "Queued"
+    WAITING_FOR_DATA = "WaitingForData"
     PENDING = "Pending"
     RUNNING = "Running"
     RETRYING = "Retrying"
@@ -114,6 +115,18 @@ class PendingRun(StatusModel):
     message: str = Field(max_length=1000, description="Why, and what to change.")
 
 
+class WaitingRun(StatusModel):
+    """A run whose data were not ready when it asked (spec.report.waitFor)."""
+
+    slot: Instant = Field(description="The instant for which it was scheduled.")
+    job: str = Field(description="The run's Job.")
+    since: Instant = Field(description="When it first found them not ready.")
+    checks: int = Field(description="How often it has asked so far.")
+    answer: str = Field(max_length=300, description="What it found the last time.")
+    next_check: Instant = Field(description="When it asks again.")
+    deadline: Instant = Field(description="When it asks for the last time.")
+
+
 class MissedSlots(StatusModel):
     """Slots that passed without a Job, and that no Job will be made for."""
 
@@ -159,6 +172,9 @@ class RecentRun(ActiveRun):
     finished_at: Instant = Field(description="When it ended.")
     queued_seconds: int | None = Field(default=None, description="Waited for admission.")
     pending_seconds: int | None = Field(default=None, description="Waited for its pod to run.")
+    data_wait_seconds: int | None = Field(
+        default=None, description="Waited for its data, between checks and during them."
+    )
     run_seconds: int | None = Field(default=None, description="Ran, all tries together.")
     rows: int | None = Field(default=None, description="Rows of all sources.")
     outputs: list[str] = Field(
@@ -200,8 +216,14 @@ class ReportScheduleStatus(StatusModel):
     pending: PendingRun | None = Field(
         default=None, description="The oldest run that cannot start, with what keeps it from it."
     )
+    data_wait: WaitingRun | None = Field(
+        default=None, description="The oldest run that waits for its data."
+    )
     active: int = Field(default=0, description="Runs that are admitted and not finished.")
     queued: int = Field(default=0, description="Runs that wait for admission.")
+    waiting_for_data: int = Field(
+        default=0, description="Runs whose data were not ready, and whose next check is not due."
+    )
     consecutive_failures: int = Field(
         default=0, description="Runs that failed since the last success."
     )

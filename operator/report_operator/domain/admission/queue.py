@@ -117,8 +117,13 @@ def held_by_calendar(runs: Iterable[Run], now: datetime) -> set[str]:
 def _due_at(run: Run) -> datetime:
     """The slot, or the day that the calendar moved it to.
 
-    Of a run that somebody asked for by name when that was, if later.
+    Of a run that somebody asked for by name when that was, if later. Of a run that asks again
+    whether its data are ready when that was due: however old its slot, it goes before no run that
+    was due by then.
     """
+    wait = run.data_wait
+    if wait is not None and wait.enqueued_at is not None:
+        return max(run.slot, wait.enqueued_at)
     asked_for = run.manual and not run.backfill
     return max(run.slot, run.created_at) if asked_for else run.due_at
 

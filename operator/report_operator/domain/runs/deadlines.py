@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from report_operator.domain.checks import first_problem
-from report_operator.domain.runs.cause import Cause
+from report_operator.domain.runs.cause import Cause, make_cause
+from report_operator.domain.runs.data_wait import OVERTIME, answer_of, is_check
 from report_operator.domain.runs.failure import explain_failure
 from report_operator.domain.runs.observed import ObservedRun
 from report_operator.domain.runs.run import Stage
-from report_operator.domain.times import spoken
-from report_runner.contract.reasons import Reason
+from report_operator.domain.times import format_time, spoken
+from report_runner.contract.reasons import EXIT_NOT_READY_YET, Reason
 
 BACKOFF = timedelta(minutes=10)  # the Job controller's longest pause between attempts
 
@@ -33,7 +34,7 @@ def exceeded_deadline(observed: ObservedRun, limits: StartLimits) -> Cause | Non
     run = observed.run
     if run.finished or run.deleting:
         return None
-    if run.termination_reason and run.stage is not Stage.QUEUED:
+    if run.termination_reason and not run.suspended:
         return None  # the Job controller ends it already
     return first_problem(CHECKS, observed, limits)
 
@@ -51,6 +52,8 @@ def _queued_too_long(observed: ObservedRun, limits: StartLimits) -> Cause | None
     begun = max(run.created_at, run.due_at)
     if run.scheduled and observed.resumed_at is not None:
         begun = max(begun, observed.resumed_at)
+    if run.data_wait is not None and run.data_wait.enqueued_at is not None:
+        begun = max(begun, run.data_wait.enqueued_at)  # until then it waited for its data
     waited = observed.now - begun
     if waited < limits.queue:
         return None
@@ -81,8 +84,31 @@ def _not_started(observed: ObservedRun, limits: StartLimits) -> Cause | None:
     )
 
 
+def _check_without_answer(observed: ObservedRun, limits: StartLimits) -> Cause | None:  # noqa: ARG001
+    """The Job controller would make another pod of it for ever: a check counts as no try."""
+    run, newest = observed.run, observed.newest_pod
+    if run.suspended or newest is None or not is_check(newest):
+        return None
+    found = answer_of(newest)
+    if found is None:
+        return make_cause(
+            Reason.INTERNAL_ERROR,
+            f"the pod {newest.name} ended with exit code {EXIT_NOT_READY_YET} (data not ready) and "
+            "left no word: see its log, and whether images of operator and runner are of one "
+            "version",
+        )
+    if observed.now < found.deadline + OVERTIME:
+        return None
+    return make_cause(
+        Reason.DATA_NOT_READY,
+        f"the data were not ready by {format_time(found.deadline)}: {found.answer}; the clock of "
+        "the run's node is behind, or its pods began very late",
+    )
+
+
 CHECKS: tuple[Check, ...] = (
     _purged,  # on-call asked for it; only the operator can end a run that is still suspended
+    _check_without_answer,  # it asked whether its data are ready, and cannot be asked again
     _queued_too_long,  # suspended, and admission found no place for it
     _not_started,  # admitted, and no pod of it runs
 )

@@ -18,6 +18,7 @@ class ObservedRun:
     run: Run
     now: datetime
     pods: Sequence[Pod] = ()
+    checks: int = 0  # pods that asked whether its data are ready; not in `pods` but the newest
     pending_reason: PendingReason | None = None
     waits_for: str = ""
     held: bool = False  # in the queue, as its schedule is suspended

@@ -62,9 +62,12 @@ def record(
         message=cut(cause.message if cause else (result.message if result else ""), MESSAGE_LIMIT),
         started_at=started,
         finished_at=finished_at,
-        queued_seconds=_seconds(run.created_at, run.admitted_at or finished_at),
+        queued_seconds=_seconds(run.created_at, _first_admitted_at(run) or finished_at),
+        data_wait_seconds=_waited_for_data(run, finished_at),
         # Of a run that never started all of its time was spent starting.
-        pending_seconds=_seconds(run.admitted_at, started or finished_at),
+        pending_seconds=_seconds(
+            None if run.suspended else run.admitted_at, started or finished_at
+        ),
         run_seconds=_seconds(started, finished_at),
         rows=sum(result.rows.values()) if result else None,
         outputs=[output.path for output in result.outputs] if result else [],
@@ -97,6 +100,18 @@ def _outcome(cause: Cause | None, *, skipped: bool) -> Outcome:
     if cause is None:
         return Outcome.SUCCEEDED
     return Outcome.SKIPPED if skipped else Outcome.FAILED
+
+
+def _first_admitted_at(run: Run) -> datetime | None:
+    return run.data_wait.first_admitted_at if run.data_wait else run.admitted_at
+
+
+def _waited_for_data(run: Run, finished_at: datetime) -> int | None:
+    """Until it was let start for the last time; of one that ended suspended, until then."""
+    if run.data_wait is None:
+        return None
+    until = finished_at if run.suspended else run.admitted_at
+    return _seconds(run.data_wait.since, until)
 
 
 def _seconds(start: datetime | None, end: datetime | None) -> int | None:

@@ -36,6 +36,7 @@ class Pod:
     image: str = ""
     resource_version: int = 0
     namespace: str = ""
+    deleting: bool = False
     deadline_seconds: int = 0  # spec.timeout of its run; 0: none
 
     @property
@@ -79,5 +80,6 @@ def observe_pod(pod: Body) -> Pod:
         image=container.get("image", ""),
         resource_version=int(meta.get("resourceVersion") or 0),
         namespace=meta["namespace"],
+        deleting="deletionTimestamp" in meta,
         deadline_seconds=pod["spec"].get("activeDeadlineSeconds") or 0,
     )

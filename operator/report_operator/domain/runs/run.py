@@ -13,6 +13,7 @@ from typing import Any
 from report_operator.api.v1alpha1.spec import Priority
 from report_operator.domain import names
 from report_operator.domain.cron.schedule import load_zone
+from report_operator.domain.runs.data_wait import DataWait, parse_wait
 from report_operator.domain.runs.identity import RunIdentity
 from report_operator.domain.schedules.calendar import AS_ALWAYS, Verdict, parse_calendar, verdict
 from report_operator.domain.texts import MESSAGE_LIMIT, cut
@@ -34,6 +35,7 @@ class NotARunError(ValueError):
 
 class Stage(StrEnum):
     QUEUED = "Queued"
+    WAITING_FOR_DATA = "WaitingForData"
     PENDING = "Pending"
     RUNNING = "Running"
     RETRYING = "Retrying"
@@ -77,6 +79,7 @@ class Run:
     slot_offset: timedelta | None = None  # from UTC, as the CronJob controller wrote the slot
     backfill: str = ""  # name and uid of the ReportBackfill that asked for it
     backfill_uid: str = ""
+    data_wait: DataWait | None = None  # its data were not ready when it asked
     owner_uid: str = ""  # of the CronJob that is its controller
     may_skip: bool = False  # that its Job is complete does not say whether it sent its report
     calendar: str = ""  # JSON, as domain.schedules.calendar writes it
@@ -117,12 +120,16 @@ class Run:
     @property
     def waiting(self) -> bool:
         """Whether the run is in the queue."""
-        return (
-            self.suspended
-            and not self.finished
-            and not self.deleting
-            and not self.termination_reason
-        )
+        return self._may_go_on and self.stage is Stage.QUEUED
+
+    @property
+    def between_checks(self) -> bool:
+        """Whether it waits for its data: it is in no queue until its next check is due."""
+        return self._may_go_on and self.stage is Stage.WAITING_FOR_DATA
+
+    @property
+    def _may_go_on(self) -> bool:
+        return not self.deleting and not self.termination_reason
 
     @property
     def calendar_verdict(self) -> Verdict:
@@ -146,7 +153,8 @@ class Run:
         if self.finished:
             return Stage.SUCCEEDED if self.succeeded else Stage.FAILED
         if self.suspended:
-            return Stage.QUEUED
+            between = self.data_wait is not None and self.data_wait.between_checks
+            return Stage.WAITING_FOR_DATA if between else Stage.QUEUED
         if self.ready_pods:
             return Stage.RUNNING
         return Stage.RETRYING if self.failed_pods else Stage.PENDING
@@ -212,6 +220,7 @@ def observe_job(job: Body) -> Run:
         owner_uid=controller_of(meta, "CronJob"),
         calendar=_calendar(annotations.get(names.ANNOTATION_CALENDAR, "")),
         may_skip=annotations.get(names.ANNOTATION_MAY_SKIP) == "true",
+        data_wait=parse_wait(annotations.get(names.ANNOTATION_DATA_WAIT)),
     )
 
 

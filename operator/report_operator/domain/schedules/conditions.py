@@ -115,6 +115,7 @@ def _delay_message(observation: Observation, due: Due) -> str:
     held = observed.waits_for
     advice = {
         "Queued": f"waits: {held}" if held else "waits for admission behind other runs",
+        "WaitingForData": run.data_wait.describe() if run.data_wait else "waits for its data",
         "Pending": "is admitted and its pod does not run yet",
         "Running": "is running",
         "Retrying": f"waits for its next try after {run.failed_pods} failed",

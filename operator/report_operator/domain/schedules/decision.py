@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from report_operator.api.v1alpha1.status import RecentRun
 from report_operator.domain.cron.schedule import load_zone
 from report_operator.domain.runs.cause import Cause, make_cause
+from report_operator.domain.runs.data_wait import (
+    DataWait,
+    answer_of,
+    is_check,
+    may_suspend,
+    next_wait,
+)
 from report_operator.domain.runs.deadlines import StartLimits, exceeded_deadline
 from report_operator.domain.runs.outcomes import (
     HistoryLimits,
@@ -50,10 +57,19 @@ class OverdueRun:
 
 
 @dataclass(frozen=True, slots=True)
+class RunToSuspend:
+    """A run whose data are not ready, and what is known of that."""
+
+    run: Run
+    wait: DataWait
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """To be applied in the order of the fields; `prune` only after the status was accepted."""
 
     to_fail: Sequence[OverdueRun]  # admitted: the Job controller ends their pods
+    to_suspend: Sequence[RunToSuspend]  # until their next check
     catch_up: Sequence[datetime]  # slots whose Jobs are to be made
     without_job: datetime | None  # a due slot that the CronJob controller has made no Job for
     history: RunHistory
@@ -102,6 +118,7 @@ def decide(observation: Observation, limits: ScheduleLimits) -> Decision:
     )
     return Decision(
         to_fail=[item for item in overdue if not item.run.suspended],
+        to_suspend=_to_suspend(observation, {item.run.uid for item in overdue}),
         catch_up=catch_up,
         without_job=None if catch_up else _without_job(observation, update.due),
         history=history,
@@ -126,6 +143,24 @@ def left_out(run: Run) -> Cause | None:
         f"{day} is {found.why} in {calendar.origin}{by}; generate the report of this date if it is "
         "wanted all the same",
     )
+
+
+def _to_suspend(observation: Observation, overdue: Collection[str]) -> list[RunToSuspend]:
+    """Runs whose newest pod found the data not ready. One that has another pod by now goes on."""
+    found = []
+    for observed in observation.runs:
+        run, pod = observed.run, observed.newest_pod
+        if not run.active or run.deleting or run.termination_reason or run.uid in overdue:
+            continue
+        if pod is None or not is_check(pod) or (answer := answer_of(pod)) is None:
+            continue
+        before = run.data_wait
+        known = max(observed.checks, before.checks + 1 if before else 1) + run.failed_pods
+        if not may_suspend(pod, known, observation.now):
+            continue
+        admitted_at = run.admitted_at or run.created_at
+        found.append(RunToSuspend(run, next_wait(before, pod, answer, known, admitted_at)))
+    return found
 
 
 def _history(
@@ -187,6 +222,11 @@ def _check_after(
     gone = {entry.uid for entry in given_up}
     runs = [observed.run for observed in observation.runs if observed.run.uid not in gone]
     waiting = [run.admitted_at or run.created_at for run in runs if run.stage is Stage.PENDING]
+    moments += [
+        max(run.data_wait.next_check - observation.now, CHECK_PENDING)
+        for run in runs
+        if run.data_wait is not None and run.stage is Stage.WAITING_FOR_DATA
+    ]
     if any(run.stage is Stage.RETRYING for run in runs):
         moments.append(2 * CHECK_PENDING)
     if (slot := _without_job(observation, update.due)) is not None:

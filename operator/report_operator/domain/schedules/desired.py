@@ -24,7 +24,7 @@ from report_operator.domain.times import format_time
 from report_runner.contract import pod as podcontract
 from report_runner.contract.definition import Definition
 from report_runner.contract.model import parse_duration
-from report_runner.contract.reasons import PERMANENT_EXIT_CODES
+from report_runner.contract.reasons import EXIT_NOT_READY_YET, PERMANENT_EXIT_CODES
 
 Body = dict[str, Any]
 
@@ -209,6 +209,15 @@ def _job_template(
                     {
                         "action": "Ignore",
                         "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
+                    },
+                    {
+                        # The data are not ready yet: no try has failed.
+                        "action": "Ignore",
+                        "onExitCodes": {
+                            "containerName": CONTAINER,
+                            "operator": "In",
+                            "values": [EXIT_NOT_READY_YET],
+                        },
                     },
                     {
                         "action": "FailJob",

@@ -24,7 +24,7 @@ class Due:
     """A slot that is due and has not finished."""
 
     slot: datetime
-    stage: str  # NotCreated, Queued, Pending, Running, Retrying, Replacing
+    stage: str  # NotCreated, Queued, WaitingForData, Pending, Running, Retrying, Replacing
     run: Run | None
     moved_to: datetime | None = None  # by the calendar
 

@@ -135,6 +135,7 @@ def _environment(digest: str) -> list[Body]:
     stamped = {
         podcontract.ENV_SLOT: names.ANNOTATION_SLOT,
         podcontract.ENV_REPORT_DATE: names.ANNOTATION_REPORT_DATE,
+        podcontract.ENV_DUE_AT: names.ANNOTATION_DUE_AT,
         podcontract.ENV_RUN_ID: names.ANNOTATION_RUN_ID,
         podcontract.ENV_ATTEMPT: names.ANNOTATION_ATTEMPT,
     }

@@ -16,6 +16,7 @@ from report_operator.api.v1alpha1.status import (
     RecentRun,
     ReportScheduleStatus,
     ScheduleHealth,
+    WaitingRun,
 )
 from report_operator.domain.runs.answers import (
     counts_for_health,
@@ -25,7 +26,7 @@ from report_operator.domain.runs.answers import (
 )
 from report_operator.domain.runs.dead_letter import is_failure
 from report_operator.domain.runs.outcomes import RunHistory
-from report_operator.domain.runs.run import Run
+from report_operator.domain.runs.run import Run, Stage
 from report_operator.domain.runs.vanished import ACTIVE_LIMIT, active_runs
 from report_operator.domain.schedules.conditions import (
     ConditionUpdate,
@@ -122,8 +123,10 @@ def compute_status(observation: Observation, decided: RunDecisions) -> StatusUpd
         last_failure=_last_failure(previous, own, failure),
         delay=_delay(plan, due, now) if late and plan and due else None,
         pending=_pending(observation, due),
+        data_wait=_data_wait(runs),
         active=sum(run.active for run in runs),
-        queued=sum(run.suspended and not run.finished for run in runs) - len(moved),
+        queued=sum(run.stage is Stage.QUEUED for run in runs) - len(moved),
+        waiting_for_data=sum(run.stage is Stage.WAITING_FOR_DATA for run in runs),
         consecutive_failures=_consecutive_failures(previous, own) if failure else 0,
         cron_job=observation.cronjob_name,
         definition=observation.definition,
@@ -260,6 +263,23 @@ def _pending(observation: Observation, due: Due | None) -> PendingRun | None:
             reason=refused.cause.reason,
             message=refused.cause.message,
         )
+    return None
+
+
+def _data_wait(runs: Sequence[Run]) -> WaitingRun | None:
+    """The oldest run that waits for its next check, or for a place for it."""
+    for run in runs:
+        wait = run.data_wait
+        if wait is not None and run.suspended and not run.finished:
+            return WaitingRun(
+                slot=run.slot,
+                job=run.name,
+                since=wait.since,
+                checks=wait.checks,
+                answer=wait.answer,
+                next_check=wait.next_check,
+                deadline=wait.deadline,
+            )
     return None
 
 

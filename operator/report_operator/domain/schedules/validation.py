@@ -23,6 +23,7 @@ from report_runner.contract.definition import secret_refs
 from report_runner.contract.report import ConfigMapKeyReference
 from report_runner.contract.sql import query_problem
 from report_runner.contract.templating import TEMPLATE_LIMIT, TemplateProblem
+from report_runner.contract.waiting import until_problem
 
 TEMPLATE_FIELD = "spec.report.template.configMapRef"
 
@@ -129,6 +130,14 @@ def _tier_is_allowed(observation: SpecObservation) -> ReadyProblem | None:
     )
 
 
+def _wait_for_knows_its_names(observation: SpecObservation) -> ReadyProblem | None:
+    report = observation.spec.report
+    problem = until_problem(report.wait_for, report.parameters) if report.wait_for else None
+    if problem is None:
+        return None
+    return ReadyProblem(ReadyReason.INVALID_SPEC, f"spec.report.waitFor.until: {problem}")
+
+
 def _priority_is_allowed(observation: SpecObservation) -> ReadyProblem | None:
     declared = observation.spec.priority.value
     allowed = observation.policy.priority(declared)
@@ -160,6 +169,7 @@ CONTENT_CHECKS: tuple[Check, ...] = (
     _calendar_leaves_slots,  # else there would never be a report
     _schedule_fires,  # 31 February is valid, and the CronJob would wait for it in silence
     _placeholders_are_valid,  # known, and nowhere where PostgreSQL would read them as text
+    _wait_for_knows_its_names,  # an expression with a typo would fail each run
 )
 SPEC_CHECKS: tuple[Check, ...] = (
     *SYNTAX_CHECKS,

@@ -39,6 +39,7 @@ class ScheduleView:
     missed_slots: int
     counts: Mapping[str, int]  # by result: Succeeded, or a reason
     storage: StorageUse | None = None  # as the newest run reported that could
+    waiting_for_data: int = 0  # runs between two checks
 
 
 def view_of(
@@ -61,6 +62,7 @@ def view_of(
         missed_slots=status.missed_slots,
         counts=status.run_counts,
         storage=storage_use(status.recent_runs),
+        waiting_for_data=status.waiting_for_data,
     )
 
 
