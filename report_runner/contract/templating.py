@@ -66,7 +66,9 @@ def _check_binop(operator: str, left: Any, right: Any) -> None:
                 raise TooLargeError("the repetition is too large")
 
 
-class _CodeGenerator(CodeGenerator):
+class TemplateCodeGenerator(CodeGenerator):
+    """Jinja2's, but for `~`."""
+
     def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:  # noqa: N802
         # `a ~ b` joins texts without calling `finalize`.
         if frame.eval_ctx.volatile:
@@ -88,7 +90,7 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
 
     intercepted_binops = frozenset(OPERATORS)
     intercepted_unops = frozenset(("+", "-"))
-    code_generator_class = _CodeGenerator
+    code_generator_class = TemplateCodeGenerator
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         _check_binop(operator, left, right)
@@ -142,13 +144,15 @@ def _finalize(_context: Context, value: Any) -> Any:
     return NOTHING if value is None else printed(value)
 
 
-def template_environment(autoescape: bool = True) -> TemplateEnvironment:
+def template_environment(
+    autoescape: bool = True, kind: type[TemplateEnvironment] = TemplateEnvironment
+) -> TemplateEnvironment:
     """A sandbox: no attribute of Python's inside is reachable, an undefined name is an error.
 
     NULL is printed as an en dash, and objects are not printed (`contract.printable`);
     the filters of `contract.filters` are known.
     """
-    environment = TemplateEnvironment(
+    environment = kind(
         autoescape=autoescape,
         undefined=NamedUndefined,
         trim_blocks=True,
@@ -176,7 +180,7 @@ def compile_problem(source: str) -> TemplateProblem | None:
             # Unknown filters and tests are found by compiling, not by parsing.
             environment.compile(tree)
     except TemplateAssertionError as error:
-        return TemplateProblem(error.lineno, _unknown_name(environment, error.message or ""))
+        return TemplateProblem(error.lineno, unknown_filter(environment, error.message or ""))
     except TemplateSyntaxError as error:
         return TemplateProblem(error.lineno, error.message or "syntax error")
     except RecursionError:
@@ -190,7 +194,8 @@ def compile_problem(source: str) -> TemplateProblem | None:
     return problem
 
 
-def _unknown_name(environment: TemplateEnvironment, message: str) -> str:
+def unknown_filter(environment: TemplateEnvironment, message: str) -> str:
+    """Jinja2's message of an unknown filter or test, with the names that there are."""
     found = re.fullmatch(r"No (filter|test) named '(.*)'\.", message)
     if found is None:
         return message or "unknown filter or test"

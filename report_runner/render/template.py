@@ -84,7 +84,7 @@ def render_page(data: RenderInput, charts: Mapping[str, ChartImage]) -> Page:
             for row in table.rows:
                 write(row.encode() + b"\n")
 
-    head, _, rest = _guarded(work, FIELD, data.template).partition(b"\n")
+    head, _, rest = guarded(work, FIELD, data.template).partition(b"\n")
     answer = json.loads(head)
     lines = rest.decode().split("\n")
     tables, position = [], 0
@@ -102,7 +102,7 @@ def render_line(source: str, data: RenderInput, field: str = SUBJECT_FIELD) -> s
         text = _generate(source, context, 64 * 1024, autoescape=False)
         write(json.dumps({"text": " ".join(text.split())}).encode())
 
-    text: str = json.loads(_guarded(work, field, source))["text"]
+    text: str = json.loads(guarded(work, field, source))["text"]
     if not text:
         raise RunError(Reason.CONFIGURATION_ERROR, f"{field}: is empty once it is rendered")
     if len(text) > SUBJECT_LIMIT:
@@ -118,7 +118,7 @@ def _no_table(*_: Any, **__: Any) -> str:
     return ""
 
 
-def _guarded(work: Callable[[Callable[[bytes], None]], None], field: str, source: str) -> bytes:
+def guarded(work: Callable[[Callable[[bytes], None]], None], field: str, source: str) -> bytes:
     """The output of `work`, run in a fork. Raises RunError for its failures."""
 
     def attempt(write: Callable[[bytes], None]) -> None:
@@ -157,12 +157,17 @@ def _generate(source: str, context: dict[str, Any], limit: int, *, autoescape: b
                     raise _OutputTooLargeError(f"writes more than {limit // 1024} KiB")
                 pieces.append(piece)
     except UndefinedError as error:
-        unknown = _UNKNOWN.fullmatch(error.message or "")
-        if unknown:
-            near = nearest(unknown[1], list(context)) or f"; there is {listed(sorted(context))}"
-            error.args = (f"{error.message}{near}",)
+        with_known_names(error, context)
         raise
     return "".join(pieces)
+
+
+def with_known_names(error: UndefinedError, context: Mapping[str, Any]) -> None:
+    """Lets the message of an unknown name say which there are."""
+    unknown = _UNKNOWN.fullmatch(error.message or "")
+    if unknown:
+        near = nearest(unknown[1], list(context)) or f"; there is {listed(sorted(context))}"
+        error.args = (f"{error.message}{near}",)
 
 
 def _line(error: BaseException) -> int | None:
