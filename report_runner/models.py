@@ -81,6 +81,8 @@ class RenderInput:
     charts: Sequence[Chart] = field(default_factory=tuple)
     template: str = ""  # Jinja2 source
     options: FormatOptions | None = None
+    holidays: frozenset[date] = frozenset()  # dates that are no business days
+    warnings: tuple[str, ...] = ()  # checks of severity warn that did not pass
 
     def sources_for(self, name: str) -> list[str]:
         """The sources that a data format writes: those of its options, else all of them."""

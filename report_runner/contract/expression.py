@@ -37,7 +37,7 @@ from report_runner.contract.templating import (
 from report_runner.contract.words import listed, nearest, shortened
 
 EXPRESSION_LIMIT = 1000  # characters: the operator compiles expressions in its own process
-RUN_NAMES = ("parameters", "report_date", "slot", "sources", "time_zone")
+RUN_NAMES = ("holidays", "parameters", "report_date", "slot", "sources", "time_zone")
 
 _OPERATORS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
     "eq": ("==", operator.eq),
