@@ -31,6 +31,7 @@ from report_runner.environment import Paths, RunStamps, read_definition, read_st
 from report_runner.manifest import Input, Manifest
 from report_runner.models import RenderInput, RunError
 from report_runner.mounted import Secrets
+from report_runner.parameters import with_parameters
 from report_runner.render.documents import builtin_template, render, render_text
 from report_runner.render.template import SUBJECT_FIELD
 from report_runner.retention import prune
@@ -92,6 +93,7 @@ def make_report(
     progress.volume = paths.output
     definition = read_definition(paths.definition, environment)
     run = progress.run = read_stamps(environment)
+    definition = with_parameters(definition, run)
     channels = definition.delivery.channels()
     for spec in channels.values():
         secrets.redact.keep(spec.targets())

@@ -17,6 +17,7 @@ from report_runner.contract.report import Report
 from report_runner.delivery.message import email_bodies
 from report_runner.environment import RunStamps
 from report_runner.models import RunError
+from report_runner.parameters import with_parameters
 from report_runner.preview import schema
 from report_runner.preview.documents import YamlDocument, read_documents, wrong
 from report_runner.preview.samples import sample_table
@@ -63,6 +64,7 @@ def preview_report(directory: Path, manifest: Path | None, out: Path, slot: date
 def _render(definition: Definition, directory: Path, out: Path, slot: datetime) -> None:
     zone = ZoneInfo(definition.time_zone)
     run = RunStamps(slot, slot.astimezone(zone).date(), "preview", 1, "")
+    definition = with_parameters(definition, run)
     fetched = {s.name: Fetched(sample_table(s, directory)) for s in definition.report.sources}
     data = render_input(definition, run, fetched, datetime.now(UTC).replace(microsecond=0))
     # First: a mail without a subject is no reason to wait for the pages.
