@@ -24,10 +24,12 @@ from report_runner.contract.result import (
     OutputFile,
     RunResult,
 )
+from report_runner.contract.words import counted
 from report_runner.delivery import CHANNELS, DeliveryContext
 from report_runner.delivery.channel import Attachment
-from report_runner.delivery.ledger import Ledger, deliver_once
+from report_runner.delivery.ledger import Ledger, LedgerEntry, deliver_once
 from report_runner.environment import Paths, RunStamps, read_definition, read_stamps
+from report_runner.judge import judge
 from report_runner.manifest import Input, Manifest
 from report_runner.models import RenderInput, RunError
 from report_runner.mounted import Secrets
@@ -59,6 +61,7 @@ class RunProgress:
     outputs: list[OutputFile] = field(default_factory=list)
     deliveries: list[DeliveryResult] = field(default_factory=list)
     manifest: str | None = None
+    warnings: list[str] = field(default_factory=list)
 
     def enter(self, stage: str) -> None:
         self.stage = stage
@@ -114,9 +117,14 @@ def make_report(
             progress.rows = {name: entry.rows for name, entry in known.inputs.items()}
         progress.pages, progress.outputs = known.pages, known.outputs
         progress.manifest = output_paths.relative(output_paths.file(storage.MANIFEST_SUFFIX))
+        progress.warnings = known.warnings
+        entries = dict(known.deliveries)
         if channels:
             progress.enter("deliver")
-            _deliver(definition, secrets, run, output_paths, known, progress, clock)
+            _deliver(definition, secrets, run, output_paths, known, entries, progress, clock)
+        if known.delivered_at is None:
+            update = {"deliveries": entries, "delivered_at": clock()}
+            manifests.save(output_paths, known.model_copy(update=update))
     progress.enter("prune")
     now = clock()
     kept_since = now - parse_duration(definition.output.retention)
@@ -152,13 +160,11 @@ def _make(
     for name, found in fetched.items():
         inputs[name] = _input(found)
         progress.rows[name] = len(found.table.rows)
-    if not any(progress.rows.values()) and not definition.report.allow_empty:
-        raise RunError(
-            Reason.EMPTY_REPORT,
-            "no source has a row; set spec.report.allowEmpty to true where that is no fault",
-        )
+    progress.enter("checks")
+    tables = {name: found.table for name, found in fetched.items()}
+    judgement = judge(definition, run, tables, output_paths, earlier, clock())
     progress.enter("render")
-    data = render_input(definition, run, fetched, clock())
+    data = render_input(definition, run, fetched, clock(), judgement.warnings)
     # Before the pages: a mail that cannot be sent is no reason to make them.
     subject = email_subject(definition, data)
     with tempfile.TemporaryDirectory(prefix="report-") as scratch:
@@ -193,6 +199,9 @@ def _make(
         inputs=inputs,
         outputs=outputs,
         notes=[note for document in documents for note in document.notes],
+        checks=judgement.checks,
+        figures=judgement.figures,
+        digests=judgement.digests,
         # A recipient of an earlier version of this slot is not sent another one by itself.
         deliveries=dict(earlier.deliveries) if earlier else {},
     )
@@ -201,7 +210,11 @@ def _make(
 
 
 def render_input(
-    definition: Definition, run: RunStamps, fetched: dict[str, Fetched], generated_at: datetime
+    definition: Definition,
+    run: RunStamps,
+    fetched: dict[str, Fetched],
+    generated_at: datetime,
+    warnings: Sequence[str] = (),
 ) -> RenderInput:
     template = definition.report.template
     return RenderInput(
@@ -218,6 +231,7 @@ def render_input(
         tables={name: found.table for name, found in fetched.items()},
         charts=tuple(definition.report.charts),
         options=definition.report.format_options,
+        warnings=tuple(warnings),
         template=builtin_template(template.builtin)
         if template.builtin
         else definition.template_text or "",
@@ -249,11 +263,12 @@ def _deliver(
     run: RunStamps,
     output_paths: OutputPaths,
     known: Manifest,
+    entries: dict[str, LedgerEntry],
     progress: RunProgress,
     clock: Callable[[], datetime],
 ) -> None:
     """Deliver on every channel; one that fails keeps none of the others back. Raises RunError."""
-    data = render_input(definition, run, {}, known.generated_at)
+    data = render_input(definition, run, {}, known.generated_at, known.warnings)
     context = DeliveryContext(
         definition=definition,
         run=run,
@@ -271,7 +286,6 @@ def _deliver(
         ],
         clock=clock,
     )
-    entries = dict(known.deliveries)
 
     def save() -> None:
         manifests.save(output_paths, known.model_copy(update={"deliveries": entries}))
@@ -313,4 +327,6 @@ def _summary(progress: RunProgress) -> str:
     already = sum(item.status is DeliveryStatus.ALREADY_SENT for item in progress.deliveries)
     if progress.deliveries:
         parts.append(f"sent to {sent} recipients" + (f", {already} had it" if already else ""))
-    return ", ".join(parts)
+    if progress.warnings:
+        parts.append(counted(len(progress.warnings), "warning"))
+    return ". ".join([", ".join(parts), *progress.warnings])

@@ -24,6 +24,7 @@ from report_runner.contract.templating import (
 )
 from report_runner.contract.words import listed, nearest
 from report_runner.models import RenderInput, RunError
+from report_runner.render.banner import names_warnings, with_banner
 from report_runner.render.charts import ChartImage
 from report_runner.render.context import (
     TableMaker,
@@ -78,6 +79,8 @@ def render_page(data: RenderInput, charts: Mapping[str, ChartImage]) -> Page:
         )
         context = {**template_context(data, charts), "table": maker}
         markup = _generate(data.template, context, PAGE_LIMIT, autoescape=True)
+        if data.warnings and not names_warnings(data.template):
+            markup = with_banner(markup, data.warnings)
         shape = [(table.head, table.tail, len(table.rows)) for table in maker.tables]
         write(json.dumps({"text": markup, "tables": shape}).encode() + b"\n")
         for table in maker.tables:
