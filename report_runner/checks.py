@@ -102,6 +102,8 @@ class _Rows:
 
     def place(self, name: str) -> int:
         known = self.table.columns
+        if not known and not self.table.rows:
+            return 0  # a source that tells its columns by its rows
         if name not in known:
             near = nearest(name, known) or f"; there is {listed(known)}"
             raise self.wrong(f"source {self.source!r} has no column {shortened(name)}{near}")
