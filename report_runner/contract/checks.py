@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints, WithJsonSchema
+from pydantic import Field, PlainValidator, StringConstraints, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from report_runner.contract.expression import ExpressionText
 from report_runner.contract.model import Identifier, Integer, Model
@@ -17,15 +19,25 @@ CHECKS_LIMIT = 50
 
 ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=253)]
 Columns = Annotated[list[ColumnName], no_doubles()]
+
+
+def _number(value: Any) -> int | float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise PydanticCustomError("rule", "write a number, such as 0.5")
+    return value
+
+
+def _not_negative(value: Any) -> int | float:
+    number = _number(value)
+    if number < 0:
+        raise PydanticCustomError("rule", "write a number of 0 or more")
+    return number
+
+
 # Written in a manifest: JSON's numbers have up to 17 digits, which become an exact decimal.
-Figure = Annotated[
-    Annotated[int, Field(strict=True)] | Annotated[float, Field(strict=True, allow_inf_nan=False)],
-    WithJsonSchema({"type": "number"}),
-]
+Figure = Annotated[int | float, PlainValidator(_number), WithJsonSchema({"type": "number"})]
 Tolerance = Annotated[
-    Annotated[int, Field(strict=True, ge=0)]
-    | Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)],
-    WithJsonSchema({"type": "number", "minimum": 0}),
+    int | float, PlainValidator(_not_negative), WithJsonSchema({"type": "number", "minimum": 0})
 ]
 Age = Annotated[str, StringConstraints(max_length=32), bounds("1m", "3650d")]
 

@@ -199,6 +199,8 @@ def compiled(expression: nodes.Expr) -> Callable[[Mapping[str, Any]], Any]:
 @lru_cache(maxsize=1024)
 def expression_problem(text: str) -> str | None:
     """Why an expression does not compile; None where it does."""
+    if text.lstrip().startswith("{{"):
+        return "write it without {{ and }}: the field is an expression already"
     return problem_of(lambda: compiled(parse_expression(text)))
 
 

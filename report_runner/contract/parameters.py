@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Annotated, Any, Protocol
 
 from jinja2 import nodes
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from report_runner.contract.expression import (
@@ -20,7 +20,7 @@ from report_runner.contract.expression import (
     expression_environment,
     unknown_in,
 )
-from report_runner.contract.freeform import value_schema
+from report_runner.contract.freeform import TEXT_LIMIT, value_schema
 from report_runner.contract.model import ONE_LINE, Identifier, Model
 from report_runner.contract.numbers import exact, is_number
 from report_runner.contract.rules import Rule
@@ -115,6 +115,19 @@ def read_override(value: Any, kind: ParameterType) -> Any:
     return typed(value, kind)
 
 
+def _checked_default(value: Any) -> Any:
+    problem = None
+    if isinstance(value, dict | list):
+        problem = "write a text, a number, true or false"
+    elif isinstance(value, str) and len(value) > TEXT_LIMIT:
+        problem = f"a text has at most {TEXT_LIMIT} characters"
+    elif is_computed(value):
+        problem = computed_problem(value)
+    if problem is not None:
+        raise PydanticCustomError("rule", "{message}", {"message": problem})
+    return value
+
+
 class DeclaredParameter(Model):
     """A parameter with a type, a description and a default."""
 
@@ -127,7 +140,7 @@ class DeclaredParameter(Model):
     description: Annotated[str, StringConstraints(max_length=500), ONE_LINE] | None = Field(
         default=None, description="What it is for."
     )
-    default: Any = Field(
+    default: Annotated[Any, AfterValidator(_checked_default)] = Field(
         default=None,
         json_schema_extra=value_schema(0),
         description="The value where report.parameters has none; it may be computed as well.",

@@ -210,7 +210,7 @@ def test_of_many_broken_rows_the_first_thousand_are_kept() -> None:
         ({"unique": ["v", "v"]}, "occurs twice"),
         ({"fresh": {"column": "v", "within": "1 day"}}, "write a duration from 1m to 3650d"),
         ({"change": {}}, "set exactly one of"),
-        ({"change": {"tolerance": -1}}, "greater than or equal to 0"),
+        ({"change": {"tolerance": -1}}, "write a number of 0 or more"),
         ({"source": None, "rows": {"min": 1}}, "names its source"),
         ({"expression": "a | length > 0"}, "names its source"),
         ({"source": None, "expression": "a | lenght > 0"}, "did you mean 'length'?"),
