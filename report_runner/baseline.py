@@ -40,8 +40,8 @@ class Baseline:
 def last_delivered(definition: Definition, run: RunStamps, root: Path) -> Baseline | None:
     """The newest run before this one, by report date and slot, that all its recipients got.
 
-    A run of an older date, made today by hand or by a backfill, is older than yesterday's. A run
-    with parameters of its own is not looked at.
+    A run of an older date, made today by hand or by a backfill, is older than yesterday's. Of one
+    with parameters of its own the manifest has what an attempt without them found.
     """
     read = 0
     for paths, slot in _slots(definition, root, run.report_date):

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from report_runner.contract import pod
 from report_runner.contract.definition import Definition
 from report_runner.contract.fields import field_path
+from report_runner.contract.parameters import OVERRIDES_LIMIT
 from report_runner.contract.reasons import Reason
 from report_runner.models import RunError
 
@@ -75,6 +79,22 @@ def read_stamps(environment: Mapping[str, str]) -> RunStamps:
         )
     except ValueError as error:
         raise RunError(Reason.CONFIGURATION_ERROR, f"the run's environment: {error}") from error
+
+
+def read_overrides(environment: Mapping[str, str]) -> dict[str, Any]:
+    """The parameters that this run was asked for with. Raises RunError(ConfigurationError)."""
+    text = environment.get(pod.ENV_PARAMETERS) or "{}"
+    try:
+        found = json.loads(text, parse_float=Decimal) if len(text) <= OVERRIDES_LIMIT else None
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise RunError(
+            Reason.CONFIGURATION_ERROR,
+            f"{pod.ENV_PARAMETERS} is no JSON object of at most {OVERRIDES_LIMIT} characters: ask "
+            "for the run by `report-scheduler generate` or a ReportBackfill",
+        )
+    return found
 
 
 def read_definition(path: Path, environment: Mapping[str, str]) -> Definition:

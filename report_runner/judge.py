@@ -63,14 +63,16 @@ def judge(
     paths: OutputPaths,
     earlier: Manifest | None,
     now: datetime,
+    overridden: bool = False,
 ) -> Judgement:
     """Raises RunError for rows that are wrong or none, RunSkipped where no report is wanted.
 
-    Needs the slot's lock. `earlier` is the manifest of an earlier attempt of the slot.
+    Needs the slot's lock. `earlier` is the manifest of an earlier attempt of the slot. A run that
+    was asked for with parameters of its own (`overridden`) is compared with no other.
     """
     report = definition.report
     scope = scope_of(definition, run, tables)
-    baseline = _baseline(definition, run, paths.root, now)
+    baseline = None if overridden else _baseline(definition, run, paths.root, now)
     found = Judgement(digests=rows_digests(report.only_if_changed, tables))
     _remove_files(paths)
     failed: list[str] = []

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from pydantic import Field, ValidationError
 
@@ -66,6 +66,9 @@ class Manifest(Model, extra="ignore"):
     outputs: list[OutputFile] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)  # what a reader of the files has to know
     deliveries: dict[str, LedgerEntry] = Field(default_factory=dict)
+    # That the run was asked for with. The files have them; what later runs compare with, below, is
+    # of the newest attempt without any.
+    parameters: dict[str, Any] = Field(default_factory=dict)
     checks: list[CheckRecord] = Field(default_factory=list)
     # What later runs compare with: sums and numbers of rows, digests of rows by source.
     figures: dict[str, str] = Field(default_factory=dict)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from report_runner import manifest as manifests
 from report_runner import storage
@@ -28,8 +29,14 @@ from report_runner.contract.words import counted
 from report_runner.delivery import CHANNELS, DeliveryContext
 from report_runner.delivery.channel import Attachment
 from report_runner.delivery.ledger import Ledger, LedgerEntry, deliver_once
-from report_runner.environment import Paths, RunStamps, read_definition, read_stamps
-from report_runner.judge import judge
+from report_runner.environment import (
+    Paths,
+    RunStamps,
+    read_definition,
+    read_overrides,
+    read_stamps,
+)
+from report_runner.judge import Judgement, judge
 from report_runner.manifest import Input, Manifest
 from report_runner.models import RenderInput, RunError
 from report_runner.mounted import Secrets
@@ -62,6 +69,7 @@ class RunProgress:
     deliveries: list[DeliveryResult] = field(default_factory=list)
     manifest: str | None = None
     warnings: list[str] = field(default_factory=list)
+    overrides: dict[str, Any] = field(default_factory=dict)  # parameters that it was asked for with
 
     def enter(self, stage: str) -> None:
         self.stage = stage
@@ -96,7 +104,8 @@ def make_report(
     progress.volume = paths.output
     definition = read_definition(paths.definition, environment)
     run = progress.run = read_stamps(environment)
-    definition = with_parameters(definition, run)
+    overrides = progress.overrides = read_overrides(environment)
+    definition = with_parameters(definition, run, overrides)
     channels = definition.delivery.channels()
     for spec in channels.values():
         secrets.redact.keep(spec.targets())
@@ -122,7 +131,7 @@ def make_report(
         if channels:
             progress.enter("deliver")
             _deliver(definition, secrets, run, output_paths, known, entries, progress, clock)
-        if known.delivered_at is None:
+        if known.delivered_at is None and not overrides:
             update = {"deliveries": entries, "delivered_at": clock()}
             manifests.save(output_paths, known.model_copy(update=update))
     progress.enter("prune")
@@ -162,7 +171,8 @@ def _make(
         progress.rows[name] = len(found.table.rows)
     progress.enter("checks")
     tables = {name: found.table for name, found in fetched.items()}
-    judgement = judge(definition, run, tables, output_paths, earlier, clock())
+    overrides = progress.overrides
+    judgement = judge(definition, run, tables, output_paths, earlier, clock(), bool(overrides))
     progress.enter("render")
     data = render_input(definition, run, fetched, clock(), judgement.warnings)
     # Before the pages: a mail that cannot be sent is no reason to make them.
@@ -200,13 +210,25 @@ def _make(
         outputs=outputs,
         notes=[note for document in documents for note in document.notes],
         checks=judgement.checks,
-        figures=judgement.figures,
-        digests=judgement.digests,
+        parameters=overrides,
+        **_for_later_runs(judgement, earlier, overridden=bool(overrides)),
         # A recipient of an earlier version of this slot is not sent another one by itself.
         deliveries=dict(earlier.deliveries) if earlier else {},
     )
     manifests.save(output_paths, made)
     return made
+
+
+def _for_later_runs(
+    judgement: Judgement, earlier: Manifest | None, *, overridden: bool
+) -> dict[str, Any]:
+    """Figures and digests; those of an earlier attempt where this one has its own parameters."""
+    if not overridden:
+        return {"figures": judgement.figures, "digests": judgement.digests}
+    if earlier is None:
+        return {}
+    kept = ("figures", "digests", "delivered_at")
+    return {name: getattr(earlier, name) for name in kept}
 
 
 def render_input(
@@ -327,6 +349,9 @@ def _summary(progress: RunProgress) -> str:
     already = sum(item.status is DeliveryStatus.ALREADY_SENT for item in progress.deliveries)
     if progress.deliveries:
         parts.append(f"sent to {sent} recipients" + (f", {already} had it" if already else ""))
+    if progress.overrides:
+        given = ", ".join(f"{name}={value}" for name, value in progress.overrides.items())
+        parts.append(f"with {given[:200]}")
     if progress.warnings:
         parts.append(counted(len(progress.warnings), "warning"))
     return ". ".join([", ".join(parts), *progress.warnings])

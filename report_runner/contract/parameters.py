@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Mapping
 from datetime import date, datetime
@@ -27,6 +28,9 @@ from report_runner.contract.rules import Rule
 from report_runner.contract.sql import RESERVED_PARAMETERS
 from report_runner.contract.templating import compile_problem
 
+PARAMETERS_LIMIT = 50  # that one run is asked for with
+TEXT_OF_OVERRIDE = 1000  # characters
+OVERRIDES_LIMIT = 4096  # characters of all parameters that one run is asked for with, as JSON
 _MARKS = ("{{", "{%")
 _WHOLE = re.compile(r"[+-]?\d{1,200}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?\d{1,200}(\.\d{1,200})?", re.ASCII)
@@ -205,6 +209,21 @@ def _names_problem(text: str, plain: Collection[str], known: Mapping[str, Any]) 
         return f"{found}; a computed parameter knows {', '.join(COMPUTED_NAMES)}"
     found = unknown_in(tree, COMPUTED_NAMES, {"parameters": plain})
     return found and f"{found}: a computed parameter may name plain ones, not other computed ones"
+
+
+def _fits(values: dict[str, str]) -> dict[str, str]:
+    if len(json.dumps(values)) > OVERRIDES_LIMIT:
+        raise PydanticCustomError(
+            "rule", "{message}", {"message": f"at most {OVERRIDES_LIMIT} characters as JSON"}
+        )
+    return values
+
+
+# That one run is asked for with; each is read as the type that its parameter is declared with.
+ParameterValues = Annotated[
+    dict[Identifier, Annotated[str, StringConstraints(max_length=TEXT_OF_OVERRIDE)]],
+    AfterValidator(_fits),
+]
 
 
 def check_computed(values: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from report_operator.domain.runs.attempts import parameters_text
 from report_runner.contract import pod
 from report_runner.contract.delivery import EmailDelivery
 from report_runner.contract.reasons import Reason
@@ -19,7 +20,7 @@ from report_runner.contract.result import RunResult
 from report_runner.delivery import CHANNELS, DeliveryContext
 from report_runner.delivery.channel import AnswerKind, DeliveryAnswer, DeliveryTarget
 from report_runner.delivery.message import email_bodies
-from report_runner.environment import Paths
+from report_runner.environment import Paths, read_overrides
 from report_runner.manifest import Manifest
 from report_runner.models import RunError, RunSkipped
 from report_runner.mounted import Secrets
@@ -80,6 +81,7 @@ class Runs:
         slot: datetime = NOON,
         report_date: str = "",
         now: datetime | None = None,
+        overrides: dict[str, str] | None = None,
         **report: Any,
     ) -> RunResult:
         definition = {
@@ -112,6 +114,8 @@ class Runs:
             pod.ENV_RUN_ID: f"positions.{slot:%Y%m%dT%H%M%SZ}.{self.attempt}",
             pod.ENV_DEFINITION_SHA256: hashlib.sha256(paths.definition.read_bytes()).hexdigest(),
         }
+        if overrides is not None:
+            stamps[pod.ENV_PARAMETERS] = parameters_text(overrides)
         made_at = now or slot + timedelta(minutes=1)
         secrets = Secrets(paths.secrets)
         return make_report(paths, stamps, secrets, RunProgress(), lambda: made_at)
@@ -395,3 +399,65 @@ def test_an_unchanged_report_with_a_wrong_check_fails(runs: Runs) -> None:
         [{"a": 1, "at": "2026-11-24"}], day(3), checks=[{**fresh, "severity": "warn"}]
     )
     assert "which was delivered. check f: expected" in skipped.message
+
+
+# --- parameters of one run --------------------------------------------------------------------
+
+DECLARED = {"declaredParameters": [{"name": "floor", "type": "number", "default": 1}]}
+TITLED = DECLARED | {"formats": ["json"], "sendIf": "parameters.floor < 100"}
+
+
+def test_a_run_has_the_parameters_that_it_was_asked_for_with(runs: Runs) -> None:
+    runs.report = TITLED
+    result = runs.run([{"a": 1}], overrides={"floor": "2.50"})
+    assert result.message == "1 rows, sent to 2 recipients, with floor=2.50"
+    assert runs.manifest().parameters == {"floor": "2.50"}
+    assert runs.skipped([{"a": 1}], day(1), overrides={"floor": "100"})
+    runs.run([{"a": 1}], day(2))
+    assert runs.manifest().parameters == {}
+
+
+def test_files_with_other_parameters_are_made_anew(runs: Runs) -> None:
+    runs.report = TITLED | {"checks": [CHANGE | {"severity": "warn"}]}
+    runs.run([{"a": 1}])
+    first = runs.manifest().definition
+    runs.run([{"a": 1}], overrides={"floor": "2"})
+    assert runs.manifest().definition != first
+    runs.run([{"a": 1}])
+    assert runs.manifest().definition == first
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"floor": "two"}, "parameter floor, as this run was asked for, is a text, not of type"),
+        ({"flor": "2"}, "'flor' is none of spec.report.declaredParameters; did you mean 'floor'?"),
+    ],
+)
+def test_a_parameter_that_is_not_declared_so_is_refused(
+    runs: Runs, given: dict[str, str], told: str
+) -> None:
+    runs.report = TITLED
+    with pytest.raises(RunError) as caught:
+        runs.run([{"a": 1}], overrides=given)
+    assert caught.value.reason is Reason.CONFIGURATION_ERROR
+    assert told in caught.value.message
+
+
+@pytest.mark.parametrize("text", ["[]", "{", "5", '{"a": "' + "x" * 5000 + '"}'])
+def test_parameters_that_cannot_be_read_are_refused(text: str) -> None:
+    with pytest.raises(RunError, match="REPORT_PARAMETERS is no JSON object"):
+        read_overrides({pod.ENV_PARAMETERS: text})
+
+
+def test_a_run_with_its_own_parameters_is_nothing_to_compare_with(runs: Runs) -> None:
+    runs.report = TITLED | UNCHANGED
+    runs.run([{"a": 1}])
+    runs.run([{"a": 2}], day(1))
+    # Made again with other parameters, it stands for what was delivered without them.
+    runs.run([{"a": 1}], day(1), overrides={"floor": "2"})
+    runs.skipped([{"a": 2}], day(2))
+    runs.run([{"a": 1}], day(2))
+    # And it is not compared itself: somebody asked for it.
+    runs.run([{"a": 1}], day(3), overrides={"floor": "3"})
+    runs.skipped([{"a": 1}], day(4))

@@ -15,6 +15,7 @@ from report_operator.domain.cron.schedule import load_zone
 from report_operator.domain.runs.identity import RunIdentity
 from report_operator.domain.texts import MESSAGE_LIMIT, cut
 from report_operator.domain.times import instant, parse_time
+from report_runner.contract.parameters import OVERRIDES_LIMIT
 
 Body = Mapping[str, Any]
 
@@ -76,6 +77,7 @@ class Run:
     backfill: str = ""  # name and uid of the ReportBackfill that asked for it
     backfill_uid: str = ""
     owner_uid: str = ""  # of the CronJob that is its controller
+    parameters: str = ""  # of its own, as JSON
     finalizers: tuple[str, ...] = ()  # while it is being deleted: what keeps it
 
     @property
@@ -186,6 +188,7 @@ def observe_job(job: Body) -> Run:
             annotations.get(names.ANNOTATION_FAILURE_MESSAGE, ""), MESSAGE_LIMIT
         ),
         requested_by=cut(names.requester(annotations), NAME_LIMIT),
+        parameters=annotations.get(names.ANNOTATION_PARAMETERS, "")[: OVERRIDES_LIMIT + 1],
         backfill=_name(annotations.get(names.ANNOTATION_BACKFILL, ""), names.ANNOTATION_BACKFILL),
         backfill_uid=labels.get(names.LABEL_BACKFILL_UID, ""),
         owner_uid=controller_of(meta, "CronJob"),
