@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -14,6 +17,7 @@ from report_runner.contract import pod
 from report_runner.contract.definition import Definition
 from report_runner.contract.egress import EgressPolicy, parse_address
 from report_runner.contract.fields import field_path
+from report_runner.contract.parameters import OVERRIDES_LIMIT
 from report_runner.contract.reasons import Reason
 from report_runner.models import RunError
 
@@ -103,6 +107,22 @@ def _addresses(server: str) -> list[str]:
         return [str(parse_address(server))]
     except ValueError:
         return []
+
+
+def read_overrides(environment: Mapping[str, str]) -> dict[str, Any]:
+    """The parameters that this run was asked for with. Raises RunError(ConfigurationError)."""
+    text = environment.get(pod.ENV_PARAMETERS) or "{}"
+    try:
+        found = json.loads(text, parse_float=Decimal) if len(text) <= OVERRIDES_LIMIT else None
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise RunError(
+            Reason.CONFIGURATION_ERROR,
+            f"{pod.ENV_PARAMETERS} is no JSON object of at most {OVERRIDES_LIMIT} characters: ask "
+            "for the run by `report-scheduler generate` or a ReportBackfill",
+        )
+    return found
 
 
 def read_definition(path: Path, environment: Mapping[str, str]) -> Definition:

@@ -1,8 +1,8 @@
 """Evaluates an author's expressions over the rows of a run, in a process of its own with limits.
 
 The names in an expression are those of a template that hold data: every source by its name, also
-as `sources.NAME`; `parameters`, `report_date`, `slot` and `time_zone`. Where a source has the name
-of one of the others, `sources.NAME` is the source.
+as `sources.NAME`; `parameters`, `report_date`, `slot`, `time_zone` and `holidays`. Where a source
+has the name of one of the others, `sources.NAME` is the source.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from decimal import localcontext
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from jinja2 import TemplateRuntimeError, Undefined, UndefinedError
 
+from report_runner.contract.datefilters import HOLIDAYS
 from report_runner.contract.expression import compiled, described, parse_expression
 from report_runner.contract.numbers import EXACT
 from report_runner.environment import RunStamps
@@ -32,6 +34,7 @@ class Scope:
     time_zone: str
     parameters: Mapping[str, Any]
     tables: Mapping[str, Table]
+    holidays: frozenset[date] = frozenset()  # dates that are no business days
 
     def names(self) -> dict[str, Any]:
         """The values by name."""
@@ -43,6 +46,7 @@ class Scope:
             "report_date": self.run.report_date,
             "slot": self.run.slot.astimezone(ZoneInfo(self.time_zone)),
             "time_zone": self.time_zone,
+            HOLIDAYS: self.holidays,
         }
 
 

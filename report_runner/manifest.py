@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from pydantic import Field, ValidationError
 
+from report_runner.contract.checks import Severity
 from report_runner.contract.files import MANIFEST_LIMIT, MIB
 from report_runner.contract.model import Model
 from report_runner.contract.reasons import Reason
@@ -35,6 +36,15 @@ class Input(Model, extra="ignore"):
     # When an earlier run fetched them; None where this one did.
     cached_at: datetime | None = None
     warnings: list[str] = Field(default_factory=list)
+
+
+class CheckRecord(Model, extra="ignore"):
+    """One check of the rows."""
+
+    name: str
+    severity: Severity
+    passed: bool
+    message: str
 
 
 class Manifest(Model, extra="ignore"):
@@ -59,6 +69,19 @@ class Manifest(Model, extra="ignore"):
     outputs: list[OutputFile] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)  # what a reader of the files has to know
     deliveries: dict[str, LedgerEntry] = Field(default_factory=dict)
+    # That the run was asked for with. The files have them; what later runs compare with, below, is
+    # of the newest attempt without any.
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    checks: list[CheckRecord] = Field(default_factory=list)
+    # What later runs compare with: sums and numbers of rows, digests of rows by source.
+    figures: dict[str, str] = Field(default_factory=dict)
+    digests: dict[str, str] = Field(default_factory=dict)
+    delivered_at: datetime | None = None  # when all that the definition wants was done
+
+    @property
+    def warnings(self) -> list[str]:
+        """The messages of checks that did not pass."""
+        return [check.message for check in self.checks if not check.passed]
 
 
 @contextmanager

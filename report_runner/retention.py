@@ -42,7 +42,7 @@ def prune(
         rf"\.?({re.escape(schedule_prefix(namespace, name))}_({_SLOT}))[.-].*", re.DOTALL
     )
     removed = 0
-    for day in _day_directories(root):
+    for day in day_directories(root):
         with _left_for_later(day):
             for stem in _old_stems(day, name_of_slot, kept_since):
                 paths = OutputPaths(root, day, stem)
@@ -54,7 +54,7 @@ def prune(
     return removed
 
 
-def _day_directories(root: Path) -> list[Path]:
+def day_directories(root: Path) -> list[Path]:
     """YYYY/MM/DD, without following symbolic links out of the volume."""
     found = [root]
     for pattern in _DAY:

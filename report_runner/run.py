@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from report_runner import manifest as manifests
 from report_runner import storage
@@ -29,17 +30,20 @@ from report_runner.contract.result import (
 from report_runner.contract.words import counted
 from report_runner.delivery import CHANNELS, DeliveryContext
 from report_runner.delivery.channel import Attachment
-from report_runner.delivery.ledger import Ledger, deliver_once
+from report_runner.delivery.ledger import Ledger, LedgerEntry, deliver_once
 from report_runner.environment import (
     Paths,
     RunStamps,
     read_definition,
     read_egress,
+    read_overrides,
     read_stamps,
 )
+from report_runner.judge import Judgement, judge
 from report_runner.manifest import Input, Manifest
 from report_runner.models import RenderInput, RunError, RunSkipped
 from report_runner.mounted import Secrets
+from report_runner.parameters import with_parameters
 from report_runner.render.documents import builtin_template, render, render_text
 from report_runner.render.template import SUBJECT_FIELD
 from report_runner.retention import prune
@@ -71,6 +75,7 @@ class RunProgress:
     deliveries: list[DeliveryResult] = field(default_factory=list)
     manifest: str | None = None
     warnings: list[str] = field(default_factory=list)  # what a reader is told of the data
+    overrides: dict[str, Any] = field(default_factory=dict)  # parameters that it was asked for with
 
     def enter(self, stage: str) -> None:
         self.stage = stage
@@ -105,6 +110,8 @@ def make_report(
     progress.volume = paths.output
     definition = read_definition(paths.definition, environment)
     run = progress.run = read_stamps(environment)
+    overrides = progress.overrides = read_overrides(environment)
+    definition = with_parameters(definition, run, overrides)
     channels = definition.delivery.channels()
     for spec in channels.values():
         secrets.redact.keep(spec.targets())
@@ -127,9 +134,13 @@ def make_report(
         progress.warnings = _warnings(known)
         progress.pages, progress.outputs = known.pages, known.outputs
         progress.manifest = output_paths.relative(output_paths.file(storage.MANIFEST_SUFFIX))
+        entries = dict(known.deliveries)
         if channels:
             progress.enter("deliver")
-            _deliver(context, output_paths, known, progress, clock)
+            _deliver(context, output_paths, known, entries, progress, clock)
+        if known.delivered_at is None and not overrides:
+            update = {"deliveries": entries, "delivered_at": clock()}
+            manifests.save(output_paths, known.model_copy(update=update))
     progress.enter("prune")
     now = clock()
     kept_since = now - parse_duration(definition.output.retention)
@@ -154,7 +165,7 @@ def _skippable() -> Iterator[list[RunSkipped]]:
 
 def _warnings(known: Manifest) -> list[str]:
     """What a reader is told of the data of these files."""
-    return [known.not_ready] if known.not_ready else []
+    return [*([known.not_ready] if known.not_ready else []), *known.warnings]
 
 
 def _usable(known: Manifest, digest: str, output_paths: OutputPaths) -> bool:
@@ -185,13 +196,12 @@ def _make(
     for name, found in fetched.items():
         inputs[name] = _input(found)
         progress.rows[name] = len(found.table.rows)
-    if not any(progress.rows.values()) and not definition.report.allow_empty:
-        raise RunError(
-            Reason.EMPTY_REPORT,
-            "no source has a row; set spec.report.allowEmpty to true where that is no fault",
-        )
+    progress.enter("checks")
+    tables = {name: found.table for name, found in fetched.items()}
+    overrides = progress.overrides
+    judgement = judge(definition, run, tables, output_paths, earlier, clock(), bool(overrides))
     progress.enter("render")
-    warnings = [not_ready] if not_ready else []
+    warnings = [*([not_ready] if not_ready else []), *judgement.warnings]
     data = render_input(definition, run, fetched, clock(), warnings)
     # Before the pages: a mail that cannot be sent is no reason to make them.
     subject = email_subject(definition, data)
@@ -228,11 +238,26 @@ def _make(
         outputs=outputs,
         notes=[note for document in documents for note in document.notes],
         not_ready=not_ready,
+        checks=judgement.checks,
+        parameters=overrides,
+        **_for_later_runs(judgement, earlier, overridden=bool(overrides)),
         # A recipient of an earlier version of this slot is not sent another one by itself.
         deliveries=dict(earlier.deliveries) if earlier else {},
     )
     manifests.save(output_paths, made)
     return made
+
+
+def _for_later_runs(
+    judgement: Judgement, earlier: Manifest | None, *, overridden: bool
+) -> dict[str, Any]:
+    """Figures and digests; those of an earlier attempt where this one has its own parameters."""
+    if not overridden:
+        return {"figures": judgement.figures, "digests": judgement.digests}
+    if earlier is None:
+        return {}
+    kept = ("figures", "digests", "delivered_at")
+    return {name: getattr(earlier, name) for name in kept}
 
 
 def render_input(
@@ -290,6 +315,7 @@ def _deliver(
     source_context: SourceContext,
     output_paths: OutputPaths,
     known: Manifest,
+    entries: dict[str, LedgerEntry],
     progress: RunProgress,
     clock: Callable[[], datetime],
 ) -> None:
@@ -315,7 +341,6 @@ def _deliver(
         ],
         clock=clock,
     )
-    entries = dict(known.deliveries)
 
     def save() -> None:
         manifests.save(output_paths, known.model_copy(update={"deliveries": entries}))
@@ -359,4 +384,9 @@ def _summary(progress: RunProgress) -> str:
     already = sum(item.status is DeliveryStatus.ALREADY_SENT for item in progress.deliveries)
     if progress.deliveries:
         parts.append(f"sent to {sent} recipients" + (f", {already} had it" if already else ""))
+    if progress.overrides:
+        given = ", ".join(f"{name}={value}" for name, value in progress.overrides.items())
+        parts.append(f"with {given[:200]}")
+    if progress.warnings:
+        parts.append(counted(len(progress.warnings), "warning"))
     return ". ".join([", ".join(parts), *progress.warnings])

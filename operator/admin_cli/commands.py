@@ -87,6 +87,7 @@ def generate(client: Client, args: Namespace) -> None:
         "priority": args.priority,
         "namespace": args.of_namespace,
         "schedule": args.of_schedule,
+        "parameters": dict(args.parameter) or None,
     }
     given = {name: value for name, value in wanted.items() if value is not None}
     body = client.post(f"{REPORTS}/generate", given, key=args.key)
@@ -103,6 +104,7 @@ def backfill(client: Client, args: Namespace) -> None:
         "reprocess": args.reprocess,
         "max_concurrent": args.max_concurrent,
         "dry_run": args.dry_run or None,
+        "parameters": dict(args.parameter) or None,
     }
     given = {name: value for name, value in wanted.items() if value is not None}
     body = client.post(f"{REPORTS}/backfill", given, key=args.key)

@@ -148,6 +148,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_of_namespace(generate, "where several have the type")
     generate.add_argument("--of-schedule", metavar="NAME", help="where several have the type")
+    _add_parameter(generate)
     _add_key(generate)
     backfill = add("backfill", commands.backfill, "make the reports of a range of dates")
     backfill.add_argument("start", metavar="FROM", help="YYYY-MM-DD")
@@ -156,6 +157,7 @@ def _parser() -> argparse.ArgumentParser:
     backfill.add_argument("--reprocess", choices=("missing", "failed", "all"))
     backfill.add_argument("--max-concurrent", type=int, metavar="N", help="runs at once")
     backfill.add_argument("--dry-run", action="store_true", help="only list what would run")
+    _add_parameter(backfill)
     _add_key(backfill)
     add("queue", commands.queue, "waiting runs, the next one first")
     dead = add(
@@ -255,6 +257,24 @@ def _add_key(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--key", help="Idempotency-Key: the same key has one attempt, also after its end"
     )
+
+
+def _add_parameter(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--parameter",
+        action="append",
+        default=[],
+        type=_assignment,
+        metavar="NAME=VALUE",
+        help="of those that the schedule declares (spec.report.declaredParameters)",
+    )
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError("write NAME=VALUE")
+    return name, value
 
 
 def _url(text: str) -> str:

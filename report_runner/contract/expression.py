@@ -37,7 +37,7 @@ from report_runner.contract.templating import (
 from report_runner.contract.words import listed, nearest, shortened
 
 EXPRESSION_LIMIT = 1000  # characters: the operator compiles expressions in its own process
-RUN_NAMES = ("parameters", "report_date", "slot", "sources", "time_zone")
+RUN_NAMES = ("holidays", "parameters", "report_date", "slot", "sources", "time_zone")
 
 _OPERATORS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
     "eq": ("==", operator.eq),
@@ -199,6 +199,8 @@ def compiled(expression: nodes.Expr) -> Callable[[Mapping[str, Any]], Any]:
 @lru_cache(maxsize=1024)
 def expression_problem(text: str) -> str | None:
     """Why an expression does not compile; None where it does."""
+    if text.lstrip().startswith("{{"):
+        return "write it without {{ and }}: the field is an expression already"
     return problem_of(lambda: compiled(parse_expression(text)))
 
 
@@ -221,26 +223,39 @@ def unknown_name(
     expression: nodes.Expr, sources: Collection[str], parameters: Collection[str]
 ) -> str | None:
     """The first name that no run of the report has; None where all are known."""
-    tree = nodes.Template([nodes.Output([expression], lineno=1)], lineno=1)
-    tree.set_environment(expression_environment())
-    known = {*RUN_NAMES, *sources, *expression_environment().globals}
-    for name in sorted(meta.find_undeclared_variables(tree) - known):
-        names = sorted({*RUN_NAMES, *sources})
-        return _not_there(name, names)
-    for owner, names in (("sources", sorted(sources)), ("parameters", sorted(parameters))):
-        for name in _attributes(expression, owner):
-            if name not in names:
-                return _not_there(f"{owner}.{name}", [f"{owner}.{each}" for each in names])
+    names = {*RUN_NAMES, *sources}
+    return unknown_in(expression, names, {"sources": sources, "parameters": parameters})
+
+
+def unknown_in(
+    tree: nodes.Expr | nodes.Template,
+    names: Collection[str],
+    parts: Mapping[str, Collection[str]],
+) -> str | None:
+    """As `unknown_name`, of an expression or template that may use `names`.
+
+    `parts` has what some of the names hold: `parameters.NAME`.
+    """
+    environment = expression_environment()
+    if isinstance(tree, nodes.Expr):
+        tree = nodes.Template([nodes.Output([tree], lineno=1)], lineno=1)
+        tree.set_environment(environment)
+    for name in sorted(meta.find_undeclared_variables(tree) - {*names, *environment.globals}):
+        return _not_there(name, sorted(names))
+    for owner, known in parts.items():
+        for name in _attributes(tree, owner):
+            if name not in known:
+                told = [f"{owner}.{each}" for each in sorted(known)]
+                return _not_there(f"{owner}.{name}", told)
     return None
 
 
-def _attributes(expression: nodes.Expr, owner: str) -> list[str]:
+def _attributes(tree: nodes.Template, owner: str) -> list[str]:
     """What is asked of `owner` by name: `owner.a`, `owner["b"]`."""
-    wrapped = nodes.Output([expression])
-    found = [node.attr for node in wrapped.find_all(nodes.Getattr) if _is(node.node, owner)]
+    found = [node.attr for node in tree.find_all(nodes.Getattr) if _is(node.node, owner)]
     found += [
         node.arg.value
-        for node in wrapped.find_all(nodes.Getitem)
+        for node in tree.find_all(nodes.Getitem)
         if _is(node.node, owner)
         and isinstance(node.arg, nodes.Const)
         and isinstance(node.arg.value, str)

@@ -18,6 +18,7 @@ from jinja2.nodes import EvalContext
 from markupsafe import Markup, escape
 
 from report_runner.contract.aggregates import AGGREGATES
+from report_runner.contract.datefilters import DATE_FILTERS
 from report_runner.contract.moments import FarMoment, style_of
 from report_runner.contract.numbers import (
     NOTHING,
@@ -236,4 +237,5 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "abs": abs_filter,
     "format": format_text,
     **AGGREGATES,
+    **DATE_FILTERS,
 }

@@ -26,6 +26,8 @@ ENV_REPORT_DATE = "REPORT_DATE"  # YYYY-MM-DD
 ENV_DUE_AT = "REPORT_DUE_AT"  # RFC 3339, UTC: the slot, or when a calendar moved it to
 ENV_RUN_ID = "REPORT_RUN_ID"
 ENV_ATTEMPT = "REPORT_ATTEMPT"  # of the slot: 1, and more only for an explicit retry
+# Of a run that was asked for with parameters of its own: a JSON object by name.
+ENV_PARAMETERS = "REPORT_PARAMETERS"
 ENV_POD_NAME = "REPORT_POD_NAME"
 
 # Where a run may connect to beside public addresses: entries of contract.egress with commas between

@@ -6,10 +6,12 @@ import hashlib
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import AfterValidator, Field, StringConstraints, field_validator
 from pydantic_core import PydanticCustomError
 
 from report_runner.contract.cache import SourceCache
+from report_runner.contract.checks import CHECK_RULES, CHECKS_LIMIT, DataCheck
+from report_runner.contract.expression import ExpressionText
 from report_runner.contract.format_options import DATA_FORMATS, FormatOptions
 from report_runner.contract.freeform import (
     CHART_SCHEMA,
@@ -29,10 +31,11 @@ from report_runner.contract.model import (
     QueryDuration,
 )
 from report_runner.contract.object_source import ObjectSource
+from report_runner.contract.parameters import PARAMETER_RULES, DeclaredParameter, check_computed
 from report_runner.contract.rules import Rule, exactly_one_of, matches
 from report_runner.contract.schema import LIST_SET, list_map, unique
 from report_runner.contract.secret import SecretReference
-from report_runner.contract.sql import RESERVED_PARAMETERS
+from report_runner.contract.sending import SENDING_RULES, OnlyIfChanged
 from report_runner.contract.waiting import WAIT_RULES, WaitFor
 
 _SOURCE_LIMIT = 40  # characters of a source in the name of a file
@@ -164,7 +167,7 @@ class InlineSource(Model):
 
 
 def _absent(value: object) -> bool:
-    return value is None
+    return not value
 
 
 class SourceSpec(Model):
@@ -273,18 +276,15 @@ class Report(Model):
     """What is in the report."""
 
     rules = (
-        Rule(
-            None,
-            "report_date and slot are set by the run: choose another name",
-            lambda report: not RESERVED_PARAMETERS & set(report.parameters),
-            path="parameters",
-        ),
+        *PARAMETER_RULES,
         Rule(
             "!has(self.charts) || self.charts.all(c, self.sources.exists(s, s.name == c.source))",
             "every chart's source has to be the name of one of report.sources",
             lambda report: {c.source for c in report.charts} <= {s.name for s in report.sources},
             path="charts",
         ),
+        *CHECK_RULES,
+        *SENDING_RULES,
         *(rule for name in DATA_FORMATS for rule in _option_rules(name)),
         *WAIT_RULES,
         Rule(
@@ -300,12 +300,21 @@ class Report(Model):
     title: Annotated[str, StringConstraints(max_length=200), ONE_LINE] = Field(
         description="Title on the cover, in the mail's subject and in lists."
     )
-    parameters: Annotated[dict[str, Any], BoundedValues] = Field(
+    parameters: Annotated[dict[str, Any], BoundedValues, AfterValidator(check_computed)] = Field(
         default_factory=dict,
         max_length=100,
         json_schema_extra=VALUES_SCHEMA,
         description="Values for templates ({{ parameters.NAME }}) and queries (%(NAME)s), with "
-        "lists and objects of at most 4 levels.",
+        "lists and objects of at most 4 levels. A text with a template is computed by each run: "
+        '"{{ report_date | month_start }}" is a date.',
+    )
+    # What is not set is not written: definitions from before these fields stay the same.
+    declared_parameters: Annotated[list[DeclaredParameter], unique("name")] = Field(
+        default_factory=list,
+        max_length=100,
+        exclude_if=_absent,
+        json_schema_extra=list_map("name"),
+        description="Parameters with a type, a description and a default.",
     )
     sources: Annotated[list[SourceSpec], unique("name")] = Field(
         min_length=1,
@@ -336,6 +345,25 @@ class Report(Model):
     allow_empty: Boolean = Field(
         default=False,
         description="A report whose sources have no row at all fails unless this is true.",
+    )
+    checks: Annotated[list[DataCheck], unique("name")] = Field(
+        default_factory=list,
+        max_length=CHECKS_LIMIT,
+        exclude_if=_absent,
+        json_schema_extra=list_map("name"),
+        description="Conditions that the rows have to meet before anything is made or sent.",
+    )
+    send_if: ExpressionText | None = Field(
+        default=None,
+        exclude_if=_absent,
+        description="A condition in the language of templates, such as positions | length > 0. "
+        "Where it is false, nothing is made or sent, and the run is Skipped.",
+    )
+    only_if_changed: OnlyIfChanged | None = Field(
+        default=None,
+        exclude_if=_absent,
+        description="Where the rows are those of the last delivered run, nothing is made or sent, "
+        "and the run is Skipped.",
     )
 
     def sources_of(self, name: str) -> list[str] | None:

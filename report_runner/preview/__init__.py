@@ -17,7 +17,9 @@ from report_runner.contract.report import Report
 from report_runner.delivery.message import email_bodies
 from report_runner.environment import RunStamps
 from report_runner.models import RunError
+from report_runner.parameters import with_parameters
 from report_runner.preview import schema
+from report_runner.preview.conditions import judged
 from report_runner.preview.documents import YamlDocument, read_documents, wrong
 from report_runner.preview.samples import sample_table
 from report_runner.preview.templates import TemplateText, read_template
@@ -63,8 +65,12 @@ def preview_report(directory: Path, manifest: Path | None, out: Path, slot: date
 def _render(definition: Definition, directory: Path, out: Path, slot: datetime) -> None:
     zone = ZoneInfo(definition.time_zone)
     run = RunStamps(slot, slot.astimezone(zone).date(), "preview", 1, "")
+    definition = with_parameters(definition, run)
     fetched = {s.name: Fetched(sample_table(s, directory)) for s in definition.report.sources}
-    data = render_input(definition, run, fetched, datetime.now(UTC).replace(microsecond=0))
+    now = datetime.now(UTC).replace(microsecond=0)
+    tables = {name: found.table for name, found in fetched.items()}
+    lines, warnings = judged(definition, run, tables, now)
+    data = render_input(definition, run, fetched, now, warnings)
     # First: a mail without a subject is no reason to wait for the pages.
     subject = email_subject(definition, data)
     out.mkdir(parents=True, exist_ok=True)
@@ -77,6 +83,8 @@ def _render(definition: Definition, directory: Path, out: Path, slot: datetime) 
         print(f"{target}{pages}")
         for note in document.notes:
             print(f"  {note}")
+    for line in lines:
+        print(line)
     email = definition.delivery.email
     if email is not None:
         text, html = email_bodies(data)

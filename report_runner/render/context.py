@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from jinja2 import TemplateRuntimeError
 from markupsafe import Markup
 
+from report_runner.contract.datefilters import HOLIDAYS
 from report_runner.contract.moments import in_zone
 from report_runner.contract.words import listed, nearest, shortened
 from report_runner.models import RenderInput, Table
@@ -242,6 +243,7 @@ def template_context(data: RenderInput, charts: Mapping[str, ChartImage]) -> dic
         "schedule_namespace": data.namespace,
         "name": data.name,
         "parameters": data.parameters,
+        HOLIDAYS: data.holidays,
         "warnings": list(data.warnings),
         "sources": {name: TemplateSource(name, table) for name, table in data.tables.items()},
         "charts": charts,

@@ -54,7 +54,8 @@ class Cache:
     ) -> Fetched:
         """The rows of an entry that is young enough, else those that `fetch` gives, kept.
 
-        A retry always fetches: somebody asked for it, most likely because the data were mended.
+        A retry always fetches: somebody asked for it, most likely because the data were mended. So
+        does a report that waits for its data: rows of before are those that were not ready.
         Raises what `fetch` raises.
         """
         if source.cache is None:
@@ -64,7 +65,7 @@ class Cache:
         with self._locked(path) as usable:
             if not usable:
                 return fetch()
-            if context.run.attempt == 1:
+            if context.run.attempt == 1 and context.definition.report.wait_for is None:
                 found = self._read(path, key, parse_duration(source.cache.ttl))
                 if found is not None:
                     return found

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from admin_api.schemas.common import Name, ReportDate
 from admin_api.schemas.jobs import Job
 from report_operator.api.v1alpha1.spec import Priority
+from report_runner.contract.parameters import PARAMETERS_LIMIT, ParameterValues
 
 
 class Attempted(Job):
@@ -32,4 +33,13 @@ class GenerateRequest(BaseModel):
     )
     schedule: Name | None = Field(
         default=None, description="Required where several schedules have the type."
+    )
+    # Left out where there are none: keys that were sent before this field still match.
+    parameters: ParameterValues = Field(
+        default_factory=dict,
+        max_length=PARAMETERS_LIMIT,
+        exclude_if=lambda given: not given,
+        examples=[{}],
+        description="Values for parameters that the schedule declares "
+        "(spec.report.declaredParameters), each as a text.",
     )

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from admin_api.schemas.common import LIST_LIMIT, Instant
 from report_operator.api.v1alpha1.backfill_spec import CONCURRENT_LIMIT, Reprocess
 from report_operator.api.v1alpha1.backfill_status import BackfillState
+from report_runner.contract.parameters import PARAMETERS_LIMIT, ParameterValues
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=253)]
 
@@ -36,6 +37,13 @@ class BackfillRequest(BaseModel):
     max_concurrent: int = Field(default=2, ge=1, le=CONCURRENT_LIMIT)
     namespace: Name | None = Field(default=None, description="Only schedules in this namespace.")
     schedule: Name | None = Field(default=None, description="Only the schedule with this name.")
+    parameters: ParameterValues = Field(
+        default_factory=dict,
+        max_length=PARAMETERS_LIMIT,
+        exclude_if=lambda given: not given,
+        examples=[{}],
+        description="Values for parameters that the schedules declare, each as a text.",
+    )
 
 
 class WouldRun(BaseModel):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -20,11 +20,14 @@ from report_operator.domain.runs.attempts import (
     Attempt,
     DayToComeError,
     days_span,
+    read_parameters,
     slot_of_date,
 )
 from report_operator.domain.runs.run import Run
 from report_operator.domain.times import format_time
+from report_runner.contract.parameters import ParameterType, read_override
 from report_runner.contract.reasons import Reason
+from report_runner.contract.words import listed, nearest, shortened
 
 Body = dict[str, Any]
 
@@ -43,7 +46,7 @@ def decide_retry(
             f"the slot's newest attempt, {newest.id}, succeeded; POST /api/admin/reports/generate "
             "makes the report anew",
         )
-    return Attempt(newest.slot, newest.report_date, newest.attempt + 1, priority)
+    return Attempt(newest.slot, newest.report_date, newest.attempt + 1, priority, inherits=True)
 
 
 def decide_generate(
@@ -54,7 +57,40 @@ def decide_generate(
     if attempts and attempts[-1].status not in DONE:
         return attempts[-1]
     number = attempts[-1].attempt + 1 if attempts else 1
-    return Attempt(slot, request.date, number, request.priority or schedule.priority)
+    priority = request.priority or schedule.priority
+    return Attempt(slot, request.date, number, priority, request.parameters)
+
+
+def check_parameters(given: Mapping[str, str], schedule: Body) -> None:
+    """Whether a ReportSchedule declares these parameters, as such values. Raises RefusedError."""
+    report = schedule["spec"].get("report") or {}
+    types = {
+        declared.get("name"): declared.get("type", ParameterType.TEXT)
+        for declared in report.get("declaredParameters") or ()
+    }
+    for name, value in given.items():
+        if name not in types:
+            known = sorted(map(str, types))
+            near = nearest(name, known) or f"; there is {listed(known) or 'none'}"
+            raise RefusedError(
+                422, f"parameters: the schedule declares no parameter {shortened(name)}{near}"
+            )
+        try:
+            read_override(value, ParameterType(types[name]))
+        except ValueError as error:
+            raise RefusedError(422, f"parameters.{name}: {error}") from None
+
+
+def check_same_parameters(given: Mapping[str, str], run: Run) -> None:
+    """Whether the run under way is what was asked for. Raises RefusedError."""
+    known = read_parameters(run.parameters)
+    if dict(given) != known:
+        shown = ", ".join(f"{name}={value}" for name, value in known.items())[:200] or "none"
+        raise RefusedError(
+            409,
+            f"{names.job_id(run.namespace, run.schedule, run.slot, run.attempt)} is under way with "
+            f"other parameters ({shown}): ask again when it has ended",
+        )
 
 
 def raised_priority(request: GenerateRequest, decision: Attempt | Job) -> Priority | None:

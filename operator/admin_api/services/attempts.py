@@ -32,6 +32,7 @@ from report_operator.api.v1alpha1.resource import API_VERSION, KIND
 from report_operator.api.v1alpha1.spec import Priority
 from report_operator.domain.names import job_id
 from report_operator.domain.runs.attempts import Attempt
+from report_operator.domain.runs.run import Run
 
 Decision = Attempt | Job  # the attempt to make, or the one that is under way
 
@@ -85,9 +86,13 @@ class AttemptService:
         found = await self._choose(wanted)
         snapshot = await self.cluster.refresh((found.namespace, found.name))
         schedule = attempt_rules.choose(wanted, snapshot.schedules)
+        if wanted.parameters:
+            await self.cluster.check_parameters(schedule, wanted.parameters)
         slot = attempt_rules.slot_of(schedule, wanted.date, now)
         snapshot = await self.history.with_slot(snapshot, schedule, slot)
         decision = attempt_rules.decide_generate(wanted, schedule, slot, snapshot.jobs)
+        if isinstance(decision, Job) and (run := _run_of(decision, snapshot)) is not None:
+            attempt_rules.check_same_parameters(wanted.parameters, run)
         await self._raise_priority(wanted, snapshot, schedule, decision, requested_by)
         job = await self._execute(request, schedule, decision)
         warnings = attempt_rules.warnings_of(wanted, schedule, now)
@@ -105,8 +110,7 @@ class AttemptService:
         priority = attempt_rules.raised_priority(wanted, decision)
         if priority is None or not isinstance(decision, Job):
             return
-        name = (decision.namespace, decision.job)
-        run = next((r for r in snapshot.runs if (r.namespace, r.name) == name), None)
+        run = _run_of(decision, snapshot)
         if run is None:
             return
         try:
@@ -129,7 +133,11 @@ class AttemptService:
         else:
             await self.cluster.create_attempt(schedule, decision, requested_by)
             identity = job_id(schedule.namespace, schedule.name, decision.slot, decision.number)
-        await self.audit.record(action, requested_by, identity, reference_to(schedule))
+        target = identity
+        if isinstance(decision, Attempt) and decision.parameters:
+            given = ", ".join(f"{name}={value}" for name, value in decision.parameters.items())
+            target += f" with {given[:200]}"
+        await self.audit.record(action, requested_by, target, reference_to(schedule))
         return identity
 
     async def _load_run(self, identity: str) -> Snapshot:
@@ -178,6 +186,11 @@ class AttemptService:
         return answer
 
 
+def _run_of(job: Job, snapshot: Snapshot) -> Run | None:
+    name = (job.namespace, job.job)
+    return next((run for run in snapshot.runs if (run.namespace, run.name) == name), None)
+
+
 def known_schedule(snapshot: Snapshot, namespace: str, name: str) -> ScheduleSummary:
     """Raises RefusedError where the schedule is gone."""
     for schedule in snapshot.schedules:
@@ -203,5 +216,7 @@ def _entry(
         report_date=decision.report_date,
         number=decision.attempt if isinstance(decision, Job) else decision.number,
         priority=Priority.NORMAL if isinstance(decision, Job) else decision.priority,
+        parameters={} if isinstance(decision, Job) else dict(decision.parameters),
+        inherits=False if isinstance(decision, Job) else decision.inherits,
         answer=decision if isinstance(decision, Job) else None,
     )

@@ -133,6 +133,8 @@ def _spec(request: BackfillRequest, schedules: Sequence[ScheduleSummary]) -> Bod
         "maxConcurrent": request.max_concurrent,
         "dryRun": request.dry_run,
     }
+    if request.parameters:
+        spec["parameters"] = dict(request.parameters)
     if request.schedule is not None:
         return spec | {"schedules": [request.schedule]}
     wanted = set(request.report_types)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
@@ -13,7 +13,12 @@ from typing import Any
 
 from admin_api.errors import RefusedError
 from admin_api.schemas.jobs import Job
-from admin_api.services.attempt_rules import priority_patch, purge_patch, release_patch
+from admin_api.services.attempt_rules import (
+    check_parameters,
+    priority_patch,
+    purge_patch,
+    release_patch,
+)
 from admin_api.services.cache import ClusterCache, Snapshot
 from admin_api.services.jobs import ScheduleSummary
 from report_operator.adapters.kube.client import ApiError, KubeClient
@@ -36,7 +41,7 @@ from report_operator.adapters.kube.skipped import Skipped
 from report_operator.api.v1alpha1.spec import Priority
 from report_operator.domain import names
 from report_operator.domain.names import LABEL_JOB_UID, LABEL_UID
-from report_operator.domain.runs.attempts import Attempt, job_of_attempt
+from report_operator.domain.runs.attempts import Attempt, job_of_attempt, read_parameters
 from report_operator.domain.runs.data_wait import without_checks
 from report_operator.domain.runs.pod import Pod, observe_pod
 from report_operator.domain.runs.run import Run, observe_job
@@ -230,6 +235,12 @@ class Cluster:
                 f"it is not Ready (kubectl -n {schedule.namespace} describe reportschedule "
                 f"{schedule.name})",
             )
+        if attempt.inherits:
+            before = names.attempt_job_name(str(name), attempt.slot, attempt.number - 1)
+            job = await self.kube.get(JOBS, schedule.namespace, before)
+            annotations = (job or {}).get("metadata", {}).get("annotations") or {}
+            known = read_parameters(annotations.get(names.ANNOTATION_PARAMETERS, ""))
+            attempt = replace(attempt, parameters=known)
         body = job_of_attempt(cronjob, attempt, requested_by)
         await self.kube.create(JOBS, schedule.namespace, body)
 
@@ -250,6 +261,14 @@ class Cluster:
         except ApiError as error:
             if not error.is_conflict and error.status != HTTPStatus.NOT_FOUND:
                 raise  # else it was let start or ended meanwhile: the answer shows what it is now
+
+    async def check_parameters(
+        self, schedule: ScheduleSummary, parameters: Mapping[str, str]
+    ) -> None:
+        """Whether the schedule declares them. Raises RefusedError."""
+        body = await self.kube.get(SCHEDULES, schedule.namespace, schedule.name)
+        if body is not None:
+            check_parameters(parameters, body)
 
     async def backfills(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []

@@ -14,7 +14,7 @@ from datetime import date, datetime, timedelta
 from typing import Annotated
 
 from fastapi import Header
-from pydantic import AwareDatetime, BaseModel, ValidationError
+from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
 from admin_api.errors import RefusedError
 from admin_api.schemas.jobs import Job
@@ -51,6 +51,8 @@ class IdempotencyEntry(BaseModel):
     report_date: date | None = None
     number: int
     priority: Priority
+    parameters: dict[str, str] = Field(default_factory=dict)
+    inherits: bool = False
     answer: Job | None = None
 
     @property
@@ -59,7 +61,14 @@ class IdempotencyEntry(BaseModel):
 
     @property
     def attempt(self) -> Attempt:
-        return Attempt(self.slot, self.report_date, self.number, self.priority)
+        return Attempt(
+            self.slot,
+            self.report_date,
+            self.number,
+            self.priority,
+            self.parameters,
+            self.inherits,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from report_operator.adapters.kube.resources import BACKFILLS, JOBS
 from report_operator.adapters.kube.skipped import REASON_LIMIT, printable
 from report_operator.adapters.kube.store import Store
 from report_operator.api.v1alpha1.backfill import KIND, parse_backfill_status
+from report_operator.api.v1alpha1.backfill_spec import ReportBackfillSpec
 from report_operator.api.v1alpha1.backfill_status import (
     BackfillState,
     ReportBackfillStatus,
@@ -141,14 +142,16 @@ class BackfillController:
             return None
         if spec is None or spec.suspend:
             return None
-        problem = await self._make_jobs(key, body, status)
+        problem = await self._make_jobs(key, body, spec, status)
         if problem != refused:
             self._refused[key] = problem
             return timedelta(0)  # the condition Ready has to say so
         held_up = any(c.reason != "Ready" for c in status.conditions if c.type == "Ready")
         return CHECK_HELD_UP if held_up else None
 
-    async def _make_jobs(self, key: Key, body: Body, status: ReportBackfillStatus) -> str:
+    async def _make_jobs(
+        self, key: Key, body: Body, spec: ReportBackfillSpec, status: ReportBackfillStatus
+    ) -> str:
         """Make the Jobs that are missing; returns why one could not be made, '' if all were."""
         meta = body["metadata"]
         requested_by = names.requester(meta.get("annotations") or {})
@@ -163,7 +166,7 @@ class BackfillController:
                 return f"ReportSchedule {item.schedule} has no CronJob just now"
             job = job_of_attempt(
                 cronjob,
-                Attempt(item.slot, item.report_date, item.attempt, Priority.LOW),
+                Attempt(item.slot, item.report_date, item.attempt, Priority.LOW, spec.parameters),
                 requested_by or f"{KIND} {key.name}",
                 BackfillMark(key.name, meta["uid"]),
             )

@@ -41,6 +41,7 @@ ANNOTATION_DATA_WAIT = f"{PREFIX}/data-wait"
 
 # Of an attempt that a person asked for.
 ANNOTATION_REQUESTED_BY = f"{PREFIX}/requested-by"
+ANNOTATION_PARAMETERS = f"{PREFIX}/parameters"  # of an attempt's own, as JSON
 # Of a ReportSchedule, written by a person: failures of slots up to this instant need no report.
 ANNOTATION_ACKNOWLEDGED = f"{PREFIX}/acknowledged-through"
 ANNOTATION_ASKED_BY = f"{PREFIX}/asked-by"  # its name in 0.1.0, still read

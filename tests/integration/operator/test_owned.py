@@ -60,6 +60,17 @@ def upload(kind: str, **place: Any) -> Body:
     return {"delivery": {"upload": {"to": [found]}}, "report": report(formats=["pdf", "csv"])}
 
 
+def check(**given: Any) -> Body:
+    return {"report": report(checks=[{"name": "c", "source": "facts", **given}])}
+
+
+def declared(**given: Any) -> Body:
+    return {"report": report(declaredParameters=[{"name": "a", "default": "x", **given}])}
+
+
+AGAINST = {"column": "a", "against": {"source": "facts", "column": "a"}}
+
+
 def toleration(**changes: Any) -> Body:
     found = {k: v for k, v in {**TOLERATION, **changes}.items() if v is not None}
     return {"tolerations": [found]}
@@ -160,6 +171,61 @@ LEAVES: dict[str, tuple[Body, Body]] = {
         for name, value in (("every", "7m"), ("deadline", "5h"), ("onDeadline", "Skip"))
     },
     "report.allowEmpty": ({"report": report(allowEmpty=True)}, {}),
+    "report.sendIf": ({"report": report(sendIf="facts | length > 0")}, {}),
+    "report.onlyIfChanged.sources": (
+        {"report": report(onlyIfChanged={"sources": ["facts"]})},
+        {"report": report(onlyIfChanged={})},
+    ),
+    "report.onlyIfChanged.ignore": (
+        {"report": report(onlyIfChanged={"ignore": ["a"]})},
+        {"report": report(onlyIfChanged={})},
+    ),
+    "report.declaredParameters.type": (declared(type="text"), declared()),
+    "report.declaredParameters.description": (declared(description="d"), declared()),
+    "report.declaredParameters.default": (declared(), {}),
+    "report.checks.source": (check(rows={"min": 1}), {}),
+    "report.checks.severity": (
+        check(severity="warn", rows={"min": 1}),
+        check(rows={"min": 1}),
+    ),
+    "report.checks.rows.min": (check(rows={"min": 1, "max": 2}), check(rows={"max": 2})),
+    "report.checks.rows.max": (check(rows={"min": 1, "max": 2}), check(rows={"min": 1})),
+    "report.checks.notNull": (check(notNull=["a"]), check(unique=["a"])),
+    "report.checks.unique": (check(unique=["a"]), check(notNull=["a"])),
+    "report.checks.range.min": (
+        check(range={"column": "a", "min": 0.5, "max": 2}),
+        check(range={"column": "a", "max": 2}),
+    ),
+    "report.checks.range.max": (
+        check(range={"column": "a", "min": 0.5, "max": 2}),
+        check(range={"column": "a", "min": 0.5}),
+    ),
+    "report.checks.fresh": (check(fresh={"column": "a", "within": "1d"}), {}),
+    "report.checks.reconciles.tolerance": (
+        check(reconciles={**AGAINST, "tolerance": 0.1}),
+        check(reconciles=AGAINST),
+    ),
+    "report.checks.reconciles.tolerancePercent": (
+        check(reconciles={**AGAINST, "tolerancePercent": 0.1}),
+        check(reconciles=AGAINST),
+    ),
+    "report.checks.change.column": (
+        check(change={"column": "a", "tolerance": 1}),
+        check(change={"tolerance": 1}),
+    ),
+    "report.checks.change.tolerance": (
+        check(change={"tolerance": 1}),
+        check(change={"tolerancePercent": 1}),
+    ),
+    "report.checks.change.tolerancePercent": (
+        check(change={"tolerancePercent": 1}),
+        check(change={"tolerance": 1}),
+    ),
+    "report.checks.expression": (
+        {"report": report(checks=[{"name": "c", "expression": "facts | length > 0"}])},
+        {},
+    ),
+    "report.checks": (check(rows={"min": 1}), {}),
     "delivery.email.subject": (email(subject="{{ title }}!"), email()),
     "delivery.email.cc": (email(cc=["Risk <risk@example.com>"]), email()),
     "delivery.email.bcc": (email(bcc=["archive@example.com"]), email()),

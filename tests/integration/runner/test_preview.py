@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 import shutil
 import subprocess
@@ -71,6 +72,63 @@ def test_example_is_rendered(example: Path) -> None:
         assert expected in " ".join(text.split())
     with table.open(encoding="utf-8-sig", newline="") as stream:
         assert len(list(csv.reader(stream))) == 14
+
+
+def add_to_report(example: Path, **fields: object) -> None:
+    path = example / "schedule.yaml"
+    schedule, page = yaml.safe_load_all(path.read_text())
+    schedule["spec"]["report"] |= fields
+    # As JSON: YAML would write the key y of a chart without quotes.
+    path.write_text("\n---\n".join(map(json.dumps, (schedule, page))) + "\n")
+
+
+def test_checks_and_conditions_are_told_of_the_sample_rows(example: Path) -> None:
+    checks: list[dict[str, object]] = [
+        {"name": "some", "source": "positions", "rows": {"min": 5}},
+        {"name": "many", "source": "positions", "rows": {"min": 500}, "severity": "warn"},
+        {"name": "most", "source": "positions", "rows": {"min": 5000}},
+    ]
+    add_to_report(
+        example,
+        checks=checks,
+        sendIf="positions | length > 500",
+        onlyIfChanged={"sources": ["positions"]},
+        declaredParameters=[
+            {"name": "first", "type": "date", "default": "{{ report_date | month_start }}"}
+        ],
+    )
+    done = preview(example, "--slot", "2026-01-05T06:00:00Z")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    for expected in (
+        "check some: expected at least 5 rows, found 13 rows: passed",
+        "check many: expected at least 500 rows, found 13 rows: a warning in document and mail",
+        "check most: expected at least 5,000 rows, found 13 rows: the run fails (DataCheckFailed)",
+        "spec.report.sendIf: false: nothing is sent (Skipped)",
+    ):
+        assert expected in lines
+    (pdf,) = example.parent.glob("out/*.pdf")
+    first = " ".join(PdfReader(pdf).pages[0].extract_text().split())
+    assert "Mind these figures: check many: expected at least 500 rows, found 13 rows" in first
+    (mail,) = example.parent.glob("out/*.mail.html")
+    assert "check many" in mail.read_text()
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"sendIf": "positionss | length > 0"}, "spec.report.sendIf: there is no 'positionss'"),
+        ({"sendIf": "positions | lenght > 0"}, "no filter is called 'lenght'"),
+        ({"sendIf": "positions | length"}, "spec.report.sendIf: gives a number, not true"),
+        ({"parameters": {"a": "{{ report_dat }}"}}, "spec.report.parameters.a: there is no"),
+        ({"checks": [{"name": "c", "source": "positions", "notNull": ["isinn"]}]},
+         "spec.report.checks[c]: source 'positions' has no column 'isinn'; did you mean 'isin'?"),
+        ({"onlyIfChanged": {"ignore": ["att"]}}, "spec.report.onlyIfChanged.ignore: no source"),
+    ],
+)  # fmt: skip
+def test_a_wrong_condition_is_reported(example: Path, fields: dict[str, object], told: str) -> None:
+    add_to_report(example, **fields)
+    assert told in complaint(example)
 
 
 def test_example_is_valid_for_the_operator() -> None:

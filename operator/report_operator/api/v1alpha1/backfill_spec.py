@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 from report_operator.api.v1alpha1.placement import LabelKey, Labels, LabelValue
 from report_operator.api.v1alpha1.spec import Tier
 from report_runner.contract.model import Boolean, Identifier, Integer, Model, ObjectName
+from report_runner.contract.parameters import PARAMETERS_LIMIT, ParameterValues
 from report_runner.contract.rules import Rule
 from report_runner.contract.schema import LIST_ATOMIC, LIST_SET, unique
 
@@ -228,6 +229,15 @@ class ReportBackfillSpec(Model):
     )
     suspend: Boolean = Field(
         default=False, description="true: no further runs are made. May be changed."
+    )
+
+    parameters: ParameterValues = Field(
+        default_factory=dict,
+        max_length=PARAMETERS_LIMIT,
+        json_schema_extra={"x-kubernetes-map-type": "atomic"},
+        description="Values for parameters that the schedules declare "
+        "(report.declaredParameters), each as a text. A run whose schedule does not declare one, "
+        "or as another type, fails.",
     )
 
     def selects(self, name: str, schedule: Mapping[str, Any], labels: Mapping[str, str]) -> bool:

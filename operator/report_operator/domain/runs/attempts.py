@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,6 +15,8 @@ from report_operator.domain import names
 from report_operator.domain.cron.schedule import CronSchedule, latest_slot
 from report_operator.domain.schedules.desired import job_for_slot
 from report_operator.domain.times import format_time
+from report_runner.contract import pod as podcontract
+from report_runner.contract.parameters import OVERRIDES_LIMIT
 
 Body = dict[str, Any]
 
@@ -27,6 +31,9 @@ class Attempt:
     report_date: date | None
     number: int
     priority: Priority
+    # Values by name, for declared parameters of the report.
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    inherits: bool = False  # a retry: has the parameters of the attempt before
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +85,36 @@ def job_of_attempt(
     }
     if attempt.report_date is not None:
         annotations[names.ANNOTATION_REPORT_DATE] = attempt.report_date.isoformat()
+    if attempt.parameters:
+        text = parameters_text(attempt.parameters)
+        annotations[names.ANNOTATION_PARAMETERS] = text
+        job["spec"] = _with_variable(job["spec"], podcontract.ENV_PARAMETERS, text)
     if backfill is not None:
         annotations[names.ANNOTATION_BACKFILL] = backfill.name
         meta["labels"][names.LABEL_BACKFILL_UID] = backfill.uid
     return job
+
+
+def parameters_text(parameters: Mapping[str, Any]) -> str:
+    """JSON for the pod's environment. Raises ValueError where it is too long."""
+    text = json.dumps(dict(parameters), sort_keys=True, separators=(",", ":"))
+    if len(text) > OVERRIDES_LIMIT:
+        raise ValueError(f"has more than {OVERRIDES_LIMIT} characters as JSON")
+    return text.replace("$", "\\u0024")  # the kubelet would read $(NAME) as a variable
+
+
+def read_parameters(text: str) -> dict[str, Any]:
+    """The parameters in a Job's annotation; none where that is no such JSON."""
+    try:
+        found = json.loads(text) if text and len(text) <= OVERRIDES_LIMIT else {}
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _with_variable(spec: Body, name: str, value: str) -> Body:
+    """A copy of a Job's spec whose container has a further variable."""
+    copied: Body = deepcopy(spec)
+    (container,) = copied["template"]["spec"]["containers"]
+    container.setdefault("env", []).append({"name": name, "value": value})
+    return copied

@@ -18,6 +18,7 @@ from report_operator.domain.runs.identity import RunIdentity
 from report_operator.domain.schedules.calendar import AS_ALWAYS, Verdict, parse_calendar, verdict
 from report_operator.domain.texts import MESSAGE_LIMIT, cut
 from report_operator.domain.times import instant, parse_time
+from report_runner.contract.parameters import OVERRIDES_LIMIT
 
 Body = Mapping[str, Any]
 
@@ -83,6 +84,7 @@ class Run:
     owner_uid: str = ""  # of the CronJob that is its controller
     may_skip: bool = False  # that its Job is complete does not say whether it sent its report
     calendar: str = ""  # JSON, as domain.schedules.calendar writes it
+    parameters: str = ""  # of its own, as JSON
     finalizers: tuple[str, ...] = ()  # while it is being deleted: what keeps it
 
     @property
@@ -215,6 +217,7 @@ def observe_job(job: Body) -> Run:
             annotations.get(names.ANNOTATION_FAILURE_MESSAGE, ""), MESSAGE_LIMIT
         ),
         requested_by=cut(names.requester(annotations), NAME_LIMIT),
+        parameters=annotations.get(names.ANNOTATION_PARAMETERS, "")[: OVERRIDES_LIMIT + 1],
         backfill=_name(annotations.get(names.ANNOTATION_BACKFILL, ""), names.ANNOTATION_BACKFILL),
         backfill_uid=labels.get(names.LABEL_BACKFILL_UID, ""),
         owner_uid=controller_of(meta, "CronJob"),

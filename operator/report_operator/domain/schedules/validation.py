@@ -19,7 +19,9 @@ from report_operator.domain.schedules.calendar_checks import CALENDAR_FIELD, cal
 from report_operator.domain.schedules.cronjob import is_of_predecessor, is_orphan, owner_uid
 from report_operator.domain.schedules.desired import DEFINITION_LIMIT, FrozenDefinition
 from report_operator.domain.schedules.observation import ReadyProblem
+from report_runner.contract.cross_checks import report_problem
 from report_runner.contract.definition import secret_refs
+from report_runner.contract.parameters import raw_values
 from report_runner.contract.report import ConfigMapKeyReference
 from report_runner.contract.sql import query_problem
 from report_runner.contract.templating import TEMPLATE_LIMIT, TemplateProblem
@@ -110,13 +112,21 @@ def _placeholders_are_valid(observation: SpecObservation) -> ReadyProblem | None
     report = observation.spec.report
     for source in report.sources:
         if source.postgres:
-            problem = query_problem(source.postgres.query, report.parameters)
+            problem = query_problem(source.postgres.query, raw_values(report))
             if problem is not None:
                 return ReadyProblem(
                     ReadyReason.INVALID_SPEC,
                     f"spec.report.sources[{source.name}].postgres.query: {problem}",
                 )
     return None
+
+
+def _report_is_consistent(observation: SpecObservation) -> ReadyProblem | None:
+    problem = report_problem(observation.spec.report)
+    if problem is None:
+        return None
+    field, message = problem
+    return ReadyProblem(ReadyReason.INVALID_SPEC, f"{field}: {message}")
 
 
 def _tier_is_allowed(observation: SpecObservation) -> ReadyProblem | None:
@@ -168,6 +178,7 @@ SYNTAX_CHECKS: tuple[Check, ...] = (
 CONTENT_CHECKS: tuple[Check, ...] = (
     _calendar_leaves_slots,  # else there would never be a report
     _schedule_fires,  # 31 February is valid, and the CronJob would wait for it in silence
+    _report_is_consistent,  # names in expressions; parameters of the right type
     _placeholders_are_valid,  # known, and nowhere where PostgreSQL would read them as text
     _wait_for_knows_its_names,  # an expression with a typo would fail each run
 )
