@@ -49,7 +49,7 @@ from report_operator.domain.schedules.calendar_checks import calendar_problem, c
 from report_operator.domain.schedules.calendar_dates import DATES_LIMIT, DatesError, parse_dates
 from report_operator.domain.schedules.decision import ScheduleLimits, decide
 from report_operator.domain.schedules.desired import desired_cronjob, freeze_definition
-from report_operator.domain.schedules.plan import observe_plan
+from report_operator.domain.schedules.plan import observe_plan, plan_of_spec
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import Outcome
 
@@ -175,7 +175,8 @@ def test_calendar_survives_the_way_through_an_annotation() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["x", "[]", "{}", '{"onHoliday":"Never"}', '{"onHoliday":"Skip","dates":["2026-01-01"]}',
+    ["x", "[]", "{}", "[" * 50_000,
+     '{"onHoliday":"Never"}', '{"onHoliday":"Skip","dates":["2026-01-01"]}',
      '{"onHoliday":"Skip","dates":{"2026-13-01":""}}',
      '{"onHoliday":"Skip","country":"HolidaySum"}',
      '{"onHoliday":"Skip","market":"XX"}'],
@@ -445,6 +446,15 @@ def test_calendar_goes_into_the_cronjob_and_back_into_the_plan() -> None:
     plan = observe_plan(body)
     assert plan is not None
     assert plan.calendar == made
+
+
+@pytest.mark.parametrize(
+    ("spec", "skipped"), [({"country": "DE"}, True), ({"country": "XX"}, False)]
+)
+def test_schedule_without_a_cronjob_knows_its_days_off(spec, skipped: bool) -> None:
+    plan = plan_of_spec(make_schedule({"calendar": spec}).spec, SLOT)
+    assert plan is not None
+    assert plan.verdict(CHRISTMAS).skipped is skipped
 
 
 def test_job_carries_its_calendar() -> None:

@@ -170,7 +170,7 @@ def observe_job(job: Body) -> Run:
     ended = {c["type"]: c for c in status.get("conditions") or () if c["status"] == "True"}
     over = ended.get("Complete") or ended.get("Failed")
     failed = ended.get("Failed", {})
-    return Run(
+    run = Run(
         name=meta["name"],
         uid=meta["uid"],
         resource_version=str(int(meta["resourceVersion"])),
@@ -213,6 +213,15 @@ def observe_job(job: Body) -> Run:
         calendar=_calendar(annotations.get(names.ANNOTATION_CALENDAR, "")),
         may_skip=annotations.get(names.ANNOTATION_MAY_SKIP) == "true",
     )
+    try:
+        _ = (
+            run.calendar_verdict
+        )  # admission asks for it of all runs at once: nobody's may fail there
+    except OverflowError as error:
+        raise NotARunError(
+            f"{names.ANNOTATION_CALENDAR}: not for a slot like {run.slot}"
+        ) from error
+    return run
 
 
 def controller_of(meta: Body, kind: str = "") -> str:

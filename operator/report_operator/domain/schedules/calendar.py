@@ -104,10 +104,21 @@ def freeze(spec: CalendarSpec, dates: tuple[tuple[str, str], ...] = ()) -> Calen
     )
 
 
+def calendar_of_spec(spec: CalendarSpec) -> Calendar | None:
+    """Without the dates of a ConfigMap; None where the library does not know it."""
+    try:
+        return parse_calendar(freeze(spec).to_text())
+    except ValueError:
+        return None
+
+
 @lru_cache(maxsize=CALENDARS)
 def parse_calendar(text: str) -> Calendar:
     """The calendar of an annotation. Raises ValueError for what `to_text` does not write."""
-    found = json.loads(text)
+    try:
+        found = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("a calendar is not as deep as this") from error
     if not isinstance(found, dict):
         raise ValueError("a calendar is a JSON object")  # noqa: TRY004  (as for any other text)
     dates = found.get("dates") or {}
