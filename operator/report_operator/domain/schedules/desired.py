@@ -28,8 +28,6 @@ from report_runner.contract.reasons import PERMANENT_EXIT_CODES
 
 Body = dict[str, Any]
 
-# Fields of a spec by which a run may decide that no report is wanted.
-SKIPPING_FIELDS = ("sendIf", "onlyIfChanged", "waitFor")
 HISTORY_OUT_OF_THE_WAY = 1_000_000  # the operator prunes, not the CronJob controller
 SKIP_DEADLINE_SECONDS = 60  # a slot that is not missed: its Job is a little late at most
 APPLIED_DIGITS = 16
@@ -234,8 +232,10 @@ def _job_template(
 
 def may_skip(spec: Mapping[str, Any]) -> bool:
     """Whether runs of this spec (as JSON) may end without a report, since none is wanted."""
-    places = (spec, spec.get("report") or {}, spec.get("delivery") or {})
-    return any(place.get(field) for place in places for field in SKIPPING_FIELDS)
+    report = spec.get("report") or {}
+    waits = report.get("waitFor") or {}
+    conditions = (report.get("sendIf"), report.get("onlyIfChanged"))
+    return waits.get("onDeadline") == "Skip" or any(found is not None for found in conditions)
 
 
 def _seconds(duration: str) -> int:
