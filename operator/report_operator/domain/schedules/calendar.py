@@ -144,14 +144,16 @@ def verdict(calendar: Calendar | None, local: datetime) -> Verdict:
     """What becomes of a slot; `local` is the slot on the wall clock of its zone, aware."""
     if calendar is None or calendar.on_holiday is OnHoliday.RUN:
         return AS_ALWAYS
-    why = day_off(calendar, local.date(), weekends=calendar.weekends)
+    moves = calendar.on_holiday.moves
+    why = day_off(calendar, local.date(), weekends=calendar.weekends or moves)
     if not why:
         return AS_ALWAYS
-    if calendar.on_holiday is OnHoliday.SKIP:
+    if not moves:
         return Verdict(why, skipped=True)
     day = local.date()
+    back = calendar.on_holiday is OnHoliday.PREVIOUS_BUSINESS_DAY
     for _ in range(MOVED_LIMIT):
-        day += timedelta(days=1)
+        day += timedelta(days=-1 if back else 1)
         if not day_off(calendar, day, weekends=True):
             moved = datetime.combine(day, local.time(), local.tzinfo).astimezone(UTC)
             return Verdict(why, moved_to=moved)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from report_operator.api.v1alpha1.calendar import OnHoliday
 from report_operator.api.v1alpha1.resource import API_VERSION, KIND, ReportSchedule
 from report_operator.api.v1alpha1.spec import (
     ConcurrencyPolicy,
@@ -129,11 +128,11 @@ def _cronjob(
 
 
 def _concurrency(spec: ReportScheduleSpec, calendar: Calendar | None) -> ConcurrencyPolicy:
-    """With Forbid the CronJob controller makes no Job while one waits for the next business day.
+    """With Forbid the CronJob controller makes no Job while one waits for its business day.
 
     Admission keeps to Forbid all the same, by what is written on the Jobs.
     """
-    moves = calendar is not None and calendar.on_holiday is OnHoliday.NEXT_BUSINESS_DAY
+    moves = calendar is not None and calendar.on_holiday.moves
     return ConcurrencyPolicy.ALLOW if moves else spec.concurrency_policy
 
 
