@@ -22,7 +22,7 @@ from factories import (
 from test_schedules_desired import SETTINGS
 
 from admin_api.services.attempt_rules import release_patch
-from admin_api.services.jobs import read_schedule
+from admin_api.services.jobs import jobs_of, read_schedule
 from admin_api.services.next_slots import slots_of
 from admin_api.web.schedule_page import SlotState, strip_of
 from report_operator.api.v1alpha1.backfill_spec import Reprocess
@@ -573,6 +573,13 @@ def test_strip_shows_slots_that_are_skipped_before_they_come_and_without_a_job()
     states = {slot.slot: slot.state for slot in strip}
     assert states[CHRISTMAS] is states[CHRISTMAS + DAY] is SlotState.SKIPPED
     assert states[CHRISTMAS + 2 * DAY] is SlotState.TO_COME
+
+
+def test_strip_shows_the_report_of_a_slot_to_come() -> None:
+    schedule = summary(calendar={"country": "DE", "onHoliday": "PreviousBusinessDay"})
+    run = finished_run(slot=CHRISTMAS, calendar=EARLIER)
+    strip = strip_of(schedule, jobs_of(schedule, [run]), THURSDAY + HOUR)
+    assert {slot.slot: slot.state for slot in strip}[CHRISTMAS] is SlotState.DELIVERED
 
 
 def test_run_that_somebody_asks_for_waits_no_longer() -> None:
