@@ -106,7 +106,7 @@ def make_report(
     progress: RunProgress,
     clock: Callable[[], datetime],
 ) -> RunResult:
-    """Make, store and deliver the report, or skip it. Raises RunError."""
+    """Make, store and deliver the report. Raises RunError, or RunSkipped."""
     progress.volume = paths.output
     definition = read_definition(paths.definition, environment)
     run = progress.run = read_stamps(environment)
@@ -149,7 +149,7 @@ def make_report(
     )
     logger.info("removed %d files that were made before %s", removed, kept_since)
     for skipped in skips:
-        return progress.result(Outcome.SKIPPED, skipped.reason, skipped.message)
+        raise skipped
     return progress.result(Outcome.SUCCEEDED, None, _summary(progress))
 
 

@@ -86,6 +86,13 @@ def _annotations(rng: random.Random, target: Target) -> Body:
         names.ANNOTATION_CONCURRENCY: ("Allow", *TEXTS),
         names.ANNOTATION_DEFINITION: TEXTS,
         names.ANNOTATION_LATE_AFTER: ("99999999d", "9" * 400 + "h", "-1s", "0s", *TEXTS),
+        names.ANNOTATION_CALENDAR: (
+            '{"onHoliday":"NextBusinessDay","weekends":true,"country":"DE"}',
+            '{"onHoliday":"Skip","country":"country_holidays"}',
+            '{"onHoliday":"Skip","dates":' + "[" * 20_000,
+            *TEXTS,
+        ),
+        names.ANNOTATION_MAY_SKIP: ("true", *TEXTS),
         names.ANNOTATION_BACKFILL: TEXTS,
         names.ANNOTATION_DATA_WAIT: (
             "{}",

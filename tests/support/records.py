@@ -84,7 +84,10 @@ def failed_record(number: int = 1, message: str = "no such table", **changes: An
 def many_records(
     count: int, span: timedelta, seed: int = 1, now: datetime = NOW
 ) -> Iterator[RunRecord]:
-    """Runs of 50 schedules that ended in `span` before `now`, oldest first; one in ten failed."""
+    """Runs of 50 schedules that ended in `span` before `now`, oldest first; one in ten failed.
+
+    As many were skipped.
+    """
     rng = random.Random(seed)  # noqa: S311
     for number in range(count):
         ended = now - span + span * ((number + 1) / count)
@@ -104,5 +107,8 @@ def many_records(
         if rng.random() < 0.1:
             text = rng.choice(MESSAGES).format(n=rng.randrange(1, 255))
             yield failed_record(number, text, **values)
+        elif rng.random() < 0.1:
+            skip = {"outcome": Outcome.SKIPPED, "reason": Reason.UNCHANGED, "outputs": ()}
+            yield make_record(number, **values, **skip)
         else:
             yield make_record(number, **values)

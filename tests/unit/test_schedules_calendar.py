@@ -11,6 +11,7 @@ from factories import (
     SLOT,
     active_run,
     at,
+    finished_run,
     job_body,
     make_observation,
     make_plan,
@@ -21,7 +22,7 @@ from factories import (
 from test_schedules_desired import SETTINGS
 
 from admin_api.services.attempt_rules import release_patch
-from admin_api.services.jobs import read_schedule
+from admin_api.services.jobs import jobs_of, read_schedule
 from admin_api.services.next_slots import slots_of
 from admin_api.web.schedule_page import SlotState, strip_of
 from report_operator.api.v1alpha1.backfill_spec import Reprocess
@@ -49,7 +50,7 @@ from report_operator.domain.schedules.calendar_checks import calendar_problem, c
 from report_operator.domain.schedules.calendar_dates import DATES_LIMIT, DatesError, parse_dates
 from report_operator.domain.schedules.decision import ScheduleLimits, decide
 from report_operator.domain.schedules.desired import desired_cronjob, freeze_definition
-from report_operator.domain.schedules.plan import observe_plan
+from report_operator.domain.schedules.plan import observe_plan, plan_of_spec
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import Outcome
 
@@ -119,6 +120,7 @@ def test_day_is_the_local_one_of_the_slot() -> None:
         ("2026-04-03 06:30", {"country": "DE"}, "2026-04-07 06:30"),  # Easter
         ("2026-11-28 06:00", {"country": "DE", "weekends": True}, "2026-11-30 06:00"),
         ("2026-11-26 17:00", {"market": "XNYS"}, "2026-11-27 17:00"),
+        ("2026-11-28 06:00", {"country": "DE"}, "2026-11-30 06:00"),
         # On the day to which it moves the clocks go forward at two.
         ("2026-03-28 02:30", {"dates": [("2026-03-28", ""), ("2026-03-27", "")]},
          "2026-03-30 02:30"),
@@ -128,6 +130,20 @@ def test_slot_moves_to_the_next_business_day_at_its_local_time(text, spec, expec
     found = verdict(calendar("NextBusinessDay", **spec), local(text))
     assert found.moved_to == local(expected)
     assert not found.skipped
+
+
+@pytest.mark.parametrize(
+    ("text", "spec", "expected"),
+    [
+        ("2026-12-28 06:00", {"dates": [("2026-12-28", "")]}, "2026-12-25 06:00"),
+        ("2026-04-06 06:30", {"country": "DE"}, "2026-04-02 06:30"),  # Easter
+        ("2026-11-28 06:00", {"country": "DE"}, "2026-11-27 06:00"),
+        ("2026-08-01 18:00", {"market": "XNYS"}, "2026-07-31 18:00"),
+    ],
+)
+def test_slot_moves_to_the_business_day_before(text, spec, expected) -> None:
+    found = verdict(calendar("PreviousBusinessDay", **spec), local(text))
+    assert found.moved_to == local(expected)
 
 
 def test_slot_without_a_business_day_within_reach_is_skipped() -> None:
@@ -175,7 +191,8 @@ def test_calendar_survives_the_way_through_an_annotation() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["x", "[]", "{}", '{"onHoliday":"Never"}', '{"onHoliday":"Skip","dates":["2026-01-01"]}',
+    ["x", "[]", "{}", "[" * 50_000,
+     '{"onHoliday":"Never"}', '{"onHoliday":"Skip","dates":["2026-01-01"]}',
      '{"onHoliday":"Skip","dates":{"2026-13-01":""}}',
      '{"onHoliday":"Skip","country":"HolidaySum"}',
      '{"onHoliday":"Skip","market":"XX"}'],
@@ -298,6 +315,9 @@ def test_config_map_without_dates_is_told_with_its_field(config_map, reason, wor
         ("0 6,18 * * *", calendar("NextBusinessDay", country="DE"), "one slot a day"),
         ("@every 8h", calendar("NextBusinessDay", country="DE"), "one slot a day"),
         ("0 6 1 * *", calendar("NextBusinessDay", country="DE"), None),
+        ("0 6 1 * *", calendar("PreviousBusinessDay", country="DE"), None),
+        ("*/5 * * * *", calendar("PreviousBusinessDay", country="DE"), "one slot a day"),
+        ("@every 48h", calendar("PreviousBusinessDay", country="DE"), "is not for @every"),
         ("0 6,18 * * *", calendar(country="DE"), None),
         ("0 6 25 12 *", calendar("NextBusinessDay", country="DE"), None),
     ],
@@ -317,7 +337,7 @@ def test_calendar_and_schedule_have_to_go_together(rule: str, made, words: str |
         ({"calendar": {"country": "DE", "market": "XNYS"}}, "spec.calendar", "exactly one"),
         ({"calendar": {"market": "XNYS", "subdivision": "BY"}}, "spec.calendar.subdivision",
          "needs its country"),
-        ({"calendar": {"country": "DE", "onHoliday": "PreviousBusinessDay"}},
+        ({"calendar": {"country": "DE", "onHoliday": "NextWorkday"}},
          "spec.calendar.onHoliday", "NextBusinessDay"),
         ({"calendar": {"country": "DE", "onHoliday": "NextBusinessDay"},
           "concurrencyPolicy": "Replace"}, "spec.calendar.onHoliday", "Forbid or Allow"),
@@ -447,6 +467,15 @@ def test_calendar_goes_into_the_cronjob_and_back_into_the_plan() -> None:
     assert plan.calendar == made
 
 
+@pytest.mark.parametrize(
+    ("spec", "skipped"), [({"country": "DE"}, True), ({"country": "XX"}, False)]
+)
+def test_schedule_without_a_cronjob_knows_its_days_off(spec, skipped: bool) -> None:
+    plan = plan_of_spec(make_schedule({"calendar": spec}).spec, SLOT)
+    assert plan is not None
+    assert plan.verdict(CHRISTMAS).skipped is skipped
+
+
 def test_job_carries_its_calendar() -> None:
     body = job_body({"metadata": {"annotations": {
         names.ANNOTATION_CALENDAR: MOVES,
@@ -455,6 +484,69 @@ def test_job_carries_its_calendar() -> None:
     run = observe_job(body)
     assert run.due_at == MONDAY
     assert not run.finished
+
+
+# -- moved to a day before -----------------------------------------------------------------------
+
+EARLIER = calendar("PreviousBusinessDay", country="DE").to_text()
+THURSDAY = at("2026-12-24 05:00")  # then come Christmas on Friday and Saturday, and Sunday
+
+
+def days_before(now: datetime, *runs, **changes):
+    return observation(now, *runs, text=EARLIER, since=THURSDAY - HOUR, **changes)
+
+
+def test_runs_of_days_off_are_made_on_the_business_day_before_once_its_own_is() -> None:
+    own = active_run(uid="own", slot=THURSDAY, calendar=EARLIER)
+    assert decide(days_before(THURSDAY), LIMITS).catch_up == []
+    decision = decide(days_before(THURSDAY + timedelta(seconds=5), own), LIMITS)
+    assert decision.catch_up == [CHRISTMAS, CHRISTMAS + DAY, CHRISTMAS + 2 * DAY]
+    made = [
+        make_run(uid=f"{n}", slot=slot, created_at=THURSDAY, calendar=EARLIER)
+        for n, slot in enumerate(decision.catch_up)
+    ]
+    after = decide(days_before(THURSDAY + timedelta(seconds=9), own, *made), LIMITS)
+    assert after.catch_up == []
+    assert held_by_calendar(made, THURSDAY) == set()
+    assert after.update.status.next_schedule_time == MONDAY
+    assert after.update.status.queued == 3
+
+
+def test_run_that_was_moved_to_a_day_before_is_late_by_that_day() -> None:
+    own = finished_run("own", slot=THURSDAY, finished_at=THURSDAY + HOUR, calendar=EARLIER)
+    for now, due in ((THURSDAY + HOUR / 4, CHRISTMAS), (THURSDAY + HOUR, CHRISTMAS)):
+        update = decide(days_before(now, own), LIMITS).update
+        assert update.due is not None
+        assert (update.due.slot, update.due.at) == (due, THURSDAY)
+        assert (update.status.delay is not None) is (now >= THURSDAY + HOUR / 2)
+
+
+def test_job_of_a_run_that_was_moved_to_a_day_before_stays_until_its_slot_has_come() -> None:
+    """Its name keeps the CronJob controller from making it once more."""
+    runs = [
+        finished_run(f"{n}", slot=CHRISTMAS + n * DAY, created_at=THURSDAY, calendar=EARLIER,
+                     finished_at=THURSDAY + HOUR)
+        for n in range(3)
+    ]  # fmt: skip
+    none = replace(LIMITS, history=HistoryLimits(0, 0, 20))
+    first = decide(days_before(THURSDAY + HOUR, *runs), none)
+    assert first.prune == []
+    then = CHRISTMAS + DAY + HOUR
+    assert [run.uid for run in decide(days_before(then, *runs), none).prune] == ["0", "1"]
+
+
+def test_job_with_a_slot_to_come_is_a_run_only_where_its_calendar_moved_it() -> None:
+    def body(text: str, created: str):
+        return job_body({"metadata": {"annotations": {
+            names.ANNOTATION_CALENDAR: text,
+            names.ANNOTATION_CRONJOB_SLOT: "2026-12-27T06:00:00+01:00",
+        }, "creationTimestamp": created}})  # fmt: skip
+
+    run = observe_job(body(EARLIER, "2026-12-24T05:00:01Z"))
+    assert (run.slot, run.due_at) == (CHRISTMAS + 2 * DAY, THURSDAY)
+    for text, created in ((EARLIER, "2026-12-23T05:00:00Z"), (MOVES, "2026-12-24T05:00:00Z")):
+        with pytest.raises(ValueError, match="lies after its creation"):
+            observe_job(body(text, created))
 
 
 # -- shown and asked for ---------------------------------------------------------------------------
@@ -481,6 +573,13 @@ def test_strip_shows_slots_that_are_skipped_before_they_come_and_without_a_job()
     states = {slot.slot: slot.state for slot in strip}
     assert states[CHRISTMAS] is states[CHRISTMAS + DAY] is SlotState.SKIPPED
     assert states[CHRISTMAS + 2 * DAY] is SlotState.TO_COME
+
+
+def test_strip_shows_the_report_of_a_slot_to_come() -> None:
+    schedule = summary(calendar={"country": "DE", "onHoliday": "PreviousBusinessDay"})
+    run = finished_run(slot=CHRISTMAS, calendar=EARLIER)
+    strip = strip_of(schedule, jobs_of(schedule, [run]), THURSDAY + HOUR)
+    assert {slot.slot: slot.state for slot in strip}[CHRISTMAS] is SlotState.DELIVERED
 
 
 def test_run_that_somebody_asks_for_waits_no_longer() -> None:

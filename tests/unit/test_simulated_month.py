@@ -51,6 +51,7 @@ SKIPPED = make_pod(
 )  # fmt: skip
 # Thanksgiving Day, Christmas Day, and the weekends.
 MOVING = Calendar(OnHoliday.NEXT_BUSINESS_DAY, weekends=True, market="XNYS")
+EARLIER = Calendar(OnHoliday.PREVIOUS_BUSINESS_DAY, market="XNYS")
 HOLIDAYS = Calendar(OnHoliday.SKIP, weekends=True, market="XNYS")
 LIMITS = ScheduleLimits(
     StartLimits(startup=timedelta(hours=2), queue=timedelta(hours=6)), HistoryLimits(1, 1, 10)
@@ -308,6 +309,24 @@ def test_every_slot_of_a_month_has_one_answer(
     assert totals["missed"] > 0 or missed_runs == "RunAll"
     skipped = [entry for entry in world.told.values() if entry.outcome is Outcome.SKIPPED]
     assert {entry.reason for entry in skipped} == {Reason.HOLIDAY, Reason.UNCHANGED}
+
+
+@pytest.mark.parametrize("missed_runs", ["RunLatest", "RunAll"])
+@pytest.mark.parametrize("seed", range(3))
+def test_every_slot_of_a_month_has_one_answer_where_its_run_is_a_day_before(
+    seed: int, missed_runs: str
+) -> None:
+    world = World(random.Random(seed), "Allow", missed_runs, EARLIER.to_text())  # noqa: S311
+    plan = make_plan("0 6 * * *", since=SLOT, late_after=LATE_AFTER)
+    world.plan = replace(plan, calendar=EARLIER)
+    totals = pass_a_month(world)
+    assert totals["delivered"] > 2
+    early = [
+        entry
+        for entry in world.told.values()
+        if not entry.manual and entry.finished_at < entry.slot
+    ]
+    assert len(early) > 2
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 from factories import (
     SLOT,
+    at,
     finished_run,
     fresh_status,
     make_entry,
@@ -17,6 +18,7 @@ from factories import (
     result_text,
     schedule_body,
 )
+from test_runner_retention import reports, run_for
 
 from admin_api.schemas.jobs import JobsQuery, JobStatus
 from admin_api.services.attempt_rules import decide_retry
@@ -41,7 +43,7 @@ from report_operator.domain.schedules.desired import may_skip
 from report_operator.domain.schedules.status import RunDecisions, compute_status
 from report_operator.domain.schedules.transitions import NORMAL, transitions
 from report_operator.domain.statistics import Granularity, failures, performance, totals
-from report_runner import pod_run
+from report_runner import pod_run, run
 from report_runner.contract.reasons import EXIT_CODES, EXIT_OK, Reason
 from report_runner.contract.result import Outcome, parse_result
 from report_runner.models import RunSkipped
@@ -81,6 +83,18 @@ def test_runner_whose_result_is_lost_does_not_pass_for_a_delivery(
         left = parse_result((tmp_path / place).read_text())
         assert left is not None
         assert left.outcome is Outcome.SKIPPED
+
+
+def test_old_files_are_pruned_by_a_run_that_is_skipped_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a schedule that skips for months would keep all that it ever made."""
+    run_for(tmp_path, date(2026, 11, 1), at("2026-11-01 06:00"))
+    assert reports(tmp_path / "volume") == ["01"]
+    monkeypatch.setattr(run, "fetch_all", lambda _: _skip())
+    with pytest.raises(RunSkipped):
+        run_for(tmp_path, date(2026, 11, 24), at("2026-11-24 06:00"))
+    assert reports(tmp_path / "volume") == []
 
 
 # -- the outcome -----------------------------------------------------------------------------------
@@ -140,9 +154,10 @@ def test_result_of_an_earlier_try_is_not_taken_for_that_of_the_last() -> None:
     [
         ({}, False),
         ({"report": {"sendIf": "rows > 0"}}, True),
-        ({"delivery": {"onlyIfChanged": {"sources": ["a"]}}}, True),
-        ({"waitFor": [{"source": "a"}]}, True),
-        ({"report": {"sendIf": None}, "waitFor": []}, False),
+        ({"report": {"onlyIfChanged": {}}}, True),
+        ({"report": {"waitFor": {"source": "a", "onDeadline": "Skip"}}}, True),
+        ({"report": {"waitFor": {"source": "a", "onDeadline": "Fail"}}}, False),
+        ({"report": {"sendIf": None}}, False),
     ],
 )
 def test_run_may_skip_by_these_fields(spec, may: bool) -> None:

@@ -15,6 +15,7 @@ from admin_api.services.schedules import condition_of, describe
 from report_operator.api.v1alpha1.status import DelayStage, WaitingRun
 from report_operator.domain.times import format_time
 from report_runner.contract.reasons import Reason
+from report_runner.contract.result import Outcome
 
 HIDDEN = "(its message needs a right in the namespace)"
 # A further attempt comes to the same while the schedule or the data are as they are.
@@ -236,6 +237,8 @@ def _without_problem(schedule: ScheduleSummary, name: str, affected: str) -> str
     said = ""
     if failure is not None and done is not None and failure.slot <= done:
         said = f" (slots up to {format_time(done)} need no report: somebody said so)"
+    if status.last_outcome is Outcome.SKIPPED:
+        said += "; its newest run was skipped, since no report was wanted"
     return (
         f"{name} is healthy: nothing is late, and no failure stands{said}. "
         f"{_data_wait(status.data_wait)}Readers: {affected}{following}."

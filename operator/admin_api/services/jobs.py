@@ -23,7 +23,7 @@ from report_operator.domain.runs.dead_letter import Order, Tried, attempt_order,
 from report_operator.domain.runs.identity import RunIdentity, identity_of_entry
 from report_operator.domain.runs.record import RunRecord
 from report_operator.domain.runs.run import Run
-from report_operator.domain.schedules.calendar import Calendar, freeze, parse_calendar
+from report_operator.domain.schedules.calendar import Calendar, calendar_of_spec
 from report_operator.domain.statistics import FinishedRun, Totals
 from report_operator.domain.times import format_time
 from report_runner.contract.reasons import Reason
@@ -89,9 +89,9 @@ def _calendar(value: object) -> Calendar | None:
         spec = CalendarSpec.model_validate(value)
         if spec.config_map_ref is not None:
             return None
-        return parse_calendar(freeze(spec).to_text())
     except ValueError:  # absent, or the schedule is not Ready for it
         return None
+    return calendar_of_spec(spec)
 
 
 def _priority(value: object) -> Priority:

@@ -119,11 +119,13 @@ def strip_of(schedule: ScheduleSummary, jobs: Sequence[Job], now: datetime) -> l
             state, run = _unanswered(slot, status, known_from), None
         found.append(StripSlot(slot, _judged(slot, state, status), run))
     coming = SlotState.HELD if schedule.suspended else SlotState.TO_COME
-    following = [
-        StripSlot(slot, SlotState.SKIPPED if _is_skipped(schedule, slot, zone) else coming, None)
-        for slot in _next_slots(rule, zone, status, now)
-    ]
-    return found + following
+    for slot in _next_slots(rule, zone, status, now):
+        if early := runs.get(slot):  # its calendar moved it to a day before
+            found.append(StripSlot(slot, *_answer(early)))
+        else:
+            skipped = _is_skipped(schedule, slot, zone)
+            found.append(StripSlot(slot, SlotState.SKIPPED if skipped else coming, None))
+    return found
 
 
 def _is_skipped(schedule: ScheduleSummary, slot: datetime, zone: ZoneInfo) -> bool:

@@ -290,9 +290,12 @@ async def test_figures_are_those_of_the_same_runs_counted_here(
         (f.report_type, f.runs, f.p95_seconds, f.max_seconds) for f in counted.types
     ]
     totals = await reader.totals(since)
-    assert (totals.finished, totals.succeeded) == (
-        len(runs), sum(run.outcome is Outcome.SUCCEEDED for run in runs)
+    expected = statistics.totals(runs)
+    assert expected.skipped > 10
+    assert (totals.finished, totals.succeeded, totals.skipped) == (
+        expected.finished, expected.succeeded, expected.skipped
     )  # fmt: skip
+    assert totals.avg_seconds == pytest.approx(expected.avg_seconds)
 
 
 async def test_an_empty_history_has_figures_too(writer: HistoryWriter) -> None:

@@ -38,7 +38,7 @@ def test_slot_on_a_day_off_is_skipped_without_a_pod(
 ) -> None:
     days_off(namespace, "Stocktaking", "Stocktaking")
     calendar = {"configMapRef": {"name": "company-days"}}
-    namespace.apply("shut", schedule=EVERY_MINUTE, calendar=calendar)
+    namespace.apply("shut", schedule=EVERY_MINUTE, timeZone="Etc/UTC", calendar=calendar)
     entry = skipped(namespace, "shut")
     assert entry["reason"] == "Holiday"
     assert "Stocktaking in the dates of ConfigMap company-days" in entry["message"]
@@ -57,11 +57,11 @@ def uids(namespace: Namespace) -> set[str]:
 def test_run_waits_for_the_next_business_day_in_no_place(
     namespace: Namespace, operator: OperatorProcess
 ) -> None:
-    """The slot is some minutes from now, and its Job made by hand as the controller makes it."""
     days_off(namespace, "Stocktaking", "Stocktaking")
     now = datetime.now(UTC) + timedelta(minutes=2)
     calendar = {"configMapRef": {"name": "company-days"}, "onHoliday": "NextBusinessDay"}
-    namespace.apply("moved", schedule=f"{now.minute} {now.hour} * * *", calendar=calendar)
+    schedule = f"{now.minute} {now.hour} * * *"
+    namespace.apply("moved", schedule=schedule, timeZone="Etc/UTC", calendar=calendar)
     namespace.wait_until_observed("moved")
     cronjob = namespace.cronjob("moved")
     assert cronjob is not None

@@ -15,8 +15,14 @@ class OnHoliday(StrEnum):
     """What becomes of a slot on a day that the calendar leaves out."""
 
     SKIP = "Skip"
+    PREVIOUS_BUSINESS_DAY = "PreviousBusinessDay"
     NEXT_BUSINESS_DAY = "NextBusinessDay"
     RUN = "Run"
+
+    @property
+    def moves(self) -> bool:
+        """Whether the run takes place on another day."""
+        return self in (OnHoliday.PREVIOUS_BUSINESS_DAY, OnHoliday.NEXT_BUSINESS_DAY)
 
 
 class CalendarReference(Model):
@@ -88,12 +94,13 @@ class Calendar(Model):
     )
     weekends: Boolean = Field(
         default=False,
-        description="true: the country's weekend is left out as a holiday is. A business day is "
-        "never one of a weekend, whatever this says.",
+        description="With Skip: whether the country's weekend is left out as a holiday is. It is "
+        "never a business day, whatever this says.",
     )
     on_holiday: OnHoliday = Field(
         default=OnHoliday.SKIP,
-        description="A slot on such a day. Skip: no run, the outcome is Skipped. NextBusinessDay: "
-        "it runs on the next business day at the same local time, for its own report date. Run: as "
-        "on any other day.",
+        description="A slot on such a day. Skip: no run, the outcome is Skipped. "
+        "PreviousBusinessDay, NextBusinessDay: it runs on the business day before or after it, at "
+        "the same local time, for its own report date; so does one on a weekend. Run: as on any "
+        "other day.",
     )

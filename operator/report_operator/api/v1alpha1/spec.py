@@ -13,7 +13,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from report_operator.api.v1alpha1.calendar import Calendar, OnHoliday
+from report_operator.api.v1alpha1.calendar import Calendar
 from report_operator.api.v1alpha1.placement import (
     Labels,
     ResourceRequirements,
@@ -96,7 +96,7 @@ def _attaches_what_is_written(spec: ReportScheduleSpec) -> bool:
 
 
 def _keeps_moved_runs(spec: ReportScheduleSpec) -> bool:
-    moves = spec.calendar is not None and spec.calendar.on_holiday is OnHoliday.NEXT_BUSINESS_DAY
+    moves = spec.calendar is not None and spec.calendar.on_holiday.moves
     return not moves or spec.concurrency_policy is not ConcurrencyPolicy.REPLACE
 
 
@@ -117,10 +117,10 @@ class ReportScheduleSpec(Model):
             path="delivery.email.attach",
         ),
         Rule(
-            "!has(self.calendar) || self.calendar.onHoliday != 'NextBusinessDay' || "
+            "!has(self.calendar) || !self.calendar.onHoliday.endsWith('BusinessDay') || "
             "self.concurrencyPolicy != 'Replace'",
-            "NextBusinessDay needs concurrencyPolicy Forbid or Allow: Replace deletes the run that "
-            "waits for the next business day",
+            "to move runs to a business day takes concurrencyPolicy Forbid or Allow: Replace "
+            "deletes a run that waits for its day",
             _keeps_moved_runs,
             path="calendar.onHoliday",
         ),

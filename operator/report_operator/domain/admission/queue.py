@@ -110,7 +110,7 @@ def held_by_calendar(runs: Iterable[Run], now: datetime) -> set[str]:
     return {
         run.uid
         for run in runs
-        if run.waiting and (run.calendar_verdict.skipped or run.due_at > now)
+        if run.waiting and (run.calendar_verdict.skipped or run.waits_for_its_day(now))
     }
 
 

@@ -49,7 +49,7 @@ def _queued_too_long(observed: ObservedRun, limits: StartLimits) -> Cause | None
     # A backfill's run is meant to wait until there is room.
     if run.stage is not Stage.QUEUED or run.backfill or observed.held:
         return None
-    begun = max(run.created_at, run.due_at)
+    begun = max(run.created_at, run.calendar_verdict.moved_to or run.created_at)
     if run.scheduled and observed.resumed_at is not None:
         begun = max(begun, observed.resumed_at)
     if run.data_wait is not None and run.data_wait.enqueued_at is not None:

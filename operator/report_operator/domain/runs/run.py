@@ -140,6 +140,11 @@ class Run:
             return AS_ALWAYS
         return _verdict(self.calendar, self.slot, self.time_zone)
 
+    def waits_for_its_day(self, now: datetime) -> bool:
+        """Whether the calendar has moved it to a day to come."""
+        moved_to = self.calendar_verdict.moved_to
+        return self.waiting and moved_to is not None and moved_to > now
+
     @property
     def due_at(self) -> datetime:
         """When it is to start: its slot, unless the calendar moved it."""
@@ -180,14 +185,14 @@ def observe_job(job: Body) -> Run:
     ended = {c["type"]: c for c in status.get("conditions") or () if c["status"] == "True"}
     over = ended.get("Complete") or ended.get("Failed")
     failed = ended.get("Failed", {})
-    return Run(
+    run = Run(
         name=meta["name"],
         uid=meta["uid"],
         resource_version=str(int(meta["resourceVersion"])),
         namespace=meta["namespace"],
         schedule=_name(annotations[names.ANNOTATION_SCHEDULE], names.ANNOTATION_SCHEDULE),
         schedule_uid=labels[names.LABEL_UID],
-        slot=_slot(stamped or scheduled or created_at, created_at),
+        slot=stamped or scheduled or created_at,
         manual=scheduled is None,
         slot_offset=_offset(annotations.get(names.ANNOTATION_CRONJOB_SLOT)),
         tier=labels.get(names.LABEL_TIER, "standard"),
@@ -225,6 +230,8 @@ def observe_job(job: Body) -> Run:
         may_skip=annotations.get(names.ANNOTATION_MAY_SKIP) == "true",
         data_wait=parse_wait(annotations.get(names.ANNOTATION_DATA_WAIT)),
     )
+    _check_slot(run)
+    return run
 
 
 def controller_of(meta: Body, kind: str = "") -> str:
@@ -246,11 +253,18 @@ def _finalizers(meta: Body) -> tuple[str, ...]:
     return tuple(cut(str(name), NAME_LIMIT) for name in named)
 
 
-def _slot(slot: datetime, created_at: datetime) -> datetime:
-    # One to come would stand for all slots until then, and none of them would be missed.
-    if slot > created_at + CLOCK_TOLERANCE:
-        raise NotARunError(f"its slot {slot} lies after its creation")
-    return slot
+def _check_slot(run: Run) -> None:
+    """Admission asks the calendar about all runs at once: nobody's may fail there."""
+    try:
+        found = _verdict(run.calendar, run.slot, run.time_zone) if run.calendar else AS_ALWAYS
+    except OverflowError as error:
+        raise NotARunError(
+            f"{names.ANNOTATION_CALENDAR}: not for a slot like {run.slot}"
+        ) from error
+    # One to come would stand for all slots until then, and none of them would be missed: where a
+    # calendar moves its run to a day before, those in between have theirs.
+    if min(run.slot, found.moved_to or run.slot) > run.created_at + CLOCK_TOLERANCE:
+        raise NotARunError(f"its slot {run.slot} lies after its creation")
 
 
 def _offset(text: str | None) -> timedelta | None:

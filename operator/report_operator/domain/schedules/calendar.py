@@ -104,10 +104,21 @@ def freeze(spec: CalendarSpec, dates: tuple[tuple[str, str], ...] = ()) -> Calen
     )
 
 
+def calendar_of_spec(spec: CalendarSpec) -> Calendar | None:
+    """Without the dates of a ConfigMap; None where the library does not know it."""
+    try:
+        return parse_calendar(freeze(spec).to_text())
+    except ValueError:
+        return None
+
+
 @lru_cache(maxsize=CALENDARS)
 def parse_calendar(text: str) -> Calendar:
     """The calendar of an annotation. Raises ValueError for what `to_text` does not write."""
-    found = json.loads(text)
+    try:
+        found = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("a calendar is not as deep as this") from error
     if not isinstance(found, dict):
         raise ValueError("a calendar is a JSON object")  # noqa: TRY004  (as for any other text)
     dates = found.get("dates") or {}
@@ -133,14 +144,16 @@ def verdict(calendar: Calendar | None, local: datetime) -> Verdict:
     """What becomes of a slot; `local` is the slot on the wall clock of its zone, aware."""
     if calendar is None or calendar.on_holiday is OnHoliday.RUN:
         return AS_ALWAYS
-    why = day_off(calendar, local.date(), weekends=calendar.weekends)
+    moves = calendar.on_holiday.moves
+    why = day_off(calendar, local.date(), weekends=calendar.weekends or moves)
     if not why:
         return AS_ALWAYS
-    if calendar.on_holiday is OnHoliday.SKIP:
+    if not moves:
         return Verdict(why, skipped=True)
     day = local.date()
+    back = calendar.on_holiday is OnHoliday.PREVIOUS_BUSINESS_DAY
     for _ in range(MOVED_LIMIT):
-        day += timedelta(days=1)
+        day += timedelta(days=-1 if back else 1)
         if not day_off(calendar, day, weekends=True):
             moved = datetime.combine(day, local.time(), local.tzinfo).astimezone(UTC)
             return Verdict(why, moved_to=moved)

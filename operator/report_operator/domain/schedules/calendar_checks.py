@@ -24,15 +24,22 @@ def calendar_problem(
     spec: ReportScheduleSpec, calendar: Calendar, now: datetime
 ) -> ReadyProblem | None:
     """What is wrong between a calendar and its schedule, as far as the next year shows."""
-    moves = calendar.on_holiday is OnHoliday.NEXT_BUSINESS_DAY
+    moves = calendar.on_holiday.moves
+    ahead = calendar.on_holiday is OnHoliday.PREVIOUS_BUSINESS_DAY
+    if ahead and spec.schedule.strip().startswith("@every"):
+        return ReadyProblem(
+            ReadyReason.INVALID_SPEC,
+            f"{CALENDAR_FIELD}.onHoliday: PreviousBusinessDay is not for @every, which counts from "
+            "the run before: name the time of day in spec.schedule, or use NextBusinessDay",
+        )
     kept = False
     for number, day in enumerate(_slots_by_day(spec, now)):
         if moves and number < DAYS_OF_A_RULE and len(day) > 1:
             return ReadyProblem(
                 ReadyReason.INVALID_SPEC,
-                f"{CALENDAR_FIELD}.onHoliday: NextBusinessDay is for schedules with one slot a day "
-                f"at most, and {spec.schedule} has several, whose runs would all wait for one day; "
-                "use Skip",
+                f"{CALENDAR_FIELD}.onHoliday: {calendar.on_holiday.value} is for schedules with "
+                f"one slot a day at most, and {spec.schedule} has several, whose runs would all be "
+                "on one day; use Skip",
             )
         kept = kept or not verdict(calendar, day[0]).skipped
         if kept and (number >= DAYS_OF_A_RULE or not moves):

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from report_operator.api.v1alpha1.spec import MissedRunsPolicy
 from report_operator.domain.cron.schedule import latest_slot, slots_between
+from report_operator.domain.schedules.lateness import first_slot_after, known_slot
 from report_operator.domain.schedules.observation import Observation
 from report_operator.domain.schedules.plan import Plan
 from report_operator.domain.schedules.zone_data import common_slots
@@ -44,6 +45,31 @@ def slots_to_catch_up(observation: Observation) -> list[datetime]:
     if len(common_slots(plan.schedule, plan.zones, missed)) < len(missed):
         return []
     return missed
+
+
+def early_slots(observation: Observation) -> list[datetime]:
+    """Slots to come whose runs a calendar has moved to a day that is there: oldest first.
+
+    The CronJob controller makes no Job before its slot, and finds ours under its name then. Each
+    comes after the slot before it has its Job, so that the newest slot with a Job stands for all
+    before it, as it does everywhere.
+    """
+    plan, refused, previous = observation.plan, observation.refused, observation.previous
+    if plan is None or plan.suspended or plan.calendar is None or observation.cronjob is None:
+        return []
+    if refused is not None and refused.catch_up:
+        return []
+    runs = [item.run for item in observation.runs]
+    handled = [entry.slot for entry in previous.recent_runs if not entry.manual]
+    slot = first_slot_after(plan, known_slot(plan, runs, handled, previous.last_schedule_time))
+    found: list[datetime] = []
+    while slot is not None and slot > observation.now and len(found) < CATCH_UP_LIMIT:
+        moved = plan.verdict(slot).moved_to
+        if moved is None or moved > observation.now:
+            break
+        found.append(slot)
+        slot = first_slot_after(plan, slot)
+    return found
 
 
 def expired_slots(observation: Observation) -> list[datetime]:

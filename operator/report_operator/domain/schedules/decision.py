@@ -28,7 +28,11 @@ from report_operator.domain.runs.outcomes import (
 from report_operator.domain.runs.run import Run, Stage
 from report_operator.domain.runs.vanished import REPLACEMENT_GRACE, outcome_of_missing
 from report_operator.domain.schedules.calendar import parse_calendar
-from report_operator.domain.schedules.catch_up import handled_through, slots_to_catch_up
+from report_operator.domain.schedules.catch_up import (
+    early_slots,
+    handled_through,
+    slots_to_catch_up,
+)
 from report_operator.domain.schedules.lateness import NOT_CREATED, Due
 from report_operator.domain.schedules.observation import Observation
 from report_operator.domain.schedules.status import RunDecisions, StatusUpdate, compute_status
@@ -103,7 +107,7 @@ def decide(observation: Observation, limits: ScheduleLimits) -> Decision:
         for item in observation.runs
         if item.run.uid not in ended and (cause := left_out(item.run)) is not None
     ]
-    catch_up = slots_to_catch_up(observation)
+    catch_up = [*slots_to_catch_up(observation), *early_slots(observation)]
     history = _history(observation, [*missing, *given_up], limits.history)
     # Where history takes no more just now a run stays what it is until it does.
     recorded = {entry.uid for entry in history.recent}
@@ -198,10 +202,19 @@ def _prune(
         *(
             run
             for run in prunable(runs, history, limits)
-            if run.uid not in observation.pending_records
+            if run.uid not in observation.pending_records and not _answers_to_come(observation, run)
         ),
         *(run for run in runs if run.uid in gone),
     ]
+
+
+def _answers_to_come(observation: Observation, run: Run) -> bool:
+    """Whether the CronJob controller would make the Job anew, since its slot is still to come."""
+    if run.due_at >= run.slot:
+        return False
+    spec = observation.cronjob["spec"] if observation.cronjob else {}
+    within = timedelta(seconds=spec.get("startingDeadlineSeconds") or 0)
+    return observation.now <= run.slot + within
 
 
 def _concurrency(observation: Observation) -> str:

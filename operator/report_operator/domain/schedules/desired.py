@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from report_operator.api.v1alpha1.calendar import OnHoliday
 from report_operator.api.v1alpha1.resource import API_VERSION, KIND, ReportSchedule
 from report_operator.api.v1alpha1.spec import (
     ConcurrencyPolicy,
@@ -28,8 +27,6 @@ from report_runner.contract.reasons import EXIT_NOT_READY_YET, PERMANENT_EXIT_CO
 
 Body = dict[str, Any]
 
-# Fields of a spec by which a run may decide that no report is wanted.
-SKIPPING_FIELDS = ("sendIf", "onlyIfChanged", "waitFor")
 HISTORY_OUT_OF_THE_WAY = 1_000_000  # the operator prunes, not the CronJob controller
 SKIP_DEADLINE_SECONDS = 60  # a slot that is not missed: its Job is a little late at most
 APPLIED_DIGITS = 16
@@ -131,11 +128,11 @@ def _cronjob(
 
 
 def _concurrency(spec: ReportScheduleSpec, calendar: Calendar | None) -> ConcurrencyPolicy:
-    """With Forbid the CronJob controller makes no Job while one waits for the next business day.
+    """With Forbid the CronJob controller makes no Job while one waits for its business day.
 
     Admission keeps to Forbid all the same, by what is written on the Jobs.
     """
-    moves = calendar is not None and calendar.on_holiday is OnHoliday.NEXT_BUSINESS_DAY
+    moves = calendar is not None and calendar.on_holiday.moves
     return ConcurrencyPolicy.ALLOW if moves else spec.concurrency_policy
 
 
@@ -243,8 +240,10 @@ def _job_template(
 
 def may_skip(spec: Mapping[str, Any]) -> bool:
     """Whether runs of this spec (as JSON) may end without a report, since none is wanted."""
-    places = (spec, spec.get("report") or {}, spec.get("delivery") or {})
-    return any(place.get(field) for place in places for field in SKIPPING_FIELDS)
+    report = spec.get("report") or {}
+    waits = report.get("waitFor") or {}
+    conditions = (report.get("sendIf"), report.get("onlyIfChanged"))
+    return waits.get("onDeadline") == "Skip" or any(found is not None for found in conditions)
 
 
 def _seconds(duration: str) -> int:

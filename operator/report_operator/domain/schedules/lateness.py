@@ -41,7 +41,7 @@ def next_slot(plan: Plan, known: datetime, now: datetime) -> datetime | None:
     """
     if plan.suspended:
         return None
-    last = latest_slot(plan.schedule, plan.zone, known, now) or known
+    last = (latest_slot(plan.schedule, plan.zone, known, now) if known < now else None) or known
     return _first_wanted(plan, last, [plan.zone])
 
 
@@ -93,7 +93,7 @@ def oldest_due(
 
 def moved_runs(runs: Iterable[Run], now: datetime) -> list[Run]:
     """Those that wait for a business day to come, the next one first."""
-    found = [run for run in runs if run.waiting and run.due_at > now]
+    found = [run for run in runs if run.waits_for_its_day(now)]
     return sorted(found, key=lambda run: run.due_at)
 
 

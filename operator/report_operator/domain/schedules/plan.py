@@ -22,6 +22,7 @@ from report_operator.domain.schedules.calendar import (
     AS_ALWAYS,
     Calendar,
     Verdict,
+    calendar_of_spec,
     parse_calendar,
     verdict,
 )
@@ -68,6 +69,7 @@ def plan_of_spec(spec: ReportScheduleSpec, since: datetime) -> Plan | None:
             since=since,
             suspended=spec.suspend,
             late_after=parse_duration(spec.late_after),
+            calendar=calendar_of_spec(spec.calendar) if spec.calendar else None,
         )
     except (ScheduleError, ValueError, OverflowError):
         return None

@@ -141,10 +141,11 @@ def compute_status(observation: Observation, decided: RunDecisions) -> StatusUpd
         recent_runs=list(recent),
         run_counts=dict(decided.history.counts),
     )
+    following = _next_due(plan, latest, moved)
+    changes = [at for at in (upcoming, following) if at is not None and at > now]
     return StatusUpdate(
-        status, due, due.at if due else _next_due(plan, latest, moved),
-        _check_at(plan, due, [*_known(upcoming), *(run.due_at for run in moved)], now),
-    )  # fmt: skip
+        status, due, due.at if due else following, _check_at(plan, due, changes, now)
+    )
 
 
 def undecided(
