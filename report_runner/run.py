@@ -169,7 +169,12 @@ def _warnings(known: Manifest) -> list[str]:
 
 
 def _usable(known: Manifest, digest: str, output_paths: OutputPaths) -> bool:
-    """Whether an earlier attempt made its files from this definition and they are unchanged."""
+    """Whether an earlier attempt made its files from this definition and they are unchanged.
+
+    What was made of data that were not ready is not: they may be there by now.
+    """
+    if known.not_ready is not None:
+        return False
     return known.definition == digest and all(
         (output_paths.root / output.path).is_file()
         and storage.sha256(output_paths.root / output.path) == output.sha256

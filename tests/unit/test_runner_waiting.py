@@ -34,7 +34,7 @@ from report_runner.contract.waiting import OnDeadline
 from report_runner.delivery.message import email_bodies
 from report_runner.environment import Paths, RunStamps
 from report_runner.manifest import Manifest
-from report_runner.models import RunError, RunSkipped
+from report_runner.models import RunError, RunSkipped, Table
 from report_runner.mounted import Secrets
 from report_runner.pod_run import EXIT_TERMINATED, TerminatedError, account
 from report_runner.redaction import SecretEntry
@@ -57,6 +57,16 @@ class Failing:
 
     def fetch(self, _name: str, _spec: InlineSource, _context: SourceContext) -> Fetched:
         raise self.error
+
+
+class Ready:
+    """A source that has these rows by now."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+
+    def fetch(self, _name: str, _spec: InlineSource, _context: SourceContext) -> Fetched:
+        return Fetched(self.table)
 
 
 class Counting:
@@ -173,11 +183,32 @@ def test_report_is_made_and_marked_at_the_deadline(tmp_path: Path) -> None:
     told = NOT_BY_THEN.replace(">", "&gt;")
     assert told in text
     assert text.index(told) < text.index("<h1>")
-    # A later attempt takes the files as they are, and says the same of them.
-    again, _ = run_at(DEADLINE + timedelta(hours=1), tmp_path, onDeadline="SendMarked")
-    assert again.message.endswith(NOT_BY_THEN)
     (path,) = (tmp_path / "volume").rglob("*.manifest.json")
     assert Manifest.model_validate_json(path.read_bytes()).not_ready == NOT_BY_THEN
+
+
+def test_marked_report_is_not_taken_for_one_when_the_data_are_there(tmp_path: Path) -> None:
+    """A further attempt asks again, and its report is made anew."""
+    late = DEADLINE + timedelta(hours=1)
+    run_at(DEADLINE, tmp_path, onDeadline="SendMarked")
+    again, _ = run_at(late, tmp_path, onDeadline="SendMarked")
+    assert again.message.endswith(NOT_BY_THEN)
+    (path,) = (tmp_path / "volume").rglob("*.manifest.json")
+    marked = Manifest.model_validate_json(path.read_bytes())
+    # What was stored is of the same definition, and of other data.
+    definition = tmp_path / "definition.json"
+    digest = hashlib.sha256(
+        Definition.model_validate_json(definition.read_bytes()).model_dump_json().encode()
+    ).hexdigest()
+    assert marked.definition == digest
+    rows = inline_table(InlineSource(rows=[{"a": 1}]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(SOURCES, "inline", lambda: Ready(rows))
+        ready, _ = run_at(late, tmp_path, onDeadline="SendMarked")
+    assert "not ready" not in ready.message
+    (page,) = (tmp_path / "volume").rglob("*.html")
+    assert "not ready" not in page.read_text()
+    assert Manifest.model_validate_json(path.read_bytes()).not_ready is None
 
 
 def test_source_out_of_reach_is_an_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
