@@ -49,6 +49,9 @@ class ScheduleCollector(Collector):
         success = _gauge("last_success_timestamp_seconds", "When a run last succeeded.")
         queued = _gauge("queued_runs", "Runs that wait for admission.")
         active = _gauge("active_runs", "Runs that are admitted and not finished.")
+        warnings = _gauge(
+            "last_report_warnings", "Checks of the newest report's rows that did not pass."
+        )
         runs = CounterMetricFamily(
             f"{PREFIX}_runs", "Finished runs.", labels=(*SCHEDULE_LABELS, "result", "reason")
         )
@@ -71,6 +74,7 @@ class ScheduleCollector(Collector):
             late.add_metric(labels, view.late_after.total_seconds())
             queued.add_metric(labels, view.queued)
             active.add_metric(labels, view.active)
+            warnings.add_metric(labels, view.warnings)
             if view.next_due is not None:
                 due.add_metric(labels, view.next_due.timestamp())
             if view.last_success is not None:
@@ -89,7 +93,8 @@ class ScheduleCollector(Collector):
         total.add_metric((), depth)
         for namespace, use in volumes.items():
             storage.add_metric((namespace,), use.ratio)
-        yield from (failed, ready, due, late, success, queued, active, runs, missed, total, storage)
+        yield from (failed, ready, due, late, success, queued, active, warnings, runs)
+        yield from (missed, total, storage)
 
 
 def _gauge(name: str, text: str) -> GaugeMetricFamily:

@@ -73,6 +73,7 @@ class RunResult(Model):
     manifest: str | None = None  # path of the manifest, relative to the report volume
     # Of the report volume, when the run ended.
     storage_used_percent: Annotated[int, Field(ge=0, le=100)] | None = None
+    warnings: Count | None = None  # checks of severity warn that did not pass
     truncated: bool = False  # lists were cut to fit; the manifest has them whole
 
 

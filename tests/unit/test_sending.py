@@ -221,6 +221,7 @@ def test_a_warning_is_in_document_mail_status_and_manifest(runs: Runs) -> None:
     rows = [{"isin": "A", "price": None, "b": "<b>"}]
     result = runs.run(rows, checks=[{**PRICED, "severity": "warn"}], formats=["html", "csv"])
     told = "check priced: expected no NULL in price, found 1 in price; 1 row breaks it; the rows"
+    assert result.warnings == 1
     assert result.message.startswith(f"1 rows, sent to 2 recipients, 1 warning. {told}")
     (page,) = runs.files()
     assert told in page.read_text()
@@ -244,7 +245,7 @@ def test_a_template_of_the_author_may_place_warnings_itself(runs: Runs) -> None:
 
 def test_a_passed_check_leaves_no_word_but_in_the_manifest(runs: Runs) -> None:
     result = runs.run([{"price": 1}], checks=[PRICED])
-    assert result.message == "1 rows, sent to 2 recipients"
+    assert (result.message, result.warnings) == ("1 rows, sent to 2 recipients", None)
     assert "Mind these figures" not in runs.files()[0].read_text()
     assert [check.passed for check in runs.manifest().checks] == [True]
 

@@ -56,6 +56,7 @@ def record(run: Run, pods: Sequence[Pod], finished_at: datetime, cause: Cause | 
         rows=sum(result.rows.values()) if result else None,
         outputs=[output.path for output in result.outputs] if result else [],
         storage_used_percent=result.storage_used_percent if result else None,
+        warnings=result.warnings if result else None,
     )
 
 
