@@ -269,7 +269,7 @@ def test_a_change_is_judged_against_the_last_delivered_run(runs: Runs) -> None:
 
 # --- onlyIfChanged ----------------------------------------------------------------------------
 
-UNCHANGED = {"onlyIfChanged": {}}
+UNCHANGED = {"onlyIfChanged": {"sources": ["positions"]}}
 
 
 def test_what_was_delivered_is_not_sent_again_until_it_changes(runs: Runs) -> None:
@@ -304,14 +304,18 @@ def test_columns_and_sources_that_differ_each_time_are_left_out(runs: Runs) -> N
 
 
 def test_a_source_without_rows_may_not_know_its_columns(runs: Runs) -> None:
-    runs.report = {"onlyIfChanged": {"ignore": ["at"]}, "checks": [PRICED], "allowEmpty": True}
+    runs.report = {
+        "onlyIfChanged": {"sources": ["positions"], "ignore": ["at"]},
+        "checks": [PRICED],
+        "allowEmpty": True,
+    }
     runs.run(EMPTY)
     runs.skipped(EMPTY, day(1))
 
 
 def test_another_choice_of_sources_is_a_change(runs: Runs) -> None:
     runs.run([{"a": 1}], **UNCHANGED)
-    runs.run([{"a": 1}], day(1), onlyIfChanged={"ignore": ["a"]})
+    runs.run([{"a": 1}], day(1), onlyIfChanged={"sources": ["positions"], "ignore": ["a"]})
     assert len(runs.post.sent) == 4
 
 
