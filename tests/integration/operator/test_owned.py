@@ -125,7 +125,10 @@ LEAVES: dict[str, tuple[Body, Body]] = {
         {"report": report(onlyIfChanged={"sources": ["facts"], "ignore": ["a"]})},
         {"report": report(onlyIfChanged={"sources": ["facts"]})},
     ),
-    "report.declaredParameters.type": (declared(type="text"), declared()),
+    "report.declaredParameters.type": (
+        declared(type="date", default="2026-01-01"),
+        declared(default="2026-01-01"),
+    ),
     "report.declaredParameters.description": (declared(description="d"), declared()),
     "report.declaredParameters.default": (declared(), {}),
     "report.checks.source": (check(rows={"min": 1}), {}),
