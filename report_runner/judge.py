@@ -148,7 +148,7 @@ def rows_digests(spec: OnlyIfChanged | None, tables: Mapping[str, Table]) -> dic
     """By source. Raises RunError for an ignored column that none of them has."""
     if spec is None:
         return {}
-    names = spec.sources or list(tables)
+    names = spec.sources
     known = sorted({column for name in names for column in tables[name].columns})
     told = all(tables[name].columns for name in names)  # some tell their columns by their rows
     for column in spec.ignore:

@@ -95,6 +95,7 @@ class RunProgress:
             outputs=self.outputs,
             deliveries=self.deliveries,
             manifest=self.manifest,
+            warnings=len(self.warnings) or None,
             storage_used_percent=storage.used_percent(self.volume) if self.volume else None,
         )
 

@@ -53,6 +53,9 @@ class ScheduleCollector(Collector):
         waiting = _gauge(
             "runs_waiting_for_data", "Runs whose data were not ready, between two checks."
         )
+        warnings = _gauge(
+            "last_report_warnings", "Checks of the newest report's rows that did not pass."
+        )
         runs = CounterMetricFamily(
             f"{PREFIX}_runs", "Finished runs.", labels=(*SCHEDULE_LABELS, "result", "reason")
         )
@@ -76,6 +79,7 @@ class ScheduleCollector(Collector):
             queued.add_metric(labels, view.queued)
             active.add_metric(labels, view.active)
             waiting.add_metric(labels, view.waiting_for_data)
+            warnings.add_metric(labels, view.warnings)
             if view.next_due is not None:
                 due.add_metric(labels, view.next_due.timestamp())
             if view.last_success is not None:
@@ -98,7 +102,7 @@ class ScheduleCollector(Collector):
         for namespace, use in volumes.items():
             storage.add_metric((namespace,), use.ratio)
         yield from (failed, ready, due, late, success, queued, active, waiting)
-        yield from (runs, missed, total, storage)
+        yield from (warnings, runs, missed, total, storage)
 
 
 def _gauge(name: str, text: str) -> GaugeMetricFamily:

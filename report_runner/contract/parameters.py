@@ -19,6 +19,7 @@ from report_runner.contract.expression import (
     EXPRESSION_LIMIT,
     described,
     expression_environment,
+    problem_of,
     unknown_in,
 )
 from report_runner.contract.freeform import TEXT_LIMIT, value_schema
@@ -28,6 +29,7 @@ from report_runner.contract.rules import Rule
 from report_runner.contract.sql import RESERVED_PARAMETERS
 from report_runner.contract.templating import compile_problem
 
+COMPUTED_LIMIT = 30  # templates of one report's parameters: the operator compiles each
 PARAMETERS_LIMIT = 50  # that one run is asked for with
 TEXT_OF_OVERRIDE = 1000  # characters
 OVERRIDES_LIMIT = 4096  # characters of all parameters that one run is asked for with, as JSON
@@ -63,13 +65,16 @@ def is_computed(value: Any) -> bool:
     return isinstance(value, str) and any(mark in value for mark in _MARKS)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=4096)
 def computed_problem(text: str) -> str | None:
     """Why the template of a parameter does not compile; None where it does."""
     if len(text) > EXPRESSION_LIMIT:
         return f"a computed parameter has at most {EXPRESSION_LIMIT} characters, not {len(text)}"
-    problem = compile_problem(text)
-    return None if problem is None else f"no Jinja2 template: {problem.message}"
+    problem = problem_of(text, lambda: None)
+    if problem is None:
+        found = compile_problem(text)
+        problem = None if found is None else found.message
+    return None if problem is None else f"no Jinja2 template: {problem}"
 
 
 def single_expression(text: str) -> nodes.Expr | None:
@@ -228,6 +233,9 @@ ParameterValues = Annotated[
 
 def check_computed(values: dict[str, Any]) -> dict[str, Any]:
     """Raises PydanticCustomError for a template that does not compile."""
+    if sum(map(is_computed, values.values())) > COMPUTED_LIMIT:
+        message = f"at most {COMPUTED_LIMIT} parameters are computed"
+        raise PydanticCustomError("rule", "{message}", {"message": message})
     for name, value in values.items():
         problem = computed_problem(value) if is_computed(value) else None
         if problem is not None:

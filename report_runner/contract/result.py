@@ -86,6 +86,7 @@ class RunResult(Model):
     # Of the report volume, when the run ended.
     storage_used_percent: Annotated[int, Field(ge=0, le=100)] | None = None
     not_ready: DataCheck | None = None  # with EXIT_NOT_READY_YET alone
+    warnings: Count | None = None  # checks of severity warn that did not pass
     truncated: bool = False  # lists were cut to fit; the manifest has them whole
 
 

@@ -16,10 +16,10 @@ class OnlyIfChanged(Model):
     """Send only where the rows are others than those of the last delivered run."""
 
     sources: Annotated[list[Identifier], unique()] = Field(
-        default_factory=list,
+        min_length=1,
         max_length=50,
         json_schema_extra=LIST_SET,
-        description="The sources that are compared; without it all of them.",
+        description="The sources that are compared.",
     )
     ignore: Annotated[list[ColumnName], unique()] = Field(
         default_factory=list,
@@ -32,7 +32,7 @@ class OnlyIfChanged(Model):
 # Of a report with onlyIfChanged.
 SENDING_RULES = (
     Rule(
-        "!has(self.onlyIfChanged) || !has(self.onlyIfChanged.sources) || "
+        "!has(self.onlyIfChanged) || "
         "self.onlyIfChanged.sources.all(n, self.sources.exists(s, s.name == n))",
         "onlyIfChanged.sources has to be names of report.sources",
         lambda report: (

@@ -137,3 +137,9 @@ def test_what_a_structural_schema_cannot_say_is_an_error():
 
     with pytest.raises(ValueError, match="multipleOf"):
         generator._structural(Odd, defaults=True)
+
+
+@each_resource
+def test_no_default_is_null(of: CustomResource) -> None:
+    """The API server drops it: whoever applies the CRD next has a conflict."""
+    assert "default: null" not in generator.render(of)

@@ -2,15 +2,22 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from factories import SLOT, active_run, make_entry, make_run
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from report_operator.api.v1alpha1.status import RecentRun
 from report_operator.domain.admission.limits import AdmissionLimits
 from report_operator.domain.admission.queue import make_queue
 from report_operator.domain.backfills.status import BackfillView
-from report_operator.domain.schedules.view import ScheduleView, StorageUse, storage_use
+from report_operator.domain.schedules.view import (
+    ScheduleView,
+    StorageUse,
+    storage_use,
+    warnings_of,
+)
 from report_operator.metrics import Metrics
 from report_runner.contract.reasons import FAILURE_REASONS, SKIP_REASONS
 
@@ -39,6 +46,7 @@ PER_SCHEDULE = {
     "queued_runs": 2,
     "active_runs": 1,
     "runs_waiting_for_data": 3,
+    "last_report_warnings": 0,
 }
 
 
@@ -66,6 +74,18 @@ def scrape(metrics: Metrics) -> dict[tuple[str, frozenset[tuple[str, str]]], flo
 
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:
     return scrape(metrics).get((name, frozenset(labels.items())))
+
+
+def test_warnings_are_those_of_the_newest_report() -> None:
+    def entry(day: int, reason: Reason | None = None, **more: Any) -> RecentRun:
+        return make_entry(f"job-{day}", reason, finished_at=SLOT + timedelta(days=day), **more)
+
+    warned = entry(2, warnings=3)
+    assert warnings_of([entry(1, warnings=1), warned]) == 3
+    assert warnings_of([warned, entry(3, Reason.TIMEOUT), entry(4, backfill="b")]) == 3
+    assert warnings_of([warned, entry(3)]) == 0
+    assert warnings_of([]) == 0
+    assert value(metrics_of([replace(VIEW, warnings=3)]), "last_report_warnings", **LABELS) == 3
 
 
 def test_gauges_of_a_schedule() -> None:

@@ -6,15 +6,19 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from report_operator.domain.runs.attempts import parameters_text
 from report_runner.contract import pod
 from report_runner.contract.delivery import EmailDelivery
+from report_runner.contract.moments import FarMoment, MomentKind
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import RunResult
 from report_runner.delivery import CHANNELS, DeliveryContext
@@ -24,9 +28,14 @@ from report_runner.environment import Paths, read_overrides
 from report_runner.manifest import Manifest
 from report_runner.models import RunError, RunSkipped
 from report_runner.mounted import Secrets
+from report_runner.rows_digest import canonical, key_digest
 from report_runner.run import RunProgress, make_report
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+DATE = MomentKind.DATE
+VALUES = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.decimals(), st.floats(), st.text(), st.dates()
+)
 EMPTY: list[dict[str, Any]] = []
 
 
@@ -212,6 +221,7 @@ def test_a_warning_is_in_document_mail_status_and_manifest(runs: Runs) -> None:
     rows = [{"isin": "A", "price": None, "b": "<b>"}]
     result = runs.run(rows, checks=[{**PRICED, "severity": "warn"}], formats=["html", "csv"])
     told = "check priced: expected no NULL in price, found 1 in price; 1 row breaks it; the rows"
+    assert result.warnings == 1
     assert result.message.startswith(f"1 rows, sent to 2 recipients, 1 warning. {told}")
     (page,) = runs.files()
     assert told in page.read_text()
@@ -235,7 +245,7 @@ def test_a_template_of_the_author_may_place_warnings_itself(runs: Runs) -> None:
 
 def test_a_passed_check_leaves_no_word_but_in_the_manifest(runs: Runs) -> None:
     result = runs.run([{"price": 1}], checks=[PRICED])
-    assert result.message == "1 rows, sent to 2 recipients"
+    assert (result.message, result.warnings) == ("1 rows, sent to 2 recipients", None)
     assert "Mind these figures" not in runs.files()[0].read_text()
     assert [check.passed for check in runs.manifest().checks] == [True]
 
@@ -259,7 +269,7 @@ def test_a_change_is_judged_against_the_last_delivered_run(runs: Runs) -> None:
 
 # --- onlyIfChanged ----------------------------------------------------------------------------
 
-UNCHANGED = {"onlyIfChanged": {}}
+UNCHANGED = {"onlyIfChanged": {"sources": ["positions"]}}
 
 
 def test_what_was_delivered_is_not_sent_again_until_it_changes(runs: Runs) -> None:
@@ -294,14 +304,18 @@ def test_columns_and_sources_that_differ_each_time_are_left_out(runs: Runs) -> N
 
 
 def test_a_source_without_rows_may_not_know_its_columns(runs: Runs) -> None:
-    runs.report = {"onlyIfChanged": {"ignore": ["at"]}, "checks": [PRICED], "allowEmpty": True}
+    runs.report = {
+        "onlyIfChanged": {"sources": ["positions"], "ignore": ["at"]},
+        "checks": [PRICED],
+        "allowEmpty": True,
+    }
     runs.run(EMPTY)
     runs.skipped(EMPTY, day(1))
 
 
 def test_another_choice_of_sources_is_a_change(runs: Runs) -> None:
     runs.run([{"a": 1}], **UNCHANGED)
-    runs.run([{"a": 1}], day(1), onlyIfChanged={"ignore": ["a"]})
+    runs.run([{"a": 1}], day(1), onlyIfChanged={"sources": ["positions"], "ignore": ["a"]})
     assert len(runs.post.sent) == 4
 
 
@@ -461,3 +475,34 @@ def test_a_run_with_its_own_parameters_is_nothing_to_compare_with(runs: Runs) ->
     # And it is not compared itself: somebody asked for it.
     runs.run([{"a": 1}], day(3), overrides={"floor": "3"})
     runs.skipped([{"a": 1}], day(4))
+
+
+# --- rows by value ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        [100, Decimal(100), Decimal("1E+2"), 100.0, Decimal("100.00")],
+        [0, Decimal("-0.0"), 0.0, Decimal("0E+9")],
+        [Decimal("0.10"), 0.1, Decimal("1E-1")],
+        [10**120, Decimal("1E+120")],
+        [Decimal("1E-120"), Decimal("10E-121")],
+        [Decimal("-1.50"), -1.5],
+        ["100"], ["0.1"], [None], [""], [True], [False], ["true"],
+        [date(2026, 1, 1)], ["2026-01-01"], [datetime(2026, 1, 1, tzinfo=UTC)],
+        [Decimal("NaN"), float("nan")], [Decimal("Infinity"), float("inf")],
+        [{"a": [1, "x"]}], [["a", 1]], ["\ud800"], [time(1, 2)], [FarMoment("infinity", DATE)],
+    ],
+)  # fmt: skip
+def test_equal_values_and_no_others_have_one_digest(same: list[Any]) -> None:
+    assert len({key_digest([value]) for value in same}) == 1
+    others = {key_digest([value]) for value in (1, 99, "99", 0.2, "x", date(2026, 1, 2), (1,))}
+    assert key_digest([same[0]]) not in others
+    assert key_digest([same[0], "a"]) != key_digest([same[0]])
+
+
+@given(st.lists(VALUES, min_size=2, max_size=2), st.lists(VALUES, min_size=2, max_size=2))
+def test_the_cells_of_a_row_do_not_run_together(one: list[Any], other: list[Any]) -> None:
+    equal = [canonical(value) for value in one] == [canonical(value) for value in other]
+    assert (key_digest(one) == key_digest(other)) is equal

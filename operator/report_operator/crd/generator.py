@@ -119,7 +119,8 @@ def _translate(node: dict[str, Any], definitions: dict[str, Any], defaults: bool
         return _translate({**kinds[0], **rest}, definitions, defaults)
     out: dict[str, Any] = {}
     for key, value in node.items():
-        if key in DROPPED or (key == "default" and not defaults):
+        # The API server drops a default of null, and the next one to apply the CRD has a conflict.
+        if key in DROPPED or (key == "default" and (value is None or not defaults)):
             continue
         if key not in KEPT and not key.startswith("x-kubernetes-"):
             raise ValueError(f"{key}: no keyword of a structural schema that is known here: {node}")

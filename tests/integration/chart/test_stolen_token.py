@@ -22,6 +22,8 @@ from hack.testbed.controlplane import ControlPlane
 from hack.testbed.namespace import MERGE
 from hack.testbed.operator import OperatorProcess
 from hack.testbed.waiting import wait_for
+from report_operator.api.v1alpha1.spec import Priority
+from report_operator.domain.runs.attempts import Attempt, job_of_attempt
 from report_operator.domain.schedules.desired import job_for_slot
 from tests.support.chart import API, CHART, NAME, RELEASE, run
 
@@ -218,6 +220,15 @@ def _work(plane: ControlPlane, directory: Path) -> Stolen:
 def test_a_run_may_be_made(stolen: Stolen, who: str) -> None:
     caller: ApiServer = getattr(stolen, who)
     made(caller.call("POST", f"{space(TEAM, BATCH)}/jobs?dryRun=All", stolen.job()))
+
+
+@pytest.mark.parametrize("who", ["operator", "api"])
+def test_a_run_may_have_parameters_of_its_own(stolen: Stolen, who: str) -> None:
+    caller: ApiServer = getattr(stolen, who)
+    attempt = Attempt(SLOT, SLOT.date(), 2, Priority.NORMAL, {"region": "EMEA"})
+    job = job_of_attempt(stolen.cronjob, attempt, "kim")
+    assert "REPORT_PARAMETERS" in str(job["spec"]["template"]["spec"]["containers"])
+    made(caller.call("POST", f"{space(TEAM, BATCH)}/jobs?dryRun=All", job))
 
 
 def test_the_image_may_have_another_tag(stolen: Stolen) -> None:

@@ -172,15 +172,14 @@ LEAVES: dict[str, tuple[Body, Body]] = {
     },
     "report.allowEmpty": ({"report": report(allowEmpty=True)}, {}),
     "report.sendIf": ({"report": report(sendIf="facts | length > 0")}, {}),
-    "report.onlyIfChanged.sources": (
-        {"report": report(onlyIfChanged={"sources": ["facts"]})},
-        {"report": report(onlyIfChanged={})},
-    ),
     "report.onlyIfChanged.ignore": (
-        {"report": report(onlyIfChanged={"ignore": ["a"]})},
-        {"report": report(onlyIfChanged={})},
+        {"report": report(onlyIfChanged={"sources": ["facts"], "ignore": ["a"]})},
+        {"report": report(onlyIfChanged={"sources": ["facts"]})},
     ),
-    "report.declaredParameters.type": (declared(type="text"), declared()),
+    "report.declaredParameters.type": (
+        declared(type="date", default="2026-01-01"),
+        declared(default="2026-01-01"),
+    ),
     "report.declaredParameters.description": (declared(description="d"), declared()),
     "report.declaredParameters.default": (declared(), {}),
     "report.checks.source": (check(rows={"min": 1}), {}),

@@ -123,7 +123,8 @@ def test_checks_and_conditions_are_told_of_the_sample_rows(example: Path) -> Non
         ({"parameters": {"a": "{{ report_dat }}"}}, "spec.report.parameters.a: there is no"),
         ({"checks": [{"name": "c", "source": "positions", "notNull": ["isinn"]}]},
          "spec.report.checks[c]: source 'positions' has no column 'isinn'; did you mean 'isin'?"),
-        ({"onlyIfChanged": {"ignore": ["att"]}}, "spec.report.onlyIfChanged.ignore: no source"),
+        ({"onlyIfChanged": {"sources": ["positions"], "ignore": ["att"]}},
+         "spec.report.onlyIfChanged.ignore: no source"),
     ],
 )  # fmt: skip
 def test_a_wrong_condition_is_reported(example: Path, fields: dict[str, object], told: str) -> None:

@@ -12,6 +12,7 @@ from report_operator.api.v1alpha1.resource import Key
 from report_operator.api.v1alpha1.status import RecentRun
 from report_operator.domain.schedules.plan import Plan
 from report_operator.domain.schedules.status import StatusUpdate
+from report_runner.contract.result import Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class ScheduleView:
     active: int
     missed_slots: int
     counts: Mapping[str, int]  # by result: Succeeded, or a reason
+    warnings: int = 0  # of the newest report that is not a backfill's
     storage: StorageUse | None = None  # as the newest run reported that could
     waiting_for_data: int = 0  # runs between two checks
 
@@ -61,9 +63,16 @@ def view_of(
         active=status.active,
         missed_slots=status.missed_slots,
         counts=status.run_counts,
+        warnings=warnings_of(status.recent_runs),
         storage=storage_use(status.recent_runs),
         waiting_for_data=status.waiting_for_data,
     )
+
+
+def warnings_of(recent: Iterable[RecentRun]) -> int:
+    made = [run for run in recent if run.outcome is Outcome.SUCCEEDED and run.backfill is None]
+    newest = max(made, key=lambda run: run.finished_at, default=None)
+    return (newest.warnings or 0) if newest else 0
 
 
 def storage_use(recent: Iterable[RecentRun]) -> StorageUse | None:
