@@ -89,6 +89,7 @@ class OwnedResources:
                 now,
                 self.secret_allowed,
                 self.policy_of(schedule.namespace),
+                EgressPolicy.parse(self.settings.egress_allow),
             )
         )
         if problem is not None:
