@@ -45,6 +45,7 @@ from report_operator.domain.schedules.validation import (
     check_template,
     template_problem,
 )
+from report_runner.contract.egress import EgressPolicy
 
 TEMPLATE_SECONDS = 20.0
 UNKNOWN_SECONDS = 5.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -36,7 +36,7 @@ class SpecObservation:
     now: datetime
     secret_allowed: Callable[[str], bool]
     policy: NamespacePolicy
-    egress: EgressPolicy = field(default_factory=EgressPolicy)
+    egress: EgressPolicy = EgressPolicy()
 
 
 def check_spec(observation: SpecObservation) -> ReadyProblem | None:
