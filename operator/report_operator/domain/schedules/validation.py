@@ -18,7 +18,7 @@ from report_operator.domain.schedules.cronjob import is_of_predecessor, is_orpha
 from report_operator.domain.schedules.desired import DEFINITION_LIMIT, FrozenDefinition
 from report_operator.domain.schedules.observation import ReadyProblem
 from report_runner.contract.definition import secret_refs
-from report_runner.contract.egress import ALLOW_OPTION, EgressPolicy
+from report_runner.contract.egress import ALLOW_OPTION, PUBLIC_ALONE, EgressPolicy
 from report_runner.contract.http_source import url_parts
 from report_runner.contract.report import ConfigMapKeyReference
 from report_runner.contract.sql import query_problem
@@ -36,7 +36,7 @@ class SpecObservation:
     now: datetime
     secret_allowed: Callable[[str], bool]
     policy: NamespacePolicy
-    egress: EgressPolicy = EgressPolicy()
+    egress: EgressPolicy = PUBLIC_ALONE
 
 
 def check_spec(observation: SpecObservation) -> ReadyProblem | None:
