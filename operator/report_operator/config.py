@@ -23,6 +23,7 @@ from report_operator.api.v1alpha1.spec import Priority, Tier
 from report_operator.domain import names
 from report_operator.domain.admission.limits import AdmissionLimits, NamespacePolicy
 from report_operator.domain.schedules.pods import PodSettings
+from report_runner.contract.egress import ALLOW_LIMIT, EgressPolicy, parse_entry
 
 DEFAULT_CONFIG = Path("/etc/report-scheduler/config.yaml")
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h
@@ -89,6 +90,24 @@ class AdmissionConfig(_Section):
     start_grace_seconds: int = Field(default=60, ge=1)
 
 
+def _egress_entry(text: str) -> str:
+    parse_entry(text)
+    return text
+
+
+class EgressConfig(_Section):
+    """Where sources and channels of runs may connect to, beside public addresses."""
+
+    # Networks, addresses and host names, each with :PORT or without (contract.egress).
+    allow: list[
+        Annotated[str, StringConstraints(max_length=300), AfterValidator(_egress_entry)]
+    ] = Field(default_factory=list, max_length=ALLOW_LIMIT)
+
+    def policy(self) -> EgressPolicy:
+        """Converts the section for the domain."""
+        return EgressPolicy.parse(self.allow)
+
+
 class RunnerConfig(_Section):
     image: str = Field(min_length=1)
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
@@ -102,6 +121,7 @@ class RunnerConfig(_Section):
     tolerations: list[Toleration] = Field(default_factory=list)
     # No user or group in the pod: the platform assigns them, as OpenShift does.
     arbitrary_user: bool = False
+    egress: EgressConfig = Field(default_factory=EgressConfig)
     # Of each resource of which a schedule names no request, or no limit.
     default_resources: dict[str, dict[str, Quantity]] = Field(
         default_factory=lambda: {
@@ -136,6 +156,7 @@ class RunnerConfig(_Section):
             node_selector=self.node_selector,
             tolerations=[toleration.to_wire() for toleration in self.tolerations],
             arbitrary_user=self.arbitrary_user,
+            egress_allow=tuple(self.egress.allow),
         )
 
 

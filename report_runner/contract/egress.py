@@ -236,3 +236,6 @@ class EgressPolicy:
         if any(entry.network is not None for entry in self.allow):
             return None
         return "a name inside of the cluster"
+
+
+PUBLIC_ALONE = EgressPolicy()

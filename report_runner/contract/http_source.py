@@ -304,3 +304,10 @@ class HttpSource(Model):
     )
     max_rows: MaxRows = MAX_ROWS
     max_bytes: MaxBytes = MAX_BYTES
+
+    def urls(self) -> list[tuple[str, str]]:
+        """Field and text of each URL in it."""
+        found = [("url", self.url)]
+        if self.auth and self.auth.oauth2:
+            found.append(("auth.oauth2.tokenUrl", self.auth.oauth2.token_url))
+        return found

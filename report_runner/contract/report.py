@@ -200,6 +200,12 @@ class SourceSpec(Model):
         (found,) = (pair for pair in self.set_models() if pair[0] != "cache")
         return found
 
+    def urls(self) -> list[tuple[str, str]]:
+        """Field and text of each URL that a run of it calls."""
+        if self.http:
+            return [(f"http.{place}", url) for place, url in self.http.urls()]
+        return [("object.endpoint", self.object.endpoint)] if self.object else []
+
 
 class Chart(Model):
     """A Vega-Lite chart over one source."""

@@ -68,6 +68,8 @@ class GuardedProxy:
             await self._answer(reader, writer)
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
             pass  # the client sees that the connection ends, and reports it
+        except asyncio.CancelledError:
+            pass  # by _end, which waits for it
         finally:
             self._open.discard(task)
             writer.close()

@@ -66,6 +66,11 @@ def origin(url: URL) -> str:
     return str(url.origin())
 
 
+def is_web_address(url: URL) -> bool:
+    """Whether it names a server of http or https, and no user."""
+    return url.scheme in ("http", "https") and bool(url.host) and not url.user
+
+
 class HttpClient:
     """All requests of one source, within its bounds of time and bytes."""
 
@@ -147,7 +152,7 @@ class HttpClient:
                     f"{origin(url)} redirects, and a {request.method} is not sent to another "
                     "address: write the URL that it leads to"
                 )
-            if found.scheme not in ("http", "https") or not found.host or found.user:
+            if not is_web_address(found):
                 raise self.wrong(f"{origin(url)} redirects to what is no http or https address")
             if url.scheme == "https" and found.scheme == "http":
                 raise self.wrong(
@@ -187,9 +192,7 @@ class HttpClient:
         status, server = response.status, origin(response.url)
         if status == HTTPStatus.OK:
             content = await self._read(response)
-            link = response.links.get("next")
-            following = link.get("url") if link is not None else None
-            return HttpAnswer(content, response.content_type, URL(following) if following else None)
+            return HttpAnswer(content, response.content_type, self._next_url(response))
         if status in _FOLLOWED and "Location" in response.headers:
             try:
                 return response.url.join(URL(response.headers["Location"]))
@@ -208,6 +211,19 @@ class HttpClient:
         if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
             raise self.wrong(f"{server} {said}: there is nothing at this path; check url and query")
         raise self.wrong(f"{server} {said}, expected 200 with rows")
+
+    def _next_url(self, response: aiohttp.ClientResponse) -> URL | None:
+        try:
+            link = response.links.get("next")
+            following = link.get("url") if link is not None else None
+            found = URL(following) if following else None
+        except ValueError:
+            found = URL()
+        if found is not None and not is_web_address(found):
+            raise self.wrong(
+                f"{origin(response.url)} answers with a Link to what is no http or https address"
+            )
+        return found
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         coding = response.headers.get("Content-Encoding", "identity").strip().lower()

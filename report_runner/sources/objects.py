@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import obstore
 from obstore import exceptions
-from obstore.store import ClientConfig, S3Store
+from obstore.store import S3Store
 
 from report_runner import mounted
 from report_runner.contract.bound_text import in_key
@@ -32,6 +32,9 @@ from report_runner.sources.parquet_rows import ColumnarRows, read_parquet
 from report_runner.sources.protocol import Fetched, SourceContext
 from report_runner.sources.records import csv_records, ndjson_records
 from report_runner.sources.typed import Record, ShapeError, declare, make_table
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig
 
 RETRIES = 4
 LISTED_LIMIT = 100_000  # objects that are looked at for a pattern
@@ -73,6 +76,8 @@ def _store(source: ObjectSource, field: str, context: SourceContext, proxy: str)
         "allow_http": source.endpoint.startswith("http://"),
         "connect_timeout": timedelta(seconds=30),
         "timeout": seconds,
+        # The proxy sends one request on, and no second one on the same connection.
+        "pool_max_idle_per_host": "0",
     }
     if context.secrets.certificates(secret, place) is not None:
         client["root_certificate"] = (context.secrets.root / secret / CA).read_text()

@@ -50,6 +50,7 @@ class Api:
     port: int
     routes: dict[str, Route] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
+    default: Route = field(default=lambda _: Reply("not here", 404))  # of other paths
 
     def on(self, path: str, *replies: Reply | Route) -> None:
         """Answer with these in turn, and with the last one from then on."""
@@ -63,7 +64,9 @@ class Api:
 
 
 @contextmanager
-def http_api(certificate: tuple[Path, Path] | None = None) -> Iterator[Api]:
+def http_api(
+    certificate: tuple[Path, Path] | None = None, host: str = "127.0.0.1"
+) -> Iterator[Api]:
     """A server of its own, with TLS where it has a certificate and key."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -86,8 +89,7 @@ def http_api(certificate: tuple[Path, Path] | None = None) -> Iterator[Api]:
                 self.rfile.read(length),
             )
             api.requests.append(request)
-            route = api.routes.get(parts.path)
-            reply = route(request) if route else Reply("not here", 404)
+            reply = api.routes.get(parts.path, api.default)(request)
             self.send_response(reply.status)
             headers = {"Content-Type": "application/json", **reply.headers}
             for name, value in headers.items():
@@ -104,14 +106,14 @@ def http_api(certificate: tuple[Path, Path] | None = None) -> Iterator[Api]:
             self.send_header("Content-Length", str(told))
             self.end_headers()
             self.wfile.write(content)
-            self.close_connection = told != len(content)
+            self.close_connection = self.close_connection or told != len(content)
 
         do_POST = do_HEAD = do_PUT = do_GET  # noqa: N815
 
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with ThreadingHTTPServer((host, 0), Handler) as server:
         server.daemon_threads = True
         scheme = "http"
         if certificate is not None:
@@ -120,7 +122,7 @@ def http_api(certificate: tuple[Path, Path] | None = None) -> Iterator[Api]:
             server.socket = context.wrap_socket(server.socket, server_side=True)
             scheme = "https"
         port = server.server_address[1]
-        api = Api(f"{scheme}://127.0.0.1:{port}", port)
+        api = Api(f"{scheme}://{host}:{port}", port)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:

@@ -124,6 +124,9 @@ def test_what_a_namespace_may_have(tmp_path: Path, text: str, a: object, b: obje
                 ("tolerations: [{operator: Equal}]", "tolerations.0"),
                 ("arbitraryUser: maybe", "arbitraryUser"),
                 ("scratchSizeLimit: much", "scratchSizeLimit"),
+                ("egress: {allow: [10.0.0.0/33]}", "egress.allow.0"),
+                ("egress: {allow: ['http://a.svc']}", "egress.allow.0"),
+                ("egress: {allow: ['a.svc,127.0.0.1']}", "egress.allow.0"),
                 ("defaultResources: {limits: {memory: lots}}", "defaultResources.limits.memory"),
             )
         ),

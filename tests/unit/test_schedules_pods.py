@@ -9,6 +9,7 @@ from test_schedules_desired import LABELS, SETTINGS, SINCE
 from report_operator.api.v1alpha1.placement import ResourceRequirements
 from report_operator.domain.schedules.desired import desired_cronjob, freeze_definition
 from report_operator.domain.schedules.pods import run_resources
+from report_runner.contract import pod as podcontract
 
 
 def template(spec=None, **settings):
@@ -70,6 +71,18 @@ def test_the_platform_may_choose_user_and_group() -> None:
     assert not users & set(free["securityContext"])
     assert free["securityContext"]["runAsNonRoot"] is True
     assert free["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+
+
+def test_where_runs_may_connect_to_is_in_their_environment() -> None:
+    def egress(**settings):
+        (container,) = template(**settings)["spec"]["containers"]
+        return [e for e in container["env"] if e["name"] == podcontract.ENV_EGRESS_ALLOW]
+
+    assert egress() == []
+    allowed = ("10.1.0.0/16", "api.data.svc:8080")
+    assert egress(egress_allow=allowed) == [
+        {"name": podcontract.ENV_EGRESS_ALLOW, "value": "10.1.0.0/16,api.data.svc:8080"}
+    ]
 
 
 DEFAULT = {

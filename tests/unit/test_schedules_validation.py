@@ -14,6 +14,7 @@ from report_operator.domain.schedules.validation import (
     check_template,
     template_problem,
 )
+from report_runner.contract.egress import EgressPolicy
 from report_runner.contract.report import ConfigMapKeyReference
 from report_runner.contract.templating import compile_problem
 
@@ -192,3 +193,47 @@ def test_placeholder_inside_quotes() -> None:
         "spec.report.sources[revenue].postgres.query: line 2, column 21: %(report_date)s stands"
         in (problem.message)
     )
+
+
+@pytest.mark.parametrize(
+    ("source", "field"),
+    [
+        ({"http": {"url": "http://warehouse.data.svc:8080/rows"}}, "http.url"),
+        ({"http": {"url": "http://10.0.0.7/{{ report_date }}"}}, "http.url"),
+        (
+            {
+                "http": {
+                    "url": "https://api.example.com/rows",
+                    "auth": {
+                        "oauth2": {
+                            "secretRef": {"name": "a"}, "tokenUrl": "http://169.254.169.254/"
+                        }
+                    },
+                }
+            },
+            "http.auth.oauth2.tokenUrl",
+        ),
+        (
+            {
+                "object": {
+                    "endpoint": "http://minio.data.svc:9000", "bucket": "a", "key": "a.csv",
+                    "format": "csv", "secretRef": {"name": "a"},
+                }
+            },
+            "object.endpoint",
+        ),
+    ],
+)  # fmt: skip
+def test_an_address_inside_is_a_problem_unless_it_is_allowed(source, field) -> None:
+    report = {
+        "title": "Rows", "sources": [{"name": "rows", **source}],
+        "template": {"builtin": "executive_dashboard"},
+    }  # fmt: skip
+    spec = make_schedule({"report": report}).spec
+    problem = problem_of(spec)
+    assert problem is not None
+    assert problem.reason is ReadyReason.INVALID_SPEC
+    assert problem.message.startswith(f"spec.report.sources[rows].{field}: runs may not connect")
+    assert "config.runner.egress.allow" in problem.message
+    allow = ["10.0.0.0/8", "169.254.169.254"]
+    assert problem_of(spec, egress=EgressPolicy.parse(allow)) is None

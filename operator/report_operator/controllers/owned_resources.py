@@ -47,6 +47,7 @@ from report_operator.domain.schedules.validation import (
     check_template,
     template_problem,
 )
+from report_runner.contract.egress import EgressPolicy
 
 TEMPLATE_SECONDS = 20.0
 UNKNOWN_SECONDS = 5.0
@@ -91,6 +92,7 @@ class OwnedResources:
                 now,
                 self.secret_allowed,
                 self.policy_of(schedule.namespace),
+                EgressPolicy.parse(self.settings.egress_allow),
             )
         )
         if problem is not None:

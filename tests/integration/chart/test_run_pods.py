@@ -56,6 +56,7 @@ def test_settings_of_runs_reach_the_operator(tmp_path: Path) -> None:
         "nodeSelector": {"pool": "2024"},
         "tolerations": [{"key": "reports", "operator": "Exists"}],
         "arbitraryUser": True,
+        "egress": {"allow": ["10.1.0.0/16", "api.data.svc:8080"]},
     }
     settings = config_of(render({"config": {"runner": runner}}), tmp_path).runner.pod_settings()
     assert settings.image_pull_secrets == ["own"]
@@ -65,6 +66,19 @@ def test_settings_of_runs_reach_the_operator(tmp_path: Path) -> None:
     assert settings.node_selector == {"pool": "2024"}
     assert settings.tolerations == [{"key": "reports", "operator": "Exists"}]
     assert settings.arbitrary_user is True
+    assert settings.egress_allow == ("10.1.0.0/16", "api.data.svc:8080")
+
+
+def test_a_thief_of_the_token_opens_no_address() -> None:
+    """The policies of what operator and admin API write have the very value."""
+    values = {"config": {"runner": {"egress": {"allow": ["10.1.0.0/16", "*.data.svc:8080"]}}}}
+    allowed = "e.value == '10.1.0.0/16,*.data.svc:8080'"
+    for expected, given in ((allowed, values), ("in ['REPORT_DEFINITION_SHA256'", {})):
+        texts = [str(found) for found in of_kind(render(given), "ValidatingAdmissionPolicy")]
+        with_environment = [text for text in texts if "REPORT_POD_NAME" in text]
+        assert len(with_environment) >= 2
+        assert all(expected in text for text in with_environment)
+        assert all(("REPORT_EGRESS_ALLOW" in text) is bool(given) for text in with_environment)
 
 
 def test_runs_pull_with_the_secrets_of_the_release_unless_they_have_their_own(

@@ -402,6 +402,9 @@ SHAPES: dict[str, tuple[Callable[[Body], object], str]] = {
     "all of a Secret in the environment": (
         container(envFrom=[{"secretRef": {"name": "report-db"}}]), "environment",
     ),
+    "addresses inside of the cluster": (
+        environment(name="REPORT_EGRESS_ALLOW", value="0.0.0.0/0,127.0.0.1"), "environment",
+    ),
     "code by the environment": (environment(name="PYTHONPATH", value="/x"), "environment"),
     "a Secret of a registry": (pod(imagePullSecrets=[{"name": "payroll"}]), "imagePullSecrets"),
     "another ConfigMap": (volume(configMap={"name": "private-config"}), "no ConfigMap but"),

@@ -48,6 +48,20 @@ def inline(**changes: Any) -> Body:
     return {"report": report(sources=[{"name": "facts", "inline": rows}])}
 
 
+def http(**changes: Any) -> Body:
+    found = {"url": "https://api.example.com/rows", **changes}
+    return {"report": report(sources=[{"name": "facts", "http": found}])}
+
+
+def stored(**changes: Any) -> Body:
+    keys = {"bucket": "a", "key": "a.csv", "format": "csv", "secretRef": {"name": "report-s3"}}
+    found = {"endpoint": "https://s3.example.com", **keys, **changes}
+    return {"report": report(sources=[{"name": "facts", "object": found}])}
+
+
+FEED = {"secretRef": {"name": "report-feed"}}
+
+
 def email(**changes: Any) -> Body:
     found = {name: value for name, value in {**EMAIL, **changes}.items() if value}
     return {"delivery": {"email": found}, "report": report(formats=["pdf", "html", "csv"])}
@@ -119,6 +133,67 @@ LEAVES: dict[str, tuple[Body, Body]] = {
         source(),
     ),
     "report.sources.inline.columns": (inline(columns=["b", "a"]), inline()),
+    **{
+        f"report.sources.http.{name}": (http(**{**base, name: value}), http(**base))
+        for name, value, base in (
+            ("method", "POST", {}), ("query", {"a": "b"}, {}), ("body", "{}", {"method": "POST"}),
+            ("auth", {"bearer": FEED}, {}), ("headers", [{"name": "X-A", "value": "b"}], {}),
+            ("caSecretRef", {"name": "report-ca"}, {}), ("format", "ndjson", {}),
+            ("rows", "data", {}), ("separator", ";", {"format": "csv"}),
+            ("columns", [{"name": "a"}], {}), ("paging", {"link": {}}, {}), ("timeout", "9m", {}),
+            ("maxRows", 7, {}), ("maxBytes", 4096, {}),
+        )
+    },
+    **{
+        f"report.sources.http.auth.{name}": (http(auth=value), http(auth=before))
+        for name, value, before in (
+            ("bearer", {"bearer": FEED}, {"basic": FEED}),
+            ("basic", {"basic": FEED}, {"bearer": FEED}),
+            ("oauth2", {"oauth2": {**FEED, "tokenUrl": "https://id.example.com/"}},
+             {"bearer": FEED}),
+            ("apiKey.header", {"apiKey": {**FEED, "header": "X-Key"}},
+             {"apiKey": {**FEED, "parameter": "key"}}),
+            ("apiKey.parameter", {"apiKey": {**FEED, "parameter": "key"}},
+             {"apiKey": {**FEED, "header": "X-Key"}}),
+            ("oauth2.scope",
+             {"oauth2": {**FEED, "tokenUrl": "https://id.example.com/", "scope": "a"}},
+             {"oauth2": {**FEED, "tokenUrl": "https://id.example.com/"}}),
+        )
+    },
+    **{
+        f"report.sources.http.headers.{name}": (
+            http(headers=[{"name": "X-A", **value}]), http(headers=[{"name": "X-A", **before}]),
+        )
+        for name, value, before in (
+            ("value", {"value": "b"}, FEED), ("secretRef", FEED, {"value": "b"}),
+            ("key", {**FEED, "key": "b"}, FEED),
+        )
+    },
+    **{
+        f"report.sources.http.paging.{name}": (http(paging=value), http(paging=before))
+        for name, value, before in (
+            ("link", {"link": {}}, {"page": {}}),
+            ("cursor", {"cursor": {"parameter": "c", "next": "n"}}, {"page": {}}),
+            ("page.parameter", {"page": {"parameter": "p"}}, {"page": {}}),
+            ("page.first", {"page": {"first": 0}}, {"page": {}}),
+            ("offset.parameter", {"offset": {"parameter": "p"}}, {"offset": {}}),
+            ("total", {"page": {}, "total": "t"}, {"page": {}}),
+            ("maxPages", {"page": {}, "maxPages": 7}, {"page": {}}),
+        )
+    },
+    "report.sources.http.columns.type": (
+        http(columns=[{"name": "a", "type": "date"}]), http(columns=[{"name": "a"}]),
+    ),
+    **{
+        f"report.sources.object.{name}": (stored(**{name: value}), stored())
+        for name, value in (
+            ("region", "eu-west-1"), ("separator", ";"), ("columns", [{"name": "a"}]),
+            ("timeout", "9m"), ("maxObjects", 7), ("maxRows", 7), ("maxBytes", 4096),
+        )
+    },
+    "report.sources.object.columns.type": (
+        stored(columns=[{"name": "a", "type": "date"}]), stored(columns=[{"name": "a"}]),
+    ),
     "report.charts.title": (
         {"report": report(charts=[{**CHART, "title": "A chart"}])},
         {"report": report(charts=[CHART])},

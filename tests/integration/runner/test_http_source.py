@@ -14,9 +14,11 @@ from typing import Any
 
 import pytest
 import stamina
+import yaml
 
 from report_runner.contract.reasons import Reason
 from report_runner.models import ColumnType, RunError, Table
+from tests.support.docs import blocks
 from tests.support.http_api import Api, Reply, Request, http_api
 from tests.support.sources import fetch_rows, source_context, write_secret
 
@@ -551,3 +553,26 @@ def test_an_address_is_refused_unless_the_operator_allows_it(api: Api, tmp_path:
 def test_authors_have_no_say_in_it() -> None:
     fields = source_context({"inline": {"rows": []}}, Path("/nowhere")).definition.report
     assert "egress" not in json.dumps(type(fields).model_json_schema())
+
+
+# --- the documentation ------------------------------------------------------------------------
+
+
+def test_the_example_of_the_documentation_runs(api: Api, tmp_path: Path) -> None:
+    (text,) = [block.text for block in blocks("yaml") if "data.items" in block.text]
+    (source,) = yaml.safe_load(text.replace("https://api.example.com", api.url))["sources"]
+    write_secret(tmp_path, "report-api", clientId="me", clientSecret="secret-1")
+    api.on("/oauth2/token", Reply({"access_token": "tok-12345", "token_type": "Bearer"}))
+
+    def rows(request: Request) -> Reply:
+        assert request.query["day"] == "20260105"
+        first = "cursor" not in request.query
+        item = {"amount": "1.10" if first else "2.20", "day": "2026-01-05"}
+        return Reply({"data": {"items": [item], "next": "n" if first else None, "total": 2}})
+
+    api.on("/v1/A1/positions", rows)
+    del source["name"]
+    table = fetch_rows(source, tmp_path, parameters={"account": "A1"})
+    assert table.columns == ("day", "amount")
+    day = date(2026, 1, 5)
+    assert table.rows == [(day, Decimal("1.10")), (day, Decimal("2.20"))]

@@ -37,6 +37,7 @@ class PodSettings:
     node_selector: Mapping[str, str] = field(default_factory=dict)
     tolerations: Sequence[Body] = ()
     arbitrary_user: bool = False  # the platform chooses user and group, as OpenShift does
+    egress_allow: Sequence[str] = ()
 
 
 def pod_template(
@@ -69,7 +70,7 @@ def pod_template(
                 "image": settings.image,
                 "imagePullPolicy": settings.image_pull_policy,
                 "command": ["report-generator", "run"],
-                "env": _environment(digest),
+                "env": _environment(digest, settings.egress_allow),
                 "resources": run_resources(spec.resources, settings.default_resources),
                 "terminationMessagePath": podcontract.TERMINATION_LOG,
                 "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -131,7 +132,7 @@ def _security_context(settings: PodSettings) -> Body:
     return context
 
 
-def _environment(digest: str) -> list[Body]:
+def _environment(digest: str, egress_allow: Sequence[str]) -> list[Body]:
     stamped = {
         podcontract.ENV_SLOT: names.ANNOTATION_SLOT,
         podcontract.ENV_REPORT_DATE: names.ANNOTATION_REPORT_DATE,
@@ -144,12 +145,15 @@ def _environment(digest: str) -> list[Body]:
         for variable, annotation in stamped.items()
     }
     paths[podcontract.ENV_POD_NAME] = "metadata.name"
+    allowed = ",".join(egress_allow)
+    egress = [{"name": podcontract.ENV_EGRESS_ALLOW, "value": allowed}] if allowed else []
     return [
         {"name": podcontract.ENV_DEFINITION_SHA256, "value": digest},
         *(
             {"name": variable, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}}
             for variable, path in paths.items()
         ),
+        *egress,
     ]
 
 

@@ -21,6 +21,8 @@ from report_operator.domain.schedules.desired import DEFINITION_LIMIT, FrozenDef
 from report_operator.domain.schedules.observation import ReadyProblem
 from report_runner.contract.cross_checks import report_problem
 from report_runner.contract.definition import secret_refs
+from report_runner.contract.egress import ALLOW_OPTION, PUBLIC_ALONE, EgressPolicy
+from report_runner.contract.http_source import url_parts
 from report_runner.contract.parameters import raw_values
 from report_runner.contract.report import ConfigMapKeyReference
 from report_runner.contract.sql import query_problem
@@ -39,6 +41,7 @@ class SpecObservation:
     now: datetime
     secret_allowed: Callable[[str], bool]
     policy: NamespacePolicy
+    egress: EgressPolicy = PUBLIC_ALONE
 
 
 def check_spec(observation: SpecObservation) -> ReadyProblem | None:
@@ -105,6 +108,22 @@ def _secrets_are_allowed(observation: SpecObservation) -> ReadyProblem | None:
                 f"{field}: runs may not mount the Secret {name}: the operator's configuration "
                 "allows other names (allowedSecrets); rename the Secret or have it allowed",
             )
+    return None
+
+
+def _addresses_are_allowed(observation: SpecObservation) -> ReadyProblem | None:
+    """What a URL tells by itself; where a name leads is judged by each run."""
+    for source in observation.spec.report.sources:
+        for place, url in source.urls():
+            _, host, port = url_parts(url)
+            problem = observation.egress.literal_refusal(host, port)
+            if problem is not None:
+                return ReadyProblem(
+                    ReadyReason.INVALID_SPEC,
+                    f"spec.report.sources[{source.name}].{place}: runs may not connect to {host}, "
+                    f"{problem}: write another address, or have it allowed by the operator's "
+                    f"configuration ({ALLOW_OPTION})",
+                )
     return None
 
 
@@ -186,6 +205,7 @@ SPEC_CHECKS: tuple[Check, ...] = (
     *SYNTAX_CHECKS,
     *CONTENT_CHECKS,
     _secrets_are_allowed,  # by the operator's allowlist
+    _addresses_are_allowed,
     _tier_is_allowed,  # in this namespace
     _priority_is_allowed,
 )
