@@ -28,6 +28,7 @@ from report_runner.contract.model import (
     QueryDuration,
     SecretUse,
 )
+from report_runner.contract.query_source import QuerySource
 from report_runner.contract.rules import Rule, exactly_one_of, matches
 from report_runner.contract.schema import LIST_SET, list_map, unique
 from report_runner.contract.sql import RESERVED_PARAMETERS
@@ -172,16 +173,26 @@ class InlineSource(Model):
 class SourceSpec(Model):
     """A named result that templates and charts use."""
 
-    rules = (exactly_one_of("postgres", "inline"),)
+    rules = (exactly_one_of("postgres", "inline", "query"),)
 
     name: Identifier = Field(description="Name in templates and charts: a letter, then a-z0-9_.")
     postgres: PostgresSource | None = Field(default=None, description="Rows from PostgreSQL.")
     inline: InlineSource | None = Field(default=None, description="Rows written here.")
+    query: QuerySource | None = Field(
+        default=None, description="Rows from SQL over the sources before this one."
+    )
 
     def selected(self) -> tuple[str, Model]:
         """The field that says where the rows come from, and its value."""
         (found,) = self.set_models()
         return found
+
+    def sql_texts(self) -> Iterator[tuple[str, str]]:
+        """Every text with placeholders that PostgreSQL's rules hold for, each with its field."""
+        if self.postgres is not None:
+            yield "postgres.query", self.postgres.query
+        if self.query is not None:
+            yield "query.sql", self.query.sql
 
 
 class Chart(Model):

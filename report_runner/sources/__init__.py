@@ -23,10 +23,17 @@ def _postgres() -> Source:
     return postgres
 
 
+def _query() -> Source:
+    from report_runner.sources import query
+
+    return query
+
+
 # By the field of SourceSpec.
 SOURCES: dict[str, Callable[[], Source]] = {
     "postgres": _postgres,
     "inline": lambda: inline,
+    "query": _query,
 }
 
 
@@ -36,6 +43,7 @@ def fetch_all(context: SourceContext) -> dict[str, Fetched]:
     for source in context.definition.report.sources:
         field, spec = source.selected()
         begin = time.monotonic()
-        found = SOURCES[field]().fetch(source.name, spec, context)
+        tables = {name: done.table for name, done in fetched.items()}
+        found = SOURCES[field]().fetch(source.name, spec, replace(context, tables=tables))
         fetched[source.name] = replace(found, seconds=time.monotonic() - begin)
     return fetched

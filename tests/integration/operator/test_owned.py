@@ -39,6 +39,12 @@ def inline(**changes: Any) -> Body:
     return {"report": report(sources=[{"name": "facts", "inline": rows}])}
 
 
+def query(**changes: Any) -> Body:
+    rows = {"name": "facts", "inline": {"rows": [{"a": 1}]}}
+    total = {"name": "total", "query": {"sql": "SELECT sum(a) AS a FROM facts", **changes}}
+    return {"report": report(sources=[rows, total])}
+
+
 def email(**changes: Any) -> Body:
     found = {name: value for name, value in {**EMAIL, **changes}.items() if value}
     return {"delivery": {"email": found}, "report": report(formats=["pdf", "html", "csv"])}
@@ -65,6 +71,8 @@ LEAVES: dict[str, tuple[Body, Body]] = {
     "report.sources.postgres.timeout": (source(timeout="1m"), source()),
     "report.sources.postgres.maxRows": (source(maxRows=7), source()),
     "report.sources.inline.columns": (inline(columns=["b", "a"]), inline()),
+    "report.sources.query.timeout": (query(timeout="1m"), query()),
+    "report.sources.query.maxRows": (query(maxRows=7), query()),
     "report.charts.title": (
         {"report": report(charts=[{**CHART, "title": "A chart"}])},
         {"report": report(charts=[CHART])},

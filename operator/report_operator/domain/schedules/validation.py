@@ -85,12 +85,12 @@ def _secrets_are_allowed(observation: SpecObservation) -> ReadyProblem | None:
 def _placeholders_are_valid(observation: SpecObservation) -> ReadyProblem | None:
     report = observation.spec.report
     for source in report.sources:
-        if source.postgres:
-            problem = query_problem(source.postgres.query, report.parameters)
+        for field, text in source.sql_texts():
+            problem = query_problem(text, report.parameters)
             if problem is not None:
                 return ReadyProblem(
                     ReadyReason.INVALID_SPEC,
-                    f"spec.report.sources[{source.name}].postgres.query: {problem}",
+                    f"spec.report.sources[{source.name}].{field}: {problem}",
                 )
     return None
 
@@ -134,7 +134,7 @@ SYNTAX_CHECKS: tuple[Check, ...] = (
 )
 CONTENT_CHECKS: tuple[Check, ...] = (
     _schedule_fires,  # 31 February is valid, and the CronJob would wait for it in silence
-    _placeholders_are_valid,  # known, and nowhere where PostgreSQL would read them as text
+    _placeholders_are_valid,  # known, and nowhere where a database would read them as text
 )
 SPEC_CHECKS: tuple[Check, ...] = (
     *SYNTAX_CHECKS,
