@@ -24,9 +24,10 @@ from report_runner.contract.mailbox import (
     parse_mailbox,
 )
 from report_runner.contract.model import ONE_LINE, Model
-from report_runner.contract.report import Format, SecretReference
+from report_runner.contract.report import Format
 from report_runner.contract.rules import Rule, quoted
 from report_runner.contract.schema import LIST_SET, unique
+from report_runner.contract.secret import SecretReference
 from report_runner.contract.templating import compile_problem
 
 RECIPIENTS_LIMIT = 50  # of each list: a message of its own for each

@@ -26,12 +26,13 @@ from report_runner.contract.model import (
     Model,
     ObjectName,
     QueryDuration,
-    SecretUse,
 )
 from report_runner.contract.query_source import QuerySource
 from report_runner.contract.rules import Rule, exactly_one_of, matches
 from report_runner.contract.schema import LIST_SET, list_map, unique
+from report_runner.contract.secret import SecretReference
 from report_runner.contract.sql import RESERVED_PARAMETERS
+from report_runner.contract.sql_source import SqlSource
 
 _SOURCE_LIMIT = 40  # characters of a source in the name of a file
 
@@ -80,15 +81,6 @@ class BuiltinTemplate(StrEnum):
 
     EXECUTIVE_DASHBOARD = "executive_dashboard"
     PORTFOLIO_PERFORMANCE = "portfolio_performance"
-
-
-class SecretReference(Model):
-    """A Secret in the namespace of the ReportSchedule, mounted into the run's pod."""
-
-    name: ObjectName = Field(description="Name of the Secret.")
-
-    def secret_refs(self, field: str) -> Iterator[SecretUse]:
-        yield SecretUse(f"{field}.name", self.name)
 
 
 class ConfigMapKeyReference(Model):
@@ -173,11 +165,14 @@ class InlineSource(Model):
 class SourceSpec(Model):
     """A named result that templates and charts use."""
 
-    rules = (exactly_one_of("postgres", "inline", "query"),)
+    rules = (exactly_one_of("postgres", "inline", "sql", "query"),)
 
     name: Identifier = Field(description="Name in templates and charts: a letter, then a-z0-9_.")
     postgres: PostgresSource | None = Field(default=None, description="Rows from PostgreSQL.")
     inline: InlineSource | None = Field(default=None, description="Rows written here.")
+    sql: SqlSource | None = Field(
+        default=None, description="Rows from MySQL, MariaDB, or another database with a driver."
+    )
     query: QuerySource | None = Field(
         default=None, description="Rows from SQL over the sources before this one."
     )
@@ -188,9 +183,11 @@ class SourceSpec(Model):
         return found
 
     def sql_texts(self) -> Iterator[tuple[str, str]]:
-        """Every text with placeholders that PostgreSQL's rules hold for, each with its field."""
+        """Every text with placeholders, each with its field."""
         if self.postgres is not None:
             yield "postgres.query", self.postgres.query
+        if self.sql is not None:
+            yield "sql.query", self.sql.query
         if self.query is not None:
             yield "query.sql", self.query.sql
 

@@ -248,3 +248,14 @@ def rewritten(query: str, write: Callable[[str], str]) -> str:
         return "%"
 
     return _PERCENT.sub(replace, query)
+
+
+def without_end(query: str) -> str:
+    """The query without the semicolon at its end, which only comments may follow."""
+    for token in reversed(list(_tokens(query))):
+        if token.kind is _Kind.COMMENT:
+            continue
+        if token.text != ";":
+            break
+        query = query[: token.start] + query[token.start + 1 :]
+    return query

@@ -23,6 +23,12 @@ def _postgres() -> Source:
     return postgres
 
 
+def _sql() -> Source:
+    from report_runner.sources import sql
+
+    return sql
+
+
 def _query() -> Source:
     from report_runner.sources import query
 
@@ -33,6 +39,7 @@ def _query() -> Source:
 SOURCES: dict[str, Callable[[], Source]] = {
     "postgres": _postgres,
     "inline": lambda: inline,
+    "sql": _sql,
     "query": _query,
 }
 

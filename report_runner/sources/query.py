@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 from report_runner.contract.model import parse_duration
 from report_runner.contract.query_source import QuerySource
 from report_runner.contract.reasons import Reason
-from report_runner.contract.sql import placeholder_names, query_problem, rewritten
+from report_runner.contract.sql import placeholder_names, query_problem, rewritten, without_end
 from report_runner.models import RunError, Table
 from report_runner.render import workers
 from report_runner.render.sandbox import MIB, SandboxLimits, read_bounded, share_of_memory
@@ -93,7 +93,7 @@ def _statement(
     sql = ""
     if problem is None:
         try:
-            sql = rewritten(source.sql.rstrip().rstrip(";"), lambda name: f"${name}")
+            sql = rewritten(without_end(source.sql), lambda name: f"${name}")
         except ValueError as error:
             problem = str(error)
     if problem is not None:

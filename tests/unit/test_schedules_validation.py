@@ -14,7 +14,7 @@ from report_operator.domain.schedules.validation import (
     check_template,
     template_problem,
 )
-from report_runner.contract.report import ConfigMapKeyReference
+from report_runner.contract.report import ConfigMapKeyReference, SourceSpec
 from report_runner.contract.templating import compile_problem
 
 
@@ -192,3 +192,41 @@ def test_placeholder_inside_quotes() -> None:
         "spec.report.sources[revenue].postgres.query: line 2, column 21: %(report_date)s stands"
         in (problem.message)
     )
+
+
+@pytest.mark.parametrize(
+    ("source", "part"),
+    [
+        (
+            {"name": "q", "query": {"sql": "SELECT\n '%(slot)s'"}},
+            "spec.report.sources[q].query.sql: line 2, column 3: %(slot)s stands inside quotes",
+        ),
+        (
+            {
+                "name": "s",
+                "sql": {
+                    "connection": {"secretRef": {"name": "x"}},
+                    "query": "SELECT %(reprt_date)s",
+                },
+            },
+            "spec.report.sources[s].sql.query: line 1, column 8: there is no parameter reprt_date "
+            "(did you mean %(report_date)s?)",
+        ),
+    ],
+)  # fmt: skip
+def test_placeholders_of_other_sources(source: dict[str, Any], part: str) -> None:
+    spec = make_schedule().spec
+    sources = [SourceSpec.model_validate(source)]
+    report = spec.report.model_copy(update={"sources": sources})
+    problem = problem_of(spec.model_copy(update={"report": report}))
+    assert problem is not None
+    assert part in problem.message
+
+
+def test_quotes_of_mysql_are_judged_by_the_run() -> None:
+    spec = make_schedule().spec
+    text = r"SELECT 'it\'s', %(slot)s"
+    sql = {"connection": {"secretRef": {"name": "x"}}, "query": text}
+    sources = [SourceSpec.model_validate({"name": "s", "sql": sql})]
+    report = spec.report.model_copy(update={"sources": sources})
+    assert problem_of(spec.model_copy(update={"report": report})) is None

@@ -204,6 +204,7 @@ TABLES = {"money": MONEY, "names": NAMES, "prices": PRICES}
         ("FROM money SELECT count(*) WHERE amount > 1", [(1,)]),
         ("WITH x AS (SELECT 1 AS a) SELECT a FROM x -- the end", [(1,)]),
         ("SELECT 1 AS a;", [(1,)]),
+        ("SELECT ';' AS a; -- the end\n/* ; */ ;", [(";",)]),
         ("VALUES (1, 'a')", [(1, "a")]),
         ("SELECT 100 %% 7, 'a%%' AS b WHERE 'ab' LIKE 'a%%'", [(2, "a%")]),
         ("SELECT CAST(sum(amount) / 3 AS DECIMAL(18, 2)) FROM money WHERE isin = 'A'",

@@ -39,6 +39,10 @@ def inline(**changes: Any) -> Body:
     return {"report": report(sources=[{"name": "facts", "inline": rows}])}
 
 
+def sql(**changes: Any) -> Body:
+    return {"report": report(sources=[{"name": "facts", "sql": {**DATABASE, **changes}}])}
+
+
 def query(**changes: Any) -> Body:
     rows = {"name": "facts", "inline": {"rows": [{"a": 1}]}}
     total = {"name": "total", "query": {"sql": "SELECT sum(a) AS a FROM facts", **changes}}
@@ -71,6 +75,8 @@ LEAVES: dict[str, tuple[Body, Body]] = {
     "report.sources.postgres.timeout": (source(timeout="1m"), source()),
     "report.sources.postgres.maxRows": (source(maxRows=7), source()),
     "report.sources.inline.columns": (inline(columns=["b", "a"]), inline()),
+    "report.sources.sql.timeout": (sql(timeout="1m"), sql()),
+    "report.sources.sql.maxRows": (sql(maxRows=7), sql()),
     "report.sources.query.timeout": (query(timeout="1m"), query()),
     "report.sources.query.maxRows": (query(maxRows=7), query()),
     "report.charts.title": (
