@@ -5,17 +5,11 @@ The process is bounded in memory and time. Only the sources that the query names
 
 from __future__ import annotations
 
-import json
-import os
-import pickle
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from report_runner.contract.model import parse_duration
@@ -23,14 +17,11 @@ from report_runner.contract.query_source import QuerySource
 from report_runner.contract.reasons import Reason
 from report_runner.contract.sql import placeholder_names, query_problem, rewritten, without_end
 from report_runner.models import RunError, Table
-from report_runner.render import workers
-from report_runner.render.sandbox import MIB, SandboxLimits, read_bounded, share_of_memory
 from report_runner.sources import Fetched, SourceContext
+from report_runner.sources.query_process import QueryProcess
 from report_runner.sources.query_requests import (
     DescribeRequest,
     NextRequest,
-    OpenRequest,
-    Request,
     RowsRequest,
     RunRequest,
     TableRequest,
@@ -44,18 +35,8 @@ from report_runner.sources.query_types import (
     outgoing,
 )
 
-MEMORY_LIMIT = 512 * MIB  # of the process, and of a result
-_OWN_MEMORY = 96 * MIB  # of Python and DuckDB's code in the process
-_ANSWER_LIMIT = 64 * MIB  # of one batch of rows
-_LEAST_MEMORY = 32 * MIB
-_LOAD_SECONDS = 600.0
 _ROWS = 10_000
-_MESSAGE_LIMIT = 600
 _WORD = re.compile(r"\w+")
-_LINE = re.compile(r"\s*LINE (\d+):.*", re.DOTALL)
-_OUT_OF_MEMORY = ("OutOfMemoryException", "MemoryError")
-_MEMORY_REMEDY = "raise spec.resources.limits.memory, or narrow the query"
-_REMEDY = "a query has no files, network, extensions or settings: read from the sources before it"
 
 
 def fetch(name: str, source: QuerySource, context: SourceContext) -> Fetched:
@@ -63,18 +44,18 @@ def fetch(name: str, source: QuerySource, context: SourceContext) -> Fetched:
     field = f"spec.report.sources[{name}].query"
     sql, parameters = _statement(source, context, field)
     zone = context.definition.time_zone
-    with _Worker(field, _later_sources(name, context)) as worker:
-        worker.open(zone)
+    with QueryProcess(field, _later_sources(name, context)) as process:
+        process.open(zone)
         columns = [
             column
             for table_name in _named_tables(source.sql, context.tables)
-            for column in _load(worker, table_name, context.tables[table_name])
+            for column in _load(process, table_name, context.tables[table_name])
         ]
-        worker.deadline = time.monotonic() + parse_duration(source.timeout).total_seconds()
+        process.deadline = time.monotonic() + parse_duration(source.timeout).total_seconds()
         try:
-            table = _result(worker, source, sql, parameters, ZoneInfo(zone))
+            table = _result(process, source, sql, parameters, ZoneInfo(zone))
         except RunError as error:
-            if time.monotonic() < worker.deadline:
+            if time.monotonic() < process.deadline:
                 raise
             raise RunError(
                 Reason.TIMEOUT,
@@ -122,7 +103,7 @@ def _later_sources(name: str, context: SourceContext) -> list[str]:
     ]
 
 
-def _load(worker: _Worker, name: str, table: Table) -> list[Ingoing]:
+def _load(process: QueryProcess, name: str, table: Table) -> list[Ingoing]:
     """Give a table to the process; its columns."""
     if not table.columns:
         raise RunError(
@@ -139,10 +120,10 @@ def _load(worker: _Worker, name: str, table: Table) -> list[Ingoing]:
             "does not tell upper from lower case; rename one of them",
         )
     columns = [ingoing(name, table, number) for number in range(len(table.columns))]
-    worker.ask(TableRequest(name, [(column.name, column.type) for column in columns]))
+    process.ask(TableRequest(name, [(column.name, column.type) for column in columns]))
     rows = iter(table.rows)
     while batch := list(islice(rows, _ROWS)):
-        worker.load(
+        process.load(
             name,
             RowsRequest(
                 [
@@ -155,22 +136,26 @@ def _load(worker: _Worker, name: str, table: Table) -> list[Ingoing]:
 
 
 def _result(
-    worker: _Worker, source: QuerySource, sql: str, parameters: Mapping[str, Any], zone: ZoneInfo
+    process: QueryProcess,
+    source: QuerySource,
+    sql: str,
+    parameters: Mapping[str, Any],
+    zone: ZoneInfo,
 ) -> Table:
-    described = worker.ask(DescribeRequest(sql, parameters))["columns"]
+    described = process.ask(DescribeRequest(sql, parameters))["columns"]
     names = tuple(str(name) for name, _ in described)
-    columns = _columns(worker.field, described, zone)
+    columns = _columns(process.field, described, zone)
     limit = source.max_rows + 1
-    worker.ask(RunRequest(sql, parameters, [column.select for column in columns], limit))
+    process.ask(RunRequest(sql, parameters, [column.select for column in columns], limit))
     rows: list[tuple[Any, ...]] = []
-    while batch := worker.ask(NextRequest())["rows"]:
+    while batch := process.ask(NextRequest())["rows"]:
         for row in batch:
             values = zip(names, columns, row, strict=True)
-            rows.append(tuple(_value(worker.field, *value) for value in values))
+            rows.append(tuple(_value(process.field, *value) for value in values))
     if len(rows) > source.max_rows:
         raise RunError(
             Reason.CONFIGURATION_ERROR,
-            f"{worker.field}: the result has more than maxRows ({source.max_rows}) rows; narrow "
+            f"{process.field}: the result has more than maxRows ({source.max_rows}) rows; narrow "
             "the query or raise maxRows",
         )
     return Table(names, rows, tuple(column.type for column in columns))
@@ -221,122 +206,3 @@ def _warnings(field: str, table: Table, columns: Sequence[Ingoing]) -> tuple[str
         f"way): write CAST(... AS DECIMAL(18, 6)) where its digits matter"
         for name in floats
     )
-
-
-class _Worker:
-    """The process; see sources.query_worker."""
-
-    def __init__(self, field: str, later: Sequence[str]) -> None:
-        self.field = field
-        self.deadline = time.monotonic() + _LOAD_SECONDS
-        self._later = later  # sources that come after this one
-        self._memory = share_of_memory(MEMORY_LIMIT, 0.5)
-        self._left = self._memory  # bytes of the result
-        # Nothing of this process's environment, where other software may keep what is secret.
-        kept = {key: os.environ[key] for key in ("PATH", "PYTHONPATH") if key in os.environ}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "report_runner.sources.query_worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**kept, "TZ": "UTC"},
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        workers.stop(self._process)
-
-    def open(self, zone: str) -> None:
-        memory = max(self._memory - _OWN_MEMORY, _LEAST_MEMORY)
-        answer = self._answer(OpenRequest(zone, memory))
-        if "error" in answer:
-            raise RunError(
-                Reason.CONFIGURATION_ERROR,
-                f"spec.timeZone: DuckDB cannot compute in the zone {zone}; write another name of "
-                f"the zone ({_one_line(answer['error'])})",
-            )
-
-    def load(self, name: str, rows: RowsRequest) -> None:
-        """Give rows of the source `name`. Raises RunError."""
-        answer = self._answer(rows)
-        if "error" not in answer:
-            return
-        if answer["kind"] in _OUT_OF_MEMORY:
-            raise self._out_of_memory()
-        raise RunError(
-            Reason.CONFIGURATION_ERROR,
-            f"spec.report.sources[{name}]: DuckDB cannot hold a value: "
-            f"{_one_line(answer['error'])}; cast the column to text in the query of that source",
-        )
-
-    def ask(self, request: Request) -> dict[str, Any]:
-        """Have a request done. Raises RunError."""
-        answer = self._answer(request)
-        if "error" in answer:
-            raise self._error(answer["kind"], answer["error"])
-        return answer
-
-    def _answer(self, request: Request) -> dict[str, Any]:
-        assert self._process.stdin is not None  # noqa: S101 - it is a pipe
-        assert self._process.stdout is not None  # noqa: S101 - it is a pipe
-        try:
-            pickle.dump(request, self._process.stdin)
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            pass  # the process has ended: its answer is missing
-        line = read_bounded(
-            self._process.pid,
-            self._process.stdout.fileno(),
-            SandboxLimits(
-                self.deadline - time.monotonic(), self._memory, min(_ANSWER_LIMIT, self._left)
-            ),
-            self.field,
-            until=lambda received: received.endswith(b"\n"),
-        )
-        self._left -= len(line)
-        if not line.endswith(b"\n"):
-            raise RunError(
-                Reason.RESOURCE_EXHAUSTED,
-                f"{self.field}: its process was killed, most likely for want of memory; "
-                f"{_MEMORY_REMEDY}",
-            )
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    def _out_of_memory(self) -> RunError:
-        return RunError(
-            Reason.RESOURCE_EXHAUSTED,
-            f"{self.field}: needs more than the {self._memory // MIB} MiB of memory that a query "
-            f"may have here; {_MEMORY_REMEDY}",
-        )
-
-    def _error(self, kind: str, text: str) -> RunError:
-        if kind in _OUT_OF_MEMORY:
-            return self._out_of_memory()
-        line = _LINE.search(text)
-        # Before the author's text stands a line of our own.
-        where = f" line {max(int(line[1]) - 1, 1)}:" if line else ""
-        said = _one_line(_LINE.sub("", text))
-        remedy = ""
-        if kind == "Statement":
-            remedy = "; write one SELECT, and nothing else"
-        elif kind == "PermissionException" or "configuration has been locked" in text:
-            remedy = f"; {_REMEDY}"
-        elif kind == "CatalogException":
-            missing = next((name for name in self._later if f"name {name} " in text), None)
-            remedy = f"; {_REMEDY}"
-            if missing:
-                remedy = f"; the source {missing} comes later: put it before this one"
-        return RunError(
-            Reason.CONFIGURATION_ERROR, f"{self.field}.sql{where or ':'} {said}{remedy}"
-        )
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())[:_MESSAGE_LIMIT]
