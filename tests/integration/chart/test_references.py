@@ -269,6 +269,19 @@ def test_the_sweep_lists_what_is_older_until_a_reader_answers_for_it(plane: Cont
     assert "older" in [s["name"] for s in sweep(plane)[1]]
 
 
+def test_the_url_of_a_database_is_asked_for(plane: ControlPlane) -> None:
+    """As the Secret of PostgreSQL is."""
+    let_read(plane, "shopkeeper", "secrets", "report-shop")
+    api = person(plane, "shopkeeper")
+    for secret, code in (("report-shop", 201), ("report-vault", 403)):
+        body = schedule(f"by-{secret}", "report-shop")
+        sql = {"connection": {"secretRef": {"name": secret}}, "query": "SELECT 1"}
+        body["spec"]["report"]["sources"].append({"name": "orders", "sql": sql})
+        answer = api.call("POST", SCHEDULES, body)
+        assert answer.code == code, answer.message
+        assert code == 201 or f"the Secret {secret}" in answer.message
+
+
 def test_every_reference_of_the_schema_is_asked_for() -> None:
     """A new source or channel with a Secret of its own has to be added to the policy."""
     definition = yaml.safe_load(next(p for p in CRDS if "schedules" in p.name).read_text())
@@ -276,6 +289,7 @@ def test_every_reference_of_the_schema_is_asked_for() -> None:
     assert sorted(_references(schema, "spec")) == [
         "spec.delivery.email.smtp.secretRef",
         "spec.report.sources.postgres.connection.secretRef",
+        "spec.report.sources.sql.connection.secretRef",
         "spec.report.template.configMapRef",
     ]
 
