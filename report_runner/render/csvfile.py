@@ -108,8 +108,8 @@ def _offset_shown(table: Table, number: int, options: CsvOptions, zone: ZoneInfo
     """Whether times with a zone have their offset in this column."""
     return options.zone_offset is ZoneOffset.ALWAYS or any(
         is_ambiguous(in_zone(value, zone))
-        for row in table.rows
-        if isinstance(value := row[number], datetime)
+        for value in table.values(number)
+        if isinstance(value, datetime)
     )
 
 

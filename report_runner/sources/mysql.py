@@ -18,6 +18,7 @@ from report_runner.contract.reasons import Reason
 from report_runner.contract.sql_mysql import MysqlQuery, QueryProblemError
 from report_runner.contract.sql_source import SqlSource
 from report_runner.models import RunError, Table
+from report_runner.packed import RowCollector
 from report_runner.redaction import Redactor
 from report_runner.sources import Fetched, SourceContext
 from report_runner.sources.mysql_types import (
@@ -167,20 +168,22 @@ def _read(
         if not cursor.description:
             raise access.refused("gives no rows; write one SELECT")
         columns = _columns(result.fields, access)
-        rows: list[tuple[Any, ...]] = []
+        collector = RowCollector()
         while (row := cursor.fetchone()) is not None:
-            if len(rows) == source.max_rows:
+            if len(collector) == source.max_rows:
                 raise access.too_many(source.max_rows)
             values = zip(columns, row, strict=True)
-            rows.append(tuple(_value(access, len(rows) + 1, *value) for value in values))
+            number = len(collector) + 1
+            collector.add(tuple(_value(access, number, *value) for value in values))
     finally:
         # Else the rest of a result that is too large would be read when the cursor goes.
         result.unbuffered_active = False
-    table = Table(tuple(column.name for column in columns), rows, tuple(c.type for c in columns))
+    names = tuple(column.name for column in columns)
+    table = Table(names, collector.rows(), tuple(column.type for column in columns))
     zone = ZoneInfo(context.definition.time_zone)
     return table, (
         *_server_warnings(connection, access, context.secrets.redact),
-        *_column_warnings(access, columns, rows, zone),
+        *_column_warnings(access, columns, table, zone),
     )
 
 
@@ -219,11 +222,11 @@ def _server_warnings(
 
 
 def _column_warnings(
-    access: SqlAccess, columns: Sequence[MysqlColumn], rows: Sequence[Any], zone: ZoneInfo
+    access: SqlAccess, columns: Sequence[MysqlColumn], table: Table, zone: ZoneInfo
 ) -> list[str]:
     found = [f"{access.field}.query: {column.warning}" for column in columns if column.warning]
     for number, column in enumerate(columns):
-        if column.in_zone and any(is_in_repeated_hour(row[number], zone) for row in rows):
+        if column.in_zone and any(is_in_repeated_hour(v, zone) for v in table.values(number)):
             found.append(
                 f"{access.field}.query: column {column.name} has times in an hour that the clock "
                 f"repeats; write UNIX_TIMESTAMP({column.name}) where it matters which"

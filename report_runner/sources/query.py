@@ -17,6 +17,7 @@ from report_runner.contract.query_source import QuerySource
 from report_runner.contract.reasons import Reason
 from report_runner.contract.sql import placeholder_names, query_problem, rewritten, without_end
 from report_runner.models import RunError, Table
+from report_runner.packed import RowCollector
 from report_runner.sources import Fetched, SourceContext
 from report_runner.sources.query_process import QueryProcess
 from report_runner.sources.query_requests import (
@@ -147,18 +148,18 @@ def _result(
     columns = _columns(process.field, described, zone)
     limit = source.max_rows + 1
     process.ask(RunRequest(sql, parameters, [column.select for column in columns], limit))
-    rows: list[tuple[Any, ...]] = []
+    rows = RowCollector()
     while batch := process.ask(NextRequest())["rows"]:
         for row in batch:
             values = zip(names, columns, row, strict=True)
-            rows.append(tuple(_value(process.field, *value) for value in values))
+            rows.add(tuple(_value(process.field, *value) for value in values))
     if len(rows) > source.max_rows:
         raise RunError(
             Reason.CONFIGURATION_ERROR,
             f"{process.field}: the result has more than maxRows ({source.max_rows}) rows; narrow "
             "the query or raise maxRows",
         )
-    return Table(names, rows, tuple(column.type for column in columns))
+    return Table(names, rows.rows(), tuple(column.type for column in columns))
 
 
 def _columns(field: str, described: list[list[str]], zone: ZoneInfo) -> list[Outgoing]:
