@@ -23,12 +23,24 @@ _FROM_TEXT: dict[str, Callable[[str], Any]] = {"str": str, "int": int, "Decimal"
 _TYPES = {str: "str", int: "int", Decimal: "Decimal"}
 
 
-class PackedRows(Sequence[Row]):
-    """Like a list of tuples that is not changed any more."""
+Decoder = Callable[[str], Any]
 
-    def __init__(self, chunks: Sequence[Sequence[bytes]], length: int) -> None:
+
+class PackedRows(Sequence[Row]):
+    """Like a list of tuples that is not changed any more.
+
+    With `decoders` the values are kept as the database's texts, and made when they are read.
+    """
+
+    def __init__(
+        self,
+        chunks: Sequence[Sequence[bytes]],
+        length: int,
+        decoders: Sequence[Decoder | None] = (),
+    ) -> None:
         self._chunks = chunks  # of each the columns
         self._length = length
+        self._decoders = decoders
         self._last: tuple[int, list[Row]] = (-1, [])
 
     def __len__(self) -> int:
@@ -56,10 +68,22 @@ class PackedRows(Sequence[Row]):
     def column(self, number: int) -> Iterator[Any]:
         """The values of one column."""
         for chunk in self._chunks:
-            yield from _unpack(chunk[number])
+            yield from self.decoded(number, _unpack(chunk[number]))
+
+    def texts(self) -> Iterator[list[Sequence[str | None]]] | None:
+        """The columns of each chunk as the database wrote them; None where that is not known."""
+        if not self._decoders:
+            return None
+        return ([_unpack(column) for column in chunk] for chunk in self._chunks)
+
+    def decoded(self, number: int, values: Sequence[Any]) -> Sequence[Any]:
+        """What the column's texts mean."""
+        decoder = self._decoders[number] if self._decoders else None
+        return values if decoder is None else _decoded(decoder, values)
 
     def _rows(self, chunk: int) -> list[Row]:
-        return list(zip(*map(_unpack, self._chunks[chunk]), strict=True))
+        columns = enumerate(map(_unpack, self._chunks[chunk]))
+        return list(zip(*(self.decoded(*column) for column in columns), strict=True))
 
 
 class RowCollector:
@@ -89,14 +113,28 @@ class RowCollector:
         self._chunks.append([_pack(values) for values in zip(*rows, strict=True)])
         self._packed += len(rows)
 
-    def rows(self) -> Sequence[Row]:
-        """All rows; none may be added any more."""
+    def rows(self, decoders: Sequence[Decoder | None] = ()) -> Sequence[Row]:
+        """All rows; none may be added any more. `decoders` make the values of texts."""
         if not self._chunks:
-            return self._open
+            return _decoded_rows(self._open, decoders)
         if self._open:
             self._chunk(self._open)
             self._open = []
-        return PackedRows(self._chunks, self._packed)
+        return PackedRows(self._chunks, self._packed, decoders)
+
+
+def _decoded(decoder: Decoder, values: Sequence[Any]) -> list[Any]:
+    return [None if value is None else decoder(value) for value in values]
+
+
+def _decoded_rows(rows: list[Row], decoders: Sequence[Decoder | None]) -> list[Row]:
+    if not rows or not any(decoders):
+        return rows
+    columns = [
+        values if decoder is None else _decoded(decoder, values)
+        for decoder, values in zip(decoders, zip(*rows, strict=True), strict=True)
+    ]
+    return list(zip(*columns, strict=True))
 
 
 def _pack(values: Sequence[Any]) -> bytes:
