@@ -92,12 +92,13 @@ demo: up ## the same as up
 env: ## print what a shell needs: eval "$$(make -s env)"
 	@$(LOCAL) env
 
-bench: venv ## schedules beside kubectl, PDF speed, the API over a million runs and thousands of schedules, latencies
+bench: venv ## schedules beside kubectl, PDF speed, the API over a million runs and thousands of schedules, latencies, a million rows
 	@python -m hack.bench.schedules || true
 	python -m hack.bench.pdf || true
 	python -m hack.bench.api || true
 	python -m hack.bench.fleet || true
 	python -m hack.bench.latency || true
+	python -m hack.bench.rows || true
 
 fmt: venv ## format
 	@ruff check --fix --quiet . || true

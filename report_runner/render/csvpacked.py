@@ -1,7 +1,7 @@
 """The CSV of a large result: cells taken from the database's own texts where they are the same.
 
-For every column it is said which texts are a cell as they are; all others go the way of each cell of
-a small result. The two give the same file, which a test compares.
+For every column it is said which texts are a cell as they are; all others go the way of each cell
+of a small result. The two give the same file, which a test compares.
 """
 
 from __future__ import annotations
