@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 from report_runner.contract.format_options import FormatOptions
 from report_runner.contract.reasons import Reason
 from report_runner.contract.report import Chart, Format
+from report_runner.packed import PackedRows
 
 
 class RunError(Exception):
@@ -57,6 +58,12 @@ class Table:
     columns: tuple[str, ...]
     rows: Sequence[tuple[Any, ...]]
     types: tuple[ColumnType, ...] = ()
+
+    def values(self, number: int) -> Iterator[Any]:
+        """One column of all rows."""
+        if isinstance(self.rows, PackedRows):
+            return self.rows.column(number)
+        return (row[number] for row in self.rows)
 
     def records(self) -> list[dict[str, Any]]:
         """The rows as dicts by column name."""

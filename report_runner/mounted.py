@@ -160,19 +160,19 @@ class Secrets:
             return None
         return self.root / secret / CA
 
-    def show_known_host(self, secret: str) -> None:
+    def show_known_host(self, secret: str, key: str = "host") -> None:
         """Do not redact the host if name resolution knows it, for then it is a host.
 
         A password that was written into the key by mistake looks like a host name as well.
         """
-        value = self.redact.value(secret, "host")
+        value = self.redact.value(secret, key)
         if value is None:
             return
         try:
             socket.getaddrinfo(value, None)
         except (OSError, UnicodeError):
             return
-        self.redact.show(secret, "host")
+        self.redact.show(secret, key)
 
 
 def certificates_or_nothing(text: str) -> str | None:

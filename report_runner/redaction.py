@@ -41,6 +41,11 @@ class SecretEntry:
     value: str
 
     @property
+    def is_password(self) -> bool:
+        """Also the part of a URL that is one: `url password`."""
+        return self.key.split()[-1:] == ["password"]
+
+    @property
     def replacement(self) -> str:
         """The text in place of the value: it names Secret and key."""
         return f"[Secret {self.secret} key {self.key}]"
@@ -135,7 +140,7 @@ class Redactor:
     def _compile(self) -> None:
         self._names = {}
         # The password comes last and wins: it may be the user's name as well.
-        entries = sorted(self._entries.values(), key=lambda one: one.key == "password")
+        entries = sorted(self._entries.values(), key=lambda one: one.is_password)
         kept = self._public | {
             text
             for entry in entries
@@ -147,7 +152,7 @@ class Redactor:
         }
         for entry in entries:
             for form in forms(entry.value):
-                if entry.key == "password" or form not in kept:
+                if entry.is_password or form not in kept:
                     self._names[form.lower()] = entry.replacement
         longest_first = sorted({*self._names, *kept}, key=len, reverse=True)
         self._pattern = re.compile("|".join([_FIELD, *map(re.escape, longest_first)]), re.I)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
@@ -32,10 +33,12 @@ from report_runner.contract.model import (
 )
 from report_runner.contract.object_source import ObjectSource
 from report_runner.contract.parameters import PARAMETER_RULES, DeclaredParameter, check_computed
+from report_runner.contract.query_source import QuerySource
 from report_runner.contract.rules import Rule, exactly_one_of, matches
 from report_runner.contract.schema import LIST_SET, list_map, unique
 from report_runner.contract.secret import SecretReference
 from report_runner.contract.sending import SENDING_RULES, OnlyIfChanged
+from report_runner.contract.sql_source import SqlSource
 from report_runner.contract.waiting import WAIT_RULES, WaitFor
 
 _SOURCE_LIMIT = 40  # characters of a source in the name of a file
@@ -174,11 +177,11 @@ class SourceSpec(Model):
     """A named result that templates and charts use."""
 
     rules = (
-        exactly_one_of("postgres", "inline", "http", "object"),
+        exactly_one_of("postgres", "inline", "http", "object", "sql", "query"),
         Rule(
-            "!has(self.cache) || !has(self.inline)",
-            "rows that are written here need no cache: take it out",
-            lambda source: source.cache is None or source.inline is None,
+            "!has(self.cache) || !has(self.inline) && !has(self.query)",
+            "only rows that come from elsewhere need a cache: take it out",
+            lambda source: source.cache is None or not (source.inline or source.query),
             path="cache",
         ),
     )
@@ -190,7 +193,12 @@ class SourceSpec(Model):
     object: ObjectSource | None = Field(
         default=None, description="Rows from files in an S3-compatible object store."
     )
-
+    sql: SqlSource | None = Field(
+        default=None, description="Rows from MySQL, MariaDB, or another database with a driver."
+    )
+    query: QuerySource | None = Field(
+        default=None, description="Rows from SQL over the sources before this one."
+    )
     cache: SourceCache | None = Field(
         default=None, exclude_if=_absent, description="Use rows again that a run has fetched."
     )
@@ -205,6 +213,15 @@ class SourceSpec(Model):
         if self.http:
             return [(f"http.{place}", url) for place, url in self.http.urls()]
         return [("object.endpoint", self.object.endpoint)] if self.object else []
+
+    def sql_texts(self) -> Iterator[tuple[str, str]]:
+        """Every text with placeholders, each with its field."""
+        if self.postgres is not None:
+            yield "postgres.query", self.postgres.query
+        if self.sql is not None:
+            yield "sql.query", self.sql.query
+        if self.query is not None:
+            yield "query.sql", self.query.sql
 
 
 class Chart(Model):

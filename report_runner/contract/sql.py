@@ -8,7 +8,7 @@ which PostgreSQL then reads as text, without a word.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import Enum
@@ -35,6 +35,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _PLACEHOLDER = re.compile(r"%%|%\(([^)]{0,200})\)([sbt])?")
+_PERCENT = re.compile(rf"{_PLACEHOLDER.pattern}|%")
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
 _TYPED_LITERALS = ("interval", "date", "time", "timestamp", "timestamptz", "timetz")
 _UNITS = "year|month|mon|week|day|hour|minute|min|second|sec"
@@ -231,3 +232,30 @@ def original_index(query: str, position: int) -> int:
 def placeholder_names(query: str) -> list[str]:
     """The parameters in the order of the driver's numbers: `$1` is the first."""
     return list(dict.fromkeys(found[1] for found in _PLACEHOLDER.finditer(query) if found[1]))
+
+
+def rewritten(query: str, write: Callable[[str], str]) -> str:
+    """The query with `%` for `%%`, and `write(name)` in place of each placeholder.
+
+    Raises ValueError with line, column and remedy for a percent sign that is neither.
+    """
+
+    def replace(found: re.Match[str]) -> str:
+        if found[1] is not None:
+            return write(found[1])
+        if found[0] != "%%":
+            raise ValueError(f"{place(query, found.start())}: write a percent sign as %%")
+        return "%"
+
+    return _PERCENT.sub(replace, query)
+
+
+def without_end(query: str) -> str:
+    """The query without the semicolon at its end, which only comments may follow."""
+    for token in reversed(list(_tokens(query))):
+        if token.kind is _Kind.COMMENT:
+            continue
+        if token.text != ";":
+            break
+        query = query[: token.start] + query[token.start + 1 :]
+    return query

@@ -17,15 +17,16 @@ from report_runner.contract.report import Report
 from report_runner.delivery.message import email_bodies
 from report_runner.environment import RunStamps
 from report_runner.models import RunError
+from report_runner.mounted import Secrets
 from report_runner.parameters import with_parameters
 from report_runner.preview import schema
 from report_runner.preview.conditions import judged
 from report_runner.preview.documents import YamlDocument, read_documents, wrong
-from report_runner.preview.samples import sample_table
+from report_runner.preview.samples import has_samples, sample_table
 from report_runner.preview.templates import TemplateText, read_template
 from report_runner.render.documents import render
 from report_runner.run import email_subject, render_input
-from report_runner.sources import Fetched
+from report_runner.sources import SOURCES, Fetched, SourceContext
 
 KIND = "ReportSchedule"
 
@@ -66,7 +67,7 @@ def _render(definition: Definition, directory: Path, out: Path, slot: datetime) 
     zone = ZoneInfo(definition.time_zone)
     run = RunStamps(slot, slot.astimezone(zone).date(), "preview", 1, "")
     definition = with_parameters(definition, run)
-    fetched = {s.name: Fetched(sample_table(s, directory)) for s in definition.report.sources}
+    fetched = _fetch(definition, directory, run)
     now = datetime.now(UTC).replace(microsecond=0)
     tables = {name: found.table for name, found in fetched.items()}
     lines, warnings = judged(definition, run, tables, now)
@@ -101,6 +102,23 @@ def _render(definition: Definition, directory: Path, out: Path, slot: datetime) 
                 print(f"{name}: {', '.join(mailboxes)}")
         print(f"subject: {subject}")
         print("".join(f"  {line}\n" for line in text.splitlines()), end="")
+
+
+def _fetch(definition: Definition, directory: Path, run: RunStamps) -> dict[str, Fetched]:
+    """Sample rows; a query without some is run over those of the sources before it."""
+    fetched: dict[str, Fetched] = {}
+    for source in definition.report.sources:
+        if source.query is None or has_samples(source, directory):
+            fetched[source.name] = Fetched(sample_table(source, directory))
+            continue
+        tables = {name: found.table for name, found in fetched.items()}
+        # There are no Secrets on a laptop, and a query has none.
+        context = SourceContext(definition, run, Secrets(directory / "no-secrets"), tables=tables)
+        found = SOURCES["query"]().fetch(source.name, source.query, context)
+        fetched[source.name] = found
+        for warning in found.warnings:
+            print(f"  {warning}")
+    return fetched
 
 
 def _find(directory: Path, manifest: Path | None) -> _Manifest:

@@ -31,6 +31,12 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}(:\d{2})?.*", re.ASCII)
 
 
+def has_samples(source: SourceSpec, directory: Path) -> bool:
+    """Whether there are rows for the source among the samples."""
+    names = (f"{source.name}.csv", f"{source.name}.json")
+    return any((directory / "data" / name).is_file() for name in names)
+
+
 def sample_table(source: SourceSpec, directory: Path) -> Table:
     """Rows of `data/NAME.csv` or `data/NAME.json`, else the source's own inline rows."""
     table = directory / "data" / f"{source.name}.csv"

@@ -25,6 +25,7 @@ from report_runner.contract.values import plain_text
 from report_runner.models import RenderInput, RunError, Table
 from report_runner.render.bounded import open_text
 from report_runner.render.context import KPIS
+from report_runner.render.csvpacked import packed_lines
 
 # A spreadsheet runs texts with these beginnings as formulas (OWASP, CSV injection).
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -88,12 +89,14 @@ def write_csv(table: Table, path: Path, zone: ZoneInfo, options: CsvOptions | No
     """RFC 4180 in UTF-8, by default with a byte order mark for spreadsheets. Raises RunError."""
     options = options or CsvOptions()
     encoding = "utf-8-sig" if options.byte_order_mark else "utf-8"
-    cells = [
-        _cell_writer(options, zone, _offset_shown(table, number, options, zone))
-        for number in range(len(table.columns))
-    ]
+    offsets = [_offset_shown(table, number, options, zone) for number in range(len(table.columns))]
+    cells = [_cell_writer(options, zone, offset) for offset in offsets]
+    lines = packed_lines(table, cells, offsets, options)
     with open_text(path, Format.CSV, encoding) as stream:
         stream.write(_line(table.columns, cells, options))
+        if lines is not None:
+            stream.writelines(lines)
+            return
         for row in table.rows:
             stream.write(_line(row, cells, options))
 
@@ -108,8 +111,8 @@ def _offset_shown(table: Table, number: int, options: CsvOptions, zone: ZoneInfo
     """Whether times with a zone have their offset in this column."""
     return options.zone_offset is ZoneOffset.ALWAYS or any(
         is_ambiguous(in_zone(value, zone))
-        for row in table.rows
-        if isinstance(value := row[number], datetime)
+        for value in table.values(number)
+        if isinstance(value, datetime)
     )
 
 

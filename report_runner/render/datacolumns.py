@@ -59,9 +59,9 @@ _MOMENTS = {
 
 def present(table: Table, number: int) -> Iterator[tuple[int, Any]]:
     """The values of a column that are not NULL, each with the number of its row, from 1."""
-    for index, row in enumerate(table.rows, 1):
-        if row[number] is not None:
-            yield index, row[number]
+    for index, value in enumerate(table.values(number), 1):
+        if value is not None:
+            yield index, value
 
 
 def column_kind(table: Table, number: int) -> DataKind:

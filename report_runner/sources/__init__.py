@@ -37,12 +37,26 @@ def _object() -> Source:
     return objects
 
 
+def _sql() -> Source:
+    from report_runner.sources import sql
+
+    return sql
+
+
+def _query() -> Source:
+    from report_runner.sources import query
+
+    return query
+
+
 # By the field of SourceSpec.
 SOURCES: dict[str, Callable[[], Source]] = {
     "postgres": _postgres,
     "inline": lambda: inline,
     "http": _http,
     "object": _object,
+    "sql": _sql,
+    "query": _query,
 }
 
 
@@ -52,7 +66,8 @@ def fetch_all(context: SourceContext, cache: Cache | None = None) -> dict[str, F
     for source in context.definition.report.sources:
         field, spec = source.selected()
         begin = time.monotonic()
-        fetch = partial(SOURCES[field]().fetch, source.name, spec, context)
+        tables = {name: done.table for name, done in fetched.items()}
+        fetch = partial(SOURCES[field]().fetch, source.name, spec, replace(context, tables=tables))
         found = cache.fetch(source, context, fetch) if cache else fetch()
         fetched[source.name] = replace(found, seconds=time.monotonic() - begin)
     return fetched

@@ -18,9 +18,15 @@ from report_runner.contract.reasons import Reason
 from report_runner.contract.report import PostgresSource
 from report_runner.contract.sql import placeholders, query_problem
 from report_runner.models import RunError, Table
+from report_runner.packed import RowCollector
 from report_runner.sources import Fetched, SourceContext
 from report_runner.sources.postgres_errors import SourceNames, connect_error, query_error
-from report_runner.sources.postgres_types import bound_value, column_type, register_loaders
+from report_runner.sources.postgres_types import (
+    bound_value,
+    column_type,
+    decoder,
+    register_loaders,
+)
 
 CONNECT_SECONDS = 15
 APPLICATION_NAME_LIMIT = 63  # PostgreSQL cuts what is longer (NAMEDATALEN - 1)
@@ -128,7 +134,6 @@ def _prepare_session(
     client's may still be there.
     """
     zone = context.definition.time_zone
-    register_loaders(connection, ZoneInfo(zone))
     row = connection.execute(
         "SELECT (SELECT rolsuper FROM pg_catalog.pg_roles "
         "WHERE rolname OPERATOR(pg_catalog.=) current_user), "
@@ -158,6 +163,7 @@ def _prepare_session(
             "update the time zone data of its server, or write another name of the zone",
         ) from error
     connection.execute(_set_local(settings))
+    register_loaders(connection)
     if superuser:
         return path, (
             f"the role of Secret {where.secret} is a superuser: log in as one that may only read",
@@ -185,17 +191,18 @@ def _read(
         # The comment stands at the end: a position in an error is one of the author's text.
         query = source.query.rstrip().rstrip(";")
         statement = f"{query}\n{_comment(context)}".encode()
-        rows: list[tuple[Any, ...]] = []
+        rows = RowCollector()
         try:
             # Rows come in as they are needed: too large a result never is in memory whole.
             for row in cursor.stream(statement, parameters, size=FETCH_ROWS):
-                rows.append(row)
+                rows.add(row)
                 if len(rows) > source.max_rows:
                     break
             if not rows:
                 # A stream without rows does not tell its columns. (There may be rows by now.)
                 cursor.execute(statement, parameters)
-                rows = cursor.fetchmany(source.max_rows + 1)
+                for row in cursor.fetchmany(source.max_rows + 1):
+                    rows.add(row)
         except (psycopg.ProgrammingError, TypeError) as error:
             if isinstance(error, psycopg.Error) and error.sqlstate:
                 raise
@@ -214,7 +221,8 @@ def _read(
             f"{where.field}: the result has more than maxRows ({source.max_rows}) rows; narrow "
             "the query or raise maxRows",
         )
-    return Table(columns, rows, types)
+    zone = ZoneInfo(context.definition.time_zone)
+    return Table(columns, rows.rows([decoder(type_, zone) for type_ in types]), types)
 
 
 def _check_columns(columns: tuple[str, ...], where: SourceNames) -> None:

@@ -8,16 +8,14 @@ a text, exactly as PostgreSQL writes it. Numbers become Decimals, floating point
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import psycopg
-from psycopg.abc import Buffer
-from psycopg.adapt import Loader
 from psycopg.types.json import Jsonb
 from psycopg.types.string import TextLoader
 
@@ -26,40 +24,28 @@ from report_runner.contract.values import json_text
 from report_runner.models import ColumnType
 
 _SCALE_LIMIT = 1000  # NUMERIC_MAX_SCALE
-_KEPT = ("bool", "int2", "int4", "int8", "numeric")  # psycopg's own loaders hold these whole
 _MOMENT = re.compile(
     r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?)([+-]\d\d(?::\d\d){0,2})?", re.ASCII
 )
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
-class _DecimalLoader(Loader):
-    def load(self, data: Buffer) -> Decimal:
-        return Decimal(bytes(data).decode())
+def _date(text: str) -> date | FarMoment:
+    if _DATE.fullmatch(text):
+        return date.fromisoformat(text)
+    return FarMoment(text, MomentKind.DATE)
 
 
-class _DateLoader(Loader):
-    def load(self, data: Buffer) -> date | FarMoment:
-        text = bytes(data).decode()
-        if _DATE.fullmatch(text):
-            return date.fromisoformat(text)
-        return FarMoment(text, MomentKind.DATE)
+def _time(text: str) -> time | str:
+    # A day's end has no place in Python.
+    return text if text.startswith("24:") else time.fromisoformat(text)
 
 
-class _TimeLoader(Loader):
-    def load(self, data: Buffer) -> time | str:
-        text = bytes(data).decode()
-        # A day's end has no place in Python.
-        return text if text.startswith("24:") else time.fromisoformat(text)
-
-
-class _TimestampLoader(Loader):
-    def load(self, data: Buffer) -> datetime | FarMoment:
-        text = bytes(data).decode()
-        match = _MOMENT.fullmatch(text)
-        if match is None:
-            return FarMoment(text, MomentKind.TIME)
-        return datetime.fromisoformat(match[1])
+def _timestamp(text: str) -> datetime | FarMoment:
+    match = _MOMENT.fullmatch(text)
+    if match is None:
+        return FarMoment(text, MomentKind.TIME)
+    return datetime.fromisoformat(match[1])
 
 
 @lru_cache(maxsize=256)
@@ -67,37 +53,42 @@ def _offset(text: str, zone: ZoneInfo) -> SessionOffset:
     return SessionOffset(parse_offset(text), zone)
 
 
-def _zoned_loader(zone: ZoneInfo) -> type[Loader]:
-    """A loader of timestamptz as a session of this zone writes it."""
-
-    class ZonedLoader(Loader):
-        def load(self, data: Buffer) -> datetime | FarMoment:
-            text = bytes(data).decode()
-            match = _MOMENT.fullmatch(text)
-            if match is None or match[2] is None:
-                return FarMoment(text, MomentKind.ZONED)
-            return datetime.fromisoformat(match[1]).replace(tzinfo=_offset(match[2], zone))
-
-    return ZonedLoader
+def _zoned(text: str, zone: ZoneInfo) -> datetime | FarMoment:
+    """A timestamptz as a session of this zone writes it."""
+    match = _MOMENT.fullmatch(text)
+    if match is None or match[2] is None:
+        return FarMoment(text, MomentKind.ZONED)
+    return datetime.fromisoformat(match[1]).replace(tzinfo=_offset(match[2], zone))
 
 
-def register_loaders(connection: psycopg.Connection[Any], zone: ZoneInfo) -> None:
-    """Let every value of this connection come as this module says."""
+_DECODERS: dict[str, Callable[[str], Any]] = {
+    "bool": lambda text: text == "t",
+    "int2": int,
+    "int4": int,
+    "int8": int,
+    "numeric": Decimal,
+    "float4": Decimal,
+    "float8": Decimal,
+    "date": _date,
+    "time": _time,
+    "timestamp": _timestamp,
+}
+
+
+def decoder(type_: ColumnType, zone: ZoneInfo) -> Callable[[str], Any] | None:
+    """What makes a value of PostgreSQL's text; None where the text is the value."""
+    if type_.name == "timestamptz":
+        return partial(_zoned, zone=zone)
+    return _DECODERS.get(type_.name)
+
+
+def register_loaders(connection: psycopg.Connection[Any]) -> None:
+    """Let every value of this connection come as PostgreSQL's text."""
     adapters = connection.adapters
     for info in adapters.types:
-        if info.name not in _KEPT:
-            adapters.register_loader(info.oid, TextLoader)
+        adapters.register_loader(info.oid, TextLoader)
         if info.array_oid:
             adapters.register_loader(info.array_oid, TextLoader)
-    for name, loader in (
-        ("float4", _DecimalLoader),
-        ("float8", _DecimalLoader),
-        ("date", _DateLoader),
-        ("time", _TimeLoader),
-        ("timestamp", _TimestampLoader),
-        ("timestamptz", _zoned_loader(zone)),
-    ):
-        adapters.register_loader(name, loader)
 
 
 def column_type(connection: psycopg.Connection[Any], column: psycopg.Column) -> ColumnType:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
 from report_runner.contract.definition import Definition
 from report_runner.contract.egress import EgressPolicy
+from report_runner.contract.numbers import exact
 from report_runner.environment import RunStamps
 from report_runner.models import Table
 from report_runner.mounted import Secrets
@@ -21,6 +23,15 @@ class SourceContext:
     run: RunStamps
     secrets: Secrets
     egress: EgressPolicy = field(default_factory=EgressPolicy)  # of the operator's configuration
+    tables: Mapping[str, Table] = field(default_factory=dict)  # of the sources before it
+
+    def parameters(self) -> dict[str, Any]:
+        """Every value that a query may name."""
+        return {
+            **exact(self.definition.report.parameters),
+            "report_date": self.run.report_date,
+            "slot": self.run.slot,
+        }
 
 
 @dataclass(frozen=True, slots=True)

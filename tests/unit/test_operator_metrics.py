@@ -19,7 +19,7 @@ from report_operator.domain.schedules.view import (
     warnings_of,
 )
 from report_operator.metrics import Metrics
-from report_runner.contract.reasons import FAILURE_REASONS, SKIP_REASONS
+from report_runner.contract.reasons import FAILURE_REASONS, SKIP_REASONS, Reason
 
 LABELS = {"namespace": "reports", "reportschedule": "daily", "tier": "critical"}
 VIEW = ScheduleView(

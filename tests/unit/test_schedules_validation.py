@@ -15,7 +15,7 @@ from report_operator.domain.schedules.validation import (
     template_problem,
 )
 from report_runner.contract.egress import EgressPolicy
-from report_runner.contract.report import ConfigMapKeyReference
+from report_runner.contract.report import ConfigMapKeyReference, SourceSpec
 from report_runner.contract.templating import compile_problem
 
 
@@ -237,3 +237,41 @@ def test_an_address_inside_is_a_problem_unless_it_is_allowed(source, field) -> N
     assert "config.runner.egress.allow" in problem.message
     allow = ["10.0.0.0/8", "169.254.169.254"]
     assert problem_of(spec, egress=EgressPolicy.parse(allow)) is None
+
+
+@pytest.mark.parametrize(
+    ("source", "part"),
+    [
+        (
+            {"name": "q", "query": {"sql": "SELECT\n '%(slot)s'"}},
+            "spec.report.sources[q].query.sql: line 2, column 3: %(slot)s stands inside quotes",
+        ),
+        (
+            {
+                "name": "s",
+                "sql": {
+                    "connection": {"secretRef": {"name": "x"}},
+                    "query": "SELECT %(reprt_date)s",
+                },
+            },
+            "spec.report.sources[s].sql.query: line 1, column 8: there is no parameter reprt_date "
+            "(did you mean %(report_date)s?)",
+        ),
+    ],
+)  # fmt: skip
+def test_placeholders_of_other_sources(source: dict[str, Any], part: str) -> None:
+    spec = make_schedule().spec
+    sources = [SourceSpec.model_validate(source)]
+    report = spec.report.model_copy(update={"sources": sources})
+    problem = problem_of(spec.model_copy(update={"report": report}))
+    assert problem is not None
+    assert part in problem.message
+
+
+def test_quotes_of_mysql_are_judged_by_the_run() -> None:
+    spec = make_schedule().spec
+    text = r"SELECT 'it\'s', %(slot)s"
+    sql = {"connection": {"secretRef": {"name": "x"}}, "query": text}
+    sources = [SourceSpec.model_validate({"name": "s", "sql": sql})]
+    report = spec.report.model_copy(update={"sources": sources})
+    assert problem_of(spec.model_copy(update={"report": report})) is None

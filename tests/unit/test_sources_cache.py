@@ -304,7 +304,7 @@ def test_rows_that_are_too_many_are_not_kept(
 
 
 def test_inline_rows_have_no_cache() -> None:
-    with pytest.raises(ValidationError, match="rows that are written here need no cache"):
+    with pytest.raises(ValidationError, match="only rows that come from elsewhere need a cache"):
         SourceSpec.model_validate(
             {"name": "a", "inline": {"rows": [{"a": 1}]}, "cache": {"ttl": "1h"}}
         )

@@ -306,6 +306,7 @@ SECRETS: dict[str, Body] = {
     "report.sources.postgres.connection.secretRef": source(
         "postgres", connection=SECRET, query="SELECT 1"
     ),
+    "report.sources.sql.connection.secretRef": source("sql", connection=SECRET, query="SELECT 1"),
     "report.sources.object.secretRef": source(
         "object", endpoint="https://s3.example.com", bucket="rows", key="a", format="csv", **SECRET
     ),

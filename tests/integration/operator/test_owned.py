@@ -62,6 +62,16 @@ def stored(**changes: Any) -> Body:
 FEED = {"secretRef": {"name": "report-feed"}}
 
 
+def sql(**changes: Any) -> Body:
+    return {"report": report(sources=[{"name": "facts", "sql": {**DATABASE, **changes}}])}
+
+
+def query(**changes: Any) -> Body:
+    rows = {"name": "facts", "inline": {"rows": [{"a": 1}]}}
+    total = {"name": "total", "query": {"sql": "SELECT sum(a) AS a FROM facts", **changes}}
+    return {"report": report(sources=[rows, total])}
+
+
 def email(**changes: Any) -> Body:
     found = {name: value for name, value in {**EMAIL, **changes}.items() if value}
     return {"delivery": {"email": found}, "report": report(formats=["pdf", "html", "csv"])}
@@ -194,6 +204,10 @@ LEAVES: dict[str, tuple[Body, Body]] = {
     "report.sources.object.columns.type": (
         stored(columns=[{"name": "a", "type": "date"}]), stored(columns=[{"name": "a"}]),
     ),
+    "report.sources.sql.timeout": (sql(timeout="1m"), sql()),
+    "report.sources.sql.maxRows": (sql(maxRows=7), sql()),
+    "report.sources.query.timeout": (query(timeout="1m"), query()),
+    "report.sources.query.maxRows": (query(maxRows=7), query()),
     "report.charts.title": (
         {"report": report(charts=[{**CHART, "title": "A chart"}])},
         {"report": report(charts=[CHART])},

@@ -26,6 +26,7 @@ from report_runner.contract.http_source import url_parts
 from report_runner.contract.parameters import raw_values
 from report_runner.contract.report import ConfigMapKeyReference
 from report_runner.contract.sql import query_problem
+from report_runner.contract.sql_mysql import unknown_placeholder
 from report_runner.contract.templating import TEMPLATE_LIMIT, TemplateProblem
 from report_runner.contract.waiting import until_problem
 
@@ -130,12 +131,14 @@ def _addresses_are_allowed(observation: SpecObservation) -> ReadyProblem | None:
 def _placeholders_are_valid(observation: SpecObservation) -> ReadyProblem | None:
     report = observation.spec.report
     for source in report.sources:
-        if source.postgres:
-            problem = query_problem(source.postgres.query, raw_values(report))
+        for field, text in source.sql_texts():
+            # How the database of a URL quotes is told by its Secret, which is not read here.
+            check = unknown_placeholder if field == "sql.query" else query_problem
+            problem = check(text, raw_values(report))
             if problem is not None:
                 return ReadyProblem(
                     ReadyReason.INVALID_SPEC,
-                    f"spec.report.sources[{source.name}].postgres.query: {problem}",
+                    f"spec.report.sources[{source.name}].{field}: {problem}",
                 )
     return None
 
@@ -198,7 +201,7 @@ CONTENT_CHECKS: tuple[Check, ...] = (
     _calendar_leaves_slots,  # else there would never be a report
     _schedule_fires,  # 31 February is valid, and the CronJob would wait for it in silence
     _report_is_consistent,  # names in expressions; parameters of the right type
-    _placeholders_are_valid,  # known, and nowhere where PostgreSQL would read them as text
+    _placeholders_are_valid,  # known, and nowhere where a database would read them as text
     _wait_for_knows_its_names,  # an expression with a typo would fail each run
 )
 SPEC_CHECKS: tuple[Check, ...] = (

@@ -1,0 +1,150 @@
+"""The process of DuckDB as the run sees it: bounded in memory, time and output."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from report_runner.contract.reasons import Reason
+from report_runner.models import RunError
+from report_runner.render import workers
+from report_runner.render.sandbox import MIB, SandboxLimits, read_bounded, share_of_memory
+from report_runner.sources.query_requests import OpenRequest, Request, RowsRequest
+
+MEMORY_LIMIT = 512 * MIB  # of the process, and of a result
+_OWN_MEMORY = 96 * MIB  # of Python and DuckDB's code in the process
+_ANSWER_LIMIT = 64 * MIB  # of one batch of rows
+_LEAST_MEMORY = 32 * MIB
+_LOAD_SECONDS = 600.0
+_OUT_OF_MEMORY = ("OutOfMemoryException", "MemoryError")
+_MEMORY_REMEDY = "raise spec.resources.limits.memory, or narrow the query"
+_REMEDY = "a query has no files, network, extensions or settings: read from the sources before it"
+_MESSAGE_LIMIT = 600
+_LINE = re.compile(r"\s*LINE (\d+):.*", re.DOTALL)
+
+
+class QueryProcess:
+    """The process; see sources.query_worker."""
+
+    def __init__(self, field: str, later: Sequence[str]) -> None:
+        self.field = field
+        self.deadline = time.monotonic() + _LOAD_SECONDS
+        self._later = later  # sources that come after this one
+        self._memory = share_of_memory(MEMORY_LIMIT, 0.5)
+        self._left = self._memory  # bytes of the result
+        # Nothing of this process's environment, where other software may keep what is secret.
+        kept = {key: os.environ[key] for key in ("PATH", "PYTHONPATH") if key in os.environ}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "report_runner.sources.query_worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**kept, "TZ": "UTC"},
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        workers.stop(self._process)
+
+    def open(self, zone: str) -> None:
+        memory = max(self._memory - _OWN_MEMORY, _LEAST_MEMORY)
+        answer = self._answer(OpenRequest(zone, memory))
+        if "error" in answer:
+            raise RunError(
+                Reason.CONFIGURATION_ERROR,
+                f"spec.timeZone: DuckDB cannot compute in the zone {zone}; write another name of "
+                f"the zone ({_one_line(answer['error'])})",
+            )
+
+    def load(self, name: str, rows: RowsRequest) -> None:
+        """Give rows of the source `name`. Raises RunError."""
+        answer = self._answer(rows)
+        if "error" not in answer:
+            return
+        if answer["kind"] in _OUT_OF_MEMORY:
+            raise self._out_of_memory()
+        raise RunError(
+            Reason.CONFIGURATION_ERROR,
+            f"spec.report.sources[{name}]: DuckDB cannot hold a value: "
+            f"{_one_line(answer['error'])}; cast the column to text in the query of that source",
+        )
+
+    def ask(self, request: Request) -> dict[str, Any]:
+        """Have a request done. Raises RunError."""
+        answer = self._answer(request)
+        if "error" in answer:
+            raise self._error(answer["kind"], answer["error"])
+        return answer
+
+    def _answer(self, request: Request) -> dict[str, Any]:
+        assert self._process.stdin is not None  # noqa: S101 - it is a pipe
+        assert self._process.stdout is not None  # noqa: S101 - it is a pipe
+        try:
+            pickle.dump(request, self._process.stdin)
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # the process has ended: its answer is missing
+        line = read_bounded(
+            self._process.pid,
+            self._process.stdout.fileno(),
+            SandboxLimits(
+                self.deadline - time.monotonic(), self._memory, min(_ANSWER_LIMIT, self._left)
+            ),
+            self.field,
+            until=lambda received: received.endswith(b"\n"),
+        )
+        self._left -= len(line)
+        if not line.endswith(b"\n"):
+            raise RunError(
+                Reason.RESOURCE_EXHAUSTED,
+                f"{self.field}: its process was killed, most likely for want of memory; "
+                f"{_MEMORY_REMEDY}",
+            )
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def _out_of_memory(self) -> RunError:
+        return RunError(
+            Reason.RESOURCE_EXHAUSTED,
+            f"{self.field}: needs more than the {self._memory // MIB} MiB of memory that a query "
+            f"may have here; {_MEMORY_REMEDY}",
+        )
+
+    def _error(self, kind: str, text: str) -> RunError:
+        if kind in _OUT_OF_MEMORY:
+            return self._out_of_memory()
+        line = _LINE.search(text)
+        # Before the author's text stands a line of our own.
+        where = f" line {max(int(line[1]) - 1, 1)}:" if line else ""
+        said = _one_line(_LINE.sub("", text))
+        remedy = ""
+        if kind == "Statement":
+            remedy = "; write one SELECT, and nothing else"
+        elif kind == "PermissionException" or "configuration has been locked" in text:
+            remedy = f"; {_REMEDY}"
+        elif kind == "CatalogException":
+            missing = next((name for name in self._later if f"name {name} " in text), None)
+            remedy = f"; {_REMEDY}"
+            if missing:
+                remedy = f"; the source {missing} comes later: put it before this one"
+        return RunError(
+            Reason.CONFIGURATION_ERROR, f"{self.field}.sql{where or ':'} {said}{remedy}"
+        )
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:_MESSAGE_LIMIT]
