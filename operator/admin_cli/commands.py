@@ -31,6 +31,7 @@ BACKFILL_STATES = ("Waiting", "Running", "Suspended", "Succeeded", "Failed", "Dr
 PAGE = 500
 QUEUE_PAGES = 20
 CLEANUP_LISTED = 20  # runs named before the question
+CLEANUP_BATCH = 100  # ids in one call: a body may have 64 KiB
 
 
 def status(client: Client, args: Namespace) -> None:
@@ -169,19 +170,26 @@ def cleanup(client: Client, args: Namespace) -> None:
     }
     given = {name: value for name, value in wanted.items() if value is not None}
     path = f"{SCHEDULER}/queue/cleanup"
-    if args.dry_run or not args.yes:
-        body = client.post(path, {**given, "dry_run": True})
-        if args.dry_run:
-            _show(args, body, lambda show: show.cleanup(body))
-            return
-        if body["jobs"]:
-            for identity in body["jobs"][:CLEANUP_LISTED]:
-                print(f"  {_printable(identity)}", file=sys.stderr)
-            if len(body["jobs"]) > CLEANUP_LISTED:
-                print(f"  and {len(body['jobs']) - CLEANUP_LISTED} more", file=sys.stderr)
-            runs = "this run" if len(body["jobs"]) == 1 else f"these {len(body['jobs'])} runs"
-            _confirm(args, f"give up {runs}")
-    done = client.post(path, given)
+    if args.yes and not args.dry_run:
+        done = client.post(path, given)
+        _show(args, done, lambda show: show.cleanup(done))
+        return
+    seen = client.post(path, {**given, "dry_run": True})
+    if args.dry_run or not seen["jobs"]:
+        _show(args, seen, lambda show: show.cleanup(seen))
+        return
+    for identity in seen["jobs"][:CLEANUP_LISTED]:
+        print(f"  {_printable(identity)}", file=sys.stderr)
+    if len(seen["jobs"]) > CLEANUP_LISTED:
+        print(f"  and {len(seen['jobs']) - CLEANUP_LISTED} more", file=sys.stderr)
+    runs = "this run" if len(seen["jobs"]) == 1 else f"these {len(seen['jobs'])} runs"
+    _confirm(args, f"give up {runs}")
+    # What came into the queue while the question was asked was not seen, and stays.
+    done = {"removed": 0, "jobs": [], "dry_run": False, "not_waiting": []}
+    for start in range(0, len(seen["jobs"]), CLEANUP_BATCH):
+        part = client.post(path, {**given, "ids": seen["jobs"][start : start + CLEANUP_BATCH]})
+        for name in ("removed", "jobs", "not_waiting"):
+            done[name] += part[name]
     _show(args, done, lambda show: show.cleanup(done))
 
 

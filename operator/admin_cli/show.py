@@ -223,6 +223,8 @@ def cleanup(body: Body) -> None:
     out.print(f"{runs} would be given up" if body.get("dry_run") else f"{runs} given up")
     for identity in body["jobs"]:
         out.print(Text(f"  {plain(identity)}"))
+    for left in body.get("not_waiting", ()):
+        out.print(Text(f"  left alone: {plain(left['id'])} is {plain(left['status'])} by now"))
 
 
 def whole(body: Body) -> None:

@@ -13,16 +13,19 @@ from snapshots import snapshot_of
 
 from admin_api.errors import RefusedError
 from admin_api.schemas.attempts import GenerateRequest
+from admin_api.schemas.dead_letters import RetryThese
+from admin_api.schemas.jobs import Job
 from admin_api.services.attempts import AttemptService
 from admin_api.services.audit import Audit, AuditAction, ObjectReference
 from admin_api.services.cache import Snapshot
 from admin_api.services.cluster import Cluster
+from admin_api.services.dead_letters import retry_dead_letters
 from admin_api.services.idempotency import IdempotencyStore
 from admin_api.services.jobs import ScheduleSummary, read_schedule
 from report_operator.adapters.kube.client import ApiError, KubeClient
 from report_operator.adapters.kube.resources import Resource
 from report_operator.api.v1alpha1.spec import Priority
-from report_operator.api.v1alpha1.status import ReportScheduleStatus
+from report_operator.api.v1alpha1.status import RecentRun, ReportScheduleStatus
 from report_operator.domain.names import job_id
 from report_operator.domain.runs.attempts import Attempt
 from report_operator.domain.runs.run import Run
@@ -44,6 +47,7 @@ class Server:
     admitted_meanwhile: bool = False
     spec: dict[str, Any] = field(default_factory=dict)
     next_slot: datetime | None = None
+    entries: list[RecentRun] = field(default_factory=lambda: [make_entry("1", Reason.TIMEOUT)])
 
     def service(self) -> AttemptService:
         store = IdempotencyStore(cast(KubeClient, self), "operator", "requests", lambda: SLOT)
@@ -52,12 +56,14 @@ class Server:
         )
 
     async def snapshot(self, *, fresh: Any = ()) -> Snapshot:
-        entry = make_entry("1", Reason.TIMEOUT)
         status = ReportScheduleStatus(
-            recent_runs=[entry], next_schedule_time=self.next_slot
+            recent_runs=self.entries, next_schedule_time=self.next_slot
         ).to_wire()
         body = {**schedule_body(self.spec), "status": status}
         return snapshot_of([read_schedule(body)], self.runs)
+
+    async def leader(self) -> None:
+        """Cluster's also observes what was cleared."""
 
     async def refresh(self, *_: tuple[str, str]) -> Snapshot:
         return await self.snapshot()
@@ -103,6 +109,22 @@ class Server:
         self.conflicts -= 1
         self.version += 1
         return True
+
+
+@pytest.mark.parametrize("key", [None, "key", "other"])
+async def test_retry_of_a_run_that_was_tried_again_is_its_newer_attempt(key: str | None) -> None:
+    server = Server(entries=[make_entry("1", Reason.TIMEOUT),
+                             make_entry("2", Reason.TIMEOUT, attempt=2)])  # fmt: skip
+    job = await server.service().retry(FAILED, "kim", key)
+    assert (job.id, job.status.value, server.runs) == (SECOND, "failed", [])
+    both = RetryThese(ids=[FAILED, SECOND])
+    found = await retry_dead_letters(server.service(), RetryThese(ids=[FAILED]), "kim")
+    assert ([job.id for job in found.jobs], server.runs) == ([SECOND], [])
+    _, decision = await server.service().preview_retry(FAILED)
+    assert isinstance(decision, Job)
+    await retry_dead_letters(server.service(), both, "kim")
+    await retry_dead_letters(server.service(), both, "kim")
+    assert [run.attempt for run in server.runs] == [3]  # asked for by the newest
 
 
 @pytest.mark.parametrize("key", [None, "key"])

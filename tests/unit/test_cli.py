@@ -253,6 +253,28 @@ def test_cleanup_asks_before_it_gives_up(
     assert capsys.readouterr().out.startswith("2 runs would be given up\n")
 
 
+def test_cleanup_gives_up_what_it_has_shown(
+    server: Recorder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = [f"a.b{number}.1" for number in range(130)]
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("builtins.input", lambda _: "y")
+    first = {"removed": 99, "jobs": shown[:99], "dry_run": False,
+             "not_waiting": [{"id": "a.b99.1", "status": "running\x1b"}]}  # fmt: skip
+    server.answers = [
+        {"removed": 0, "jobs": shown, "dry_run": True, "not_waiting": []}, first,
+        {"removed": 30, "jobs": shown[100:], "dry_run": False, "not_waiting": []},
+    ]  # fmt: skip
+    assert main(["cleanup", "--older-than-hours", "1", "--url", server.url]) == 0
+    assert [json.loads(body).get("ids") for _, _, body in server.calls] == [
+        None, shown[:100], shown[100:]
+    ]  # fmt: skip
+    told = capsys.readouterr()
+    assert "and 110 more" in told.err
+    assert told.out.startswith("129 runs given up\n")
+    assert "left alone: a.b99.1 is running\ufffd by now" in told.out
+
+
 def test_generate_prints_warnings_and_leaves_the_priority_to_the_schedule(
     server: Recorder, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -57,6 +57,8 @@ class KnownCluster:
 
     error: Exception | None = None
     entries: Sequence[Any] = (FAILED,)
+    runs: list[Run] = field(default_factory=list)
+    purged: list[str] = field(default_factory=list)
 
     def _serve(self) -> None:
         if self.error is not None:
@@ -69,7 +71,13 @@ class KnownCluster:
     async def refresh(self, *schedules: tuple[str, str]) -> Snapshot:
         return await self.snapshot()
 
-    async def snapshot(self) -> Snapshot:
+    async def purge(self, run: Run, hours: float, requested_by: str) -> None:
+        self.purged.append(run.name)
+
+    async def record(self, *_: Any) -> None:
+        """As Audit does."""
+
+    async def snapshot(self, *, fresh: Any = ()) -> Snapshot:
         self._serve()
         failing = Condition(
             type=ConditionType.FAILING, status="True", reason="x", message=HOSTILE,
@@ -81,7 +89,7 @@ class KnownCluster:
         status = ReportScheduleStatus(
             recent_runs=list(self.entries), conditions=[failing], last_failure=failure
         ).model_dump(mode="json", by_alias=True, exclude_none=True)
-        return snapshot_of([read_schedule({**schedule_body(), "status": status})], ())
+        return snapshot_of([read_schedule({**schedule_body(), "status": status})], self.runs)
 
     async def log_tail(self, job: Job, runs: Sequence[Run]) -> list[str]:
         self._serve()
@@ -168,12 +176,33 @@ def test_static_files_are_immutable_under_hashed_names(site: Site) -> None:
     assert site.get("/static/..%2fbase.html").status == 404
 
 
+def test_waiting_runs_are_given_up_as_listed() -> None:
+    cluster = KnownCluster(runs=[make_run(slot=SLOT + MINUTE)])
+    site = Site(cluster, audit=cluster)
+    assert "No run waits that long" in site.get("/queue/cleanup").text
+    assert 'href="/queue/cleanup"' in site.get("/").text
+    page = site.get("/queue/cleanup?older_than_hours=0&tier=critical&namespace=")
+    assert "Give up 1 waiting run?" in page.text
+    fields = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page.text))
+    assert {"older_than_hours": "0.0", "tier": "critical"}.items() <= fields.items()
+    cluster.runs.append(make_run(name="later", uid="later", slot=SLOT + 2 * MINUTE))
+    _, cookie = token_of(page)
+    done = site.post("/queue/cleanup", {**fields, "id": [fields["id"], "x.y.z.1"]}, cookie=cookie)
+    assert (done.status, done.headers["location"]) == (303, "/?purged=1&left=1")
+    assert cluster.purged == ["daily-29924940"]
+    assert "1 did not wait any more and goes on" in site.get(done.headers["location"]).text
+    del fields["id"]
+    assert site.post("/queue/cleanup", fields, cookie=cookie).status == 422
+    assert len(cluster.purged) == 1
+
+
 @pytest.mark.parametrize(
     ("path", "fields"),
     [
         (f"{RUN}/retry", {"key": "k"}),
         ("/dead-letters/retry", {"id": "x"}),
         ("/generate", {"type": "executive_dashboard", "date": "2026-11-24"}),
+        ("/queue/cleanup", {"older_than_hours": "0", "id": "x"}),
     ],
 )
 def test_form_without_its_token_is_refused(site: Site, path: str, fields: Any) -> None:

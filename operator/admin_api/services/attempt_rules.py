@@ -32,7 +32,11 @@ Body = dict[str, Any]
 def decide_retry(
     job: Job, jobs: Sequence[Job], priority: Priority = Priority.HIGH
 ) -> Attempt | Job:
-    """The next attempt of a failed run's slot, or the one under way. Raises RefusedError."""
+    """The next attempt of a failed run's slot, or the one that exists. Raises RefusedError.
+
+    A run that was tried again before has its further attempt, also where that has failed as well:
+    who wants one more asks for the newest.
+    """
     attempts = attempts_of(job.namespace, job.schedule, job.slot, jobs)
     newest = attempts[-1] if attempts else job
     if newest.status not in DONE:
@@ -43,6 +47,8 @@ def decide_retry(
             f"the slot's newest attempt, {newest.id}, succeeded; POST /api/admin/reports/generate "
             "makes the report anew",
         )
+    if newest.attempt > job.attempt:
+        return newest
     return Attempt(newest.slot, newest.report_date, newest.attempt + 1, priority)
 
 
@@ -176,7 +182,8 @@ def to_purge(
 ) -> list[Run]:
     """Runs that the request gives up, oldest first. Raises RefusedError.
 
-    Those that have waited for admission for more than its hours, and that all its filters match.
+    Those that have waited for admission for more than its hours, and that all its filters match;
+    of its ids, where it has some.
     """
     types = {schedule.uid: schedule.report_type for schedule in schedules}
     check_names(
@@ -186,9 +193,14 @@ def to_purge(
         namespace=request.namespace,
     )
     waiting = [run for run in runs if run.waiting]
-    if request.backfill is not None and all(r.backfill != request.backfill for r in waiting):
+    if (
+        request.backfill is not None
+        and request.ids is None
+        and all(run.backfill != request.backfill for run in waiting)
+    ):
         raise RefusedError(404, f"no run of a ReportBackfill {request.backfill} waits")
     age = timedelta(hours=request.older_than_hours)
+    ids = None if request.ids is None else set(request.ids)
     return sorted(
         (
             run
@@ -198,6 +210,7 @@ def to_purge(
             and request.tier in (None, run.tier)
             and request.namespace in (None, run.namespace)
             and request.backfill in (None, run.backfill)
+            and (ids is None or run.identity.id in ids)
         ),
         key=lambda run: run.created_at,
     )
