@@ -128,6 +128,11 @@ def dead_letters(client: Client, args: Namespace) -> None:
         return
     body = client.get(DEAD_LETTERS, report_type=args.type, limit=args.limit, cursor=args.cursor)
     _show(args, body, lambda show: show.jobs(body["dead_letters"], body["next"]))
+    if body.get("cleared_through"):
+        by = _printable(body.get("cleared_by") or "somebody")
+        at = f" at {body['cleared_at']}" if body.get("cleared_at") else ""
+        print(f"cleared{at} by {by}: failures until {body['cleared_through']} are not in the list",
+              file=sys.stderr)  # fmt: skip
 
 
 def _retry_dead_letters(client: Client, args: Namespace) -> None:

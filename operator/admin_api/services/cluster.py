@@ -19,7 +19,8 @@ from report_operator.adapters.kube.client import KubeClient
 from report_operator.adapters.kube.lease import (
     ANNOTATION_SHUTDOWN_REQUESTED,
     LEASES,
-    cleared_through,
+    LastClearing,
+    clearing_of,
     write_cleared,
 )
 from report_operator.adapters.kube.reflector import Observe, Reflector
@@ -145,7 +146,7 @@ class Cluster:
         spec = lease["spec"] if lease else {}
         annotations = (lease["metadata"].get("annotations") or {}) if lease else {}
         holder = spec.get("holderIdentity") or None
-        self._cache.observe_cleared(cleared_through(lease, datetime.now(UTC)))
+        self._cache.observe_cleared(clearing_of(lease, datetime.now(UTC)))
         version = lease["metadata"]["resourceVersion"] if lease else ""
         if version != self._lease_version[0]:
             self._lease_version = (version, time.monotonic())
@@ -180,12 +181,12 @@ class Cluster:
             {"metadata": {"annotations": {ANNOTATION_SHUTDOWN_REQUESTED: holder}}},
         )
 
-    async def clear_dead_letters(self, through: datetime) -> None:
+    async def clear_dead_letters(self, clearing: LastClearing) -> None:
         """Take the failures until then off the list, in this process and for the operator.
 
         Raises RefusedError.
         """
-        written = await write_cleared(self.kube, self.namespace, self.lease_name, through)
+        written = await write_cleared(self.kube, self.namespace, self.lease_name, clearing)
         if written is None:
             raise RefusedError(
                 409,
