@@ -16,6 +16,7 @@ from admin_cli.client import (
     SCHEDULES,
     Client,
     RefusedError,
+    backfill_path,
     job_path,
     schedule_path,
 )
@@ -245,6 +246,12 @@ def _namespace_of(client: Client, name: str) -> str:
 
 
 def backfills(client: Client, args: Namespace) -> None:
+    """Lists backfills, or cancels one."""
+    if args.action == "cancel":
+        _cancel_backfill(client, args)
+        return
+    if args.name is not None:
+        raise RefusedError("a name is for `backfills cancel NAME`: leave it out")
     body = client.get(
         BACKFILLS,
         namespace=args.of_namespace,
@@ -253,6 +260,30 @@ def backfills(client: Client, args: Namespace) -> None:
         cursor=args.cursor,
     )
     _show(args, body, lambda show: show.backfill_list(body))
+
+
+def _cancel_backfill(client: Client, args: Namespace) -> None:
+    """Says what becomes of its runs, asks, and cancels it."""
+    if args.name is None:
+        raise RefusedError("name the backfill: report-scheduler backfills lists them")
+    namespace = args.of_namespace or _namespace_of_backfill(client, args.name)
+    path = backfill_path(namespace, args.name, "cancel")
+    if not args.yes:
+        planned = client.post(path, {"dry_run": True})
+        print(_printable(f"{namespace}/{args.name}: {planned['message']}"), file=sys.stderr)
+        _confirm(args, "cancel it")
+    done = client.post(path, {})
+    _show(args, done, lambda show: show.cancelled(done))
+
+
+def _namespace_of_backfill(client: Client, name: str) -> str:
+    found = client.get(BACKFILLS, name=name, limit=PAGE)["backfills"]
+    if not found:
+        raise RefusedError(f"there is no backfill {name}: report-scheduler backfills lists them")
+    if len(found) > 1:
+        several = ", ".join(backfill["namespace"] for backfill in found)
+        raise RefusedError(f"{name} is in several namespaces ({several}): add --of-namespace")
+    return str(found[0]["namespace"])
 
 
 def instant(text: str) -> str:

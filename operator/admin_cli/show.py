@@ -176,6 +176,16 @@ def backfill_list(body: Body) -> None:
     _more(out, body["next"])
 
 
+def cancelled(body: Body) -> None:
+    """What became of the runs of a backfill."""
+    out = console()
+    out.print(Text(f"{plain(body['namespace'])}/{plain(body['name'])} is cancelled: "
+                   f"{plain(body['message'])}"))  # fmt: skip
+    for word, ids in (("removed", body["removed"]), ("goes on", body["going_on"])):
+        for identity in ids:
+            out.print(Text(f"  {word}: {plain(identity)}"))
+
+
 def schedules(body: Body) -> None:
     """In the API's order."""
     out = console()

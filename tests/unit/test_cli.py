@@ -208,6 +208,41 @@ def test_backfills(server: Recorder, capsys: pytest.CaptureFixture[str]) -> None
     assert "3/120" in capsys.readouterr().out
 
 
+def test_backfills_cancel_says_what_happens_and_asks(
+    server: Recorder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listed = {"backfills": [{"namespace": "reports"}], "next": None}
+    planned = {"namespace": "reports", "name": "b-1", "message": "2 waiting\x1b runs removed",
+               "removed": ["a.1"], "going_on": ["a.2"], "dry_run": True}  # fmt: skip
+    server.answers = [listed, planned]
+    assert main(["backfills", "cancel", "b-1", "--url", server.url]) == 1
+    assert [(path, body) for _, path, body in server.calls] == [
+        ("/api/admin/backfills?name=b-1&limit=500", ""),
+        ("/api/admin/backfills/reports/b-1/cancel", '{"dry_run": true}'),
+    ]
+    told = capsys.readouterr().err
+    assert "reports/b-1: 2 waiting\ufffd runs removed" in told
+    assert "no terminal to confirm on: use --yes" in told
+
+    server.calls.clear()
+    server.answers = [{**planned, "dry_run": False}]
+    command = ["backfills", "cancel", "b-1", "--of-namespace", "reports", "--yes"]
+    assert main([*command, "--url", server.url]) == 0
+    assert [body for _, _, body in server.calls] == ["{}"]
+    assert capsys.readouterr().out.splitlines()[1:] == ["  removed: a.1", "  goes on: a.2"]
+
+    for answers, words in (
+        ([], ["backfills", "cancel"]), ([], ["backfills", "list", "b-1"]),
+        ([{"backfills": [], "next": None}], ["backfills", "cancel", "b-1", "--yes"]),
+        ([{"backfills": [{"namespace": "a"}, {"namespace": "b"}], "next": None}],
+         ["backfills", "cancel", "b-1", "--yes"]),
+    ):  # fmt: skip
+        server.calls.clear()
+        server.answers = list(answers)
+        assert main([*words, "--url", server.url]) == 1
+        assert all(method == "GET" for method, _, _ in server.calls)
+
+
 def test_why_finds_the_namespace(server: Recorder, capsys: pytest.CaptureFixture[str]) -> None:
     server.answers = [{"schedules": [SCHEDULE]}, {"explanation": "it is\x1b[2J failing"}]
     assert main(["why", "daily", "--url", server.url]) == 0

@@ -17,7 +17,13 @@ from snapshots import snapshot_of
 from admin_api.app import make_app
 from admin_api.auth.tokens import Denied, Tokens
 from admin_api.dependencies import get_attempts, get_backfills
-from admin_api.schemas.backfills import Backfill, BackfillRequest, Backfills, BackfillsQuery
+from admin_api.schemas.backfills import (
+    Backfill,
+    BackfillRequest,
+    Backfills,
+    BackfillsQuery,
+    CancelledBackfill,
+)
 from admin_api.schemas.jobs import Job
 from admin_api.schemas.status import Check
 from admin_api.services.attempts import AttemptService
@@ -361,9 +367,23 @@ class RecordedBackfills:
     requests: list[tuple[dict[str, Any], str]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
     listed: list[Backfill] = field(default_factory=list)
+    cancelled: list[tuple[str, str, str]] = field(default_factory=list)
 
     async def list_newest(self, query: BackfillsQuery) -> Backfills:
         return Backfills(backfills=self.listed[: query.limit])
+
+    async def plan_cancelling(
+        self, namespace: str, name: str
+    ) -> tuple[Backfill, CancelledBackfill]:
+        planned = CancelledBackfill(
+            namespace=namespace, name=name, progress="1/3", removed=["a"], going_on=["b", "c"],
+            dry_run=True, message="m",
+        )  # fmt: skip
+        return self.listed[0], planned
+
+    async def cancel(self, namespace: str, name: str, requested_by: str) -> CancelledBackfill:
+        self.cancelled.append((namespace, name, requested_by))
+        return (await self.plan_cancelling(namespace, name))[1]
 
     async def make(
         self, wanted: BackfillRequest, requested_by: str, key: str | None
@@ -438,8 +458,21 @@ def test_backfills_are_listed_with_progress_and_how_to_cancel(site: Site) -> Non
         text = site.get(path).text
         assert "37/120, 2 failed" in text
         assert '<progress max="120" value="37"' in text
-        assert "kubectl -n reports delete reportbackfill b-1" in text
+        assert 'href="/backfills/reports/b-1/cancel"' in text
         assert "<script>alert" not in text
+    path = "/backfills/reports/b-1/cancel"
+    page = site.get(path)
+    assert "1 run that waits is removed" in page.text
+    assert "2 under way go on, and will be recorded" in page.text
+    assert "<script>alert" not in page.text
+    token, cookie = token_of(page)
+    for wrong in ({}, {"token": "x"}):
+        assert site.post(path, wrong, cookie=cookie).status == 403
+    assert recorded.cancelled == []
+    done = site.post(path, {"token": token}, cookie=cookie)
+    assert (done.status, len(recorded.cancelled)) == (303, 1)
+    told = site.get(done.headers["location"]).text
+    assert "reports/b-1 is cancelled: 1 waiting run is removed" in told
 
 
 def test_page_of_a_schedule(site: Site) -> None:

@@ -364,6 +364,18 @@ validations:
     message: "of a ReportSchedule the admin API writes the annotation reports.adaf.io/acknowledged-through, and nothing else"
 {{- end }}
 
+{{- define "scheduler.policyOfBackfills" -}}
+variables:
+  {{- include "scheduler.whoAndWhere" . | nindent 2 }}
+validations:
+  - expression: variables.watched && variables.ofApi && request.operation != 'UPDATE'
+    message: "the admin API makes and cancels ReportBackfills in the namespaces that are watched, and changes none"
+  # What has ended is a record.
+  - expression: >-
+      request.operation != 'DELETE' || !has(oldObject.status) || !has(oldObject.status.completionTime)
+    message: "only a ReportBackfill that has not ended may be cancelled"
+{{- end }}
+
 {{- define "scheduler.policyOfEvents" -}}
 validations:
   - expression: >-

@@ -236,6 +236,15 @@ class Cluster:
             found += await self.kube.list(BACKFILLS, namespace)
         return found
 
+    async def find_backfill(self, namespace: str, name: str) -> dict[str, Any] | None:
+        if self.watched != (None,) and namespace not in self.watched:
+            return None
+        return await self.kube.get(BACKFILLS, namespace, name)
+
+    async def delete_backfill(self, namespace: str, name: str, uid: str) -> bool:
+        """False where it is gone already, or another has its name."""
+        return await self.kube.delete(BACKFILLS, namespace, name, uid)
+
     async def create_backfill(self, body: dict[str, Any]) -> tuple[dict[str, Any], bool]:
         """The ReportBackfill as stored, and whether this call created it. Raises RefusedError."""
         namespace, name = body["metadata"]["namespace"], body["metadata"]["name"]
