@@ -14,6 +14,7 @@ from report_runner.contract import pod
 from report_runner.contract.definition import Definition
 from report_runner.contract.fields import field_path
 from report_runner.contract.reasons import Reason
+from report_runner.contract.resend import Resend, parse_resend
 from report_runner.models import RunError
 
 # These variables replace a pod's paths, for tests and laptops.
@@ -42,6 +43,7 @@ class RunStamps:
     run_id: str
     attempt: int
     pod: str
+    resend: Resend | None = None
 
 
 def find_paths(environment: Mapping[str, str]) -> Paths:
@@ -72,6 +74,7 @@ def read_stamps(environment: Mapping[str, str]) -> RunStamps:
             run_id=texts[pod.ENV_RUN_ID],
             attempt=int(environment.get(pod.ENV_ATTEMPT) or 1),
             pod=environment.get(pod.ENV_POD_NAME, ""),
+            resend=parse_resend(environment.get(pod.ENV_RESEND, "")),
         )
     except ValueError as error:
         raise RunError(Reason.CONFIGURATION_ERROR, f"the run's environment: {error}") from error

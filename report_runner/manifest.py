@@ -26,6 +26,17 @@ LOCK_TRIES = 100
 LEDGER_LIMIT = 1000  # recipients of one slot, over all definitions: some 600 bytes each
 
 
+RESENDS_KEPT = 100
+
+
+class Resent(Model, extra="ignore"):
+    """A request to send the report again to those who have it."""
+
+    run_id: str
+    at: datetime
+    to: str  # as in report_runner.contract.resend
+
+
 # Fields of later versions are ignored: an older runner may read the manifest after a rollback.
 class Input(Model, extra="ignore"):
     """One source as it was read."""
@@ -56,6 +67,12 @@ class Manifest(Model, extra="ignore"):
     outputs: list[OutputFile] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)  # what a reader of the files has to know
     deliveries: dict[str, LedgerEntry] = Field(default_factory=dict)
+    resends: list[Resent] = Field(default_factory=list)
+
+    @property
+    def edition(self) -> str:
+        """The run that made what is sent now, where it replaces what was sent before."""
+        return self.resends[-1].run_id if self.resends else ""
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from report_runner import manifest as manifests
-from report_runner import storage
+from report_runner import resend, storage
 from report_runner.contract.definition import Definition
 from report_runner.contract.model import parse_duration
 from report_runner.contract.numbers import exact
@@ -95,6 +95,7 @@ def make_report(
     channels = definition.delivery.channels()
     for spec in channels.values():
         secrets.redact.keep(spec.targets())
+    resend.check_recipients(definition, run.resend)
     output_paths = storage.output_paths(
         paths.output, definition.namespace, definition.name, run.slot, run.report_date
     )
@@ -103,6 +104,9 @@ def make_report(
     with manifests.slot_lock(output_paths):
         storage.remove_stale(output_paths)
         known = manifests.load(output_paths)
+        if known is not None and run.resend is not None:
+            known = resend.begin(known, definition, run.resend, run.run_id, clock())
+            manifests.save(output_paths, known)
         if known is None or not _usable(known, digest, output_paths):
             known = _make(definition, secrets, run, output_paths, digest, known, progress, clock)
         else:
@@ -193,6 +197,7 @@ def _make(
         notes=[note for document in documents for note in document.notes],
         # A recipient of an earlier version of this slot is not sent another one by itself.
         deliveries=dict(earlier.deliveries) if earlier else {},
+        resends=earlier.resends if earlier else [],
     )
     manifests.save(output_paths, made)
     return made
@@ -268,6 +273,7 @@ def _deliver(
             for output in known.outputs
         ],
         clock=clock,
+        edition=known.edition,
     )
     entries = dict(known.deliveries)
 

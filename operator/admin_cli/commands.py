@@ -20,6 +20,7 @@ from admin_cli.client import (
     job_path,
     schedule_path,
 )
+from admin_cli.wording import in_words_of_commands
 
 Body = dict[str, Any]
 
@@ -72,12 +73,14 @@ def generate(client: Client, args: Namespace) -> None:
         "priority": args.priority,
         "namespace": args.of_namespace,
         "schedule": args.of_schedule,
+        "resend": "all" if args.resend == ["all"] else args.resend,
+        "instead_of_slot": args.instead_of_slot or None,
     }
     given = {name: value for name, value in wanted.items() if value is not None}
     body = client.post(f"{REPORTS}/generate", given, key=args.key)
     _show(args, body, lambda show: show.attempt(body))
     for warning in body.get("warnings", ()):
-        print(f"warning: {_printable(warning)}", file=sys.stderr)
+        print(f"warning: {in_words_of_commands(_printable(warning))}", file=sys.stderr)
 
 
 def backfill(client: Client, args: Namespace) -> None:

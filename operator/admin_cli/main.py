@@ -124,6 +124,17 @@ def _parser() -> argparse.ArgumentParser:
         choices=commands.PRIORITIES,
         help="default: the schedule's own; a higher one moves a waiting run forward",
     )
+    generate.add_argument(
+        "--resend",
+        metavar="RECIPIENT",
+        nargs="+",
+        help="make it anew and send it again to those who have it: all, or recipients by address",
+    )
+    generate.add_argument(
+        "--instead-of-slot",
+        action="store_true",
+        help="it takes the place of the day's slot that is still to come",
+    )
     _add_of_namespace(generate, "where several have the type")
     generate.add_argument("--of-schedule", metavar="NAME", help="where several have the type")
     _add_key(generate)

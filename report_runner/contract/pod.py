@@ -25,4 +25,6 @@ ENV_SLOT = "REPORT_SLOT"  # RFC 3339, UTC
 ENV_REPORT_DATE = "REPORT_DATE"  # YYYY-MM-DD
 ENV_RUN_ID = "REPORT_RUN_ID"
 ENV_ATTEMPT = "REPORT_ATTEMPT"  # of the slot: 1, and more only for an explicit retry
+# To whom it is sent again (contract.resend); empty for most runs.
+ENV_RESEND = "REPORT_RESEND"
 ENV_POD_NAME = "REPORT_POD_NAME"

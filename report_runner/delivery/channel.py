@@ -36,6 +36,7 @@ class DeliveryContext:
     subject: str  # of the e-mail, as it was rendered with the tables
     files: Sequence[Attachment]
     clock: Callable[[], datetime]
+    edition: str = ""  # not empty: it replaces what was sent of this slot before
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class DeliveryTarget:
     """One recipient or place.
 
     `message_id` is the same for each attempt of a slot, so that the other side can recognise a
-    repeated delivery.
+    repeated delivery; another one for each edition, which it must not take for a repetition.
     """
 
     name: str

@@ -13,9 +13,9 @@ from snapshots import snapshot_of
 
 from admin_api.errors import RefusedError
 from admin_api.schemas.queue import Cleanup, CleanupRequest
-from admin_api.services.attempt_rules import to_purge
 from admin_api.services.cache import Snapshot
 from admin_api.services.cleanup import purge_queue
+from admin_api.services.cleanup_rules import to_purge
 from admin_api.services.jobs import read_schedule
 from report_operator.adapters.kube.client import ApiError
 from report_operator.domain.runs.run import Run

@@ -182,6 +182,7 @@ def test_environment_comes_from_what_admission_stamps() -> None:
         "REPORT_DATE": "metadata.annotations['reports.adaf.io/report-date']",
         "REPORT_RUN_ID": "metadata.annotations['reports.adaf.io/run-id']",
         "REPORT_ATTEMPT": "metadata.annotations['reports.adaf.io/attempt']",
+        "REPORT_RESEND": "metadata.annotations['reports.adaf.io/resend']",
         "REPORT_POD_NAME": "metadata.name",
     }
 

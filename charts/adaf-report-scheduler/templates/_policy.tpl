@@ -111,7 +111,7 @@ has(object.metadata.labels) && 'reports.adaf.io/schedule-uid' in object.metadata
   message: {{ printf "a run's container is report-generator run of the image %s" .root.Values.image.repository | quote }}
 - expression: >-
     {{ .unless }} ((!has(variables.container.env) || variables.container.env.all(e,
-    e.name in ['REPORT_DEFINITION_SHA256', 'REPORT_SLOT', 'REPORT_DATE', 'REPORT_RUN_ID', 'REPORT_ATTEMPT', 'REPORT_POD_NAME']
+    e.name in ['REPORT_DEFINITION_SHA256', 'REPORT_SLOT', 'REPORT_DATE', 'REPORT_RUN_ID', 'REPORT_ATTEMPT', 'REPORT_RESEND', 'REPORT_POD_NAME']
     && (!has(e.valueFrom) || has(e.valueFrom.fieldRef))))
     && (!has(variables.container.envFrom) || size(variables.container.envFrom) == 0))
   message: a run's environment is its digest and its stamps, and nothing of Secrets and ConfigMaps

@@ -7,7 +7,7 @@ from datetime import datetime
 from http import HTTPStatus
 
 from admin_api.schemas.queue import Cleanup, CleanupRequest, NotPurged
-from admin_api.services import attempt_rules
+from admin_api.services import cleanup_rules
 from admin_api.services.attempts import reference_to
 from admin_api.services.audit import Audit, AuditAction
 from admin_api.services.cache import Snapshot
@@ -29,7 +29,7 @@ async def purge_queue(
     Raises RefusedError, and what Cluster raises.
     """
     snapshot = await cluster.snapshot(fresh=(JOBS,))
-    chosen = attempt_rules.to_purge(wanted, snapshot.runs, snapshot.schedules, now)
+    chosen = cleanup_rules.to_purge(wanted, snapshot.runs, snapshot.schedules, now)
     asked = wanted.ids or [run.identity.id for run in chosen]
     # By the Job's uid: two runs by hand in one second share an id.
     done = {run.uid: run.identity.id for run in chosen} if wanted.dry_run else {}

@@ -12,9 +12,10 @@ from typing import Any
 
 from admin_api.errors import RefusedError
 from admin_api.schemas.jobs import Job
-from admin_api.services.attempt_rules import priority_patch, purge_patch
+from admin_api.services.attempt_rules import priority_patch
 from admin_api.services.cache import ClusterCache, Snapshot
-from admin_api.services.jobs import ScheduleSummary
+from admin_api.services.cleanup_rules import purge_patch
+from admin_api.services.jobs import ScheduleSummary, recipients_in
 from report_operator.adapters.kube.client import KubeClient
 from report_operator.adapters.kube.lease import (
     ANNOTATION_SHUTDOWN_REQUESTED,
@@ -213,6 +214,11 @@ class Cluster:
 
     async def _pods(self, namespace: str, job_uid: str) -> list[dict[str, Any]]:
         return await self.kube.list(PODS, namespace, labels=f"{LABEL_JOB_UID}={job_uid}")
+
+    async def recipients_of(self, schedule: ScheduleSummary) -> set[str]:
+        """Recipients of the schedule's mails, as they are written there."""
+        body = await self.kube.get(SCHEDULES, schedule.namespace, schedule.name)
+        return recipients_in(body["spec"]) if body is not None else set()
 
     async def create_attempt(
         self, schedule: ScheduleSummary, attempt: Attempt, requested_by: str

@@ -51,6 +51,8 @@ class IdempotencyEntry(BaseModel):
     report_date: date | None = None
     number: int
     priority: Priority
+    resend: str = ""
+    instead_of_slot: bool = False
     answer: Job | None = None
 
     @property
@@ -59,7 +61,14 @@ class IdempotencyEntry(BaseModel):
 
     @property
     def attempt(self) -> Attempt:
-        return Attempt(self.slot, self.report_date, self.number, self.priority)
+        return Attempt(
+            self.slot,
+            self.report_date,
+            self.number,
+            self.priority,
+            self.resend,
+            self.instead_of_slot,
+        )
 
 
 @dataclass(frozen=True, slots=True)

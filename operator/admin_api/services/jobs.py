@@ -71,7 +71,7 @@ def read_schedule(body: Body) -> ScheduleSummary:
         time_zone=spec.get("timeZone"),
         suspended=bool(spec.get("suspend")),
         priority=_priority(spec.get("priority")),
-        recipients=_count_recipients(spec),
+        recipients=len(recipients_in(spec)),
         status=status.model_copy(update={"recent_runs": []}),
         ended={},
         standing=failure.uid if failure is not None else None,
@@ -87,14 +87,14 @@ def _priority(value: object) -> Priority:
         return Priority.NORMAL
 
 
-def _count_recipients(spec: Body) -> int:
-    """Distinct recipients as written: a spec that is invalid is counted as far as it can be."""
+def recipients_in(spec: Body) -> set[str]:
+    """Distinct recipients as written: a spec that is invalid is read as far as it can be."""
     delivery = spec.get("delivery")
     email = delivery.get("email") if isinstance(delivery, Mapping) else None
     if not isinstance(email, Mapping):
-        return 0
+        return set()
     lists = (email.get(name) for name in ("to", "cc", "bcc"))
-    return len({str(item) for found in lists if isinstance(found, list) for item in found})
+    return {str(item) for found in lists if isinstance(found, list) for item in found}
 
 
 def jobs_of(schedule: ScheduleSummary, runs: Iterable[Run]) -> list[Job]:

@@ -115,7 +115,11 @@ def strip_of(schedule: ScheduleSummary, jobs: Sequence[Job], now: datetime) -> l
         found.append(StripSlot(slot, _judged(slot, state, status), run))
     coming = SlotState.HELD if schedule.suspended else SlotState.TO_COME
     following = _next_slots(rule, zone, status, now)
-    return found + [StripSlot(slot, coming, None) for slot in following]
+    for slot in following:
+        # A run may have taken its place before it was due.
+        state, run = _answer(runs[slot]) if slot in runs else (coming, None)
+        found.append(StripSlot(slot, state, run))
+    return found
 
 
 def count_slots(strip: Iterable[StripSlot]) -> list[tuple[SlotState, int, str]]:

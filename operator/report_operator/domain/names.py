@@ -35,6 +35,10 @@ ANNOTATION_ADMITTED_AT = f"{PREFIX}/admitted-at"
 
 # Of an attempt that a person asked for.
 ANNOTATION_REQUESTED_BY = f"{PREFIX}/requested-by"
+# To whom it is sent again (report_runner.contract.resend); stamped on the pod template as well.
+ANNOTATION_RESEND = f"{PREFIX}/resend"
+# "true": it takes the place of a slot of the day that was still to come when it was made.
+ANNOTATION_INSTEAD_OF_SLOT = f"{PREFIX}/instead-of-slot"
 # Of a ReportSchedule, written by a person: failures of slots up to this instant need no report.
 ANNOTATION_ACKNOWLEDGED = f"{PREFIX}/acknowledged-through"
 ANNOTATION_ASKED_BY = f"{PREFIX}/asked-by"  # its name in 0.1.0, still read

@@ -27,6 +27,8 @@ class Attempt:
     report_date: date | None
     number: int
     priority: Priority
+    resend: str = ""  # to whom it is sent again, as in report_runner.contract.resend
+    instead_of_slot: bool = False  # the slot is still to come, and has no other run
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,10 @@ def job_of_attempt(
         names.ANNOTATION_PRIORITY: attempt.priority.value,
         names.ANNOTATION_REQUESTED_BY: requested_by,
     }
+    if attempt.resend:
+        annotations[names.ANNOTATION_RESEND] = attempt.resend
+    if attempt.instead_of_slot:
+        annotations[names.ANNOTATION_INSTEAD_OF_SLOT] = "true"
     if attempt.report_date is not None:
         annotations[names.ANNOTATION_REPORT_DATE] = attempt.report_date.isoformat()
     if backfill is not None:

@@ -15,6 +15,7 @@ from report_operator.domain.cron.schedule import load_zone
 from report_operator.domain.runs.identity import RunIdentity
 from report_operator.domain.texts import MESSAGE_LIMIT, cut
 from report_operator.domain.times import instant, parse_time
+from report_runner.contract.resend import parse_resend
 
 Body = Mapping[str, Any]
 
@@ -24,6 +25,7 @@ FINALIZERS_NAMED = 3
 ATTEMPT_LIMIT = 10_000
 _OBJECT_NAME = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?", re.ASCII)
 CLOCK_TOLERANCE = timedelta(hours=1)  # between controller and API server
+EARLY_LIMIT = timedelta(hours=26)
 
 
 class NotARunError(ValueError):
@@ -72,6 +74,7 @@ class Run:
     termination_reason: str = ""  # why the operator ended it
     termination_detail: str = ""
     requested_by: str = ""  # who asked for a further attempt
+    resend: str = ""  # to whom it is sent again, as in report_runner.contract.resend
     slot_offset: timedelta | None = None  # from UTC, as the CronJob controller wrote the slot
     backfill: str = ""  # name and uid of the ReportBackfill that asked for it
     backfill_uid: str = ""
@@ -156,7 +159,11 @@ def observe_job(job: Body) -> Run:
         namespace=meta["namespace"],
         schedule=_name(annotations[names.ANNOTATION_SCHEDULE], names.ANNOTATION_SCHEDULE),
         schedule_uid=labels[names.LABEL_UID],
-        slot=_slot(stamped or scheduled or created_at, created_at),
+        slot=_slot(
+            stamped or scheduled or created_at,
+            created_at,
+            early=annotations.get(names.ANNOTATION_INSTEAD_OF_SLOT) == "true",
+        ),
         manual=scheduled is None,
         slot_offset=_offset(annotations.get(names.ANNOTATION_CRONJOB_SLOT)),
         tier=labels.get(names.LABEL_TIER, "standard"),
@@ -186,6 +193,7 @@ def observe_job(job: Body) -> Run:
             annotations.get(names.ANNOTATION_FAILURE_MESSAGE, ""), MESSAGE_LIMIT
         ),
         requested_by=cut(names.requester(annotations), NAME_LIMIT),
+        resend=_resend(annotations.get(names.ANNOTATION_RESEND, "")),
         backfill=_name(annotations.get(names.ANNOTATION_BACKFILL, ""), names.ANNOTATION_BACKFILL),
         backfill_uid=labels.get(names.LABEL_BACKFILL_UID, ""),
         owner_uid=controller_of(meta, "CronJob"),
@@ -211,9 +219,10 @@ def _finalizers(meta: Body) -> tuple[str, ...]:
     return tuple(cut(str(name), NAME_LIMIT) for name in named)
 
 
-def _slot(slot: datetime, created_at: datetime) -> datetime:
-    # One to come would stand for all slots until then, and none of them would be missed.
-    if slot > created_at + CLOCK_TOLERANCE:
+def _slot(slot: datetime, created_at: datetime, *, early: bool) -> datetime:
+    # One to come would stand for all slots until then, and none of them would be missed. Somebody
+    # may ask for the next one of the day, which has 25 hours where the clocks are set back.
+    if slot > created_at + (EARLY_LIMIT if early else CLOCK_TOLERANCE):
         raise NotARunError(f"its slot {slot} lies after its creation")
     return slot
 
@@ -236,6 +245,14 @@ def _day(text: str) -> str:
     if text:
         date.fromisoformat(text)  # ValueError
     return text
+
+
+def _resend(text: str) -> str:
+    try:
+        found = parse_resend(text)
+    except ValueError as error:
+        raise NotARunError(f"{names.ANNOTATION_RESEND}: {error}") from error
+    return found.text if found is not None else ""
 
 
 def _zone(text: str) -> str:

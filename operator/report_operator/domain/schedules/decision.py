@@ -28,6 +28,7 @@ CHECK_PENDING = timedelta(seconds=5)  # a pod that starts needs less
 CHECK_PENDING_LATER = timedelta(minutes=1)  # where a run has not started for long
 CHECK_PROBLEM = timedelta(seconds=30)
 NEXT_BATCH = timedelta(seconds=1)  # of missed slots, where there are more than one go makes
+EARLY_KEPT = timedelta(minutes=10)  # after its slot: the CronJob controller has seen it by then
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +138,15 @@ def _prune(
         *(
             run
             for run in prunable(runs, history, limits)
-            if run.uid not in observation.pending_records
+            if run.uid not in observation.pending_records and not _keeps_slot(run, observation.now)
         ),
         *(run for run in runs if run.uid in gone),
     ]
+
+
+def _keeps_slot(run: Run, now: datetime) -> bool:
+    """Whether its name keeps the CronJob controller from making the Job of the slot once more."""
+    return run.created_at < run.slot and now < run.slot + EARLY_KEPT
 
 
 def _concurrency(observation: Observation) -> str:

@@ -76,7 +76,16 @@ def oldest_due(
     if plan.suspended:
         return None
     missed = first_slot_after(plan, known_slot(plan, known_runs, handled, last_schedule))
-    return Due(missed, NOT_CREATED, None) if missed is not None and missed <= now else None
+    if missed is None or missed > now:
+        return None
+    # Somebody asked for it before it was due, or again after its run had failed.
+    by_hand = [
+        run for run in known_runs if run.slot == missed and not run.finished and not run.backfill
+    ]
+    if by_hand:
+        newest = max(by_hand, key=lambda run: run.attempt)
+        return Due(missed, newest.stage.value, newest)
+    return Due(missed, NOT_CREATED, None)
 
 
 def first_slot_after(plan: Plan, known: datetime) -> datetime | None:

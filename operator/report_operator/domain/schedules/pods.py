@@ -137,6 +137,7 @@ def _environment(digest: str) -> list[Body]:
         podcontract.ENV_REPORT_DATE: names.ANNOTATION_REPORT_DATE,
         podcontract.ENV_RUN_ID: names.ANNOTATION_RUN_ID,
         podcontract.ENV_ATTEMPT: names.ANNOTATION_ATTEMPT,
+        podcontract.ENV_RESEND: names.ANNOTATION_RESEND,
     }
     paths = {
         variable: f"metadata.annotations['{annotation}']"
