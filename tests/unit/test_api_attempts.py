@@ -22,7 +22,7 @@ from admin_api.services.cache import Snapshot
 from admin_api.services.cluster import Cluster
 from admin_api.services.dead_letters import retry_dead_letters
 from admin_api.services.idempotency import IdempotencyStore
-from admin_api.services.jobs import ScheduleSummary, read_schedule, recipients_in
+from admin_api.services.jobs import ScheduleSummary, read_schedule
 from report_operator.adapters.kube.client import ApiError, KubeClient
 from report_operator.adapters.kube.resources import Resource
 from report_operator.api.v1alpha1.spec import Priority
@@ -30,6 +30,7 @@ from report_operator.api.v1alpha1.status import RecentRun, ReportScheduleStatus
 from report_operator.domain.names import attempt_job_name, job_id, job_name
 from report_operator.domain.runs.attempts import Attempt
 from report_operator.domain.runs.run import Run
+from report_operator.domain.schedules.problems import recipients_in
 from report_runner.contract.reasons import Reason
 
 FAILED = job_id("reports", "daily", SLOT, 1)

@@ -321,6 +321,27 @@ def test_generate_prints_warnings_and_leaves_the_priority_to_the_schedule(
 
 
 @pytest.mark.parametrize(
+    ("words", "sent"),
+    [
+        (["--resend", "all"], {"resend": "all"}),
+        (["--resend", "a@x.org", "b@x.org"], {"resend": ["a@x.org", "b@x.org"]}),
+        (["--instead-of-slot"], {"instead_of_slot": True}),
+    ],
+)
+def test_generate_sends_again_and_takes_the_place_of_a_slot(
+    server: Recorder, capsys: pytest.CaptureFixture[str], words: list[str], sent: dict[str, Any]
+) -> None:
+    warning = "ask with `instead_of_slot`; `resend` makes it anew"
+    server.answers = [{"id": "a", "status": "queued", "job": "j", "namespace": "n",
+                       "warnings": [warning]}]  # fmt: skip
+    command = ["generate", "t", "--date", "2026-11-24", *words]
+    assert main([*command, "--url", server.url]) == 0
+    assert json.loads(server.asked[3]) == {"type": "t", "date": "2026-11-24", **sent}
+    told = capsys.readouterr().err
+    assert told == "warning: ask with --instead-of-slot; --resend makes it anew\n"
+
+
+@pytest.mark.parametrize(
     ("detail", "said"),
     [
         ("date: no such day; limit: too large", "--date: no such day; --limit: too large"),

@@ -6,7 +6,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from factories import MINUTE, SLOT, finished_run, job_body, make_observation, make_plan, make_run
+from factories import (
+    LIVE_CRONJOB,
+    MINUTE,
+    SLOT,
+    finished_run,
+    job_body,
+    make_observation,
+    make_plan,
+    make_run,
+)
 
 from report_operator.controllers.admission import admission_patch
 from report_operator.domain import names
@@ -54,8 +63,14 @@ def test_whom_it_is_sent_again_to_is_stamped_on_the_pod() -> None:
 
 def test_job_of_a_slot_to_come_stays_until_the_slot_has_come() -> None:
     early = finished_run(created_at=SLOT - 3 * HOUR, finished_at=SLOT - 2 * HOUR, manual=True)
-    for now, goes in ((SLOT - HOUR, False), (SLOT + MINUTE, False), (SLOT + EARLY_KEPT, True)):
-        pruned = decide(make_observation(now, runs=[early]), LIMITS).prune
+    spec = {"spec": {**LIVE_CRONJOB["spec"], "startingDeadlineSeconds": 7200}}
+    held = {**LIVE_CRONJOB, **spec}
+    done = {**held, "status": {"lastScheduleTime": format_time(SLOT)}}
+    for now, cronjob, goes in (
+        (SLOT - HOUR, held, False), (SLOT + MINUTE, held, False), (SLOT + HOUR, held, False),
+        (SLOT + 2 * HOUR + EARLY_KEPT, held, True), (SLOT + MINUTE, done, True),
+    ):  # fmt: skip
+        pruned = decide(make_observation(now, runs=[early], cronjob=cronjob), LIMITS).prune
         assert bool(pruned) == goes, now
 
 

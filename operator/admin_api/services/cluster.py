@@ -15,7 +15,7 @@ from admin_api.schemas.jobs import Job
 from admin_api.services.attempt_rules import priority_patch
 from admin_api.services.cache import ClusterCache, Snapshot
 from admin_api.services.cleanup_rules import purge_patch
-from admin_api.services.jobs import ScheduleSummary, recipients_in
+from admin_api.services.jobs import ScheduleSummary
 from report_operator.adapters.kube.client import KubeClient
 from report_operator.adapters.kube.lease import (
     ANNOTATION_SHUTDOWN_REQUESTED,
@@ -40,6 +40,7 @@ from report_operator.domain.names import LABEL_JOB_UID, LABEL_UID
 from report_operator.domain.runs.attempts import Attempt, job_of_attempt
 from report_operator.domain.runs.pod import Pod, observe_pod
 from report_operator.domain.runs.run import Run
+from report_operator.domain.schedules.problems import recipients_in
 from report_operator.domain.times import format_time, parse_time
 
 LOG_LINES = 20

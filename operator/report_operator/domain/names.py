@@ -39,6 +39,8 @@ ANNOTATION_REQUESTED_BY = f"{PREFIX}/requested-by"
 ANNOTATION_RESEND = f"{PREFIX}/resend"
 # "true": it takes the place of a slot of the day that was still to come when it was made.
 ANNOTATION_INSTEAD_OF_SLOT = f"{PREFIX}/instead-of-slot"
+# Of a ReportSchedule: whose it is, for whoever is on call.
+ANNOTATION_OWNER = f"{PREFIX}/owner"
 # Of a ReportSchedule, written by a person: failures of slots up to this instant need no report.
 ANNOTATION_ACKNOWLEDGED = f"{PREFIX}/acknowledged-through"
 ANNOTATION_ASKED_BY = f"{PREFIX}/asked-by"  # its name in 0.1.0, still read

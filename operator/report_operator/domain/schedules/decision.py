@@ -22,13 +22,15 @@ from report_operator.domain.runs.vanished import REPLACEMENT_GRACE, outcome_of_m
 from report_operator.domain.schedules.catch_up import handled_through, slots_to_catch_up
 from report_operator.domain.schedules.lateness import NOT_CREATED, Due
 from report_operator.domain.schedules.observation import Observation
+from report_operator.domain.schedules.plan import last_scheduled
 from report_operator.domain.schedules.status import RunDecisions, StatusUpdate, compute_status
 
 CHECK_PENDING = timedelta(seconds=5)  # a pod that starts needs less
 CHECK_PENDING_LATER = timedelta(minutes=1)  # where a run has not started for long
 CHECK_PROBLEM = timedelta(seconds=30)
 NEXT_BATCH = timedelta(seconds=1)  # of missed slots, where there are more than one go makes
-EARLY_KEPT = timedelta(minutes=10)  # after its slot: the CronJob controller has seen it by then
+EARLY_KEPT = timedelta(minutes=10)  # after the CronJob controller makes the slot's Job no more
+WITHOUT_DEADLINE = timedelta(days=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,15 +140,25 @@ def _prune(
         *(
             run
             for run in prunable(runs, history, limits)
-            if run.uid not in observation.pending_records and not _keeps_slot(run, observation.now)
+            if run.uid not in observation.pending_records and not _keeps_slot(run, observation)
         ),
         *(run for run in runs if run.uid in gone),
     ]
 
 
-def _keeps_slot(run: Run, now: datetime) -> bool:
-    """Whether its name keeps the CronJob controller from making the Job of the slot once more."""
-    return run.created_at < run.slot and now < run.slot + EARLY_KEPT
+def _keeps_slot(run: Run, observation: Observation) -> bool:
+    """Whether its name keeps the CronJob controller from making the Job of the slot once more.
+
+    That goes on trying until `startingDeadlineSeconds` have passed, or it has made a later one.
+    """
+    if run.created_at >= run.slot or observation.cronjob is None:
+        return False
+    last = last_scheduled(observation.cronjob)
+    if last is not None and last >= run.slot:
+        return False
+    within = observation.cronjob["spec"].get("startingDeadlineSeconds")
+    deadline = timedelta(seconds=within) if isinstance(within, int) else WITHOUT_DEADLINE
+    return observation.now < run.slot + deadline + EARLY_KEPT
 
 
 def _concurrency(observation: Observation) -> str:
