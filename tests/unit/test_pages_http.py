@@ -24,7 +24,7 @@ from admin_api.schemas.backfills import (
     BackfillsQuery,
     CancelledBackfill,
 )
-from admin_api.schemas.jobs import Job
+from admin_api.schemas.jobs import Job, JobsQuery
 from admin_api.schemas.status import Check
 from admin_api.services.attempts import AttemptService
 from admin_api.services.audit import Audit
@@ -33,6 +33,7 @@ from admin_api.services.backfill_requests import describe
 from admin_api.services.cache import Snapshot
 from admin_api.services.cluster import Cluster, Leader
 from admin_api.services.files import FileServers
+from admin_api.services.history_client import HistoryClient
 from admin_api.services.jobs import ScheduleSummary, read_schedule
 from admin_api.web.html import HEADERS
 from report_operator.adapters.kube.client import ApiError
@@ -65,6 +66,7 @@ class KnownCluster:
     entries: Sequence[Any] = (FAILED,)
     runs: list[Run] = field(default_factory=list)
     purged: list[str] = field(default_factory=list)
+    spec: dict[str, Any] = field(default_factory=lambda: schedule_body()["spec"])
 
     def _serve(self) -> None:
         if self.error is not None:
@@ -96,6 +98,10 @@ class KnownCluster:
             recent_runs=list(self.entries), conditions=[failing], last_failure=failure
         ).model_dump(mode="json", by_alias=True, exclude_none=True)
         return snapshot_of([read_schedule({**schedule_body(), "status": status})], self.runs)
+
+    async def spec_of(self, namespace: str, name: str) -> dict[str, Any]:
+        self._serve()
+        return self.spec
 
     async def log_tail(self, job: Job, runs: Sequence[Run]) -> list[str]:
         self._serve()
@@ -473,6 +479,39 @@ def test_backfills_are_listed_with_progress_and_how_to_cancel(site: Site) -> Non
     assert (done.status, len(recorded.cancelled)) == (303, 1)
     told = site.get(done.headers["location"]).text
     assert "reports/b-1 is cancelled: 1 waiting run is removed" in told
+
+
+def test_page_of_a_schedule_has_its_definition_folded(site: Site) -> None:
+    query = "SELECT isin,\n  amount\nFROM positions\n"
+    site.cluster.spec = {
+        "reportType": "positions",
+        "report": {"title": HOSTILE, "sources": [{"name": "rows", "postgres": {
+            "query": query, "connection": {"secretRef": {"name": "report-db"}}}}]},
+        "delivery": {"email": {"to": ["José <j@x.org>"]}},
+    }  # fmt: skip
+    text = site.get(SCHEDULE).text
+    declared = text.partition('<details id="declaration">')[2].partition("</details>")[0]
+    for part in ("query: |", "      SELECT isin,\n", "name: report-db", "José &lt;j@x.org&gt;"):
+        assert part in declared
+    assert "<script>alert" not in text
+    assert "reportType" not in declared
+    site.cluster.spec = {"report": {"rows": "x" * 200_000}}
+    assert "more characters" in site.get(SCHEDULE).text
+    site.cluster.error = DOWN
+    reply = site.get(SCHEDULE)
+    assert (reply.status, "The definition cannot be read" in reply.text) == (200, True)
+
+
+def test_history_of_a_schedule_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[JobsQuery] = []
+
+    async def page(_: HistoryClient, query: JobsQuery) -> tuple[list[Job], list[str]]:
+        asked.append(query)
+        return [], []
+
+    monkeypatch.setattr(HistoryClient, "page", page)
+    assert Site().get(SCHEDULE).status == 200
+    assert [(q.namespace, q.schedule, q.report_type) for q in asked] == [("reports", "daily", None)]
 
 
 def test_page_of_a_schedule(site: Site) -> None:

@@ -216,10 +216,14 @@ class Cluster:
     async def _pods(self, namespace: str, job_uid: str) -> list[dict[str, Any]]:
         return await self.kube.list(PODS, namespace, labels=f"{LABEL_JOB_UID}={job_uid}")
 
+    async def spec_of(self, namespace: str, name: str) -> dict[str, Any]:
+        """A ReportSchedule's spec as it is declared now; empty where it is gone."""
+        body = await self.kube.get(SCHEDULES, namespace, name)
+        return body["spec"] if body is not None else {}
+
     async def recipients_of(self, schedule: ScheduleSummary) -> set[str]:
         """Recipients of the schedule's mails, as they are written there."""
-        body = await self.kube.get(SCHEDULES, schedule.namespace, schedule.name)
-        return recipients_in(body["spec"]) if body is not None else set()
+        return recipients_in(await self.spec_of(schedule.namespace, schedule.name))
 
     async def create_attempt(
         self, schedule: ScheduleSummary, attempt: Attempt, requested_by: str
