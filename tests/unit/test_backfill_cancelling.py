@@ -15,7 +15,7 @@ from admin_api.services.audit import Audit, AuditAction
 from admin_api.services.backfill_cancelling import cancel, plan_cancelling
 from admin_api.services.cache import Snapshot
 from admin_api.services.cluster import Cluster
-from report_operator.adapters.kube.client import ApiError
+from report_operator.adapters.kube.client import ApiError, KubeClient
 
 Body = dict[str, Any]
 
@@ -111,3 +111,15 @@ async def test_missing_right_names_the_command() -> None:
     ) as raised:
         await server.cancel()
     assert (raised.value.status, server.recorded) == (403, [])
+
+
+class NoServer:
+    async def get(self, *_: Any) -> Body:
+        raise AssertionError("it is asked")
+
+
+@pytest.mark.parametrize("name", ["..", "a?dryRun=All", "a%2Fstatus", "a/b", "Ä", "x" * 254, "\0"])
+async def test_what_can_be_no_name_is_not_asked_for(name: str) -> None:
+    cluster = Cluster(cast(KubeClient, NoServer()), "system", "lease", (None,))
+    assert await cluster.find_backfill("reports", name) is None
+    assert await cluster.find_backfill(name, "b-1") is None

@@ -250,6 +250,8 @@ class Cluster:
     async def find_backfill(self, namespace: str, name: str) -> dict[str, Any] | None:
         if self.watched != (None,) and namespace not in self.watched:
             return None
+        if not (names.is_object_name(namespace) and names.is_object_name(name)):
+            return None
         return await self.kube.get(BACKFILLS, namespace, name)
 
     async def delete_backfill(self, namespace: str, name: str, uid: str) -> bool:

@@ -73,7 +73,9 @@ class ScheduleSummary:
             recipients=self.recipients,
             owner=self.owner,
         )
-        ended = [_ended(uid, job) for uid, job in self.ended.items()]
+        failing = any(c.type == "Failing" and c.status == "True" for c in self.status.conditions)
+        # Without a failure nobody asks for them, and the page looks at hundreds of schedules.
+        ended = [_ended(uid, job) for uid, job in self.ended.items()] if failing else []
         return ScheduleFacts(brief, self.status, ended, self.standing)
 
 

@@ -195,6 +195,9 @@ def find_problems(
 
 def problems_of(schedule: ScheduleSummary) -> tuple[ProblemDetail, ...]:
     """The gravest first; slots that were missed and suspension are shown otherwise."""
+    problems = with_remedies(schedule)
+    if not problems:
+        return ()
     affected = affected_by(schedule.facts)
     return tuple(
         ProblemDetail(
@@ -210,7 +213,7 @@ def problems_of(schedule: ScheduleSummary) -> tuple[ProblemDetail, ...]:
             remedy=found.remedy,
             job=problem.job,
         )
-        for found in with_remedies(schedule)
+        for found in problems
         if (problem := found.problem).kind in SHOWN_FIRST
         and problem.since is not None
         and problem.newest is not None

@@ -133,6 +133,14 @@ def requester(annotations: Mapping[str, str]) -> str:
     return annotations.get(ANNOTATION_REQUESTED_BY) or annotations.get(ANNOTATION_ASKED_BY, "")
 
 
+_OBJECT = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?", re.ASCII)
+
+
+def is_object_name(text: str) -> bool:
+    """Whether an object can have this name (a DNS subdomain, RFC 1123)."""
+    return len(text) <= 253 and _OBJECT.fullmatch(text) is not None
+
+
 _JOB_ID = re.compile(
     r"(?P<namespace>[a-z0-9]([-a-z0-9]*[a-z0-9])?)[.]"
     r"(?P<schedule>[a-z0-9]([-.a-z0-9]*[a-z0-9])?)[.]\d{8}T\d{6}Z[.]\d+",
