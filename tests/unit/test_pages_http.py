@@ -17,6 +17,7 @@ from snapshots import snapshot_of
 from admin_api.app import make_app
 from admin_api.auth.tokens import Denied, Tokens
 from admin_api.dependencies import get_attempts, get_backfills
+from admin_api.schemas.attempts import GenerateRequest
 from admin_api.schemas.backfills import (
     Backfill,
     BackfillRequest,
@@ -619,3 +620,31 @@ def test_list_of_schedules_is_filtered_without_scripts() -> None:
     assert site.get("/schedules?state=gone").status == 422
     assert site.get("/schedules?page=7").text.count('<th role="rowheader"') == 0
     assert "<script>alert" not in site.get(f"/schedules?text={quote(HOSTILE)}").text
+
+
+@dataclass
+class RecordedAttempts:
+    """In place of AttemptService: remembers what it was asked for."""
+
+    wanted: list[GenerateRequest] = field(default_factory=list)
+
+    async def generate(self, wanted: GenerateRequest, who: str, key: str | None) -> Any:
+        self.wanted.append(wanted)
+        return SimpleNamespace(id="reports.daily.20261124T050000Z.2")
+
+
+def test_form_of_a_report_offers_to_send_it_again_and_to_take_the_place_of_a_slot() -> None:
+    site, recorded = Site(), RecordedAttempts()
+    site.app.dependency_overrides[get_attempts] = lambda: recorded
+    monday = site.get("/generate?namespace=reports&schedule=daily")
+    token, cookie = token_of(monday)
+    assert 'name="resend" value="all"' in monday.text
+    assert "instead_of_slot" not in monday.text  # today's only slot, 06:00, has come
+    fields = {"token": token, "key": "k", "type": "executive_dashboard", "namespace": "reports",
+              "schedule": "daily", "date": "2026-11-24", "priority": "high"}  # fmt: skip
+    assert site.post("/generate", fields, cookie=cookie).status == 303
+    both = {**fields, "resend": "all", "instead_of_slot": "true"}
+    assert site.post("/generate", both, cookie=cookie).status == 303
+    assert [(w.resend, w.instead_of_slot) for w in recorded.wanted] == [
+        (None, False), ("all", True)
+    ]  # fmt: skip
