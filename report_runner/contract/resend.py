@@ -53,7 +53,10 @@ def parse_resend(text: str) -> Resend | None:
         return Resend()
     if len(text) > TEXT_LIMIT:
         raise ValueError(f"more than {TEXT_LIMIT} characters")
-    names = json.loads(text)  # JSONDecodeError, a ValueError
+    try:
+        names = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("lists of lists") from error
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ValueError(f"write {EVERYBODY}, or a JSON list of recipients")
     return resend_to(names)

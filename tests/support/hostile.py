@@ -88,6 +88,9 @@ def _annotations(rng: random.Random, target: Target) -> Body:
         names.ANNOTATION_LATE_AFTER: ("99999999d", "9" * 400 + "h", "-1s", "0s", *TEXTS),
         names.ANNOTATION_BACKFILL: TEXTS,
         names.ANNOTATION_REQUESTED_BY: TEXTS,
+        names.ANNOTATION_OWNER: TEXTS,
+        names.ANNOTATION_RESEND: ("all", "[" * 5000, '["' + "a" * 300 + '"]', "{}", *TEXTS),
+        names.ANNOTATION_INSTEAD_OF_SLOT: ("true", *TEXTS),
         names.ANNOTATION_FAILURE_REASON: ("Timeout", *TEXTS),
         names.ANNOTATION_FAILURE_MESSAGE: TEXTS,
     }
