@@ -19,6 +19,7 @@ from report_runner.contract.egress import EgressPolicy, parse_address
 from report_runner.contract.fields import field_path
 from report_runner.contract.parameters import OVERRIDES_LIMIT
 from report_runner.contract.reasons import Reason
+from report_runner.contract.resend import Resend, parse_resend
 from report_runner.models import RunError
 
 # These variables replace a pod's paths, for tests and laptops.
@@ -47,6 +48,7 @@ class RunStamps:
     run_id: str
     attempt: int
     pod: str
+    resend: Resend | None = None
     due_at: datetime | None = None  # of the slot; None in runs of an older operator
 
     @property
@@ -84,6 +86,7 @@ def read_stamps(environment: Mapping[str, str]) -> RunStamps:
             attempt=int(environment.get(pod.ENV_ATTEMPT) or 1),
             pod=environment.get(pod.ENV_POD_NAME, ""),
             due_at=_instant(due_at) if due_at else None,
+            resend=parse_resend(environment.get(pod.ENV_RESEND, "")),
         )
     except ValueError as error:
         raise RunError(Reason.CONFIGURATION_ERROR, f"the run's environment: {error}") from error

@@ -27,6 +27,17 @@ LOCK_TRIES = 100
 LEDGER_LIMIT = 1000  # recipients of one slot, over all definitions: some 600 bytes each
 
 
+RESENDS_KEPT = 100
+
+
+class Resent(Model, extra="ignore"):
+    """A request to send the report again to those who have it."""
+
+    run_id: str
+    at: datetime
+    to: str  # as in report_runner.contract.resend
+
+
 # Fields of later versions are ignored: an older runner may read the manifest after a rollback.
 class Input(Model, extra="ignore"):
     """One source as it was read."""
@@ -78,10 +89,17 @@ class Manifest(Model, extra="ignore"):
     digests: dict[str, str] = Field(default_factory=dict)
     delivered_at: datetime | None = None  # when all that the definition wants was done
 
+    resends: list[Resent] = Field(default_factory=list)
+
     @property
     def warnings(self) -> list[str]:
         """The messages of checks that did not pass."""
         return [check.message for check in self.checks if not check.passed]
+
+    @property
+    def edition(self) -> str:
+        """The run that made what is sent now, where it replaces what was sent before."""
+        return self.resends[-1].run_id if self.resends else ""
 
 
 @contextmanager

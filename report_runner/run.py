@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from report_runner import manifest as manifests
-from report_runner import storage
+from report_runner import resend, storage
 from report_runner.contract.definition import Definition
 from report_runner.contract.model import parse_duration
 from report_runner.contract.numbers import exact
@@ -116,6 +116,7 @@ def make_report(
     channels = definition.delivery.channels()
     for spec in channels.values():
         secrets.redact.keep(spec.targets())
+    resend.check_recipients(definition, run.resend)
     output_paths = storage.output_paths(
         paths.output, definition.namespace, definition.name, run.slot, run.report_date
     )
@@ -124,6 +125,9 @@ def make_report(
     with manifests.slot_lock(output_paths), _skippable() as skips:
         storage.remove_stale(output_paths)
         known = manifests.load(output_paths)
+        if known is not None and run.resend is not None:
+            known = resend.begin(known, definition, run.resend, run.run_id, clock())
+            manifests.save(output_paths, known)
         context = SourceContext(definition, run, secrets, read_egress(environment))
         if known is None or not _usable(known, digest, output_paths):
             known = _make(context, output_paths, digest, known, progress, clock)
@@ -249,6 +253,7 @@ def _make(
         **_for_later_runs(judgement, earlier, overridden=bool(overrides)),
         # A recipient of an earlier version of this slot is not sent another one by itself.
         deliveries=dict(earlier.deliveries) if earlier else {},
+        resends=earlier.resends if earlier else [],
     )
     manifests.save(output_paths, made)
     return made
@@ -346,6 +351,8 @@ def _deliver(
             for output in known.outputs
         ],
         clock=clock,
+        edition=known.edition,
+        resent=frozenset(key for key, entry in entries.items() if entry.again_by),
     )
 
     def save() -> None:

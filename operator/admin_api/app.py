@@ -44,6 +44,7 @@ from admin_api.web import (
     backfill_form,
     clear_form,
     form_routes,
+    purge_form,
     reference,
     schedule_routes,
 )
@@ -78,6 +79,7 @@ ROUTERS = (
     schedule_routes.router,
     form_routes.router,
     clear_form.router,
+    purge_form.router,
     backfill_form.router,
 )
 

@@ -100,6 +100,11 @@ def job_path(identity: str, action: str = "") -> str:
     return f"{SCHEDULER}/jobs/{quote(identity, safe='')}{f'/{action}' if action else ''}"
 
 
+def backfill_path(namespace: str, name: str, action: str) -> str:
+    """Path of an action on a backfill."""
+    return f"{BACKFILLS}/{quote(namespace, safe='')}/{quote(name, safe='')}/{action}"
+
+
 def schedule_path(namespace: str, name: str, action: str = "") -> str:
     """Path of a schedule, or of an action on it."""
     path = f"{SCHEDULES}/{quote(namespace, safe='')}/{quote(name, safe='')}"

@@ -17,9 +17,11 @@ from admin_cli.client import (
     SCHEDULES,
     Client,
     RefusedError,
+    backfill_path,
     job_path,
     schedule_path,
 )
+from admin_cli.wording import in_words_of_commands
 
 Body = dict[str, Any]
 
@@ -32,6 +34,7 @@ BACKFILL_STATES = ("Waiting", "Running", "Suspended", "Succeeded", "Failed", "Dr
 PAGE = 500
 QUEUE_PAGES = 20
 CLEANUP_LISTED = 20  # runs named before the question
+CLEANUP_BATCH = 100  # ids in one call: a body may have 64 KiB
 
 
 def status(client: Client, args: Namespace) -> None:
@@ -88,12 +91,14 @@ def generate(client: Client, args: Namespace) -> None:
         "namespace": args.of_namespace,
         "schedule": args.of_schedule,
         "parameters": dict(args.parameter) or None,
+        "resend": "all" if args.resend == ["all"] else args.resend,
+        "instead_of_slot": args.instead_of_slot or None,
     }
     given = {name: value for name, value in wanted.items() if value is not None}
     body = client.post(f"{REPORTS}/generate", given, key=args.key)
     _show(args, body, lambda show: show.attempt(body))
     for warning in body.get("warnings", ()):
-        print(f"warning: {_printable(warning)}", file=sys.stderr)
+        print(f"warning: {in_words_of_commands(_printable(warning))}", file=sys.stderr)
 
 
 def backfill(client: Client, args: Namespace) -> None:
@@ -146,6 +151,11 @@ def dead_letters(client: Client, args: Namespace) -> None:
         return
     body = client.get(DEAD_LETTERS, report_type=args.type, limit=args.limit, cursor=args.cursor)
     _show(args, body, lambda show: show.jobs(body["dead_letters"], body["next"]))
+    if body.get("cleared_through"):
+        by = _printable(body.get("cleared_by") or "somebody")
+        at = f" at {body['cleared_at']}" if body.get("cleared_at") else ""
+        print(f"cleared{at} by {by}: failures until {body['cleared_through']} are not in the list",
+              file=sys.stderr)  # fmt: skip
 
 
 def _retry_dead_letters(client: Client, args: Namespace) -> None:
@@ -188,19 +198,26 @@ def cleanup(client: Client, args: Namespace) -> None:
     }
     given = {name: value for name, value in wanted.items() if value is not None}
     path = f"{SCHEDULER}/queue/cleanup"
-    if args.dry_run or not args.yes:
-        body = client.post(path, {**given, "dry_run": True})
-        if args.dry_run:
-            _show(args, body, lambda show: show.cleanup(body))
-            return
-        if body["jobs"]:
-            for identity in body["jobs"][:CLEANUP_LISTED]:
-                print(f"  {_printable(identity)}", file=sys.stderr)
-            if len(body["jobs"]) > CLEANUP_LISTED:
-                print(f"  and {len(body['jobs']) - CLEANUP_LISTED} more", file=sys.stderr)
-            runs = "this run" if len(body["jobs"]) == 1 else f"these {len(body['jobs'])} runs"
-            _confirm(args, f"give up {runs}")
-    done = client.post(path, given)
+    if args.yes and not args.dry_run:
+        done = client.post(path, given)
+        _show(args, done, lambda show: show.cleanup(done))
+        return
+    seen = client.post(path, {**given, "dry_run": True})
+    if args.dry_run or not seen["jobs"]:
+        _show(args, seen, lambda show: show.cleanup(seen))
+        return
+    for identity in seen["jobs"][:CLEANUP_LISTED]:
+        print(f"  {_printable(identity)}", file=sys.stderr)
+    if len(seen["jobs"]) > CLEANUP_LISTED:
+        print(f"  and {len(seen['jobs']) - CLEANUP_LISTED} more", file=sys.stderr)
+    runs = "this run" if len(seen["jobs"]) == 1 else f"these {len(seen['jobs'])} runs"
+    _confirm(args, f"give up {runs}")
+    # What came into the queue while the question was asked was not seen, and stays.
+    done = {"removed": 0, "jobs": [], "dry_run": False, "not_waiting": []}
+    for start in range(0, len(seen["jobs"]), CLEANUP_BATCH):
+        part = client.post(path, {**given, "ids": seen["jobs"][start : start + CLEANUP_BATCH]})
+        for name in ("removed", "jobs", "not_waiting"):
+            done[name] += part[name]
     _show(args, done, lambda show: show.cleanup(done))
 
 
@@ -251,6 +268,12 @@ def _namespace_of(client: Client, name: str) -> str:
 
 
 def backfills(client: Client, args: Namespace) -> None:
+    """Lists backfills, or cancels one."""
+    if args.action == "cancel":
+        _cancel_backfill(client, args)
+        return
+    if args.name is not None:
+        raise RefusedError("a name is for `backfills cancel NAME`: leave it out")
     body = client.get(
         BACKFILLS,
         namespace=args.of_namespace,
@@ -259,6 +282,30 @@ def backfills(client: Client, args: Namespace) -> None:
         cursor=args.cursor,
     )
     _show(args, body, lambda show: show.backfill_list(body))
+
+
+def _cancel_backfill(client: Client, args: Namespace) -> None:
+    """Says what becomes of its runs, asks, and cancels it."""
+    if args.name is None:
+        raise RefusedError("name the backfill: report-scheduler backfills lists them")
+    namespace = args.of_namespace or _namespace_of_backfill(client, args.name)
+    path = backfill_path(namespace, args.name, "cancel")
+    if not args.yes:
+        planned = client.post(path, {"dry_run": True})
+        print(_printable(f"{namespace}/{args.name}: {planned['message']}"), file=sys.stderr)
+        _confirm(args, "cancel it")
+    done = client.post(path, {})
+    _show(args, done, lambda show: show.cancelled(done))
+
+
+def _namespace_of_backfill(client: Client, name: str) -> str:
+    found = client.get(BACKFILLS, name=name, limit=PAGE)["backfills"]
+    if not found:
+        raise RefusedError(f"there is no backfill {name}: report-scheduler backfills lists them")
+    if len(found) > 1:
+        several = ", ".join(backfill["namespace"] for backfill in found)
+        raise RefusedError(f"{name} is in several namespaces ({several}): add --of-namespace")
+    return str(found[0]["namespace"])
 
 
 def instant(text: str) -> str:

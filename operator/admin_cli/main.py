@@ -32,6 +32,7 @@ examples:
   report-scheduler retry reports.market-dashboard.20261124T050000Z.1
   report-scheduler generate executive_dashboard --date 2026-11-24 --priority high
   report-scheduler backfill 2026-11-20 2026-11-24 critical
+  report-scheduler backfills cancel backfill-20261120-20261124-5f0c6c1e00
   report-scheduler dead-letters retry --all
   report-scheduler next market-dashboard
   report-scheduler cleanup --older-than-hours 24 --tier bulk --dry-run
@@ -146,6 +147,17 @@ def _parser() -> argparse.ArgumentParser:
         choices=commands.PRIORITIES,
         help="default: the schedule's own; a higher one moves a waiting run forward",
     )
+    generate.add_argument(
+        "--resend",
+        metavar="RECIPIENT",
+        nargs="+",
+        help="make it anew and send it again to those who have it: all, or recipients by address",
+    )
+    generate.add_argument(
+        "--instead-of-slot",
+        action="store_true",
+        help="it takes the place of the day's slot that is still to come",
+    )
     _add_of_namespace(generate, "where several have the type")
     generate.add_argument("--of-schedule", metavar="NAME", help="where several have the type")
     _add_parameter(generate)
@@ -199,7 +211,14 @@ def _parser() -> argparse.ArgumentParser:
     acknowledge.add_argument("name", metavar="NAME", help="of the ReportSchedule")
     acknowledge.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     _add_of_namespace(acknowledge, "where several have one of this name")
-    backfills = add("backfills", commands.backfills, "backfills and their progress, newest first")
+    backfills = add(
+        "backfills",
+        commands.backfills,
+        "backfills and their progress, newest first; or cancel one: what runs goes on",
+    )
+    backfills.add_argument("action", choices=("list", "cancel"), nargs="?", default="list")
+    backfills.add_argument("name", metavar="NAME", nargs="?", help="of the backfill to cancel")
+    backfills.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     backfills.add_argument("--state", choices=commands.BACKFILL_STATES)
     _add_of_namespace(backfills)
     _add_pages(backfills)

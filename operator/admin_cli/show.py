@@ -197,6 +197,16 @@ def backfill_list(body: Body) -> None:
     _more(out, body["next"])
 
 
+def cancelled(body: Body) -> None:
+    """What became of the runs of a backfill."""
+    out = console()
+    out.print(Text(f"{plain(body['namespace'])}/{plain(body['name'])} is cancelled: "
+                   f"{plain(body['message'])}"))  # fmt: skip
+    for word, ids in (("removed", body["removed"]), ("goes on", body["going_on"])):
+        for identity in ids:
+            out.print(Text(f"  {word}: {plain(identity)}"))
+
+
 def schedules(body: Body) -> None:
     """In the API's order."""
     out = console()
@@ -244,6 +254,8 @@ def cleanup(body: Body) -> None:
     out.print(f"{runs} would be given up" if body.get("dry_run") else f"{runs} given up")
     for identity in body["jobs"]:
         out.print(Text(f"  {plain(identity)}"))
+    for left in body.get("not_waiting", ()):
+        out.print(Text(f"  left alone: {plain(left['id'])} is {plain(left['status'])} by now"))
 
 
 def whole(body: Body) -> None:

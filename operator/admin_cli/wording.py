@@ -25,6 +25,8 @@ OPTIONS = {
     "ids": "ID",
     "Idempotency-Key": "--key",
     "through": "--through",
+    "resend": "--resend",
+    "instead_of_slot": "--instead-of-slot",
 }
 COMMANDS = {
     "GET /api/admin/scheduler/jobs": "`report-scheduler jobs`",
@@ -36,6 +38,8 @@ PHRASES = {
     "send a new key with each new request": "use another --key for another request",
     "send it again, same key": "run the command again with the same --key",
     "send the request again": "run the command again",
+    "ask with `instead_of_slot`": "ask with --instead-of-slot",
+    "`resend` makes it anew": "--resend makes it anew",
     "; exchange the two": "; exchange FROM and TO",
 }
 _FIELD = re.compile(r"(?:^|(?<=; ))(" + "|".join(map(re.escape, OPTIONS)) + r")(?:\.\d+)?(?=: )")

@@ -148,6 +148,7 @@ def build(kube: KubeClient, config: OperatorConfig, identity: str, namespace: st
         redis_mirror=RedisMirror(
             kube=kube,
             store=store,
+            recorder=recorder,
             metrics=metrics,
             redis=RedisLists(config.redis_secret) if config.redis_secret else None,
             namespace=namespace,

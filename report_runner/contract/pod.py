@@ -28,6 +28,8 @@ ENV_RUN_ID = "REPORT_RUN_ID"
 ENV_ATTEMPT = "REPORT_ATTEMPT"  # of the slot: 1, and more only for an explicit retry
 # Of a run that was asked for with parameters of its own: a JSON object by name.
 ENV_PARAMETERS = "REPORT_PARAMETERS"
+# To whom it is sent again (contract.resend); empty for most runs.
+ENV_RESEND = "REPORT_RESEND"
 ENV_POD_NAME = "REPORT_POD_NAME"
 
 # Where a run may connect to beside public addresses: entries of contract.egress with commas between

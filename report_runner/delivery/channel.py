@@ -44,6 +44,8 @@ class DeliveryContext:
     files: Sequence[Attachment]
     clock: Callable[[], datetime]
     egress: EgressPolicy = field(default_factory=EgressPolicy)
+    edition: str = ""  # not empty: it replaces what was sent of this slot before
+    resent: frozenset[str] = frozenset()  # keys of targets that had it, and get it again
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class DeliveryTarget:
     """One recipient or place.
 
     `message_id` is the same for each attempt of a slot, so that the other side can recognise a
-    repeated delivery.
+    repeated delivery; another one for each edition, which it must not take for a repetition.
     """
 
     name: str

@@ -39,6 +39,13 @@ class LedgerEntry(Model, extra="ignore"):
     at: datetime
     run_id: str
     answer: str = ""
+    # The run that is to send it again to a target who has it; empty as soon as that is done.
+    again_by: str = ""
+
+    @property
+    def settled(self) -> bool:
+        """Whether the target has the report, and is not to get it again."""
+        return self.state is LedgerState.SENT and not self.again_by
 
 
 def target_key(channel: str, target: str) -> str:
@@ -48,6 +55,11 @@ def target_key(channel: str, target: str) -> str:
     has a colon.
     """
     return target if channel == "email" else f"{channel}:{target}"
+
+
+def same_target(one: str, other: str) -> bool:
+    """Whether two keys are of one target, in whatever spelling of its address."""
+    return _same(one) == _same(other)
 
 
 def _same(key: str) -> str:
@@ -68,10 +80,10 @@ class Ledger:
         """What is known of the target, in whatever spelling of its address."""
         key = target_key(self.channel, target.name)
         own = self.entries.get(key)
-        if own is not None and own.state is LedgerState.SENT:
+        if own is not None and own.settled:
             return own
-        same = [entry for name, entry in self.entries.items() if _same(name) == _same(key)]
-        sent = [entry for entry in same if entry.state is LedgerState.SENT]
+        same = [entry for name, entry in self.entries.items() if same_target(name, key)]
+        sent = [entry for entry in same if entry.settled]
         return next(iter([*sent, *([own] if own else []), *same]), None)
 
     def begin(self, target: DeliveryTarget) -> None:
@@ -110,7 +122,7 @@ def deliver_once(channel: Channel, ledger: Ledger, report: list[DeliveryResult])
 def _settled(channel: Channel, ledger: Ledger, target: DeliveryTarget) -> DeliveryResult | None:
     """The result of an earlier attempt; None where the report is to be sent."""
     entry = ledger.entry(target)
-    if entry is not None and entry.state is LedgerState.SENT:
+    if entry is not None and entry.settled:
         return _result(ledger, target, DeliveryStatus.ALREADY_SENT, message_id=entry.message_id)
     # Another run id is a new attempt of the slot, which a person asked for.
     if entry is not None and entry.state is LedgerState.SENDING and entry.run_id == ledger.run_id:

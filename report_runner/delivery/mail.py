@@ -132,7 +132,7 @@ def read_server(delivery: EmailDelivery, secrets: Secrets) -> SmtpSettings:
 def email_channel(spec: EmailDelivery, context: DeliveryContext) -> EmailSender:
     """The channel of spec.delivery.email. Raises RunError(ConfigurationError)."""
     definition, run = context.definition, context.run
-    text, html = email_bodies(context.data)
+    text, html = email_bodies(context.data, replaces=bool(context.edition))
     server = read_server(spec, context.secrets)
     content = EmailContent(
         sender=server.sender,
@@ -147,6 +147,7 @@ def email_channel(spec: EmailDelivery, context: DeliveryContext) -> EmailSender:
         to=spec.to,
         cc=spec.cc,
         reply_to=spec.reply_to or "",
+        edition=context.edition,
     )
     return EmailSender(server, context.secrets, content, spec.targets(), context.clock)
 

@@ -56,6 +56,7 @@ class EmailContent:
     to: Sequence[str] = ()
     cc: Sequence[str] = ()
     reply_to: str = ""
+    edition: str = ""  # the run of a report that replaces one that was sent
 
 
 FROM_FIELD = "the smtp Secret's key from"
@@ -65,21 +66,28 @@ _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
 _POLICY = SMTP.clone(cte_type="7bit")
 
 
-def email_bodies(data: RenderInput) -> tuple[str, str]:
-    """Plain text and HTML, from the templates email.txt.j2 and email.html.j2."""
+def email_bodies(data: RenderInput, *, replaces: bool = False) -> tuple[str, str]:
+    """Plain text and HTML, from the templates email.txt.j2 and email.html.j2.
+
+    `replaces`: the report of this slot was sent before.
+    """
     slot = data.slot.astimezone(ZoneInfo(data.time_zone))
     scheduled_for = f"{style_of([slot]).text(slot)} {data.time_zone}"
     text, html = (
-        _TEMPLATES.get_template(name).render(report=data, scheduled_for=scheduled_for)
+        _TEMPLATES.get_template(name).render(
+            report=data, scheduled_for=scheduled_for, replaces=replaces
+        )
         for name in ("email.txt.j2", "email.html.j2")
     )
     return text, html
 
 
 def message_id(content: EmailContent, recipient: str) -> str:
-    """Stable for slot and recipient, so that a mail server can recognise a repeated message."""
+    """Stable for slot, recipient and edition: a mail server can recognise a repeated message."""
     identity = mailbox_identity(recipient)
     key = f"{content.schedule_uid}\n{content.slot.isoformat()}\n{identity}"
+    if content.edition:
+        key += f"\n{content.edition}"
     digest = hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()[:32]
     return f"<{digest}@{read_mailbox(content.sender, FROM_FIELD).ascii_domain}>"
 

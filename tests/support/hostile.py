@@ -101,6 +101,9 @@ def _annotations(rng: random.Random, target: Target) -> Body:
             *TEXTS,
         ),
         names.ANNOTATION_REQUESTED_BY: TEXTS,
+        names.ANNOTATION_OWNER: TEXTS,
+        names.ANNOTATION_RESEND: ("all", "[" * 5000, '["' + "a" * 300 + '"]', "{}", *TEXTS),
+        names.ANNOTATION_INSTEAD_OF_SLOT: ("true", *TEXTS),
         names.ANNOTATION_FAILURE_REASON: ("Timeout", *TEXTS),
         names.ANNOTATION_FAILURE_MESSAGE: TEXTS,
     }

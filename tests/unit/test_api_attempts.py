@@ -9,23 +9,28 @@ from typing import Any, cast
 
 import pytest
 from factories import MINUTE, SLOT, make_entry, make_run, schedule_body
+from pydantic import ValidationError
 from snapshots import snapshot_of
 
 from admin_api.errors import RefusedError
 from admin_api.schemas.attempts import GenerateRequest
+from admin_api.schemas.dead_letters import RetryThese
+from admin_api.schemas.jobs import Job
 from admin_api.services.attempts import AttemptService
 from admin_api.services.audit import Audit, AuditAction, ObjectReference
 from admin_api.services.cache import Snapshot
 from admin_api.services.cluster import Cluster
+from admin_api.services.dead_letters import retry_dead_letters
 from admin_api.services.idempotency import IdempotencyStore
 from admin_api.services.jobs import ScheduleSummary, read_schedule
 from report_operator.adapters.kube.client import ApiError, KubeClient
 from report_operator.adapters.kube.resources import Resource
 from report_operator.api.v1alpha1.spec import Priority
-from report_operator.api.v1alpha1.status import ReportScheduleStatus
-from report_operator.domain.names import job_id
+from report_operator.api.v1alpha1.status import RecentRun, ReportScheduleStatus
+from report_operator.domain.names import attempt_job_name, job_id, job_name
 from report_operator.domain.runs.attempts import Attempt
 from report_operator.domain.runs.run import Run
+from report_operator.domain.schedules.problems import recipients_in
 from report_runner.contract.reasons import Reason
 
 FAILED = job_id("reports", "daily", SLOT, 1)
@@ -44,6 +49,8 @@ class Server:
     admitted_meanwhile: bool = False
     spec: dict[str, Any] = field(default_factory=dict)
     next_slot: datetime | None = None
+    made: list[Attempt] = field(default_factory=list)
+    entries: list[RecentRun] = field(default_factory=lambda: [make_entry("1", Reason.TIMEOUT)])
 
     def service(self) -> AttemptService:
         store = IdempotencyStore(cast(KubeClient, self), "operator", "requests", lambda: SLOT)
@@ -52,12 +59,14 @@ class Server:
         )
 
     async def snapshot(self, *, fresh: Any = ()) -> Snapshot:
-        entry = make_entry("1", Reason.TIMEOUT)
         status = ReportScheduleStatus(
-            recent_runs=[entry], next_schedule_time=self.next_slot
+            recent_runs=self.entries, next_schedule_time=self.next_slot
         ).to_wire()
         body = {**schedule_body(self.spec), "status": status}
         return snapshot_of([read_schedule(body)], self.runs)
+
+    async def leader(self) -> None:
+        """Cluster's also observes what was cleared."""
 
     async def refresh(self, *_: tuple[str, str]) -> Snapshot:
         return await self.snapshot()
@@ -66,11 +75,16 @@ class Server:
         name = f"daily-{attempt.number}"
         if name not in {run.name for run in self.runs}:
             made = make_run(name=name, uid=name, slot=attempt.slot, attempt=attempt.number,
-                            schedule_uid=schedule.uid, priority=attempt.priority.value)  # fmt: skip
+                            schedule_uid=schedule.uid, priority=attempt.priority.value,
+                            resend=attempt.resend)  # fmt: skip
+            self.made.append(attempt)
             self.runs.append(made)
 
     async def release(self, job: object) -> None:
         """No run waits for a business day here."""
+
+    async def recipients_of(self, schedule: ScheduleSummary) -> set[str]:
+        return recipients_in(schedule_body(self.spec)["spec"])
 
     async def set_priority(self, run: Run, priority: Priority) -> None:
         if self.admitted_meanwhile:
@@ -106,6 +120,22 @@ class Server:
         self.conflicts -= 1
         self.version += 1
         return True
+
+
+@pytest.mark.parametrize("key", [None, "key", "other"])
+async def test_retry_of_a_run_that_was_tried_again_is_its_newer_attempt(key: str | None) -> None:
+    server = Server(entries=[make_entry("1", Reason.TIMEOUT),
+                             make_entry("2", Reason.TIMEOUT, attempt=2)])  # fmt: skip
+    job = await server.service().retry(FAILED, "kim", key)
+    assert (job.id, job.status.value, server.runs) == (SECOND, "failed", [])
+    both = RetryThese(ids=[FAILED, SECOND])
+    found = await retry_dead_letters(server.service(), RetryThese(ids=[FAILED]), "kim")
+    assert ([job.id for job in found.jobs], server.runs) == ([SECOND], [])
+    _, decision = await server.service().preview_retry(FAILED)
+    assert isinstance(decision, Job)
+    await retry_dead_letters(server.service(), both, "kim")
+    await retry_dead_letters(server.service(), both, "kim")
+    assert [run.attempt for run in server.runs] == [3]  # asked for by the newest
 
 
 @pytest.mark.parametrize("key", [None, "key"])
@@ -224,8 +254,8 @@ MAIL = {"delivery": {"email": {"to": ["a@x.org", "b@x.org"]}}}
     ("spec", "coming", "said"),
     [
         (MAIL, SLOT + timedelta(hours=1), "still to come, 2026-11-24T06:00:00Z: its run makes the "
-         "report again and mails it to its 2 recipients again"),
-        ({"delivery": None}, SLOT + timedelta(hours=1), "makes the report again; suspend"),
+         "report again and mails it to its 2 recipients again; ask with `instead_of_slot`"),
+        ({"delivery": None}, SLOT + timedelta(hours=1), "makes the report again; ask with"),
         ({"schedule": "0 20 * * *"}, None, "still to come, 2026-11-24T19:00:00Z"),
         (MAIL, SLOT + timedelta(days=1), ""),
         ({**MAIL, "suspend": True}, SLOT + timedelta(hours=1), ""),
@@ -237,3 +267,106 @@ async def test_generate_warns_of_a_slot_of_the_day_that_is_still_to_come(
     job = await Server(spec=spec, next_slot=coming).service().generate(wanted(), "kim")
     assert said in " ".join(job.warnings)
     assert bool(job.warnings) == bool(said)
+
+
+def asked(**fields: Any) -> GenerateRequest:
+    kind = schedule_body()["spec"]["reportType"]
+    return GenerateRequest.model_validate({"type": kind, "date": f"{SLOT:%Y-%m-%d}", **fields})
+
+
+@pytest.mark.parametrize(
+    ("resend", "text", "words"),
+    [("all", "all", "everybody"), (["A@X.org"], '["A@X.org"]', "1 recipient")],
+)
+@pytest.mark.parametrize("key", [None, "key"])
+async def test_report_is_sent_again_to_those_who_are_named(
+    resend: Any, text: str, words: str, key: str | None
+) -> None:
+    server = Server(spec=MAIL)
+    for _ in range(2):
+        job = await server.service().generate(asked(resend=resend), "kim", key)
+        assert job.id == SECOND
+    assert [attempt.resend for attempt in server.made] == [text]
+    told = f"{SECOND}, sent again to {words}"
+    assert server.recorded[0] == (AuditAction.GENERATE, "kim", told)
+
+
+@pytest.mark.parametrize(
+    ("spec", "resend", "said"),
+    [
+        (MAIL, ["c@x.org", "a@x.org"], "resend: c@x.org is no recipient of reports/daily"),
+        ({"delivery": None}, "all", "mails nobody"),
+    ],
+)
+async def test_resend_to_strangers_is_refused(spec: dict[str, Any], resend: Any, said: str) -> None:
+    server = Server(spec=spec)
+    with pytest.raises(RefusedError, match=said):
+        await server.service().generate(asked(resend=resend), "kim")
+    assert server.made == []
+
+
+@pytest.mark.parametrize("resend", ["ALL", [], ["a\nb"], [""], ["x" * 400], ["a"] * 51, 1])
+def test_resend_is_all_or_a_list(resend: Any) -> None:
+    with pytest.raises(ValidationError):
+        asked(resend=resend)
+
+
+async def test_resend_is_not_lost_on_an_attempt_under_way() -> None:
+    server = Server(spec=MAIL)
+    await server.service().generate(wanted(), "kim")
+    with pytest.raises(RefusedError, match="does not send the report again to everybody"):
+        await server.service().generate(asked(resend="all"), "kim")
+    assert [attempt.resend for attempt in server.made] == [""]
+
+
+async def test_retry_goes_on_with_what_its_run_was_to_send_again() -> None:
+    failed = make_run(name="daily-2", uid="daily-2", attempt=2, resend="all", suspended=False,
+                      finished_at=SLOT, failed_condition="BackoffLimitExceeded")  # fmt: skip
+    server = Server(spec=MAIL, runs=[failed])
+    await server.service().retry(SECOND, "kim")
+    await retry_dead_letters(server.service(), RetryThese(ids=[SECOND]), "kim")
+    assert [(attempt.number, attempt.resend) for attempt in server.made] == [(3, "all")]
+
+
+async def test_generate_warns_that_a_report_that_is_there_is_used_as_it_is() -> None:
+    server = Server(entries=[make_entry("1")])
+    (warning,) = (await server.service().generate(wanted(), "kim")).warnings
+    assert "who has the mail gets no other; `resend` makes it anew" in warning
+
+
+COMING = SLOT + timedelta(hours=1)
+
+
+async def test_generate_takes_the_place_of_the_slot_to_come() -> None:
+    server = Server(spec=MAIL, next_slot=COMING)
+    for _ in range(2):
+        job = await server.service().generate(asked(instead_of_slot=True), "kim")
+        assert (job.slot, job.attempt, job.warnings) == (COMING, 1, [])
+    (attempt,) = server.made
+    assert (attempt.slot, attempt.instead_of_slot) == (COMING, True)
+    # The name that the CronJob controller would give it.
+    assert attempt_job_name("daily", COMING, attempt.number) == job_name("daily", COMING)
+    assert server.recorded[0][2].endswith("instead of the slot's own run")
+
+
+async def test_retry_of_a_run_for_a_slot_to_come_says_so_as_well() -> None:
+    early = make_entry("1", Reason.TIMEOUT, slot=COMING)
+    server = Server(entries=[early])
+    await server.service().retry(job_id("reports", "daily", COMING, 1), "kim")
+    assert [(a.number, a.instead_of_slot) for a in server.made] == [(2, True)]
+
+
+@pytest.mark.parametrize(
+    ("spec", "coming", "said"),
+    [
+        ({"suspend": True}, COMING, "is suspended"),
+        ({}, SLOT + timedelta(days=1), "no slot of 2026-11-24 is still to come"),
+    ],
+)
+async def test_no_slot_to_take_the_place_of_is_said(
+    spec: dict[str, Any], coming: datetime, said: str
+) -> None:
+    server = Server(spec=spec, next_slot=coming)
+    with pytest.raises(RefusedError, match=said):
+        await server.service().generate(asked(instead_of_slot=True), "kim")
+    assert server.made == []

@@ -27,6 +27,7 @@ from admin_api.services.jobs import ScheduleSummary, read_schedule
 from report_operator.adapters.kube.client import ApiError
 from report_operator.api.v1alpha1.conditions import ConditionType
 from report_operator.api.v1alpha1.status import (
+    ActiveRun,
     Condition,
     Delay,
     DelayStage,
@@ -260,8 +261,8 @@ def test_what_a_retry_does_not_mend_is_looked_at() -> None:
 
 
 def test_attempt_under_way_is_what_to_look_at() -> None:
-    again = make_run(schedule="bad", schedule_uid="uid-reports-bad", attempt=2, manual=True)
-    told = Site(SITE.schedules, [again]).why("bad")
+    again = ActiveRun(job="bad-2", uid="2", slot=SLOT, attempt=2, manual=True)
+    told = Site([failing("bad", BROKEN, active_runs=[again])]).why("bad")
     assert told["problems"][0]["command"] == ("report-scheduler job reports.bad.20261124T050000Z.2")
 
 
@@ -284,7 +285,7 @@ def test_explanations_of_other_states() -> None:
 def test_each_reason_has_cause_since_when_who_and_what_now(reason: Reason) -> None:
     """On-call's first screen, whatever failed."""
     blamed = failing("daily", make_entry("bad", reason, message="the very cause"))
-    text = explain(blamed, [], []).explanation
+    text = explain(blamed, []).explanation
     assert f"failing since 2026-11-24T05:00:00Z: {reason.value}: " in text
     assert "the very cause" in text
     assert "Affected: " in text
@@ -298,9 +299,10 @@ def test_run_that_does_not_start_is_explained_before_its_slot_is_late() -> None:
         slot=SLOT, job="daily-1", since=SLOT, reason=Reason.QUOTA_EXCEEDED, message="exceeded quota"
     )
     blocked = summary("daily", health=ScheduleHealth.HEALTHY, pending=pending)
-    found = explain(blocked, [], [])
-    assert "not starting since 2026-11-24T05:00:00Z: QuotaExceeded: exceeded quota" in (
-        found.explanation
+    found = explain(blocked, [])
+    assert (
+        "not starting since 2026-11-24T05:00:00Z: QuotaExceeded: slot 2026-11-24T05:00:00Z, "
+        "Job daily-1: exceeded quota" in found.explanation
     )
     assert "Next: kubectl -n reports describe pod -l job-name=daily-1" in found.explanation
 

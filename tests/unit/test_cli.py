@@ -208,6 +208,41 @@ def test_backfills(server: Recorder, capsys: pytest.CaptureFixture[str]) -> None
     assert "3/120" in capsys.readouterr().out
 
 
+def test_backfills_cancel_says_what_happens_and_asks(
+    server: Recorder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listed = {"backfills": [{"namespace": "reports"}], "next": None}
+    planned = {"namespace": "reports", "name": "b-1", "message": "2 waiting\x1b runs removed",
+               "removed": ["a.1"], "going_on": ["a.2"], "dry_run": True}  # fmt: skip
+    server.answers = [listed, planned]
+    assert main(["backfills", "cancel", "b-1", "--url", server.url]) == 1
+    assert [(path, body) for _, path, body in server.calls] == [
+        ("/api/admin/backfills?name=b-1&limit=500", ""),
+        ("/api/admin/backfills/reports/b-1/cancel", '{"dry_run": true}'),
+    ]
+    told = capsys.readouterr().err
+    assert "reports/b-1: 2 waiting\ufffd runs removed" in told
+    assert "no terminal to confirm on: use --yes" in told
+
+    server.calls.clear()
+    server.answers = [{**planned, "dry_run": False}]
+    command = ["backfills", "cancel", "b-1", "--of-namespace", "reports", "--yes"]
+    assert main([*command, "--url", server.url]) == 0
+    assert [body for _, _, body in server.calls] == ["{}"]
+    assert capsys.readouterr().out.splitlines()[1:] == ["  removed: a.1", "  goes on: a.2"]
+
+    for answers, words in (
+        ([], ["backfills", "cancel"]), ([], ["backfills", "list", "b-1"]),
+        ([{"backfills": [], "next": None}], ["backfills", "cancel", "b-1", "--yes"]),
+        ([{"backfills": [{"namespace": "a"}, {"namespace": "b"}], "next": None}],
+         ["backfills", "cancel", "b-1", "--yes"]),
+    ):  # fmt: skip
+        server.calls.clear()
+        server.answers = list(answers)
+        assert main([*words, "--url", server.url]) == 1
+        assert all(method == "GET" for method, _, _ in server.calls)
+
+
 def test_why_finds_the_namespace(server: Recorder, capsys: pytest.CaptureFixture[str]) -> None:
     server.answers = [{"schedules": [SCHEDULE]}, {"explanation": "it is\x1b[2J failing"}]
     assert main(["why", "daily", "--url", server.url]) == 0
@@ -253,6 +288,28 @@ def test_cleanup_asks_before_it_gives_up(
     assert capsys.readouterr().out.startswith("2 runs would be given up\n")
 
 
+def test_cleanup_gives_up_what_it_has_shown(
+    server: Recorder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = [f"a.b{number}.1" for number in range(130)]
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("builtins.input", lambda _: "y")
+    first = {"removed": 99, "jobs": shown[:99], "dry_run": False,
+             "not_waiting": [{"id": "a.b99.1", "status": "running\x1b"}]}  # fmt: skip
+    server.answers = [
+        {"removed": 0, "jobs": shown, "dry_run": True, "not_waiting": []}, first,
+        {"removed": 30, "jobs": shown[100:], "dry_run": False, "not_waiting": []},
+    ]  # fmt: skip
+    assert main(["cleanup", "--older-than-hours", "1", "--url", server.url]) == 0
+    assert [json.loads(body).get("ids") for _, _, body in server.calls] == [
+        None, shown[:100], shown[100:]
+    ]  # fmt: skip
+    told = capsys.readouterr()
+    assert "and 110 more" in told.err
+    assert told.out.startswith("129 runs given up\n")
+    assert "left alone: a.b99.1 is running\ufffd by now" in told.out
+
+
 def test_generate_prints_warnings_and_leaves_the_priority_to_the_schedule(
     server: Recorder, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -261,6 +318,27 @@ def test_generate_prints_warnings_and_leaves_the_priority_to_the_schedule(
     assert main(["generate", "t", "--date", "2026-11-24", "--url", server.url]) == 0
     assert json.loads(server.asked[3]) == {"type": "t", "date": "2026-11-24"}
     assert capsys.readouterr().err == "warning: a slot\ufffd comes\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "sent"),
+    [
+        (["--resend", "all"], {"resend": "all"}),
+        (["--resend", "a@x.org", "b@x.org"], {"resend": ["a@x.org", "b@x.org"]}),
+        (["--instead-of-slot"], {"instead_of_slot": True}),
+    ],
+)
+def test_generate_sends_again_and_takes_the_place_of_a_slot(
+    server: Recorder, capsys: pytest.CaptureFixture[str], words: list[str], sent: dict[str, Any]
+) -> None:
+    warning = "ask with `instead_of_slot`; `resend` makes it anew"
+    server.answers = [{"id": "a", "status": "queued", "job": "j", "namespace": "n",
+                       "warnings": [warning]}]  # fmt: skip
+    command = ["generate", "t", "--date", "2026-11-24", *words]
+    assert main([*command, "--url", server.url]) == 0
+    assert json.loads(server.asked[3]) == {"type": "t", "date": "2026-11-24", **sent}
+    told = capsys.readouterr().err
+    assert told == "warning: ask with --instead-of-slot; --resend makes it anew\n"
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from test_data_wait import NONE_YET, waiting_run
 from test_operator_metrics import LABELS, metrics_of, value
 
 from admin_api.schemas.queue import CleanupRequest
-from admin_api.services.attempt_rules import to_purge
-from admin_api.services.explain import describe_affected, explain
+from admin_api.services.cleanup_rules import to_purge
+from admin_api.services.explain import explain
 from admin_api.services.jobs import ScheduleSummary, read_schedule
 
 
@@ -21,23 +21,23 @@ def summary_at(minutes: int) -> ScheduleSummary:
 
 def test_why_says_what_a_late_run_waits_for() -> None:
     schedule = summary_at(31)
-    detail = explain(schedule, [], [])
+    detail = explain(schedule, [])
     assert NONE_YET in detail.explanation
     assert "next check 2026-11-24T05:06:00Z; deadline 2026-11-24T07:00:00Z: it fails then" in (
         detail.explanation
     )
     assert detail.waiting_for_data == 1
-    assert "1 run waiting for data" in describe_affected(schedule)
+    assert "1 run waiting for data" in detail.explanation
 
 
 def test_why_hides_the_answer_from_who_may_not_read_the_data() -> None:
     """The answer may quote a database."""
     for minutes in (2, 31):
-        assert NONE_YET not in explain(summary_at(minutes), [], [], messages=False).explanation
+        assert NONE_YET not in explain(summary_at(minutes), [], messages=False).explanation
 
 
 def test_why_says_that_a_run_waits_before_it_is_late() -> None:
-    detail = explain(summary_at(2), [], [])
+    detail = explain(summary_at(2), [])
     assert (
         "Its run of slot 2026-11-24T05:00:00Z waits for its data since 2026-11-24T05:01:00Z (1 "
         "check so far); next check 2026-11-24T05:06:00Z; deadline 2026-11-24T07:00:00Z."

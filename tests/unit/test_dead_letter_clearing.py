@@ -16,7 +16,20 @@ from admin_api.auth.tokens import ALL_NAMESPACES
 from admin_api.services.cache import ClusterCache, Snapshot
 from admin_api.services.dead_letter_clearing import Clearing, plan_clearing
 from report_operator.adapters.kube.client import ApiError, KubeClient
-from report_operator.adapters.kube.lease import ANNOTATION_CLEARED, cleared_through, write_cleared
+from report_operator.adapters.kube.lease import (
+    ANNOTATION_CLEARED,
+    LastClearing,
+    cleared_through,
+    clearing_of,
+    write_cleared,
+)
+from report_operator.api.v1alpha1.resource import Key
+from report_operator.domain.runs.redis_elements import DeadLetter
+from report_operator.domain.schedules.clearing import (
+    SCHEDULE_LIMIT,
+    events_of_lease,
+    events_of_schedules,
+)
 from report_operator.domain.times import format_time
 from report_runner.contract.reasons import Reason
 from tests.support.asgi import ask
@@ -81,10 +94,42 @@ async def test_a_clearing_is_never_taken_back_by_an_earlier_one(
     before: str, conflicts: int, written: datetime | None
 ) -> None:
     leases = Leases(lease_of(before), conflicts)
-    assert await write_cleared(cast(KubeClient, leases), "n", "l", NOW) == written
+    ours = LastClearing(NOW, "kim", NOW + MINUTE)
+    found = await write_cleared(cast(KubeClient, leases), "n", "l", ours)
+    assert (found and found.through) == written
     if written is not None:
         assert cleared_through(leases.lease, NOW + MINUTE) == written
-    assert await write_cleared(cast(KubeClient, Leases(None)), "n", "l", NOW) is None
+    if written == NOW:
+        assert clearing_of(leases.lease, NOW + MINUTE) == ours
+    assert await write_cleared(cast(KubeClient, Leases(None)), "n", "l", ours) is None
+
+
+def letter(number: int) -> DeadLetter:
+    return DeadLetter(NOW - number * MINUTE, f"a.b{number}.1", "{}")
+
+
+def test_a_deletion_in_redis_is_told_on_each_schedule() -> None:
+    gone = {
+        Key("a", "one"): [letter(number) for number in range(7)],
+        Key("b", "two"): [letter(9)],
+        Key("c", "three"): [],
+    }
+    told = events_of_schedules(gone, NOW, NOW + MINUTE)
+    assert set(told) == {Key("a", "one"), Key("b", "two")}
+    assert told[Key("a", "one")].message.startswith("7 failed runs were taken off the list of dead")
+    assert told[Key("a", "one")].message.endswith("a.b4.1 and 2 more")
+    assert "by somebody in Redis, which does not say who" in told[Key("b", "two")].message
+    assert "1 failed run was taken" in told[Key("b", "two")].message
+    both = events_of_lease(gone, NOW, NOW + MINUTE)
+    assert (both.reason, both.at) == ("DeadLettersCleared", NOW + MINUTE)
+    assert "8 failed runs were taken off" in both.message
+    assert both.message.endswith("of 2 schedules: a/one, b/two")
+
+
+def test_a_deletion_of_very_many_is_told_on_the_lease_alone() -> None:
+    gone = {Key("a", f"s{n}"): [letter(n)] for n in range(SCHEDULE_LIMIT + 1)}
+    assert events_of_schedules(gone, NOW, NOW) == {}
+    assert f"{SCHEDULE_LIMIT + 1} failed runs" in events_of_lease(gone, NOW, NOW).message
 
 
 def test_a_cleared_failure_is_no_dead_letter_and_stays_a_run() -> None:
@@ -99,7 +144,7 @@ def test_a_cleared_failure_is_no_dead_letter_and_stays_a_run() -> None:
     }
     cache.observe_schedule({**schedule_body(), "status": status})
     newer, older = cache.snapshot().dead_letters
-    cache.observe_cleared(older.failed_at)
+    cache.observe_cleared(LastClearing(older.failed_at, "kim"))
     assert cache.snapshot().dead_letters == [newer]
     assert len(cache.snapshot().jobs) == 2
     cache.observe_cleared(None)
@@ -112,8 +157,8 @@ class ClearedCluster(KnownCluster):
     namespace, lease_name = "system", "scheduler"
     through: datetime | None = None
 
-    async def clear_dead_letters(self, through: datetime) -> None:
-        self.through = through
+    async def clear_dead_letters(self, clearing: LastClearing) -> None:
+        self.through, self.by = clearing.through, clearing.by
 
     async def snapshot(self) -> Snapshot:
         found = await super().snapshot()
@@ -121,6 +166,9 @@ class ClearedCluster(KnownCluster):
 
 
 class KnownAudit:
+    def clock(self) -> datetime:
+        return NOW
+
     async def record(self, action: Any, requested_by: str, target: str, _about: Any) -> None:
         self.told = f"{action} {requested_by} {target}"
 

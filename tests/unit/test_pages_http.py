@@ -17,8 +17,15 @@ from snapshots import snapshot_of
 from admin_api.app import make_app
 from admin_api.auth.tokens import Denied, Tokens
 from admin_api.dependencies import get_attempts, get_backfills
-from admin_api.schemas.backfills import Backfill, BackfillRequest, Backfills, BackfillsQuery
-from admin_api.schemas.jobs import Job
+from admin_api.schemas.attempts import GenerateRequest
+from admin_api.schemas.backfills import (
+    Backfill,
+    BackfillRequest,
+    Backfills,
+    BackfillsQuery,
+    CancelledBackfill,
+)
+from admin_api.schemas.jobs import Job, JobsQuery
 from admin_api.schemas.status import Check
 from admin_api.services.attempts import AttemptService
 from admin_api.services.audit import Audit
@@ -27,6 +34,7 @@ from admin_api.services.backfill_requests import describe
 from admin_api.services.cache import Snapshot
 from admin_api.services.cluster import Cluster, Leader
 from admin_api.services.files import FileServers
+from admin_api.services.history_client import HistoryClient
 from admin_api.services.jobs import ScheduleSummary, read_schedule
 from admin_api.web.html import HEADERS
 from report_operator.adapters.kube.client import ApiError
@@ -57,6 +65,9 @@ class KnownCluster:
 
     error: Exception | None = None
     entries: Sequence[Any] = (FAILED,)
+    runs: list[Run] = field(default_factory=list)
+    purged: list[str] = field(default_factory=list)
+    spec: dict[str, Any] = field(default_factory=lambda: schedule_body()["spec"])
 
     def _serve(self) -> None:
         if self.error is not None:
@@ -69,7 +80,13 @@ class KnownCluster:
     async def refresh(self, *schedules: tuple[str, str]) -> Snapshot:
         return await self.snapshot()
 
-    async def snapshot(self) -> Snapshot:
+    async def purge(self, run: Run, hours: float, requested_by: str) -> None:
+        self.purged.append(run.name)
+
+    async def record(self, *_: Any) -> None:
+        """As Audit does."""
+
+    async def snapshot(self, *, fresh: Any = ()) -> Snapshot:
         self._serve()
         failing = Condition(
             type=ConditionType.FAILING, status="True", reason="x", message=HOSTILE,
@@ -81,7 +98,11 @@ class KnownCluster:
         status = ReportScheduleStatus(
             recent_runs=list(self.entries), conditions=[failing], last_failure=failure
         ).model_dump(mode="json", by_alias=True, exclude_none=True)
-        return snapshot_of([read_schedule({**schedule_body(), "status": status})], ())
+        return snapshot_of([read_schedule({**schedule_body(), "status": status})], self.runs)
+
+    async def spec_of(self, namespace: str, name: str) -> dict[str, Any]:
+        self._serve()
+        return self.spec
 
     async def log_tail(self, job: Job, runs: Sequence[Run]) -> list[str]:
         self._serve()
@@ -168,12 +189,33 @@ def test_static_files_are_immutable_under_hashed_names(site: Site) -> None:
     assert site.get("/static/..%2fbase.html").status == 404
 
 
+def test_waiting_runs_are_given_up_as_listed() -> None:
+    cluster = KnownCluster(runs=[make_run(slot=SLOT + MINUTE)])
+    site = Site(cluster, audit=cluster)
+    assert "No run waits that long" in site.get("/queue/cleanup").text
+    assert 'href="/queue/cleanup"' in site.get("/").text
+    page = site.get("/queue/cleanup?older_than_hours=0&tier=critical&namespace=")
+    assert "Give up 1 waiting run?" in page.text
+    fields = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page.text))
+    assert {"older_than_hours": "0.0", "tier": "critical"}.items() <= fields.items()
+    cluster.runs.append(make_run(name="later", uid="later", slot=SLOT + 2 * MINUTE))
+    _, cookie = token_of(page)
+    done = site.post("/queue/cleanup", {**fields, "id": [fields["id"], "x.y.z.1"]}, cookie=cookie)
+    assert (done.status, done.headers["location"]) == (303, "/?purged=1&left=1")
+    assert cluster.purged == ["daily-29924940"]
+    assert "1 did not wait any more and goes on" in site.get(done.headers["location"]).text
+    del fields["id"]
+    assert site.post("/queue/cleanup", fields, cookie=cookie).status == 422
+    assert len(cluster.purged) == 1
+
+
 @pytest.mark.parametrize(
     ("path", "fields"),
     [
         (f"{RUN}/retry", {"key": "k"}),
         ("/dead-letters/retry", {"id": "x"}),
         ("/generate", {"type": "executive_dashboard", "date": "2026-11-24"}),
+        ("/queue/cleanup", {"older_than_hours": "0", "id": "x"}),
     ],
 )
 def test_form_without_its_token_is_refused(site: Site, path: str, fields: Any) -> None:
@@ -332,9 +374,23 @@ class RecordedBackfills:
     requests: list[tuple[dict[str, Any], str]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
     listed: list[Backfill] = field(default_factory=list)
+    cancelled: list[tuple[str, str, str]] = field(default_factory=list)
 
     async def list_newest(self, query: BackfillsQuery) -> Backfills:
         return Backfills(backfills=self.listed[: query.limit])
+
+    async def plan_cancelling(
+        self, namespace: str, name: str
+    ) -> tuple[Backfill, CancelledBackfill]:
+        planned = CancelledBackfill(
+            namespace=namespace, name=name, progress="1/3", removed=["a"], going_on=["b", "c"],
+            dry_run=True, message="m",
+        )  # fmt: skip
+        return self.listed[0], planned
+
+    async def cancel(self, namespace: str, name: str, requested_by: str) -> CancelledBackfill:
+        self.cancelled.append((namespace, name, requested_by))
+        return (await self.plan_cancelling(namespace, name))[1]
 
     async def make(
         self, wanted: BackfillRequest, requested_by: str, key: str | None
@@ -409,8 +465,54 @@ def test_backfills_are_listed_with_progress_and_how_to_cancel(site: Site) -> Non
         text = site.get(path).text
         assert "37/120, 2 failed" in text
         assert '<progress max="120" value="37"' in text
-        assert "kubectl -n reports delete reportbackfill b-1" in text
+        assert 'href="/backfills/reports/b-1/cancel"' in text
         assert "<script>alert" not in text
+    path = "/backfills/reports/b-1/cancel"
+    page = site.get(path)
+    assert "1 run that waits is removed" in page.text
+    assert "2 under way go on, and will be recorded" in page.text
+    assert "<script>alert" not in page.text
+    token, cookie = token_of(page)
+    for wrong in ({}, {"token": "x"}):
+        assert site.post(path, wrong, cookie=cookie).status == 403
+    assert recorded.cancelled == []
+    done = site.post(path, {"token": token}, cookie=cookie)
+    assert (done.status, len(recorded.cancelled)) == (303, 1)
+    told = site.get(done.headers["location"]).text
+    assert "reports/b-1 is cancelled: 1 waiting run is removed" in told
+
+
+def test_page_of_a_schedule_has_its_definition_folded(site: Site) -> None:
+    query = "SELECT isin,\n  amount\nFROM positions\n"
+    site.cluster.spec = {
+        "reportType": "positions",
+        "report": {"title": HOSTILE, "sources": [{"name": "rows", "postgres": {
+            "query": query, "connection": {"secretRef": {"name": "report-db"}}}}]},
+        "delivery": {"email": {"to": ["José <j@x.org>"]}},
+    }  # fmt: skip
+    text = site.get(SCHEDULE).text
+    declared = text.partition('<details id="declaration">')[2].partition("</details>")[0]
+    for part in ("query: |", "      SELECT isin,\n", "name: report-db", "José &lt;j@x.org&gt;"):
+        assert part in declared
+    assert "<script>alert" not in text
+    assert "reportType" not in declared
+    site.cluster.spec = {"report": {"rows": "x" * 200_000}}
+    assert "more characters" in site.get(SCHEDULE).text
+    site.cluster.error = DOWN
+    reply = site.get(SCHEDULE)
+    assert (reply.status, "The definition cannot be read" in reply.text) == (200, True)
+
+
+def test_history_of_a_schedule_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[JobsQuery] = []
+
+    async def page(_: HistoryClient, query: JobsQuery) -> tuple[list[Job], list[str]]:
+        asked.append(query)
+        return [], []
+
+    monkeypatch.setattr(HistoryClient, "page", page)
+    assert Site().get(SCHEDULE).status == 200
+    assert [(q.namespace, q.schedule, q.report_type) for q in asked] == [("reports", "daily", None)]
 
 
 def test_page_of_a_schedule(site: Site) -> None:
@@ -447,7 +549,7 @@ class ManyFail(KnownCluster):
 
     runs: list[Run] = field(default_factory=list)
 
-    async def snapshot(self) -> Snapshot:
+    async def snapshot(self, *, fresh: Any = ()) -> Snapshot:
         bodies = [
             failing_body(
                 name,
@@ -518,3 +620,31 @@ def test_list_of_schedules_is_filtered_without_scripts() -> None:
     assert site.get("/schedules?state=gone").status == 422
     assert site.get("/schedules?page=7").text.count('<th role="rowheader"') == 0
     assert "<script>alert" not in site.get(f"/schedules?text={quote(HOSTILE)}").text
+
+
+@dataclass
+class RecordedAttempts:
+    """In place of AttemptService: remembers what it was asked for."""
+
+    wanted: list[GenerateRequest] = field(default_factory=list)
+
+    async def generate(self, wanted: GenerateRequest, who: str, key: str | None) -> Any:
+        self.wanted.append(wanted)
+        return SimpleNamespace(id="reports.daily.20261124T050000Z.2")
+
+
+def test_form_of_a_report_offers_to_send_it_again_and_to_take_the_place_of_a_slot() -> None:
+    site, recorded = Site(), RecordedAttempts()
+    site.app.dependency_overrides[get_attempts] = lambda: recorded
+    monday = site.get("/generate?namespace=reports&schedule=daily")
+    token, cookie = token_of(monday)
+    assert 'name="resend" value="all"' in monday.text
+    assert "instead_of_slot" not in monday.text  # today's only slot, 06:00, has come
+    fields = {"token": token, "key": "k", "type": "executive_dashboard", "namespace": "reports",
+              "schedule": "daily", "date": "2026-11-24", "priority": "high"}  # fmt: skip
+    assert site.post("/generate", fields, cookie=cookie).status == 303
+    both = {**fields, "resend": "all", "instead_of_slot": "true"}
+    assert site.post("/generate", both, cookie=cookie).status == 303
+    assert [(w.resend, w.instead_of_slot) for w in recorded.wanted] == [
+        (None, False), ("all", True)
+    ]  # fmt: skip

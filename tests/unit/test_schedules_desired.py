@@ -191,6 +191,7 @@ def test_environment_comes_from_what_admission_stamps() -> None:
         "REPORT_DUE_AT": "metadata.annotations['reports.adaf.io/due-at']",
         "REPORT_RUN_ID": "metadata.annotations['reports.adaf.io/run-id']",
         "REPORT_ATTEMPT": "metadata.annotations['reports.adaf.io/attempt']",
+        "REPORT_RESEND": "metadata.annotations['reports.adaf.io/resend']",
         "REPORT_POD_NAME": "metadata.name",
     }
 

@@ -111,7 +111,7 @@ has(object.metadata.labels) && 'reports.adaf.io/schedule-uid' in object.metadata
   message: {{ printf "a run's container is report-generator run of the image %s" .root.Values.image.repository | quote }}
 - expression: >-
     {{ .unless }} ((!has(variables.container.env) || variables.container.env.all(e,
-    (e.name in ['REPORT_DEFINITION_SHA256', 'REPORT_SLOT', 'REPORT_DATE', 'REPORT_RUN_ID', 'REPORT_ATTEMPT', 'REPORT_POD_NAME', 'REPORT_PARAMETERS']
+    (e.name in ['REPORT_DEFINITION_SHA256', 'REPORT_SLOT', 'REPORT_DATE', 'REPORT_RUN_ID', 'REPORT_ATTEMPT', 'REPORT_RESEND', 'REPORT_POD_NAME', 'REPORT_PARAMETERS']
     && (!has(e.valueFrom) || has(e.valueFrom.fieldRef)))
     {{- with dig "egress" "allow" list $runner }}
     || (e.name == 'REPORT_EGRESS_ALLOW' && !has(e.valueFrom) && e.value == {{ join "," . | squote }})
@@ -365,6 +365,18 @@ validations:
       && variables.after.all(key, key == 'reports.adaf.io/acknowledged-through'
       || (key in variables.before && variables.after[key] == variables.before[key]))
     message: "of a ReportSchedule the admin API writes the annotation reports.adaf.io/acknowledged-through, and nothing else"
+{{- end }}
+
+{{- define "scheduler.policyOfBackfills" -}}
+variables:
+  {{- include "scheduler.whoAndWhere" . | nindent 2 }}
+validations:
+  - expression: variables.watched && variables.ofApi && request.operation != 'UPDATE'
+    message: "the admin API makes and cancels ReportBackfills in the namespaces that are watched, and changes none"
+  # What has ended is a record.
+  - expression: >-
+      request.operation != 'DELETE' || !has(oldObject.status) || !has(oldObject.status.completionTime)
+    message: "only a ReportBackfill that has not ended may be cancelled"
 {{- end }}
 
 {{- define "scheduler.policyOfEvents" -}}

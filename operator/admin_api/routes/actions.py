@@ -61,9 +61,11 @@ async def cleanup(
     audit: AuditDep,
     now: NowDep,
 ) -> Cleanup:
-    """Give up runs that have waited for longer; the operator records and removes them."""
-    found = await purge_queue(cluster, audit, wanted, caller.name, now)
-    return Cleanup(removed=0 if wanted.dry_run else len(found), jobs=found, dry_run=wanted.dry_run)
+    """Give up runs that have waited for longer; the operator records and removes them.
+
+    With `ids` of a dry run it gives up what that has shown, as far as it still waits.
+    """
+    return await purge_queue(cluster, audit, wanted, caller.name, now)
 
 
 @router.post(f"{SCHEDULER}/shutdown", status_code=202, tags=["act"])

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Header, Path, Query
 
 from admin_api.dependencies import BackfillsDep, CallerDep
 from admin_api.paths import BACKFILLS, REPORTS
-from admin_api.schemas.backfills import BackfillRequest, Backfills, BackfillsQuery
+from admin_api.schemas.backfills import (
+    BackfillRequest,
+    Backfills,
+    BackfillsQuery,
+    CancelBackfill,
+    CancelledBackfill,
+)
 from admin_api.schemas.common import NoQuery
 
 OccasionKey = Annotated[
@@ -21,6 +27,8 @@ OccasionKey = Annotated[
         description="The same request is the same backfill within a day; with a key, for ever.",
     ),
 ]
+
+ObjectName = Annotated[str, Path(max_length=253)]
 
 router = APIRouter()
 
@@ -42,3 +50,18 @@ async def backfill(
 async def backfills(query: Annotated[BackfillsQuery, Query()], service: BackfillsDep) -> Backfills:
     """ReportBackfills, newest first, with their progress."""
     return await service.list_newest(query)
+
+
+@router.post(f"{BACKFILLS}/{{namespace}}/{{name}}/cancel", tags=["act"])
+async def cancel(
+    namespace: ObjectName,
+    name: ObjectName,
+    _: NoQuery,
+    caller: CallerDep,
+    service: BackfillsDep,
+    wanted: CancelBackfill | None = None,
+) -> CancelledBackfill:
+    """Delete the ReportBackfill: its waiting runs are removed, those under way go on."""
+    if wanted is not None and wanted.dry_run:
+        return (await service.plan_cancelling(namespace, name))[1]
+    return await service.cancel(namespace, name, caller.name)

@@ -44,6 +44,8 @@ async def dead_letters(
         total=len(found),
         next=page.next,
         cleared_through=snapshot.cleared_through,
+        cleared_by=(snapshot.cleared and snapshot.cleared.by) or None,
+        cleared_at=snapshot.cleared and snapshot.cleared.at,
     )
 
 

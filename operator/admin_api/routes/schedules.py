@@ -47,7 +47,7 @@ async def schedule(
     found = find_schedule(snapshot.schedules, namespace, name)
     degraded = stale_notes(await cluster.leader())
     messages = await caller.may_see(namespace)
-    detail = explain(found, snapshot.of_schedule(namespace, name), degraded, messages=messages)
+    detail = explain(found, degraded, messages=messages)
     return detail if messages else without_messages(detail)
 
 

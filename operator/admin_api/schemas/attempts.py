@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from admin_api.schemas.common import Name, ReportDate
 from admin_api.schemas.jobs import Job
 from report_operator.api.v1alpha1.spec import Priority
 from report_runner.contract.parameters import PARAMETERS_LIMIT, ParameterValues
+from report_runner.contract.resend import NAME_LIMIT, NAMES_LIMIT
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("has characters that cannot be printed")
+    return text
 
 
 class Attempted(Job):
@@ -16,6 +25,10 @@ class Attempted(Job):
     warnings: list[str] = Field(
         default_factory=list, description="What may not be as the caller expects."
     )
+
+
+Recipient = Annotated[str, Field(min_length=1, max_length=NAME_LIMIT), AfterValidator(_printable)]
+Recipients = Annotated[list[Recipient], Field(min_length=1, max_length=NAMES_LIMIT)]
 
 
 class GenerateRequest(BaseModel):
@@ -30,6 +43,16 @@ class GenerateRequest(BaseModel):
     )
     namespace: Name | None = Field(
         default=None, description="Required where several schedules have the type."
+    )
+    resend: Literal["all"] | Recipients | None = Field(
+        default=None,
+        description="Make the report anew and send it also to those who have it: `all`, or a list "
+        "of recipients of the schedule. Without it they get no second mail.",
+    )
+    instead_of_slot: bool = Field(
+        default=False,
+        description="It takes the place of the day's next slot that is still to come: this run is "
+        "that slot's, and no other one is made for it.",
     )
     schedule: Name | None = Field(
         default=None, description="Required where several schedules have the type."

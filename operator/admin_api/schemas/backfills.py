@@ -97,6 +97,25 @@ class BackfillsQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     namespace: str | None = None
+    name: str | None = None
     state: BackfillState | None = None
     limit: int = Field(default=100, ge=1, le=LIST_LIMIT)
     cursor: str | None = Field(default=None, description="`next` of the page before.")
+
+
+class CancelBackfill(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    dry_run: bool = Field(default=False, description="Only say what would become of its runs.")
+
+
+class CancelledBackfill(BaseModel):
+    """What becomes of the runs of a backfill that is cancelled."""
+
+    namespace: str
+    name: str
+    progress: str | None = Field(description="How far it had come.", examples=["37/120"])
+    removed: list[str] = Field(description="Runs that waited: they are removed, without a report.")
+    going_on: list[str] = Field(description="Runs under way: they go on and are recorded.")
+    dry_run: bool
+    message: str = Field(description="The same for a person.")

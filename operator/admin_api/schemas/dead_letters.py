@@ -20,6 +20,10 @@ class DeadLetters(BaseModel):
     cleared_through: Instant | None = Field(
         default=None, description="Failures until then were taken off the list by a person."
     )
+    cleared_by: str | None = Field(
+        default=None, description="Who did that; Redis does not say who deletes its list."
+    )
+    cleared_at: Instant | None = Field(default=None, description="When that was, or was noticed.")
     next: str | None = Field(
         default=None, description="`cursor` of the next page, if there is one."
     )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from admin_api.schemas.common import LIST_LIMIT, Instant, Name
+from admin_api.schemas.common import LIST_LIMIT, Instant, JobId, Name
 from report_operator.domain.admission.waiting import Hold
+
+PURGE_LIMIT = 500  # ids in one call
 
 
 class QueueEntry(BaseModel):
@@ -69,7 +71,24 @@ class CleanupRequest(BaseModel):
     tier: Name | None = None
     namespace: Name | None = None
     backfill: Name | None = Field(default=None, description="The name of a ReportBackfill.")
+    ids: list[JobId] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=PURGE_LIMIT,
+        description="`jobs` of a dry run: only those of them that still wait are given up, and no "
+        "run that nobody has seen. The other fields apply as well.",
+    )
     dry_run: bool = Field(default=False, description="Only list what would be given up.")
+
+
+class NotPurged(BaseModel):
+    """A run that was asked for and not given up."""
+
+    id: str
+    status: str = Field(
+        description="What it is now; `gone` where it is not known any more. `queued`: the filters "
+        "do not match it, or it was written to just now."
+    )
 
 
 class Cleanup(BaseModel):
@@ -78,3 +97,7 @@ class Cleanup(BaseModel):
     removed: int = Field(description="0 for a dry run.")
     jobs: list[str] = Field(description="The ids, also of what a dry run would give up.")
     dry_run: bool = False
+    not_waiting: list[NotPurged] = Field(
+        default_factory=list,
+        description="Asked for and left alone: they do not wait any more, started for example.",
+    )

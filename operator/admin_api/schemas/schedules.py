@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from admin_api.schemas.common import LIST_LIMIT, Degraded, Instant, Name, QueryInstant
 from report_operator.api.v1alpha1.spec import Priority
 from report_operator.api.v1alpha1.status import DelayStage, ScheduleHealth
+from report_operator.domain.schedules.problems import ProblemKind
 from report_runner.contract.reasons import Reason
 
 
@@ -80,6 +81,7 @@ class Schedule(BaseModel):
         description="Slots up to here need no report: somebody said so."
     )
     recipients: int = Field(description="How many its mails go to.")
+    owner: str | None = Field(description="As the annotation reports.adaf.io/owner says.")
     not_shown: str | None = Field(
         default=None,
         description="Fields left out because the caller has no right in the namespace.",
@@ -95,17 +97,6 @@ class Schedules(BaseModel):
     next: str | None = Field(
         default=None, description="`cursor` of the next page, if there is one."
     )
-
-
-class ProblemKind(StrEnum):
-    """Ordered by gravity, the gravest first."""
-
-    FAILING = "failing"
-    NOT_READY = "not ready"
-    LATE = "late"
-    NOT_STARTING = "not starting"
-    MISSED = "missed"
-    SUSPENDED = "suspended"
 
 
 class ScheduleProblem(BaseModel):
@@ -126,7 +117,12 @@ class ScheduleDetail(Schedule):
     failing_slot: Instant | None = Field(
         description="The slot whose failure stands: what an acknowledgement has to name."
     )
-    affected: str = Field(examples=["12 recipients; the last report was made 2026-11-24T05:04:00Z"])
+    affected: str = Field(
+        examples=[
+            "reports/daily (positions) of the desk; 12 recipients; the last report was made "
+            "2026-11-24T05:04:00Z"
+        ]
+    )
     degraded: Degraded
     explanation: str = Field(
         description="Cause, since when, who is affected, and the next command, as one paragraph."

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import date, datetime
 from typing import Any
 
 from admin_api.errors import RefusedError
 from admin_api.schemas.attempts import GenerateRequest
 from admin_api.schemas.jobs import Job, JobStatus
-from admin_api.schemas.queue import CleanupRequest
 from admin_api.services.jobs import DONE, ScheduleSummary, order_of
-from admin_api.services.known_names import KNOWN_LIMIT, check_names, unknown_name
+from admin_api.services.known_names import KNOWN_LIMIT, unknown_name
 from report_operator.api.v1alpha1.spec import Priority
 from report_operator.domain import names
 from report_operator.domain.admission.limits import PRIORITIES
@@ -25,17 +24,23 @@ from report_operator.domain.runs.attempts import (
 )
 from report_operator.domain.runs.run import Run
 from report_operator.domain.times import format_time
+from report_runner.contract.mailbox import mailbox_identity
 from report_runner.contract.parameters import ParameterType, read_override
-from report_runner.contract.reasons import Reason
+from report_runner.contract.resend import Resend, resend_to
 from report_runner.contract.words import listed, nearest, shortened
 
 Body = dict[str, Any]
 
 
 def decide_retry(
-    job: Job, jobs: Sequence[Job], priority: Priority = Priority.HIGH
+    job: Job, jobs: Sequence[Job], priority: Priority = Priority.HIGH, runs: Iterable[Run] = ()
 ) -> Attempt | Job:
-    """The next attempt of a failed run's slot, or the one under way. Raises RefusedError."""
+    """The next attempt of a failed run's slot, or the one that exists. Raises RefusedError.
+
+    A run that was tried again before has its further attempt, also where that has failed as well:
+    who wants one more asks for the newest. What that was to send again is sent by the next one: it
+    may have failed before it could note that beside its files (`runs` are those with a Job).
+    """
     attempts = attempts_of(job.namespace, job.schedule, job.slot, jobs)
     newest = attempts[-1] if attempts else job
     if newest.status not in DONE:
@@ -46,7 +51,18 @@ def decide_retry(
             f"the slot's newest attempt, {newest.id}, succeeded; POST /api/admin/reports/generate "
             "makes the report anew",
         )
-    return Attempt(newest.slot, newest.report_date, newest.attempt + 1, priority, inherits=True)
+    if newest.attempt > job.attempt:
+        return newest
+    name = (newest.namespace, newest.job)
+    resend = next((run.resend for run in runs if (run.namespace, run.name) == name), "")
+    return Attempt(
+        newest.slot,
+        newest.report_date,
+        newest.attempt + 1,
+        priority,
+        resend=resend,
+        inherits=True,
+    )
 
 
 def decide_generate(
@@ -56,9 +72,16 @@ def decide_generate(
     attempts = attempts_of(schedule.namespace, schedule.name, slot, jobs)
     if attempts and attempts[-1].status not in DONE:
         return attempts[-1]
-    number = attempts[-1].attempt + 1 if attempts else 1
-    priority = request.priority or schedule.priority
-    return Attempt(slot, request.date, number, priority, request.parameters)
+    resend = resend_of(request)
+    return Attempt(
+        slot,
+        request.date,
+        attempts[-1].attempt + 1 if attempts else 1,
+        request.priority or schedule.priority,
+        request.parameters,
+        resend=resend.text if resend is not None else "",
+        instead_of_slot=request.instead_of_slot,
+    )
 
 
 def check_parameters(given: Mapping[str, str], schedule: Body) -> None:
@@ -93,6 +116,40 @@ def check_same_parameters(given: Mapping[str, str], run: Run) -> None:
         )
 
 
+def resend_of(request: GenerateRequest) -> Resend | None:
+    """To whom the report is sent again; None where to nobody."""
+    if request.resend is None:
+        return None
+    return Resend() if isinstance(request.resend, str) else resend_to(request.resend)
+
+
+def check_resend(wanted: Resend | None, name: str, recipients: Collection[str]) -> None:
+    """Raises RefusedError where somebody is named who is no recipient of the schedule's mails."""
+    if wanted is None:
+        return
+    if not recipients:
+        raise RefusedError(422, f"resend: {name} mails nobody (it has no spec.delivery.email)")
+    known = {mailbox_identity(recipient) for recipient in recipients}
+    unknown = [who for who in wanted.names if mailbox_identity(who) not in known]
+    if unknown:
+        raise RefusedError(
+            422,
+            f"resend: {', '.join(unknown)} is no recipient of {name}: write all, or recipients as "
+            "spec.delivery.email has them",
+        )
+
+
+def check_under_way(job: Job, run: Run | None, wanted: Resend | None) -> None:
+    """Raises RefusedError where the attempt under way does not send again what is asked for."""
+    if wanted is None or (run is not None and run.resend == wanted.text):
+        return
+    raise RefusedError(
+        409,
+        f"resend: {job.id} is {job.status.value} already, and does not send the report again to "
+        f"{wanted.words}: ask again when it has ended",
+    )
+
+
 def raised_priority(request: GenerateRequest, decision: Attempt | Job) -> Priority | None:
     """The priority that the request raises a waiting attempt to; None where it does not."""
     if request.priority is None or not isinstance(decision, Job):
@@ -103,9 +160,52 @@ def raised_priority(request: GenerateRequest, decision: Attempt | Job) -> Priori
     return request.priority if PRIORITIES[request.priority.value] < now else None
 
 
-def warnings_of(request: GenerateRequest, schedule: ScheduleSummary, now: datetime) -> list[str]:
-    """What a caller may not expect: a slot of that day that comes yet makes the report again."""
+def slot_to_come(schedule: ScheduleSummary, day: date, now: datetime) -> datetime:
+    """The day's next slot, which a run is to take the place of. Raises RefusedError."""
+    name = f"{schedule.namespace}/{schedule.name}"
     if schedule.suspended:
+        raise RefusedError(409, f"instead_of_slot: {name} is suspended: no slot of it comes")
+    try:
+        coming = _next_slot(schedule, day, now)
+    except ScheduleError as error:
+        raise RefusedError(409, f"{name}: {error}") from error
+    if coming is None:
+        raise RefusedError(
+            409,
+            f"instead_of_slot: no slot of {day} is still to come that has no report yet: leave it "
+            "out",
+        )
+    return coming
+
+
+def warnings_of(
+    request: GenerateRequest,
+    schedule: ScheduleSummary,
+    job: Job,
+    jobs: Sequence[Job],
+    now: datetime,
+) -> list[str]:
+    """What a caller may not expect."""
+    return [*_slot_warning(request, schedule, now), *_repetition_warning(request, job, jobs)]
+
+
+def _repetition_warning(request: GenerateRequest, job: Job, jobs: Sequence[Job]) -> list[str]:
+    """The slot has a report, which a run without `resend` keeps."""
+    if request.resend is not None:
+        return []
+    before = attempts_of(job.namespace, job.schedule, job.slot, jobs)
+    done = [b for b in before if b.status is JobStatus.SUCCEEDED and b.attempt < job.attempt]
+    if not done:
+        return []
+    return [
+        f"{done[-1].id} has made this report: its files are used as they are while the definition "
+        "is the same, and who has the mail gets no other; `resend` makes it anew and sends it again"
+    ]
+
+
+def _slot_warning(request: GenerateRequest, schedule: ScheduleSummary, now: datetime) -> list[str]:
+    """A slot of that day that comes yet makes the report again."""
+    if schedule.suspended or request.instead_of_slot:
         return []
     try:
         coming = _next_slot(schedule, request.date, now)
@@ -118,8 +218,19 @@ def warnings_of(request: GenerateRequest, schedule: ScheduleSummary, now: dateti
     mailed = f" and mails it to {readers} again" if count else ""
     return [
         f"a slot of {request.date} is still to come, {format_time(coming)}: its run makes the "
-        f"report again{mailed}; suspend the schedule until that has passed if this one is to do"
+        f"report again{mailed}; ask with `instead_of_slot` if this one is to do"
     ]
+
+
+def coming_slot(schedule: ScheduleSummary, now: datetime) -> datetime | None:
+    """The next slot of today that a run may take the place of."""
+    if schedule.suspended:
+        return None
+    try:
+        today = now.astimezone(load_zone(schedule.time_zone)).date()
+        return _next_slot(schedule, today, now)
+    except ScheduleError:
+        return None
 
 
 def _next_slot(schedule: ScheduleSummary, day: date, now: datetime) -> datetime | None:
@@ -196,54 +307,3 @@ def choose(request: GenerateRequest, schedules: Sequence[ScheduleSummary]) -> Sc
         409, f"several ReportSchedules have the type {request.type} ({several}): name the "
         "namespace and the schedule as well"
     )  # fmt: skip
-
-
-def purge_patch(run: Run, hours: float, requested_by: str) -> Body:
-    """A patch after which the operator records the run as failed and removes its Job."""
-    return {
-        "metadata": {
-            "resourceVersion": run.resource_version,
-            "annotations": {
-                names.ANNOTATION_FAILURE_REASON: Reason.QUEUE_TIMEOUT.value,
-                names.ANNOTATION_FAILURE_MESSAGE: (
-                    f"purged from the queue on request of {requested_by}, after more than "
-                    f"{hours:g} h; retry it if the report is still needed"
-                ),
-            },
-        }
-    }
-
-
-def to_purge(
-    request: CleanupRequest,
-    runs: Iterable[Run],
-    schedules: Sequence[ScheduleSummary],
-    now: datetime,
-) -> list[Run]:
-    """Runs that the request gives up, oldest first. Raises RefusedError.
-
-    Those that have waited for admission for more than its hours, and that all its filters match.
-    """
-    types = {schedule.uid: schedule.report_type for schedule in schedules}
-    check_names(
-        schedules,
-        report_type=request.report_type,
-        tier=request.tier,
-        namespace=request.namespace,
-    )
-    waiting = [run for run in runs if run.waiting]
-    if request.backfill is not None and all(r.backfill != request.backfill for r in waiting):
-        raise RefusedError(404, f"no run of a ReportBackfill {request.backfill} waits")
-    age = timedelta(hours=request.older_than_hours)
-    return sorted(
-        (
-            run
-            for run in waiting
-            if now - run.created_at > age
-            and request.report_type in (None, types.get(run.schedule_uid))
-            and request.tier in (None, run.tier)
-            and request.namespace in (None, run.namespace)
-            and request.backfill in (None, run.backfill)
-        ),
-        key=lambda run: run.created_at,
-    )

@@ -7,7 +7,7 @@ requests and crashes lead to the same attempt.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from http import HTTPStatus
 
@@ -33,6 +33,7 @@ from report_operator.api.v1alpha1.spec import Priority
 from report_operator.domain.names import job_id
 from report_operator.domain.runs.attempts import Attempt
 from report_operator.domain.runs.run import Run
+from report_runner.contract.resend import parse_resend
 
 Decision = Attempt | Job  # the attempt to make, or the one that is under way
 
@@ -65,7 +66,7 @@ class AttemptService:
         snapshot = await self._load_run(identity)
         job = find_job(snapshot.jobs, identity)
         schedule = known_schedule(snapshot, job.namespace, job.schedule)
-        decision = attempt_rules.decide_retry(job, snapshot.jobs)
+        decision = attempt_rules.decide_retry(job, snapshot.jobs, runs=snapshot.runs)
         return await self._execute(request, schedule, decision)
 
     async def preview_retry(self, identity: str) -> tuple[Job, Decision]:
@@ -89,13 +90,25 @@ class AttemptService:
         if wanted.parameters:
             await self.cluster.check_parameters(schedule, wanted.parameters)
         slot = attempt_rules.slot_of(schedule, wanted.date, now)
+        if wanted.instead_of_slot:
+            slot = attempt_rules.slot_to_come(schedule, wanted.date, now)
+        resend = attempt_rules.resend_of(wanted)
+        if resend is not None:
+            name = f"{schedule.namespace}/{schedule.name}"
+            attempt_rules.check_resend(resend, name, await self.cluster.recipients_of(schedule))
         snapshot = await self.history.with_slot(snapshot, schedule, slot)
         decision = attempt_rules.decide_generate(wanted, schedule, slot, snapshot.jobs)
-        if isinstance(decision, Job) and (run := _run_of(decision, snapshot)) is not None:
-            attempt_rules.check_same_parameters(wanted.parameters, run)
+        if isinstance(decision, Job):
+            run = _run_of(decision, snapshot)
+            if run is not None:
+                attempt_rules.check_same_parameters(wanted.parameters, run)
+            attempt_rules.check_under_way(decision, run, resend)
         await self._raise_priority(wanted, snapshot, schedule, decision, requested_by)
         job = await self._execute(request, schedule, decision)
-        warnings = attempt_rules.warnings_of(wanted, schedule, now)
+        if resend is not None and not isinstance(decision, Job):  # another request may be first
+            made = await self.cluster.snapshot()
+            attempt_rules.check_under_way(job, _run_of(job, made), resend)
+        warnings = attempt_rules.warnings_of(wanted, schedule, job, snapshot.jobs, now)
         return Attempted(**job.model_dump(), warnings=warnings)
 
     async def _raise_priority(
@@ -131,13 +144,13 @@ class AttemptService:
             if decision.status is JobStatus.QUEUED:
                 await self.cluster.release(decision)
         else:
+            if decision.slot > self.clock():  # also where its first attempt has failed
+                decision = replace(decision, instead_of_slot=True)
             await self.cluster.create_attempt(schedule, decision, requested_by)
             identity = job_id(schedule.namespace, schedule.name, decision.slot, decision.number)
-        target = identity
-        if isinstance(decision, Attempt) and decision.parameters:
-            given = ", ".join(f"{name}={value}" for name, value in decision.parameters.items())
-            target += f" with {given[:200]}"
-        await self.audit.record(action, requested_by, target, reference_to(schedule))
+        await self.audit.record(
+            action, requested_by, _target(identity, decision), reference_to(schedule)
+        )
         return identity
 
     async def _load_run(self, identity: str) -> Snapshot:
@@ -186,6 +199,19 @@ class AttemptService:
         return answer
 
 
+def _target(identity: str, decision: Decision) -> str:
+    """What is asked for, in the audit."""
+    if isinstance(decision, Job):
+        return identity
+    told = identity
+    if decision.parameters:
+        given = ", ".join(f"{name}={value}" for name, value in decision.parameters.items())
+        told += f" with {given[:200]}"
+    again = parse_resend(decision.resend)
+    told = f"{told}, sent again to {again.words}" if again is not None else told
+    return f"{told}, instead of the slot's own run" if decision.instead_of_slot else told
+
+
 def _run_of(job: Job, snapshot: Snapshot) -> Run | None:
     name = (job.namespace, job.job)
     return next((run for run in snapshot.runs if (run.namespace, run.name) == name), None)
@@ -218,5 +244,7 @@ def _entry(
         priority=Priority.NORMAL if isinstance(decision, Job) else decision.priority,
         parameters={} if isinstance(decision, Job) else dict(decision.parameters),
         inherits=False if isinstance(decision, Job) else decision.inherits,
+        resend="" if isinstance(decision, Job) else decision.resend,
+        instead_of_slot=not isinstance(decision, Job) and decision.instead_of_slot,
         answer=decision if isinstance(decision, Job) else None,
     )

@@ -30,6 +30,7 @@ class AuditAction(StrEnum):
     PURGE = "PurgeRequested"
     SHUTDOWN = "ShutdownRequested"
     BACKFILL = "BackfillRequested"
+    CANCEL = "BackfillCancelled"
     CLEAR = "DeadLettersCleared"
 
 

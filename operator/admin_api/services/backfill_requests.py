@@ -186,6 +186,8 @@ def page_of(bodies: Sequence[Mapping[str, Any]], query: BackfillsQuery) -> Backf
     for body in sorted(bodies, key=_order, reverse=True):
         if query.namespace not in (None, body["metadata"]["namespace"]):
             continue
+        if query.name not in (None, body["metadata"]["name"]):
+            continue
         if before is not None and _order(body) >= before:
             continue
         try:

@@ -6,7 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from admin_api.schemas.backfills import Backfill, BackfillRequest, Backfills, BackfillsQuery
+from admin_api.schemas.backfills import (
+    Backfill,
+    BackfillRequest,
+    Backfills,
+    BackfillsQuery,
+    CancelledBackfill,
+)
+from admin_api.services import backfill_cancelling
 from admin_api.services.audit import Audit, AuditAction, ObjectReference
 from admin_api.services.backfill_requests import backfills_for, describe, page_of
 from admin_api.services.cluster import Cluster
@@ -41,6 +48,18 @@ class BackfillService:
                     AuditAction.BACKFILL, requested_by, f"{namespace}/{name}", subject
                 )
         return found
+
+    async def plan_cancelling(
+        self, namespace: str, name: str
+    ) -> tuple[Backfill, CancelledBackfill]:
+        """The backfill, and what becomes of its runs if it is cancelled; nothing is done."""
+        return await backfill_cancelling.plan_cancelling(self.cluster, namespace, name)
+
+    async def cancel(self, namespace: str, name: str, requested_by: str) -> CancelledBackfill:
+        """No further runs: those that wait are removed, those under way go on."""
+        return await backfill_cancelling.cancel(
+            self.cluster, self.audit, namespace, name, requested_by
+        )
 
     async def list_newest(self, query: BackfillsQuery) -> Backfills:
         """A page, newest first."""

@@ -17,6 +17,7 @@ from admin_api.services.jobs import (
     newest_first,
     read_schedule,
 )
+from report_operator.adapters.kube.lease import LastClearing
 from report_operator.adapters.kube.run_store import RunStore
 from report_operator.adapters.kube.skipped import Skipped
 from report_operator.domain.runs.dead_letter import is_cleared
@@ -34,7 +35,11 @@ class Snapshot:
     jobs: Sequence[Job]
     dead_letters: Sequence[Job]
     skipped: Sequence[str] = ()  # one line for each object that cannot be read
-    cleared_through: datetime | None = None  # no dead letter failed at this instant or before
+    cleared: LastClearing | None = None  # no dead letter failed until then
+
+    @property
+    def cleared_through(self) -> datetime | None:
+        return self.cleared.through if self.cleared is not None else None
 
     @cached_property
     def by_name(self) -> Mapping[tuple[str, str], Job]:
@@ -68,7 +73,7 @@ class ClusterCache:
     # By the schedule's uid; a missing entry is computed at the next snapshot.
     _jobs: dict[str, Sequence[Job]] = field(default_factory=dict)
     _dead_letters: dict[str, Sequence[Job]] = field(default_factory=dict)
-    _cleared_through: datetime | None = None
+    _cleared: LastClearing | None = None
     _snapshot: Snapshot | None = None
     skipped: Skipped = field(default_factory=Skipped)
 
@@ -108,10 +113,10 @@ class ClusterCache:
             if (known.namespace, known.name) == (namespace, name) and known.uid != uid:
                 self._drop_schedule(known.uid)
 
-    def observe_cleared(self, through: datetime | None) -> None:
-        """Dead letters are cleared up to this instant."""
-        if through != self._cleared_through:
-            self._cleared_through, self._snapshot = through, None
+    def observe_cleared(self, clearing: LastClearing | None) -> None:
+        """The last clearing of the dead letters."""
+        if clearing != self._cleared:
+            self._cleared, self._snapshot = clearing, None
 
     def snapshot(self) -> Snapshot:
         """The same object while nothing changes."""
@@ -120,6 +125,7 @@ class ClusterCache:
                 if uid not in self._jobs:
                     self._jobs[uid] = self._read_jobs(schedule)
                     self._dead_letters[uid] = dead_letters_of(self._jobs[uid])
+            through = self._cleared.through if self._cleared is not None else None
             self._snapshot = Snapshot(
                 sorted(self._schedules.values(), key=lambda s: (s.namespace, s.name)),
                 tuple(self._runs.values()),
@@ -127,9 +133,9 @@ class ClusterCache:
                 newest_first(
                     job
                     for job in chain.from_iterable(self._dead_letters.values())
-                    if not is_cleared(job.failed_at, self._cleared_through)
+                    if not is_cleared(job.failed_at, through)
                 ),
-                cleared_through=self._cleared_through,
+                cleared=self._cleared,
             )
         skipped = self.skipped.summary()
         if list(self._snapshot.skipped) != skipped:

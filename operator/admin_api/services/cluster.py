@@ -13,19 +13,16 @@ from typing import Any
 
 from admin_api.errors import RefusedError
 from admin_api.schemas.jobs import Job
-from admin_api.services.attempt_rules import (
-    check_parameters,
-    priority_patch,
-    purge_patch,
-    release_patch,
-)
+from admin_api.services.attempt_rules import check_parameters, priority_patch, release_patch
 from admin_api.services.cache import ClusterCache, Snapshot
+from admin_api.services.cleanup_rules import purge_patch
 from admin_api.services.jobs import ScheduleSummary
 from report_operator.adapters.kube.client import ApiError, KubeClient
 from report_operator.adapters.kube.lease import (
     ANNOTATION_SHUTDOWN_REQUESTED,
     LEASES,
-    cleared_through,
+    LastClearing,
+    clearing_of,
     write_cleared,
 )
 from report_operator.adapters.kube.reflector import Observe, Reflector
@@ -47,6 +44,7 @@ from report_operator.domain.runs.pod import Pod, observe_pod
 from report_operator.domain.runs.run import Run, observe_job
 from report_operator.domain.schedules.calendar import Calendar
 from report_operator.domain.schedules.plan import calendar_of
+from report_operator.domain.schedules.problems import recipients_in
 from report_operator.domain.times import format_time, parse_time
 
 LOG_LINES = 20
@@ -154,7 +152,7 @@ class Cluster:
         spec = lease["spec"] if lease else {}
         annotations = (lease["metadata"].get("annotations") or {}) if lease else {}
         holder = spec.get("holderIdentity") or None
-        self._cache.observe_cleared(cleared_through(lease, datetime.now(UTC)))
+        self._cache.observe_cleared(clearing_of(lease, datetime.now(UTC)))
         version = lease["metadata"]["resourceVersion"] if lease else ""
         if version != self._lease_version[0]:
             self._lease_version = (version, time.monotonic())
@@ -189,12 +187,12 @@ class Cluster:
             {"metadata": {"annotations": {ANNOTATION_SHUTDOWN_REQUESTED: holder}}},
         )
 
-    async def clear_dead_letters(self, through: datetime) -> None:
+    async def clear_dead_letters(self, clearing: LastClearing) -> None:
         """Take the failures until then off the list, in this process and for the operator.
 
         Raises RefusedError.
         """
-        written = await write_cleared(self.kube, self.namespace, self.lease_name, through)
+        written = await write_cleared(self.kube, self.namespace, self.lease_name, clearing)
         if written is None:
             raise RefusedError(
                 409,
@@ -221,6 +219,15 @@ class Cluster:
 
     async def _pods(self, namespace: str, job_uid: str) -> list[dict[str, Any]]:
         return await self.kube.list(PODS, namespace, labels=f"{LABEL_JOB_UID}={job_uid}")
+
+    async def spec_of(self, namespace: str, name: str) -> dict[str, Any]:
+        """A ReportSchedule's spec as it is declared now; empty where it is gone."""
+        body = await self.kube.get(SCHEDULES, namespace, name)
+        return body["spec"] if body is not None else {}
+
+    async def recipients_of(self, schedule: ScheduleSummary) -> set[str]:
+        """Recipients of the schedule's mails, as they are written there."""
+        return recipients_in(await self.spec_of(schedule.namespace, schedule.name))
 
     async def create_attempt(
         self, schedule: ScheduleSummary, attempt: Attempt, requested_by: str
@@ -275,6 +282,17 @@ class Cluster:
         for namespace in self.watched:
             found += await self.kube.list(BACKFILLS, namespace)
         return found
+
+    async def find_backfill(self, namespace: str, name: str) -> dict[str, Any] | None:
+        if self.watched != (None,) and namespace not in self.watched:
+            return None
+        if not (names.is_object_name(namespace) and names.is_object_name(name)):
+            return None
+        return await self.kube.get(BACKFILLS, namespace, name)
+
+    async def delete_backfill(self, namespace: str, name: str, uid: str) -> bool:
+        """False where it is gone already, or another has its name."""
+        return await self.kube.delete(BACKFILLS, namespace, name, uid)
 
     async def create_backfill(self, body: dict[str, Any]) -> tuple[dict[str, Any], bool]:
         """The ReportBackfill as stored, and whether this call created it. Raises RefusedError."""

@@ -12,6 +12,7 @@ from datetime import datetime
 from admin_api.schemas.jobs import Job
 from admin_api.services.audit import Audit, AuditAction, ObjectReference
 from admin_api.services.cluster import Cluster
+from report_operator.adapters.kube.lease import LastClearing
 from report_operator.domain.runs.dead_letter import is_cleared
 from report_operator.domain.times import format_time
 
@@ -45,7 +46,8 @@ async def clear(
     leader = await cluster.leader()  # also observes what somebody else has cleared
     planned = plan_clearing((await cluster.snapshot()).dead_letters, seen_through)
     if planned.through is not None:
-        await cluster.clear_dead_letters(planned.through)
+        clearing = LastClearing(planned.through, requested_by, audit.clock())
+        await cluster.clear_dead_letters(clearing)
         lease = ObjectReference(
             "coordination.k8s.io/v1", "Lease", cluster.namespace, cluster.lease_name, leader.uid
         )

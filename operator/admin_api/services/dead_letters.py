@@ -40,7 +40,10 @@ async def retry_dead_letters(
     for job in selection.jobs:
         try:
             decision = attempt_rules.decide_retry(
-                job, snapshot.of_schedule(job.namespace, job.schedule), Priority.NORMAL
+                job,
+                snapshot.of_schedule(job.namespace, job.schedule),
+                Priority.NORMAL,
+                snapshot.runs,
             )
             schedule = known_schedule(snapshot, job.namespace, job.schedule)
             made.add(await attempts.make(schedule, decision, AuditAction.RETRY, requested_by))

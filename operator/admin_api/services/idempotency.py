@@ -53,6 +53,8 @@ class IdempotencyEntry(BaseModel):
     priority: Priority
     parameters: dict[str, str] = Field(default_factory=dict)
     inherits: bool = False
+    resend: str = ""
+    instead_of_slot: bool = False
     answer: Job | None = None
 
     @property
@@ -68,6 +70,8 @@ class IdempotencyEntry(BaseModel):
             self.priority,
             self.parameters,
             self.inherits,
+            self.resend,
+            self.instead_of_slot,
         )
 
 

@@ -24,6 +24,12 @@ from report_operator.domain.runs.identity import RunIdentity, identity_of_entry
 from report_operator.domain.runs.record import RunRecord
 from report_operator.domain.runs.run import Run
 from report_operator.domain.schedules.calendar import Calendar, calendar_of_spec
+from report_operator.domain.schedules.problems import (
+    EndedRun,
+    ScheduleBrief,
+    ScheduleFacts,
+    brief_of,
+)
 from report_operator.domain.statistics import FinishedRun, Totals
 from report_operator.domain.times import format_time
 from report_runner.contract.reasons import Reason
@@ -54,13 +60,31 @@ class ScheduleSummary:
     priority: Priority
     recipients: int  # of its mails
     calendar: Calendar | None  # None also where its dates are in a ConfigMap
+    owner: str  # '' where nobody is named
     status: ReportScheduleStatus  # as far as it can be read; its `recent_runs` are in `ended`
     ended: Mapping[str, Job]  # by the Kubernetes Job's uid
     standing: str | None  # uid of the Job whose failure stands, where the schedule is Failing
 
+    @property
+    def facts(self) -> ScheduleFacts:
+        """What its problems are judged from."""
+        brief = ScheduleBrief(
+            namespace=self.namespace,
+            name=self.name,
+            report_type=self.report_type,
+            suspended=self.suspended,
+            recipients=self.recipients,
+            owner=self.owner,
+        )
+        failing = any(c.type == "Failing" and c.status == "True" for c in self.status.conditions)
+        # Without a failure nobody asks for them, and the page looks at hundreds of schedules.
+        ended = [_ended(uid, job) for uid, job in self.ended.items()] if failing else []
+        return ScheduleFacts(brief, self.status, ended, self.standing)
+
 
 def read_schedule(body: Body) -> ScheduleSummary:
     meta, spec, status = body["metadata"], body["spec"], parse_status(body)
+    brief = brief_of(body)
     failure = standing_failure(
         status.recent_runs, status.schedule_since, status.acknowledged_through
     )
@@ -68,13 +92,14 @@ def read_schedule(body: Body) -> ScheduleSummary:
         namespace=meta["namespace"],
         name=meta["name"],
         uid=meta["uid"],
-        report_type=spec.get("reportType", ""),
+        report_type=brief.report_type,
         tier=spec.get("tier", "standard"),
         cron=spec.get("schedule", ""),
         time_zone=spec.get("timeZone"),
-        suspended=bool(spec.get("suspend")),
+        suspended=brief.suspended,
         priority=_priority(spec.get("priority")),
-        recipients=_count_recipients(spec),
+        recipients=brief.recipients,
+        owner=brief.owner,
         calendar=_calendar(spec.get("calendar")),
         status=status.model_copy(update={"recent_runs": []}),
         ended={},
@@ -101,14 +126,18 @@ def _priority(value: object) -> Priority:
         return Priority.NORMAL
 
 
-def _count_recipients(spec: Body) -> int:
-    """Distinct recipients as written: a spec that is invalid is counted as far as it can be."""
-    delivery = spec.get("delivery")
-    email = delivery.get("email") if isinstance(delivery, Mapping) else None
-    if not isinstance(email, Mapping):
-        return 0
-    lists = (email.get(name) for name in ("to", "cc", "bcc"))
-    return len({str(item) for found in lists if isinstance(found, list) for item in found})
+def _ended(uid: str, job: Job) -> EndedRun:
+    return EndedRun(
+        uid=uid,
+        job=job.job,
+        slot=job.slot,
+        attempt=job.attempt,
+        finished_at=job.finished_at or job.slot,
+        failed=job.status is JobStatus.FAILED,
+        skipped=job.status is JobStatus.SKIPPED,
+        reason=job.reason,
+        of_backfill=job.backfill is not None,
+    )
 
 
 def jobs_of(schedule: ScheduleSummary, runs: Iterable[Run]) -> list[Job]:

@@ -121,6 +121,7 @@ def describe(schedule: ScheduleSummary) -> Schedule:
         ),
         acknowledged_through=status.acknowledged_through,
         recipients=schedule.recipients,
+        owner=schedule.owner or None,
     )  # fmt: skip
 
 

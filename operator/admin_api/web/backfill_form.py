@@ -9,14 +9,14 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
-from pydantic import ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from admin_api.dependencies import BackfillsDep, CallerDep, FormsDep, PagesDep, SnapshotsDep
 from admin_api.errors import UNREACHABLE, reason_of
 from admin_api.schemas.backfills import BackfillRequest, BackfillsQuery
 from admin_api.services.backfills import BackfillService
 from admin_api.web.form_routes import KEY, invalid, new_key
-from admin_api.web.forms import Form
+from admin_api.web.forms import Form, read_query
 from admin_api.web.snapshot_cache import PAGE_TIMEOUT
 from report_operator.api.v1alpha1.backfill_spec import Reprocess
 from report_operator.api.v1alpha1.spec import Tier
@@ -25,6 +25,14 @@ LISTED = 30  # backfills, the newest
 SUGGESTED = 200  # report types to tick
 
 router = APIRouter(include_in_schema=False)
+
+
+class CancelledQuery(BaseModel):
+    """What the form to cancel has done."""
+
+    cancelled: str | None = Field(default=None, max_length=600)
+    removed: int = Field(default=0, ge=0)
+    going_on: int = Field(default=0, ge=0)
 
 
 class BackfillForm(BackfillRequest):
@@ -57,6 +65,7 @@ async def fill_in(
         types=sorted({schedule.report_type for schedule in schedules})[:SUGGESTED],
         choices=list(Reprocess),
         made=request.query_params.getlist("made"),
+        done=read_query(CancelledQuery, request),
         token=visitor.token,
         listed=LISTED,
         **listed,
@@ -93,6 +102,39 @@ async def review_or_send(
     return RedirectResponse(
         f"/backfill?{urlencode({'made': names}, doseq=True)}", HTTPStatus.SEE_OTHER
     )
+
+
+@router.get("/backfills/{namespace}/{name}/cancel")
+async def confirm_cancel(
+    namespace: str,
+    name: str,
+    request: Request,
+    backfills: BackfillsDep,
+    forms: FormsDep,
+    pages: PagesDep,
+) -> Response:
+    backfill, planned = await backfills.plan_cancelling(namespace, name)
+    visitor = forms.visitor(request)
+    page = pages.show(
+        "backfill_cancel.html", backfill=backfill, planned=planned, token=visitor.token
+    )
+    return visitor.remember(page)
+
+
+@router.post("/backfills/{namespace}/{name}/cancel")
+async def cancel(
+    namespace: str,
+    name: str,
+    request: Request,
+    caller: CallerDep,
+    backfills: BackfillsDep,
+    forms: FormsDep,
+) -> Response:
+    await forms.read(request)
+    done = await backfills.cancel(namespace, name, caller.name)
+    told = {"cancelled": f"{namespace}/{name}", "removed": len(done.removed),
+            "going_on": len(done.going_on)}  # fmt: skip
+    return RedirectResponse(f"/backfill?{urlencode(told)}", HTTPStatus.SEE_OTHER)
 
 
 def _read_form(form: Form) -> BackfillForm:

@@ -22,6 +22,7 @@ from admin_api.errors import RefusedError
 from admin_api.schemas.attempts import GenerateRequest
 from admin_api.schemas.dead_letters import RETRY_LIMIT, RetryThese
 from admin_api.schemas.jobs import Job
+from admin_api.services.attempt_rules import coming_slot
 from admin_api.services.dead_letters import retry_dead_letters
 from admin_api.services.jobs import ScheduleSummary
 from admin_api.web.forms import TOKEN, Forms
@@ -154,6 +155,7 @@ async def confirm_generate(
     page = pages.show(
         "generate.html",
         schedule=found,
+        coming=coming_slot(found, now),
         today=now.astimezone(_zone(found)).date(),
         priorities=list(Priority),
         key=new_key(),

@@ -8,13 +8,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
-from admin_api import runbook
 from admin_api.runbook import Remedy
 from admin_api.schemas.jobs import Job, JobStatus
 from admin_api.services.jobs import ScheduleSummary
-from report_operator.api.v1alpha1.status import Condition, DelayStage, ReportScheduleStatus
+from admin_api.services.problems import with_remedies
+from report_operator.api.v1alpha1.status import DelayStage
+from report_operator.domain.schedules.problems import ProblemKind, affected_by
 from report_runner.contract.reasons import Reason
 
 MESSAGES = 3  # different ones that a group shows
@@ -40,15 +40,6 @@ _AMOUNT = re.compile(
 )
 
 
-class ProblemKind(StrEnum):
-    """The gravest first, in the order by which the operator chooses `health`."""
-
-    FAILING = "failing"
-    NOT_READY = "not ready"
-    LATE = "late"
-    NOT_STARTING = "not starting"
-
-
 SHOWN_FIRST = (
     ProblemKind.FAILING,
     ProblemKind.LATE,
@@ -59,13 +50,16 @@ SHOWN_FIRST = (
 
 @dataclass(frozen=True, slots=True)
 class ProblemDetail:
-    """`newest` is the newest failure; for the other kinds it is `since`."""
+    """A problem that the page shows; `newest` is the newest failure, else it is `since`."""
 
     kind: ProblemKind
     reason: str
     message: str
     since: datetime
     newest: datetime
+    command: str  # what to type next
+    affected: str
+    slot: datetime | None = None
     times: int = 1  # in a row
     remedy: Remedy | None = None
     job: str | None = None  # the Kubernetes Job to look at
@@ -107,6 +101,10 @@ class ProblemGroup:
     @property
     def newest(self) -> datetime:
         return max(member.gravest.newest for member in self.members)
+
+    @property
+    def recipients(self) -> int:
+        return sum(member.schedule.recipients for member in self.members)
 
     @property
     def messages(self) -> list[tuple[str, int]]:
@@ -196,91 +194,27 @@ def find_problems(
 
 
 def problems_of(schedule: ScheduleSummary) -> tuple[ProblemDetail, ...]:
-    """The gravest first."""
-    status = schedule.status
-    conditions = {condition.type.value: condition for condition in status.conditions}
-    found = (
-        _failing(schedule, status, conditions.get("Failing")),
-        _not_ready(schedule, conditions.get("Ready")),
-        _late(schedule, status, conditions.get("Delayed")),
-        _not_starting(schedule, status),
-    )
-    return tuple(problem for problem in found if problem is not None)
-
-
-def _failing(
-    schedule: ScheduleSummary, status: ReportScheduleStatus, condition: Condition | None
-) -> ProblemDetail | None:
-    failure = status.last_failure
-    if condition is None or condition.status != "True" or failure is None:
-        return None
-    return ProblemDetail(
-        ProblemKind.FAILING,
-        failure.reason.value,
-        failure.message,
-        _failing_since(schedule, failure.reason, failure.time),
-        failure.time,
-        max(status.consecutive_failures, 1),
-        runbook.FAILURES[failure.reason].of(schedule.namespace, schedule.name, failure.job),
-        failure.job,
-    )
-
-
-def _failing_since(schedule: ScheduleSummary, reason: Reason, newest: datetime) -> datetime:
-    """The end of the first of the runs that failed for this reason, without another between."""
-    since = newest
-    ended = [job for job in schedule.ended.values() if job.finished_at is not None]
-    for job in sorted(ended, key=lambda job: job.finished_at or newest, reverse=True):
-        if job.backfill is not None or job.finished_at is None or job.finished_at > newest:
-            continue
-        if job.status is JobStatus.SKIPPED:
-            continue
-        if job.status is not JobStatus.FAILED or job.reason is not reason:
-            break
-        since = job.finished_at
-    return since
-
-
-def _not_ready(schedule: ScheduleSummary, condition: Condition | None) -> ProblemDetail | None:
-    if condition is None or condition.status != "False":
-        return None
-    since = condition.last_transition_time
-    return ProblemDetail(
-        ProblemKind.NOT_READY, condition.reason, condition.message, since, since,
-        remedy=runbook.NOT_READY.of(schedule.namespace, schedule.name, None),
-    )  # fmt: skip
-
-
-def _late(
-    schedule: ScheduleSummary, status: ReportScheduleStatus, condition: Condition | None
-) -> ProblemDetail | None:
-    delay, pending = status.delay, status.pending
-    if delay is None:
-        return None
-    remedy = runbook.DELAYS[delay.stage].of(schedule.namespace, schedule.name, delay.job)
-    if pending is not None and pending.slot == delay.slot:
-        remedy = runbook.FAILURES[pending.reason].of(schedule.namespace, schedule.name, pending.job)
-    return ProblemDetail(
-        ProblemKind.LATE,
-        delay.stage.value,
-        condition.message if condition is not None else "",
-        delay.since,
-        delay.since,
-        remedy=remedy,
-        job=delay.job,
-    )
-
-
-def _not_starting(schedule: ScheduleSummary, status: ReportScheduleStatus) -> ProblemDetail | None:
-    pending, delay = status.pending, status.delay
-    if pending is None or (delay is not None and delay.slot == pending.slot):
-        return None  # the late slot says it
-    return ProblemDetail(
-        ProblemKind.NOT_STARTING,
-        pending.reason.value,
-        pending.message,
-        pending.since,
-        pending.since,
-        remedy=runbook.FAILURES[pending.reason].of(schedule.namespace, schedule.name, pending.job),
-        job=pending.job,
+    """The gravest first; slots that were missed and suspension are shown otherwise."""
+    problems = with_remedies(schedule)
+    if not problems:
+        return ()
+    affected = affected_by(schedule.facts)
+    return tuple(
+        ProblemDetail(
+            kind=problem.kind,
+            reason=problem.reason,
+            message=problem.message,
+            since=problem.since,
+            newest=problem.newest,
+            command=problem.command,
+            affected=affected,
+            slot=problem.slot,
+            times=problem.times,
+            remedy=found.remedy,
+            job=problem.job,
+        )
+        for found in problems
+        if (problem := found.problem).kind in SHOWN_FIRST
+        and problem.since is not None
+        and problem.newest is not None
     )

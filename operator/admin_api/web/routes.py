@@ -48,6 +48,8 @@ class HomeQuery(JobsQuery):
     refused: int | None = Field(default=None, ge=0)
     cleared: int | None = Field(default=None, ge=0)
     before: int | None = Field(default=None, ge=0)  # left alone: tried again before
+    purged: int | None = Field(default=None, ge=0)
+    left: int | None = Field(default=None, ge=0)  # not purged: they do not wait any more
 
 
 @router.get("/")

@@ -120,8 +120,8 @@ def strip_of(schedule: ScheduleSummary, jobs: Sequence[Job], now: datetime) -> l
         found.append(StripSlot(slot, _judged(slot, state, status), run))
     coming = SlotState.HELD if schedule.suspended else SlotState.TO_COME
     for slot in _next_slots(rule, zone, status, now):
-        if early := runs.get(slot):  # its calendar moved it to a day before
-            found.append(StripSlot(slot, *_answer(early)))
+        if slot in runs:  # its place was taken, or its calendar moved it, to before it was due
+            found.append(StripSlot(slot, *_answer(runs[slot])))
         else:
             skipped = _is_skipped(schedule, slot, zone)
             found.append(StripSlot(slot, SlotState.SKIPPED if skipped else coming, None))

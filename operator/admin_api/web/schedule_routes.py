@@ -10,12 +10,14 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from admin_api.dependencies import HistoryDep, NowDep, PagesDep, SnapshotsDep
+from admin_api.dependencies import ClusterDep, HistoryDep, NowDep, PagesDep, SnapshotsDep
 from admin_api.errors import UNREACHABLE, RefusedError, reason_of
 from admin_api.schemas.jobs import Job, JobsQuery
+from admin_api.services.cluster import Cluster
 from admin_api.services.history_client import HistoryClient
 from admin_api.services.jobs import ScheduleSummary, merge_jobs
 from admin_api.web import schedule_list, schedule_page
+from admin_api.web.definition_text import definition_text
 from admin_api.web.forms import read_query
 from admin_api.web.problems import problems_of
 from admin_api.web.schedule_list import Filter, ScheduleState, SortOrder
@@ -23,7 +25,7 @@ from admin_api.web.snapshot_cache import PAGE_TIMEOUT, DashboardSnapshot
 from report_operator.api.v1alpha1.spec import Tier
 
 PAGE = 100  # schedules on one page
-STORED = 100  # runs of the type that are read from history
+STORED = 100  # runs that are read from history
 
 router = APIRouter(include_in_schema=False)
 
@@ -71,12 +73,14 @@ async def schedule(
     namespace: str,
     name: str,
     snapshots: SnapshotsDep,
+    cluster: ClusterDep,
     history: HistoryDep,
     pages: PagesDep,
     now: NowDep,
 ) -> Response:
     values = await _one_schedule(namespace, name, await snapshots.get(), history, now)
-    return pages.show("schedule.html", **values)
+    definition, problem = await _definition(cluster, namespace, name)
+    return pages.show("schedule.html", **values, definition=definition, definition_problem=problem)
 
 
 @router.get("/fragments/schedules/{namespace}/{name}")
@@ -122,12 +126,20 @@ async def _one_schedule(
 
 
 async def _stored(schedule: ScheduleSummary, history: HistoryClient) -> tuple[list[Job], list[str]]:
-    """Runs of the schedule among the newest of its type in history, and what is missing."""
-    query = JobsQuery(report_type=schedule.report_type, limit=STORED)
+    """The schedule's newest runs in history, and what is missing."""
+    query = JobsQuery(namespace=schedule.namespace, schedule=schedule.name, limit=STORED)
     try:
         async with asyncio.timeout(PAGE_TIMEOUT):
             jobs, degraded = await history.page(query)
     except UNREACHABLE as error:
         return [], [f"history: {reason_of(error)}"]
-    name = (schedule.namespace, schedule.name)
-    return [job for job in jobs if (job.namespace, job.schedule) == name], degraded
+    return jobs, degraded
+
+
+async def _definition(cluster: Cluster, namespace: str, name: str) -> tuple[str, str]:
+    """The definition as text, or the reason why it cannot be read."""
+    try:
+        async with asyncio.timeout(PAGE_TIMEOUT):
+            return definition_text(await cluster.spec_of(namespace, name)), ""
+    except UNREACHABLE as error:
+        return "", reason_of(error)

@@ -186,6 +186,8 @@ def admission_patch(run: Run, now: datetime) -> dict[str, Any]:
         names.ANNOTATION_RUN_ID: names.run_id(run.schedule, run.slot, run.attempt),
         names.ANNOTATION_ATTEMPT: str(run.attempt),
     }
+    if run.resend:
+        stamps[names.ANNOTATION_RESEND] = run.resend
     return {
         "metadata": {
             "resourceVersion": run.resource_version,

@@ -257,6 +257,7 @@ def record_warning(recorder: Recorder, schedule: ReportSchedule, event: Transiti
 
 
 def _refusal(error: ApiError) -> ReadyProblem:
-    if error.status in (400, 403, 422):
+    """Raises the error where the API server does not serve."""
+    if is_refusal(error.status, error.message):
         return ReadyProblem(ReadyReason.API_ERROR, f"the CronJob was refused: {error.message}")
     raise error

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from report_operator.adapters.kube.client import ApiError, Body, KubeClient
 from report_operator.adapters.kube.resources import CONFIGMAPS
 from report_operator.domain import names
+from report_operator.domain.runs.refusals import is_refusal
 from report_runner.contract import pod as podcontract
 
 logger = logging.getLogger(__name__)
@@ -92,7 +93,7 @@ class Definitions:
                     else INTACT
                 )
         except ApiError as error:
-            if error.status not in (403, 422):
+            if not is_refusal(error.status, error.message):
                 raise
             return CheckedDefinition(DefinitionCondition.CONTESTED, foreign, error.message)
         return CheckedDefinition(

@@ -26,6 +26,7 @@ from report_operator.domain.schedules.acknowledgement import read_acknowledgemen
 from report_operator.domain.schedules.decision import CHECK_PENDING
 from report_operator.domain.schedules.observation import Observation, ReadyProblem, RefusedSlot
 from report_operator.domain.schedules.plan import Plan, observe_plan, plan_of_spec
+from report_operator.domain.schedules.problems import brief_of
 from report_operator.domain.schedules.zone_data import learn_zone
 from report_operator.domain.times import parse_time
 
@@ -74,6 +75,7 @@ class ScheduleObserver:
             created_at=parse_time(meta.get("creationTimestamp")),
             missing=missing,
             awaited=awaited,
+            brief=brief_of(body),
             acknowledgement=read_acknowledgement(meta, previous, now),
             runs=await self._runs(runs, recorded, schedule, plan, now),
             uncounted=self._uncounted(key, previous),

@@ -7,23 +7,26 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from report_operator.adapters.kube.client import KubeClient
 from report_operator.adapters.kube.errors import API_ERRORS
-from report_operator.adapters.kube.lease import read_cleared, write_cleared
+from report_operator.adapters.kube.lease import LEASES, LastClearing, read_cleared, write_cleared
+from report_operator.adapters.kube.recorder import Recorder
 from report_operator.adapters.kube.store import Store
 from report_operator.adapters.redis.client import UNAVAILABLE, describe
 from report_operator.adapters.redis.lists import RedisLists
 from report_operator.api.v1alpha1.resource import Key, parse_status
 from report_operator.domain.admission.queue import Queue
+from report_operator.domain.runs.dead_letter import is_cleared
 from report_operator.domain.runs.redis_elements import (
     DeadLetter,
     dead_letters,
     given_up,
     queue_elements,
 )
+from report_operator.domain.schedules.clearing import IN_REDIS, events_of_lease, events_of_schedules
 from report_operator.metrics import Metrics
 from report_runner.contract.result import Outcome
 
@@ -33,6 +36,7 @@ DEBOUNCE_SECONDS = 0.25  # changes come in bursts
 CHECK_SECONDS = 2.0  # between checks whether somebody else changed a list
 FIRST_RETRY_SECONDS = 0.5
 LAST_RETRY_SECONDS = 15.0
+LEASE_VERSION = "coordination.k8s.io/v1"
 YIELD_AFTER = 200  # schedules, before other tasks get their turn
 
 Body = dict[str, Any]
@@ -57,6 +61,7 @@ class RedisMirror:
 
     kube: KubeClient
     store: Store
+    recorder: Recorder
     metrics: Metrics
     redis: RedisLists | None
     namespace: str  # of the Lease
@@ -195,19 +200,51 @@ class RedisMirror:
             return
         try:
             # Before anything else: a list that is restored by itself cannot be cleared.
-            through = await write_cleared(self.kube, self.namespace, self.lease, deleted)
+            clearing = LastClearing(deleted, IN_REDIS, datetime.now(UTC))
+            written = await write_cleared(self.kube, self.namespace, self.lease, clearing)
         except API_ERRORS as error:
             logger.warning(
                 "the dead letters stay deleted, though not yet for good: %s",
                 error or type(error).__name__,
             )
             return
-        if through is None:
+        if written is None:
             return  # the Lease is gone, or contended: the next look writes it
-        logger.info("the dead letters were deleted: those that failed until %s stay so", through)
-        self._cleared = through
+        logger.info(
+            "the dead letters were deleted: those that failed until %s stay so", written.through
+        )
+        if written is clearing:
+            await self._tell(clearing)
+        self._cleared = written.through
         self._count()
         await self._publish_dead_letters(redis)
+
+    async def _tell(self, clearing: LastClearing) -> None:
+        """Events on the schedules whose failures went off the list, and on the Lease."""
+        gone = {
+            key: [letter for letter in known.letters if self._goes(letter, clearing)]
+            for key, known in self._known.items()
+        }
+        at = clearing.at or clearing.through
+        told = events_of_schedules(gone, clearing.through, at)
+        for key, event in told.items():
+            body = self.store.schedules.get(key)
+            if body is not None:
+                self.recorder.record(body, event)
+        try:
+            lease = await self.kube.get(LEASES, self.namespace, self.lease)
+        except API_ERRORS as error:
+            logger.warning("the lease could not be read: %s", error or type(error).__name__)
+            return
+        if lease is not None:
+            event = events_of_lease(gone, clearing.through, at)
+            self.recorder.record({**lease, "apiVersion": LEASE_VERSION, "kind": "Lease"}, event)
+
+    def _goes(self, letter: DeadLetter, clearing: LastClearing) -> bool:
+        """Whether it was on the list until now."""
+        return is_cleared(letter.failed_at, clearing.through) and not is_cleared(
+            letter.failed_at, self._cleared
+        )
 
     def _report(self, *, up: bool, why: str = "") -> None:
         if up is not self._up:

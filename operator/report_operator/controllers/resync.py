@@ -21,6 +21,7 @@ from report_operator.adapters.kube.store import Store
 from report_operator.api.v1alpha1.resource import KIND, Key
 from report_operator.controllers.definitions import Definitions, Reference, Version, version_of
 from report_operator.domain import names
+from report_operator.domain.runs.refusals import is_refusal
 from report_operator.domain.runs.run import controller_of
 from report_operator.domain.schedules.cronjob import definition_of
 from report_operator.domain.times import parse_time
@@ -123,7 +124,7 @@ class Resync:
         try:
             await self.kube.delete(CONFIGMAPS, meta["namespace"], meta["name"], meta["uid"])
         except ApiError as error:
-            if error.status not in (400, 403, 422):
+            if not is_refusal(error.status, error.message):
                 raise
             self.store.skipped.note(CONFIGMAPS.plural, config_map, f"not removed: {error}")
 

@@ -42,6 +42,12 @@ ANNOTATION_DATA_WAIT = f"{PREFIX}/data-wait"
 # Of an attempt that a person asked for.
 ANNOTATION_REQUESTED_BY = f"{PREFIX}/requested-by"
 ANNOTATION_PARAMETERS = f"{PREFIX}/parameters"  # of an attempt's own, as JSON
+# To whom it is sent again (report_runner.contract.resend); stamped on the pod template as well.
+ANNOTATION_RESEND = f"{PREFIX}/resend"
+# "true": it takes the place of a slot of the day that was still to come when it was made.
+ANNOTATION_INSTEAD_OF_SLOT = f"{PREFIX}/instead-of-slot"
+# Of a ReportSchedule: whose it is, for whoever is on call.
+ANNOTATION_OWNER = f"{PREFIX}/owner"
 # Of a ReportSchedule, written by a person: failures of slots up to this instant need no report.
 ANNOTATION_ACKNOWLEDGED = f"{PREFIX}/acknowledged-through"
 ANNOTATION_ASKED_BY = f"{PREFIX}/asked-by"  # its name in 0.1.0, still read
@@ -135,6 +141,14 @@ def run_id(schedule: str, slot: datetime, attempt: int) -> str:
 def requester(annotations: Mapping[str, str]) -> str:
     """Who asked for a Job or a ReportBackfill; '' where nobody is named."""
     return annotations.get(ANNOTATION_REQUESTED_BY) or annotations.get(ANNOTATION_ASKED_BY, "")
+
+
+_OBJECT = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?", re.ASCII)
+
+
+def is_object_name(text: str) -> bool:
+    """Whether an object can have this name (a DNS subdomain, RFC 1123)."""
+    return len(text) <= 253 and _OBJECT.fullmatch(text) is not None
 
 
 _JOB_ID = re.compile(

@@ -17,6 +17,7 @@ from report_runner.delivery.channel import (
     DeliveryContext,
     DeliveryTarget,
 )
+from report_runner.delivery.ledger import target_key
 from report_runner.delivery.upload import kinds
 from report_runner.delivery.upload.place import (
     OccupiedError,
@@ -158,7 +159,10 @@ class UploadChannel:
         """Raises RunError(ConfigurationError) for what a further try cannot mend."""
         target, file = upload.target, upload.file
         place = self._place(upload.place)
-        replace = upload.place.if_exists is IfExists.REPLACE
+        replace = upload.place.if_exists is IfExists.REPLACE or (
+            # What is there is what an earlier run of the slot sent.
+            target_key("upload", target.name) in self.context.resent
+        )
         begun = False
 
         def begin_once() -> None:

@@ -11,6 +11,7 @@ from hack.testbed.admin_api import Answer, Api
 from hack.testbed.namespace import Namespace
 from hack.testbed.waiting import wait_for
 from tests.support.backfills import Backfills, Kubelet
+from tests.support.cli import Cli
 
 PATH = "/api/admin/reports/backfill"
 LISTED = "/api/admin/reports/backfills"
@@ -125,3 +126,32 @@ def test_waiting_backfill_gives_its_reason(namespace: Namespace, api: Api) -> No
     told = wait_for("it waits", lambda: (b := newest(api))["state"] == "Waiting" and b)
     assert isinstance(told, dict)
     assert "no ReportSchedule of this namespace is meant" in told["message"]
+
+
+def test_cancelling_removes_what_waits_and_leaves_what_runs(
+    namespace: Namespace, api: Api, cli: Cli
+) -> None:
+    wanted = {**RUNBOOK, "report_types": ["type_dashboard"], "start_date": "2025-01-02"}
+    (made,) = api.call("POST", PATH, {**wanted, "max_concurrent": 3}).body["backfills"]
+
+    def stages() -> dict[str, str]:
+        return {job["status"]: job["id"] for job in api.jobs()}
+
+    wait_for("one is admitted, others wait", lambda: {"pending", "queued"} <= set(stages()), 60)
+    going = stages()["pending"]
+    path = f"/api/admin/backfills/{namespace.name}/{made['name']}/cancel"
+    planned = api.call("POST", path, {"dry_run": True})
+    assert (planned.status, planned.body["going_on"]) == (200, [going])
+    told = cli("backfills", "cancel", made["name"], "--yes")
+    assert told.code == 0, told.err
+    assert "2 waiting runs removed" in told.out
+    assert f"goes on: {going}" in told.out
+    wait_for("what waited is gone", lambda: [job["id"] for job in api.jobs()] == [going], 60)
+    assert api.get(LISTED).body["backfills"] == []
+    again = api.call("POST", path)
+    assert (again.status, "cancelled before" in again.body["detail"]) == (404, True)
+    (event,) = [e for e in namespace.list("/api/v1", "events")
+                if e["reason"] == "BackfillCancelled"]  # fmt: skip
+    assert event["involvedObject"]["name"] == made["name"]
+    namespace.end_pod(namespace.pod_of(api.jobs()[0]["job"]))
+    wait_for("it is recorded", lambda: [j["status"] for j in api.jobs()] == ["succeeded"], 60)

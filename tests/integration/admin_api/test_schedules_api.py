@@ -107,3 +107,40 @@ def test_generate_before_todays_slot_warns(namespace: Namespace, api: Api, cli: 
     assert made.code == 0, made.err
     assert f"warning: a slot of {day:%Y-%m-%d} is still to come" in made.err
     assert "makes the report again" in made.err
+
+
+def test_generate_in_place_of_a_slot_is_that_slots_run(
+    namespace: Namespace, api: Api, cli: Cli
+) -> None:
+    """The CronJob controller of Kubernetes comes to the slot, and finds that its Job was made."""
+    at = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(minutes=2)
+    following = at + timedelta(minutes=1)
+    hours = 12 - at.hour  # a zone in which it is noon: both slots are of one day
+    zone = f"Etc/GMT{-hours:+d}" if hours else "Etc/UTC"
+    cron = f"{at.minute},{following.minute} 12,{following.hour + hours} * * *"
+    namespace.apply("early", reportType="early", schedule=cron, timeZone=zone)
+    namespace.wait_until_observed("early")
+    day = f"{at + timedelta(hours=hours):%Y-%m-%d}"
+    command = ("generate", "early", "--date", day, "--instead-of-slot", "-o", "json")
+    made = cli(*command)
+    assert made.code == 0, made.err
+    body = json.loads(made.out)
+    assert body["slot"] == f"{at:%Y-%m-%dT%H:%M:%SZ}"
+    namespace.end_pod(namespace.pod_of(body["job"]))
+    wait_for("it is delivered", lambda: namespace.status("early").get("lastSuccessTime"), 60)
+
+    def others() -> list[str]:
+        return [
+            name for job in namespace.jobs() if (name := job["metadata"]["name"]) != body["job"]
+        ]
+
+    wait_for("the slot after it has a run, of the CronJob controller", others, 300)
+    (other,) = others()
+    assert other == f"early-{int(following.timestamp()) // 60}"
+    namespace.end_pod(namespace.pod_of(other))
+    wait_for("both are recorded", lambda: len(namespace.status("early")["recentRuns"]) == 2, 60)
+    status = namespace.status("early")
+    assert {entry["slot"] for entry in status["recentRuns"]} == {
+        f"{slot:%Y-%m-%dT%H:%M:%SZ}" for slot in (at, following)
+    }
+    assert (status["health"], status.get("missedSlots", 0)) == ("Healthy", 0)

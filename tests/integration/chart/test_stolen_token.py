@@ -253,6 +253,19 @@ def test_a_definition_may_be_made_and_deleted(stolen: Stolen) -> None:
     made(stolen.operator.call("DELETE", f"{path}/{name}?dryRun=All"))
 
 
+def make_backfill(stolen: Stolen, name: str) -> str:
+    """Its path."""
+    days = {"startDate": "2026-01-02", "endDate": "2026-01-02", "everySchedule": True}
+    body = {
+        "apiVersion": "reports.adaf.io/v1alpha1",
+        "kind": "ReportBackfill",
+        "metadata": {"name": name},
+        "spec": days,
+    }
+    made(stolen.plane.api.call("POST", BACKFILLS, body))
+    return f"{BACKFILLS}/{name}"
+
+
 def test_the_admin_api_may_do_its_work(stolen: Stolen) -> None:
     api = stolen.api
     jobs = f"{space(TEAM, BATCH)}/jobs"
@@ -261,6 +274,8 @@ def test_the_admin_api_may_do_its_work(stolen: Stolen) -> None:
     said = {"reports.adaf.io/acknowledged-through": "2026-11-24T05:00:00Z"}
     path = f"{SCHEDULES}/daily?dryRun=All"
     made(api.call("PATCH", path, {"metadata": {"annotations": said}}, MERGE))
+    backfill = make_backfill(stolen, "under-way")
+    made(api.call("DELETE", f"{backfill}?dryRun=All"))
     lease = f"{space(RELEASE, '/apis/coordination.k8s.io/v1')}/leases/{NAME}"
     asked = {"metadata": {"annotations": {"reports.adaf.io/shutdown-requested": "x"}}}
     made(api.call("PATCH", f"{lease}?dryRun=All", asked, MERGE))
@@ -563,6 +578,13 @@ def make_definition(change: Callable[[Body], object], where: str = TEAM) -> Try:
     return attempt
 
 
+def delete_ended_backfill(stolen: Stolen) -> Answer:
+    path = make_backfill(stolen, "ended")
+    ended = {"status": {"completionTime": "2026-01-02T00:00:00Z"}}
+    made(stolen.plane.api.call("PATCH", f"{path}/status", ended, MERGE))
+    return stolen.api.call("DELETE", path)
+
+
 def ask(method: str, path: str, body: Any = None, kind: str = "application/json") -> Try:
     return lambda stolen: stolen.operator.call(method, path, body, kind)
 
@@ -599,9 +621,11 @@ ROLE = {
 LEASES = f"{space(RELEASE, '/apis/coordination.k8s.io/v1')}/leases"
 POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
 TOKEN = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+BACKFILLS = "/apis/reports.adaf.io/v1alpha1/namespaces/team/reportbackfills"
 SCHEDULES = "/apis/reports.adaf.io/v1alpha1/namespaces/team/reportschedules"
 
 BY_POLICY: dict[str, Try] = {
+    "remove a backfill that has ended": delete_ended_backfill,
     "take the CronJob of somebody else": take_cronjob,
     "stop the CronJob of somebody else": lambda s: s.operator.call(
         "PATCH", foreign_cronjob(s), {"spec": {"suspend": True}}, MERGE
@@ -739,6 +763,9 @@ BY_RIGHTS: dict[str, Try] = {
     "the API reads the operator's configuration": ask_api(
         "GET", f"{space(RELEASE)}/configmaps/{NAME}"
     ),
+    "the API changes a backfill": ask_api("PATCH", f"{BACKFILLS}/any", {"spec": {}}, MERGE),
+    "the API deletes all backfills": ask_api("DELETE", BACKFILLS),
+    "the API deletes a schedule": ask_api("DELETE", f"{SCHEDULES}/daily"),
     "the API deletes a Job": ask_api("DELETE", f"{space(TEAM, BATCH)}/jobs/by-hand"),
     "the API makes a CronJob": ask_api(
         "POST", f"{space(TEAM, BATCH)}/cronjobs", {"metadata": {"name": "any"}}

@@ -28,6 +28,15 @@ def api(
     made.end()
 
 
+def cleared_events(namespace: Namespace) -> list[tuple[str, str, str]]:
+    """Kind and name of the object, and the message."""
+    return [
+        (event["involvedObject"]["kind"], event["involvedObject"]["name"], event["message"])
+        for event in namespace.list("/api/v1", "events")
+        if event["reason"] == "DeadLettersCleared"
+    ]
+
+
 def dead(api: Api) -> list[str]:
     body = api.get(PATH).body
     assert body["total"] == len(body["dead_letters"])
@@ -46,7 +55,15 @@ def test_a_deletion_in_redis_clears_the_api(
     assert dead(api) == []
     assert api.call("POST", f"{PATH}/retry", {"all": True}).body["jobs"] == []
     page = api.get("/").text
-    assert "No dead letters since somebody cleared the list" in page
+    assert "No dead letters since the list was cleared" in page
+    assert "by somebody in Redis, which does not say who" in page
+    told = wait_for("three Events", lambda: len(found := cleared_events(namespace)) == 3 and found)
+    assert sorted(kind for kind, _, _ in told) == ["Lease", "ReportSchedule", "ReportSchedule"]
+    assert {name for kind, name, _ in told if kind == "ReportSchedule"} == {"one", "two"}
+    assert all("by somebody in Redis" in message for _, _, message in told)
+    body = api.get(PATH).body
+    assert "in Redis" in body["cleared_by"]
+    assert body["cleared_at"] >= body["cleared_through"]
     assert "0 given up" in page
     fail(namespace, "three", "three-1")
     wait_for_list(server, DEAD_LETTERS, "three")
@@ -66,6 +83,7 @@ def test_a_clearing_by_the_api_clears_redis_and_the_metric(
     assert (done.status, done.body) == (200, {"cleared": 2, "through": newest})
     assert dead(api) == ["three"]
     assert api.get(PATH).body["cleared_through"] == newest
+    assert "kim" in api.get(PATH).body["cleared_by"]
     wait_for_list(server, DEAD_LETTERS, "three")
     wait_for("the metric", lambda: dead_letters(operator) == 1, 30, operator.log)
     (told,) = [

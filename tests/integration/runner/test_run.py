@@ -131,6 +131,52 @@ def test_second_attempt_neither_renders_nor_mails_again(here: Pod) -> None:
         assert [recipient for recipient, _ in mails] == BOARD
 
 
+def test_resend_makes_the_report_anew_and_sends_it_to_those_who_are_named(
+    here: Pod, database: Any
+) -> None:
+    with mailing(here) as mails:
+        here.define(QUERY, board())
+        _, first, _ = here.run()
+        with database.admin() as admin:
+            admin.execute("INSERT INTO positions SELECT * FROM positions WHERE amount < 20")
+        second = RUN_ID.removesuffix("1") + "2"
+        asked = {pod.ENV_RUN_ID: second, pod.ENV_ATTEMPT: "2"}
+        code, known, _ = here.run(**asked, **{pod.ENV_RESEND: '["nobody@example.com"]'})
+        assert (code, known.reason) == (
+            EXIT_CODES[Reason.CONFIGURATION_ERROR], Reason.CONFIGURATION_ERROR
+        )  # fmt: skip
+        assert "nobody@example.com, who is no recipient" in known.message
+        assert len(mails) == 2
+        code, known, _ = here.run(**asked, **{pod.ENV_RESEND: '["B@Example.com"]'})
+        assert code == 0
+        assert sum(known.rows.values()) == 2 * sum(first.rows.values())
+        assert [recipient for recipient, _ in mails[2:]] == [BOARD[1]]
+        assert mails[2][1]["Message-ID"] not in {mail["Message-ID"] for _, mail in mails[:2]}
+        assert "replaces what was sent" in str(mails[2][1])
+        assert [resent.to for resent in here.manifest().resends] == ['["B@Example.com"]']
+        # Another pod of the run, and a further attempt without the request, send nothing.
+        for stamps in (asked, {pod.ENV_RUN_ID: f"{second}0", pod.ENV_ATTEMPT: "20"}):
+            code, known, _ = here.run(**stamps)
+            assert {d.status for d in known.deliveries} == {DeliveryStatus.ALREADY_SENT}
+        assert len(mails) == 3
+
+
+def test_resend_that_fails_is_gone_on_with_by_the_next_attempt(here: Pod, database: Any) -> None:
+    with mailing(here) as mails:
+        here.define(QUERY, board())
+        here.run()
+        database.secret(here.secrets, port="1")
+        asked = {pod.ENV_RUN_ID: "positions.2", pod.ENV_ATTEMPT: "2", pod.ENV_RESEND: "all"}
+        assert here.run(**asked)[0] == EXIT_CODES[Reason.DATABASE_UNAVAILABLE]
+        database.secret(here.secrets)
+        made = here.manifest().generated_at
+        code, known, _ = here.run(**{pod.ENV_RUN_ID: "positions.3", pod.ENV_ATTEMPT: "3"})
+        assert (code, here.manifest().run_id) == (0, "positions.3")
+        assert here.manifest().generated_at >= made
+        assert [recipient for recipient, _ in mails[2:]] == BOARD
+        assert {d.status for d in known.deliveries} == {DeliveryStatus.SENT}
+
+
 def test_changed_file_is_rendered_again_but_not_mailed_again(here: Pod) -> None:
     with mailing(here) as mails:
         here.define(QUERY, board())

@@ -27,12 +27,24 @@ logger = logging.getLogger(__name__)
 ANNOTATION_SHUTDOWN_REQUESTED = "reports.adaf.io/shutdown-requested"
 # Failures up to this instant were taken off the list of dead letters by a person.
 ANNOTATION_CLEARED = "reports.adaf.io/dead-letters-cleared-through"
+ANNOTATION_CLEARED_BY = "reports.adaf.io/dead-letters-cleared-by"
+ANNOTATION_CLEARED_AT = "reports.adaf.io/dead-letters-cleared-at"
 
 GIVE_BACK_TRIES = 5
 WRITE_TRIES = 10
+BY_LIMIT = 300  # characters of who cleared the dead letters
 CLOCK_TOLERANCE = timedelta(minutes=5)  # between the clocks of nodes
 
 LEASES = Resource("/apis/coordination.k8s.io/v1", "leases")
+
+
+@dataclass(frozen=True, slots=True)
+class LastClearing:
+    """Up to which failure the dead letters were cleared, by whom and when, as far as is known."""
+
+    through: datetime
+    by: str = ""
+    at: datetime | None = None
 
 
 class LeaseLostError(Exception):
@@ -171,17 +183,30 @@ class Lease:
             logger.warning("the lease was not given back: %s", error)
 
 
-def cleared_through(lease: Body | None, now: datetime) -> datetime | None:
-    """The instant up to which dead letters were cleared; None where the Lease has none.
+def clearing_of(lease: Body | None, now: datetime) -> LastClearing | None:
+    """The last clearing of the dead letters; None where the Lease has none.
 
     One in the future counts as none: it would hide failures that nobody has seen.
     """
     annotations = (lease["metadata"].get("annotations") or {}) if lease else {}
+    through = _instant(annotations.get(ANNOTATION_CLEARED))
+    if through is None or through > now + CLOCK_TOLERANCE:
+        return None
+    by = str(annotations.get(ANNOTATION_CLEARED_BY) or "")[:BY_LIMIT]
+    return LastClearing(through, by, _instant(annotations.get(ANNOTATION_CLEARED_AT)))
+
+
+def _instant(text: str | None) -> datetime | None:
     try:
-        through = parse_time(annotations.get(ANNOTATION_CLEARED))
+        return parse_time(text)
     except ValueError:
         return None
-    return through if through is not None and through <= now + CLOCK_TOLERANCE else None
+
+
+def cleared_through(lease: Body | None, now: datetime) -> datetime | None:
+    """The instant up to which dead letters were cleared; None where the Lease has none."""
+    found = clearing_of(lease, now)
+    return found.through if found is not None else None
 
 
 async def read_cleared(kube: KubeClient, namespace: str, name: str) -> datetime | None:
@@ -189,9 +214,9 @@ async def read_cleared(kube: KubeClient, namespace: str, name: str) -> datetime 
 
 
 async def write_cleared(
-    kube: KubeClient, namespace: str, name: str, through: datetime
-) -> datetime | None:
-    """Store it for this operator and its successors; returns the instant that the Lease has then.
+    kube: KubeClient, namespace: str, name: str, clearing: LastClearing
+) -> LastClearing | None:
+    """Store it for this operator and its successors; returns what the Lease has then.
 
     An earlier instant replaces no later one, which somebody else may have written. None where there
     is no Lease, or where it changes too often.
@@ -200,12 +225,16 @@ async def write_cleared(
         lease = await kube.get(LEASES, namespace, name)
         if lease is None:
             return None
-        known = cleared_through(lease, datetime.now(UTC))
-        if known is not None and known >= through:
+        known = clearing_of(lease, datetime.now(UTC))
+        if known is not None and known.through >= clearing.through:
             return known
         metadata = {
             "resourceVersion": lease["metadata"]["resourceVersion"],
-            "annotations": {ANNOTATION_CLEARED: format_time(through)},
+            "annotations": {
+                ANNOTATION_CLEARED: format_time(clearing.through),
+                ANNOTATION_CLEARED_BY: clearing.by[:BY_LIMIT] or None,
+                ANNOTATION_CLEARED_AT: format_time(clearing.at) if clearing.at else None,
+            },
         }
         try:
             await kube.patch(LEASES, namespace, name, {"metadata": metadata})
@@ -213,5 +242,5 @@ async def write_cleared(
             if not error.is_conflict:  # else it was renewed in between
                 raise
         else:
-            return through
+            return clearing
     return None

@@ -197,6 +197,12 @@ class ReportScheduleStatus(StatusModel):
     health: ScheduleHealth | None = Field(
         default=None, description="Healthy, Delayed, Failing or NotReady."
     )
+    explanation: str | None = Field(
+        default=None,
+        max_length=8000,
+        description="What keeps readers without a report: cause, since when, who is affected, and "
+        "the next command. Absent where nothing does.",
+    )
     conditions: list[Condition] = Field(
         default_factory=list,
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},

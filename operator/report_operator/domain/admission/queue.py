@@ -123,7 +123,7 @@ def _due_at(run: Run) -> datetime:
     """
     wait = run.data_wait
     if wait is not None and wait.enqueued_at is not None:
-        return max(run.slot, wait.enqueued_at)
+        return max(run.due_at, wait.enqueued_at)
     asked_for = run.manual and not run.backfill
     return max(run.slot, run.created_at) if asked_for else run.due_at
 

@@ -34,6 +34,8 @@ class Attempt:
     # Values by name, for declared parameters of the report.
     parameters: Mapping[str, Any] = field(default_factory=dict)
     inherits: bool = False  # a retry: has the parameters of the attempt before
+    resend: str = ""  # to whom it is sent again, as in report_runner.contract.resend
+    instead_of_slot: bool = False  # the slot is still to come, and has no other run
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,10 @@ def job_of_attempt(
         names.ANNOTATION_PRIORITY: attempt.priority.value,
         names.ANNOTATION_REQUESTED_BY: requested_by,
     }
+    if attempt.resend:
+        annotations[names.ANNOTATION_RESEND] = attempt.resend
+    if attempt.instead_of_slot:
+        annotations[names.ANNOTATION_INSTEAD_OF_SLOT] = "true"
     if attempt.report_date is not None:
         annotations[names.ANNOTATION_REPORT_DATE] = attempt.report_date.isoformat()
     if attempt.parameters:

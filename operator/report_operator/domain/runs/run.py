@@ -19,6 +19,7 @@ from report_operator.domain.schedules.calendar import AS_ALWAYS, Verdict, parse_
 from report_operator.domain.texts import MESSAGE_LIMIT, cut
 from report_operator.domain.times import instant, parse_time
 from report_runner.contract.parameters import OVERRIDES_LIMIT
+from report_runner.contract.resend import parse_resend
 
 Body = Mapping[str, Any]
 
@@ -28,6 +29,7 @@ FINALIZERS_NAMED = 3
 ATTEMPT_LIMIT = 10_000
 _OBJECT_NAME = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?", re.ASCII)
 CLOCK_TOLERANCE = timedelta(hours=1)  # between controller and API server
+EARLY_LIMIT = timedelta(hours=26)
 
 
 class NotARunError(ValueError):
@@ -77,6 +79,7 @@ class Run:
     termination_reason: str = ""  # why the operator ended it
     termination_detail: str = ""
     requested_by: str = ""  # who asked for a further attempt
+    resend: str = ""  # to whom it is sent again, as in report_runner.contract.resend
     slot_offset: timedelta | None = None  # from UTC, as the CronJob controller wrote the slot
     backfill: str = ""  # name and uid of the ReportBackfill that asked for it
     backfill_uid: str = ""
@@ -223,6 +226,7 @@ def observe_job(job: Body) -> Run:
         ),
         requested_by=cut(names.requester(annotations), NAME_LIMIT),
         parameters=annotations.get(names.ANNOTATION_PARAMETERS, "")[: OVERRIDES_LIMIT + 1],
+        resend=_resend(annotations.get(names.ANNOTATION_RESEND, "")),
         backfill=_name(annotations.get(names.ANNOTATION_BACKFILL, ""), names.ANNOTATION_BACKFILL),
         backfill_uid=labels.get(names.LABEL_BACKFILL_UID, ""),
         owner_uid=controller_of(meta, "CronJob"),
@@ -230,7 +234,7 @@ def observe_job(job: Body) -> Run:
         may_skip=annotations.get(names.ANNOTATION_MAY_SKIP) == "true",
         data_wait=parse_wait(annotations.get(names.ANNOTATION_DATA_WAIT)),
     )
-    _check_slot(run)
+    _check_slot(run, early=annotations.get(names.ANNOTATION_INSTEAD_OF_SLOT) == "true")
     return run
 
 
@@ -253,7 +257,7 @@ def _finalizers(meta: Body) -> tuple[str, ...]:
     return tuple(cut(str(name), NAME_LIMIT) for name in named)
 
 
-def _check_slot(run: Run) -> None:
+def _check_slot(run: Run, *, early: bool) -> None:
     """Admission asks the calendar about all runs at once: nobody's may fail there."""
     try:
         found = _verdict(run.calendar, run.slot, run.time_zone) if run.calendar else AS_ALWAYS
@@ -262,8 +266,10 @@ def _check_slot(run: Run) -> None:
             f"{names.ANNOTATION_CALENDAR}: not for a slot like {run.slot}"
         ) from error
     # One to come would stand for all slots until then, and none of them would be missed: where a
-    # calendar moves its run to a day before, those in between have theirs.
-    if min(run.slot, found.moved_to or run.slot) > run.created_at + CLOCK_TOLERANCE:
+    # calendar moves its run to a day before, those in between have theirs. Somebody may ask for the
+    # next one of the day, which has 25 hours where the clocks are set back.
+    latest = run.created_at + (EARLY_LIMIT if early else CLOCK_TOLERANCE)
+    if min(run.slot, found.moved_to or run.slot) > latest:
         raise NotARunError(f"its slot {run.slot} lies after its creation")
 
 
@@ -285,6 +291,14 @@ def _day(text: str) -> str:
     if text:
         date.fromisoformat(text)  # ValueError
     return text
+
+
+def _resend(text: str) -> str:
+    try:
+        found = parse_resend(text)
+    except ValueError as error:
+        raise NotARunError(f"{names.ANNOTATION_RESEND}: {error}") from error
+    return found.text if found is not None else ""
 
 
 def _zone(text: str) -> str:

@@ -35,6 +35,7 @@ from report_operator.domain.schedules.catch_up import (
 )
 from report_operator.domain.schedules.lateness import NOT_CREATED, Due
 from report_operator.domain.schedules.observation import Observation
+from report_operator.domain.schedules.plan import last_scheduled
 from report_operator.domain.schedules.status import RunDecisions, StatusUpdate, compute_status
 from report_runner.contract.reasons import Reason
 
@@ -42,6 +43,8 @@ CHECK_PENDING = timedelta(seconds=5)  # a pod that starts needs less
 CHECK_PENDING_LATER = timedelta(minutes=1)  # where a run has not started for long
 CHECK_PROBLEM = timedelta(seconds=30)
 NEXT_BATCH = timedelta(seconds=1)  # of missed slots, where there are more than one go makes
+EARLY_KEPT = timedelta(minutes=10)  # after the CronJob controller makes the slot's Job no more
+WITHOUT_DEADLINE = timedelta(days=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,19 +205,25 @@ def _prune(
         *(
             run
             for run in prunable(runs, history, limits)
-            if run.uid not in observation.pending_records and not _answers_to_come(observation, run)
+            if run.uid not in observation.pending_records and not _keeps_slot(run, observation)
         ),
         *(run for run in runs if run.uid in gone),
     ]
 
 
-def _answers_to_come(observation: Observation, run: Run) -> bool:
-    """Whether the CronJob controller would make the Job anew, since its slot is still to come."""
-    if run.due_at >= run.slot:
+def _keeps_slot(run: Run, observation: Observation) -> bool:
+    """Whether its name keeps the CronJob controller from making the Job of the slot once more.
+
+    That goes on trying until `startingDeadlineSeconds` have passed, or it has made a later one.
+    """
+    if run.created_at >= run.slot or observation.cronjob is None:
         return False
-    spec = observation.cronjob["spec"] if observation.cronjob else {}
-    within = timedelta(seconds=spec.get("startingDeadlineSeconds") or 0)
-    return observation.now <= run.slot + within
+    last = last_scheduled(observation.cronjob)
+    if last is not None and last >= run.slot:
+        return False
+    within = observation.cronjob["spec"].get("startingDeadlineSeconds")
+    deadline = timedelta(seconds=within) if isinstance(within, int) else WITHOUT_DEADLINE
+    return observation.now < run.slot + deadline + EARLY_KEPT
 
 
 def _concurrency(observation: Observation) -> str:

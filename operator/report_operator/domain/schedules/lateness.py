@@ -87,8 +87,17 @@ def oldest_due(
     missed = first_slot_after(plan, known_slot(plan, known_runs, handled, last_schedule))
     if missed is None:
         return None
-    due = Due(missed, NOT_CREATED, None, plan.verdict(missed).moved_to)
-    return due if due.at <= now else None
+    moved_to = plan.verdict(missed).moved_to
+    if (moved_to or missed) > now:
+        return None
+    # Somebody asked for it before it was due, or again after its run had failed.
+    by_hand = [
+        run for run in known_runs if run.slot == missed and not run.finished and not run.backfill
+    ]
+    if by_hand:
+        newest = max(by_hand, key=lambda run: run.attempt)
+        return Due(missed, newest.stage.value, newest, moved_to)
+    return Due(missed, NOT_CREATED, None, moved_to)
 
 
 def moved_runs(runs: Iterable[Run], now: datetime) -> list[Run]:

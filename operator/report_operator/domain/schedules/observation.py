@@ -15,6 +15,7 @@ from report_operator.domain.runs.observed import ObservedRun
 from report_operator.domain.schedules.acknowledgement import Acknowledgement
 from report_operator.domain.schedules.cronjob import definition_of
 from report_operator.domain.schedules.plan import Plan
+from report_operator.domain.schedules.problems import ScheduleBrief
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ class Observation:
     created_at: datetime | None = None
     acknowledgement: Acknowledgement = field(default_factory=Acknowledgement)
     refused: RefusedSlot | None = None
+    brief: ScheduleBrief | None = None
     uncounted: frozenset[str] = frozenset()  # uids of recorded runs a backfill has yet to count
     pending_records: frozenset[str] = frozenset()  # uids of runs that history does not have yet
 

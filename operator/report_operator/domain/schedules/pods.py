@@ -139,6 +139,7 @@ def _environment(digest: str, egress_allow: Sequence[str]) -> list[Body]:
         podcontract.ENV_DUE_AT: names.ANNOTATION_DUE_AT,
         podcontract.ENV_RUN_ID: names.ANNOTATION_RUN_ID,
         podcontract.ENV_ATTEMPT: names.ANNOTATION_ATTEMPT,
+        podcontract.ENV_RESEND: names.ANNOTATION_RESEND,
     }
     paths = {
         variable: f"metadata.annotations['{annotation}']"

@@ -52,6 +52,7 @@ from report_operator.domain.schedules.lateness import (
 from report_operator.domain.schedules.missed import newly_missed
 from report_operator.domain.schedules.observation import Observation
 from report_operator.domain.schedules.plan import Plan
+from report_operator.domain.schedules.problems import ScheduleFacts, ended_run, explanation_of
 from report_runner.contract.result import Outcome
 
 DELAY_STEP = timedelta(minutes=5)  # status.delay.seconds advances in steps: few writes
@@ -143,9 +144,24 @@ def compute_status(observation: Observation, decided: RunDecisions) -> StatusUpd
     )
     following = _next_due(plan, latest, moved)
     changes = [at for at in (upcoming, following) if at is not None and at > now]
+    status = _explained(status, observation, failure)
     return StatusUpdate(
         status, due, due.at if due else following, _check_at(plan, due, changes, now)
     )
+
+
+def _explained(
+    status: ReportScheduleStatus, observation: Observation, standing: RecentRun | None
+) -> ReportScheduleStatus:
+    if observation.brief is None:
+        return status
+    facts = ScheduleFacts(
+        observation.brief,
+        status,
+        [ended_run(entry) for entry in status.recent_runs],
+        standing.uid if standing is not None else None,
+    )
+    return status.model_copy(update={"explanation": explanation_of(facts)})
 
 
 def undecided(
@@ -162,7 +178,11 @@ def undecided(
     ready = merge_condition(previous, update, generation, now)
     others = [condition for condition in previous.conditions if condition.type != ready.type]
     return previous.model_copy(
-        update={"observed_generation": generation, "conditions": [ready, *others]}
+        update={
+            "observed_generation": generation,
+            "conditions": [ready, *others],
+            "explanation": None,
+        }
     )
 
 
