@@ -49,6 +49,7 @@ from report_operator.domain import names
 from report_operator.domain.admission.limits import AdmissionLimits
 from report_operator.domain.runs.attempts import Attempt
 from report_operator.domain.runs.run import Run
+from report_operator.domain.schedules.calendar import Calendar
 from report_runner.contract.reasons import Reason
 from tests.support.asgi import Reply, ask
 
@@ -79,6 +80,10 @@ class KnownCluster:
 
     async def refresh(self, *schedules: tuple[str, str]) -> Snapshot:
         return await self.snapshot()
+
+    async def calendar(self, schedule: ScheduleSummary) -> Calendar | None:
+        self._serve()
+        return schedule.calendar
 
     async def purge(self, run: Run, hours: float, requested_by: str) -> None:
         self.purged.append(run.name)

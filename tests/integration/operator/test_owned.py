@@ -101,32 +101,30 @@ def toleration(**changes: Any) -> Body:
 
 
 # Every optional leaf of the CRD: a spec that has it, and the same without it.
+FIRST_OF_FEBRUARY = "0 0 1 2 *"  # a calendar that leaves out every slot is refused
+
+
+def calendar(**spec: Any) -> Body:
+    return {"schedule": FIRST_OF_FEBRUARY, "calendar": spec}
+
+
 LEAVES: dict[str, tuple[Body, Body]] = {
     "tier": ({"tier": "critical"}, {}),
     "timeZone": ({"timeZone": "Asia/Tokyo"}, {"timeZone": None}),
-    "calendar": ({"calendar": {"country": "DE"}}, {}),
-    "calendar.country": ({"calendar": {"country": "DE"}}, {"calendar": {"market": "XNYS"}}),
-    "calendar.market": ({"calendar": {"market": "XNYS"}}, {"calendar": {"country": "DE"}}),
-    "calendar.subdivision": (
-        {"calendar": {"country": "DE", "subdivision": "BY"}},
-        {"calendar": {"country": "DE"}},
-    ),
+    "calendar": (calendar(country="DE"), {"schedule": FIRST_OF_FEBRUARY}),
+    "calendar.country": (calendar(country="DE"), calendar(market="XNYS")),
+    "calendar.market": (calendar(market="XNYS"), calendar(country="DE")),
+    "calendar.subdivision": (calendar(country="DE", subdivision="BY"), calendar(country="DE")),
     "calendar.configMapRef": (
-        {"calendar": {"configMapRef": {"name": "texts", "key": "days"}}},
-        {"calendar": {"country": "DE"}},
+        calendar(configMapRef={"name": "texts", "key": "days"}),
+        calendar(country="DE"),
     ),
     "calendar.configMapRef.key": (
-        {"calendar": {"configMapRef": {"name": "texts", "key": "days"}}},
-        {"calendar": {"configMapRef": {"name": "texts"}}},
+        calendar(configMapRef={"name": "texts", "key": "days"}),
+        calendar(configMapRef={"name": "texts"}),
     ),
-    "calendar.weekends": (
-        {"calendar": {"country": "DE", "weekends": True}},
-        {"calendar": {"country": "DE"}},
-    ),
-    "calendar.onHoliday": (
-        {"calendar": {"country": "DE", "onHoliday": "Run"}},
-        {"calendar": {"country": "DE"}},
-    ),
+    "calendar.weekends": (calendar(country="DE", weekends=True), calendar(country="DE")),
+    "calendar.onHoliday": (calendar(country="DE", onHoliday="Run"), calendar(country="DE")),
     "suspend": ({"suspend": True}, {}),
     "priority": ({"priority": "high"}, {}),
     "lateAfter": ({"lateAfter": "1h"}, {}),
