@@ -18,12 +18,12 @@ from report_runner.contract.model import parse_duration
 from report_runner.contract.numbers import exact
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import (
-    DataCheck,
     DeliveryResult,
     DeliveryStatus,
     Outcome,
     OutputFile,
     RunResult,
+    WaitAnswer,
 )
 from report_runner.delivery import CHANNELS, DeliveryContext
 from report_runner.delivery.channel import Attachment
@@ -55,7 +55,7 @@ class RunProgress:
     stage: str = "definition"
     volume: Path | None = None
     run: RunStamps | None = None
-    asking: DataCheck | None = None  # while it asks whether its data are ready, and may ask again
+    asking: WaitAnswer | None = None  # while it asks whether its data are ready, and may ask again
     rows: dict[str, int] = field(default_factory=dict)
     pages: int | None = None
     outputs: list[OutputFile] = field(default_factory=list)
