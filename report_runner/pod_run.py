@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 
 from report_runner.contract.reasons import EXIT_CODES, EXIT_NOT_READY_YET, EXIT_OK, Reason
-from report_runner.contract.result import ANSWER_LIMIT, DataCheck, Outcome, RunResult, dump_result
+from report_runner.contract.result import ANSWER_LIMIT, Outcome, RunResult, WaitAnswer, dump_result
 from report_runner.environment import find_paths
 from report_runner.models import RunError, RunSkipped
 from report_runner.mounted import Secrets
@@ -113,7 +113,7 @@ def account(progress: RunProgress, work: Callable[[], RunResult]) -> tuple[RunRe
     return progress.result(Outcome.FAILED, reason, message), EXIT_CODES[reason]
 
 
-def _not_ready_yet(progress: RunProgress, check: DataCheck) -> tuple[RunResult, int]:
+def _not_ready_yet(progress: RunProgress, check: WaitAnswer) -> tuple[RunResult, int]:
     result = progress.result(Outcome.FAILED, Reason.DATA_NOT_READY, check.answer)
     return result.model_copy(update={"not_ready": check}), EXIT_NOT_READY_YET
 

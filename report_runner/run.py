@@ -20,12 +20,12 @@ from report_runner.contract.model import parse_duration
 from report_runner.contract.numbers import exact
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import (
-    DataCheck,
     DeliveryResult,
     DeliveryStatus,
     Outcome,
     OutputFile,
     RunResult,
+    WaitAnswer,
 )
 from report_runner.contract.words import counted
 from report_runner.delivery import CHANNELS, DeliveryContext
@@ -67,7 +67,7 @@ class RunProgress:
     stage: str = "definition"
     volume: Path | None = None
     run: RunStamps | None = None
-    asking: DataCheck | None = None  # while it asks whether its data are ready, and may ask again
+    asking: WaitAnswer | None = None  # while it asks whether its data are ready, and may ask again
     rows: dict[str, int] = field(default_factory=dict)
     cached: int = 0  # sources whose rows an earlier run fetched
     pages: int | None = None

@@ -14,7 +14,7 @@ from datetime import datetime
 from report_runner.contract.model import parse_duration
 from report_runner.contract.numbers import exact
 from report_runner.contract.reasons import Reason
-from report_runner.contract.result import ANSWER_LIMIT, DataCheck
+from report_runner.contract.result import ANSWER_LIMIT, WaitAnswer
 from report_runner.contract.waiting import OnDeadline, WaitFor
 from report_runner.contract.words import counted
 from report_runner.expressions import Scope, evaluate
@@ -31,7 +31,7 @@ TRANSIENT = (Reason.DATABASE_UNAVAILABLE, Reason.EXTERNAL_SOURCE_UNAVAILABLE, Re
 class DataNotReadyYet(Exception):  # noqa: N818 - no error: the run asks again later
     """Ends the pod, and neither the run nor a try of it."""
 
-    def __init__(self, check: DataCheck) -> None:
+    def __init__(self, check: WaitAnswer) -> None:
         super().__init__(check.answer)
         self.check = check
 
@@ -60,7 +60,7 @@ def ask_for_data(context: SourceContext, now: datetime) -> str | None:
             return message
 
 
-def unanswered(context: SourceContext, now: datetime) -> DataCheck | None:
+def unanswered(context: SourceContext, now: datetime) -> WaitAnswer | None:
     """What a check says that is stopped before it has an answer; None where it may not ask again.
 
     Who stops it are the operator, a person, or spec.timeout: that is no try of the run.
@@ -75,8 +75,8 @@ def _deadline(wait: WaitFor, context: SourceContext) -> datetime:
     return context.run.due + parse_duration(wait.deadline)
 
 
-def _check(wait: WaitFor, context: SourceContext, answer: str) -> DataCheck:
-    return DataCheck(
+def _check(wait: WaitFor, context: SourceContext, answer: str) -> WaitAnswer:
+    return WaitAnswer(
         answer=answer,
         every_seconds=int(parse_duration(wait.every).total_seconds()),
         deadline=_deadline(wait, context),

@@ -60,7 +60,7 @@ class DeliveryResult(Model):
     error: str | None = None
 
 
-class DataCheck(Model):
+class WaitAnswer(Model):
     """What a run found whose data are not ready yet: it asks again later."""
 
     answer: Annotated[str, Field(max_length=ANSWER_LIMIT)]  # of whoever asked, for a person
@@ -85,7 +85,7 @@ class RunResult(Model):
     manifest: str | None = None  # path of the manifest, relative to the report volume
     # Of the report volume, when the run ended.
     storage_used_percent: Annotated[int, Field(ge=0, le=100)] | None = None
-    not_ready: DataCheck | None = None  # with EXIT_NOT_READY_YET alone
+    not_ready: WaitAnswer | None = None  # with EXIT_NOT_READY_YET alone
     warnings: Count | None = None  # checks of severity warn that did not pass
     truncated: bool = False  # lists were cut to fit; the manifest has them whole
 

@@ -49,7 +49,7 @@ def test_run_is_delivered_once_its_data_are_ready(team: Team) -> None:
     assert set(phases(team)) == {"Failed"}  # the check; nothing of it runs
     run = team.outcome("waits", "run-1", LONG)
     assert run["outcome"] == "Succeeded"
-    assert datetime.fromisoformat(run["startedAt"]) >= ready_at
+    assert datetime.fromisoformat(run["finishedAt"]) >= ready_at
     assert run["dataWaitSeconds"] > 0
     assert team.status("waits")["runCounts"] == {"Succeeded": 1}
     assert len(phases(team)) >= 2

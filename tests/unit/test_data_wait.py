@@ -40,7 +40,7 @@ from report_operator.domain.runs.run import NotARunError, Run, Stage
 from report_operator.domain.schedules.decision import ScheduleLimits, decide
 from report_operator.domain.schedules.validation import SpecObservation, check_spec
 from report_runner.contract.reasons import EXIT_NOT_READY_YET, Reason
-from report_runner.contract.result import DataCheck
+from report_runner.contract.result import WaitAnswer
 from report_runner.contract.waiting import OnDeadline, WaitFor, until_problem
 
 HOUR = 60 * MINUTE
@@ -50,7 +50,7 @@ START = StartLimits(startup=10 * MINUTE, queue=HOUR)
 LIMITS = ScheduleLimits(START, HistoryLimits(1, 1, 10))
 
 
-def found(**changes: Any) -> DataCheck:
+def found(**changes: Any) -> WaitAnswer:
     values: dict[str, Any] = {
         "answer": NONE_YET,
         "every_seconds": 300,
@@ -58,7 +58,7 @@ def found(**changes: Any) -> DataCheck:
         "on_deadline": OnDeadline.FAIL,
         **changes,
     }
-    return DataCheck(**values)
+    return WaitAnswer(**values)
 
 
 def check_pod(name: str = "check-1", finished_at: datetime = SLOT + MINUTE, **changes: Any) -> Pod:

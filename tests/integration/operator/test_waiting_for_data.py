@@ -11,7 +11,7 @@ from hack.testbed.waiting import wait_for
 from report_operator.domain import names
 from report_operator.domain.runs.data_wait import DataWait, parse_wait
 from report_runner.contract.reasons import EXIT_CODES, EXIT_NOT_READY_YET, Reason
-from report_runner.contract.result import DataCheck, Outcome, RunResult, dump_result
+from report_runner.contract.result import Outcome, RunResult, WaitAnswer, dump_result
 from report_runner.contract.waiting import OnDeadline
 from tests.support.proxy import Proxy, Write
 from tests.support.restart import restarted
@@ -22,7 +22,7 @@ ANSWER = "source facts has 1 row, and `facts | length > 1` is not true"
 
 def not_ready(every_seconds: int) -> str:
     """The termination message of a check; the pod says when it asks again."""
-    check = DataCheck(
+    check = WaitAnswer(
         answer=ANSWER,
         every_seconds=every_seconds,
         deadline=datetime.now(UTC) + timedelta(hours=1),

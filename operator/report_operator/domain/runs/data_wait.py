@@ -18,7 +18,7 @@ from report_operator.domain import names
 from report_operator.domain.runs.pod import Pod
 from report_operator.domain.times import format_time
 from report_runner.contract.reasons import EXIT_NOT_READY_YET
-from report_runner.contract.result import ANSWER_LIMIT, DataCheck, parse_result
+from report_runner.contract.result import ANSWER_LIMIT, WaitAnswer, parse_result
 from report_runner.contract.waiting import OnDeadline
 
 ANNOTATION_LIMIT = 4096  # characters; ours has a few hundred
@@ -101,7 +101,7 @@ def without_checks(pods: Sequence[Pod], wait: DataWait | None) -> list[Pod]:
     ]
 
 
-def answer_of(pod: Pod) -> DataCheck | None:
+def answer_of(pod: Pod) -> WaitAnswer | None:
     """What a check found; None where it left no word, or none that can be kept."""
     result = parse_result(pod.result_text)
     if result is None or result.not_ready is None:
@@ -130,7 +130,7 @@ def ended_at(pod: Pod) -> datetime:
 
 
 def next_wait(
-    before: DataWait | None, pod: Pod, found: DataCheck, ended_pods: int, admitted_at: datetime
+    before: DataWait | None, pod: Pod, found: WaitAnswer, ended_pods: int, admitted_at: datetime
 ) -> DataWait:
     """The wait after one more check. `ended_pods` as in `may_suspend`."""
     checks = before.checks + 1 if before else 1
