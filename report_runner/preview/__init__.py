@@ -63,7 +63,10 @@ def preview_report(directory: Path, manifest: Path | None, out: Path, slot: date
 def _render(definition: Definition, directory: Path, out: Path, slot: datetime) -> None:
     zone = ZoneInfo(definition.time_zone)
     run = RunStamps(slot, slot.astimezone(zone).date(), "preview", 1, "")
-    fetched = {s.name: Fetched(sample_table(s, directory)) for s in definition.report.sources}
+    fetched = {
+        source.name: Fetched(sample_table(source, directory, definition.time_zone))
+        for source in definition.report.sources
+    }
     data = render_input(definition, run, fetched, datetime.now(UTC).replace(microsecond=0))
     # First: a mail without a subject is no reason to wait for the pages.
     subject = email_subject(definition, data)
