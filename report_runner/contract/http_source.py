@@ -180,7 +180,7 @@ class PagePaging(Model):
 class OffsetPaging(Model):
     """Each request says how many rows to leave out; an answer without rows ends it."""
 
-    parameter: ParameterName = Field(default="offset", description="Parameter of the query.")
+    parameter: ParameterName = Field(description="Parameter of the query, such as offset.")
 
 
 class Paging(Model):
