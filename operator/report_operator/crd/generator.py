@@ -129,7 +129,7 @@ def _translate(node: dict[str, Any], definitions: dict[str, Any], defaults: bool
         # kubectl explain does not show defaults.
         shown = preset if isinstance(preset, str) else json.dumps(preset)
         out["description"] += f" Default: {shown}."
-    if "properties" in node:
+    if node.get("properties"):  # an empty one is not kept by the API server
         out["properties"] = {
             name: _translate(child, definitions, defaults)
             for name, child in node["properties"].items()
