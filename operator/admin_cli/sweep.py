@@ -81,12 +81,15 @@ def unchecked(schedules: Iterable[Body], enforced: Enforcement) -> list[Unchecke
     return sorted(found, key=lambda schedule: (schedule.namespace, schedule.name))
 
 
+_REFERENCES = {"secretRef": "secret", "caSecretRef": "secret", "configMapRef": "configmap"}
+
+
 def references(value: Any) -> Iterator[str]:
     """`secret/NAME` and `configmap/NAME` for every reference at any depth of a spec."""
     if isinstance(value, Mapping):
         for key, child in value.items():
-            if key in ("secretRef", "configMapRef") and isinstance(child, Mapping):
-                yield f"{key.removesuffix('Ref').lower()}/{child.get('name')}"
+            if key in _REFERENCES and isinstance(child, Mapping):
+                yield f"{_REFERENCES[key]}/{child.get('name')}"
             yield from references(child)
     elif isinstance(value, list):
         for child in value:
