@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
-from hack.localcluster.tools import content_key
 from hack.testbed.controlplane import free_port
+from hack.testbed.rclone import rclone_program
 from hack.testbed.waiting import wait_for
 
-SOURCE = Path(__file__).parents[1] / "fileservers"
 ACCESS_KEY, SECRET_KEY = "report-access-key", "report-secret-key-1"
 USER, PASSWORD = "reports", "file-server-password-1"
 HOST = "127.0.0.1"
@@ -36,33 +31,13 @@ class FileServer:
         return f"http://{HOST}:{self.port}"
 
 
-@cache
-def program() -> Path:
-    """The program, from the cache or built: a minute on two idle cores."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "adaf-reports"
-    files = {p.name: p.read_bytes() for p in SOURCE.iterdir() if p.is_file()}
-    place = base / "fileservers" / content_key(files)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with (base / "fileservers.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not place.exists():
-            go = shutil.which("go")
-            assert go, "the file servers of the tests are built with Go: apt-get install golang-go"
-            draft = place.with_suffix(".tmp")
-            environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"}
-            command = [go, "build", "-trimpath", "-ldflags", "-s -w", "-o", str(draft), "."]
-            subprocess.run(command, check=True, cwd=SOURCE, env=environment)
-            draft.rename(place)
-    return place
-
-
 @contextmanager
 def _serve(root: Path, kind: str, *options: str) -> Iterator[FileServer]:
     root.mkdir(parents=True, exist_ok=True)
     port = free_port()
     found = FileServer(root, port, root.parent / f"{kind}-{port}.log")
     command = [
-        str(program()), "serve", kind, str(root), f"--addr={HOST}:{port}", "--config=",
+        str(rclone_program()), "serve", kind, str(root), f"--addr={HOST}:{port}", "--config=",
         "--dir-cache-time=0s", "--poll-interval=0", *options,
     ]  # fmt: skip
     with found.log.open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:

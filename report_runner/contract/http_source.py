@@ -52,6 +52,7 @@ ENDPOINT = (
 
 _NAME = matches("[!-~]+", "write a name of visible ASCII characters")
 ParameterName = Annotated[str, StringConstraints(max_length=253), _NAME]
+HEADERS_LIMIT = 10  # the chart's policy for references looks at each
 # Those of the connection, and of what the source itself sends.
 OWN_HEADERS = (
     "accept-encoding", "authorization", "connection", "content-length", "cookie", "expect", "host",
@@ -180,7 +181,7 @@ class PagePaging(Model):
 class OffsetPaging(Model):
     """Each request says how many rows to leave out; an answer without rows ends it."""
 
-    parameter: ParameterName = Field(default="offset", description="Parameter of the query.")
+    parameter: ParameterName = Field(description="Parameter of the query, such as offset.")
 
 
 class Paging(Model):
@@ -280,7 +281,7 @@ class HttpSource(Model):
     )
     headers: Annotated[list[HttpHeader], unique("name")] = Field(
         default_factory=list,
-        max_length=20,
+        max_length=HEADERS_LIMIT,
         json_schema_extra=list_map("name"),
         description="Further headers, which go to the URL's own host alone.",
     )

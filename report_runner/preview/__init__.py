@@ -109,7 +109,7 @@ def _fetch(definition: Definition, directory: Path, run: RunStamps) -> dict[str,
     fetched: dict[str, Fetched] = {}
     for source in definition.report.sources:
         if source.query is None or has_samples(source, directory):
-            fetched[source.name] = Fetched(sample_table(source, directory))
+            fetched[source.name] = Fetched(sample_table(source, directory, definition.time_zone))
             continue
         tables = {name: found.table for name, found in fetched.items()}
         # There are no Secrets on a laptop, and a query has none.

@@ -12,10 +12,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from report_runner.contract.format_options import Separator
 from report_runner.contract.report import SourceSpec
 from report_runner.models import Table
 from report_runner.preview.documents import read_text, wrong
 from report_runner.sources import inline_table
+from report_runner.sources.records import csv_records
+from report_runner.sources.typed import ShapeError, make_table
 
 _CSV_ERRORS = {
     "unexpected end of data": "the quote that begins here is not closed",
@@ -37,10 +40,25 @@ def has_samples(source: SourceSpec, directory: Path) -> bool:
     return any((directory / "data" / name).is_file() for name in names)
 
 
-def sample_table(source: SourceSpec, directory: Path) -> Table:
-    """Rows of `data/NAME.csv` or `data/NAME.json`, else the source's own inline rows."""
+def sample_table(source: SourceSpec, directory: Path, zone: str = "Etc/UTC") -> Table:
+    """Rows of `data/NAME.csv` or `data/NAME.json`, else the source's own inline rows.
+
+    Those of `http` and `object` have the types that a run gives them.
+    """
     table = directory / "data" / f"{source.name}.csv"
     listing = directory / "data" / f"{source.name}.json"
+    remote = source.http or source.object
+    try:
+        if remote is not None and listing.is_file() and not table.is_file():
+            return make_table(_records(listing), remote.columns, zone)
+        if remote is not None and table.is_file() and remote.format.value == "csv":
+            separator = Separator.COMMA  # of sample data, whatever the source's own is
+            content = read_text(table).encode()
+            records = csv_records(content, separator, remote.max_rows)
+            return make_table(records, remote.columns, zone)
+    except ShapeError as error:
+        sample = table if table.is_file() else listing
+        raise wrong(f"{sample}:1:1: {error}") from None
     if table.is_file():
         return _csv_table(table)
     if listing.is_file():

@@ -96,3 +96,14 @@ def test_what_names_nothing_is_not_told() -> None:
 def test_a_policy_that_refuses_nothing_is_told(found: list[Any], words: str) -> None:
     with pytest.raises(RefusedError, match=words):
         enforcement(NAME, found)
+
+
+def test_every_reference_of_a_source_is_found() -> None:
+    http = {
+        "auth": {"oauth2": {"secretRef": {"name": "client"}}},
+        "headers": [{"name": "X-A", "secretRef": {"name": "header"}}],
+        "caSecretRef": {"name": "authority"},
+    }
+    found = {"secret/client", "secret/header", "secret/authority", "secret/store"}
+    spec = {"sources": [{"http": http}, {"object": {"secretRef": {"name": "store"}}}]}
+    assert set(references(spec)) == found

@@ -42,8 +42,8 @@ EVERYWHERE = Counter(
 )  # fmt: skip
 NOT_SMALL = Counter(
     {
-        "CustomResourceDefinition": 2, "ValidatingAdmissionPolicy": 2, "NetworkPolicy": 2,
-        "ValidatingAdmissionPolicyBinding": 2,
+        "CustomResourceDefinition": 2, "ValidatingAdmissionPolicy": 3, "NetworkPolicy": 2,
+        "ValidatingAdmissionPolicyBinding": 3,
     }
 )  # fmt: skip
 CLUSTER = Counter({"ClusterRole": 2, "ClusterRoleBinding": 2})

@@ -357,3 +357,35 @@ def _references(schema: Body, path: str) -> Iterator[str]:
     for key in ("items", "additionalProperties"):
         if isinstance(schema.get(key), dict):
             yield from _references(schema[key], path)
+
+
+def test_every_secret_of_http_and_object_is_asked_for(plane: ControlPlane) -> None:
+    reader = person(plane, "reader")
+    let_read(plane, "reader", "secrets", "report-mine")
+    mine, other = {"secretRef": {"name": "report-mine"}}, {"secretRef": {"name": "report-other"}}
+    url = {"url": "https://api.example.com/"}
+    token = {"tokenUrl": "https://id.example.com/"}
+    headers = [{"name": f"X-{number}", "value": "a"} for number in range(9)]
+    stored = {"endpoint": "https://s3.example.com", "bucket": "a", "key": "a.csv", "format": "csv"}
+
+    def sources(found: Body) -> list[Body]:
+        """Each field that names a Secret."""
+        return [
+            *({"http": {**url, "auth": auth}} for auth in (
+                {"bearer": found}, {"basic": found}, {"apiKey": {**found, "header": "X-Key"}},
+                {"oauth2": {**found, **token}},
+            )),
+            {"http": {**url, "headers": [*headers, {"name": "X-Last", **found}]}},
+            {"http": {**url, "caSecretRef": found["secretRef"]}},
+            {"object": {**stored, **found}},
+        ]  # fmt: skip
+
+    def answer(source: Body) -> Answer:
+        body = schedule("secrets")
+        body["spec"]["report"]["sources"].append({"name": "rows", **source})
+        return reader.call("POST", f"{SCHEDULES}?dryRun=All", body)
+
+    for source in sources(mine):
+        made(answer(source))
+    for source in sources(other):
+        assert "you may not read the Secret report-other" in answer(source).message, source

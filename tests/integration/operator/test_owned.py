@@ -184,7 +184,7 @@ LEAVES: dict[str, tuple[Body, Body]] = {
             ("cursor", {"cursor": {"parameter": "c", "next": "n"}}, {"page": {}}),
             ("page.parameter", {"page": {"parameter": "p"}}, {"page": {}}),
             ("page.first", {"page": {"first": 0}}, {"page": {}}),
-            ("offset.parameter", {"offset": {"parameter": "p"}}, {"offset": {}}),
+            ("offset", {"offset": {"parameter": "p"}}, {"page": {}}),
             ("total", {"page": {}, "total": "t"}, {"page": {}}),
             ("maxPages", {"page": {}, "maxPages": 7}, {"page": {}}),
         )
