@@ -40,7 +40,7 @@ def context(
         }
     )  # fmt: skip
     run = RunStamps(datetime(2026, 1, 5, 6, tzinfo=UTC), date(2026, 1, 5), "r.1", 1, "pod")
-    return SourceContext(definition, run, Secrets(Path("/nonexistent")), tables or {})
+    return SourceContext(definition, run, Secrets(Path("/nonexistent")), tables=tables or {})
 
 
 def fetch(
