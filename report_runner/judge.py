@@ -96,7 +96,8 @@ def judge(
     if failed:
         raise RunError(Reason.DATA_CHECK_FAILED, ". ".join(failed))
     # What has begun is not left half done because the rows are others by now.
-    begun = earlier is not None and is_begun(earlier.deliveries)
+    # Nor does a person who has it sent again ask whether it is wanted.
+    begun = run.resend is not None or (earlier is not None and is_begun(earlier.deliveries))
     if report.send_if is not None and not begun and not evaluate(report.send_if, SEND_IF, scope):
         condition = " ".join(report.send_if.split())
         raise RunSkipped(

@@ -130,6 +130,15 @@ class UploadPlace(Model):
     webdav: WebDavPlace | None = Field(default=None, description="A WebDAV server.")
     http_put: HttpPutPlace | None = Field(default=None, description="HTTP PUT at a URL.")
 
+    def urls(self) -> list[tuple[str, str]]:
+        """Field and text of each URL that is uploaded to."""
+        found = [
+            ("s3.endpoint", self.s3.endpoint if self.s3 else None),
+            ("webdav.url", self.webdav.url if self.webdav else None),
+            ("httpPut.url", self.http_put.url if self.http_put else None),
+        ]
+        return [(field, url) for field, url in found if url]
+
     def selected(self) -> tuple[str, Model]:
         """The field that says which kind of place it is, and its value."""
         (found,) = self.set_models()

@@ -239,6 +239,17 @@ def test_an_address_inside_is_a_problem_unless_it_is_allowed(source, field) -> N
     assert problem_of(spec, egress=EgressPolicy.parse(allow)) is None
 
 
+def test_an_upload_inside_is_a_problem_unless_it_is_allowed() -> None:
+    place = {"name": "portal", "webdav": {"url": "http://files.data.svc/in"}}
+    spec = make_schedule({"delivery": {"upload": {"to": [place]}}}).spec
+    problem = problem_of(spec)
+    assert problem is not None
+    assert problem.message.startswith(
+        "spec.delivery.upload.to[portal].webdav.url: runs may not connect to files.data.svc"
+    )
+    assert problem_of(spec, egress=EgressPolicy.parse(["files.data.svc"])) is None
+
+
 @pytest.mark.parametrize(
     ("source", "part"),
     [

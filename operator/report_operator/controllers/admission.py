@@ -182,7 +182,7 @@ def admission_patch(run: Run, now: datetime) -> dict[str, Any]:
     stamps = {
         names.ANNOTATION_SLOT: format_time(run.slot),
         names.ANNOTATION_REPORT_DATE: run.report_date or report_date,
-        names.ANNOTATION_DUE_AT: format_time(run.slot),
+        names.ANNOTATION_DUE_AT: format_time(run.due_at),
         names.ANNOTATION_RUN_ID: names.run_id(run.schedule, run.slot, run.attempt),
         names.ANNOTATION_ATTEMPT: str(run.attempt),
     }

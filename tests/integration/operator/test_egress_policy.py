@@ -46,7 +46,16 @@ def stored_object(url: str) -> dict[str, Any]:
     return {"object": {"endpoint": url, **keys}}
 
 
-def refusal(namespace: Namespace, source: dict[str, Any]) -> str:
+def place(kind: str, url: str) -> dict[str, Any]:
+    """A way out of a run: the spec's delivery."""
+    where = {"bucket": "abc", "endpoint": url, "secretRef": {"name": "report-a"}}
+    found = where if kind == "s3" else {"url": url + "/x"}
+    return {"upload": {"to": [{"name": "portal", kind: found}]}}
+
+
+def refusal(
+    namespace: Namespace, source: dict[str, Any], delivery: dict[str, Any] | None = None
+) -> str:
     """What the API server says; nothing where it would store it."""
     body = {
         "apiVersion": "reports.adaf.io/v1alpha1",
@@ -56,6 +65,7 @@ def refusal(namespace: Namespace, source: dict[str, Any]) -> str:
             "reportType": "inside",
             "schedule": "0 6 1 1 *",
             "report": report(sources=[{"name": "facts", **source}]),
+            "delivery": delivery or {},
         },
     }
     path = namespace.path(SCHEDULES, "reportschedules")
@@ -104,3 +114,14 @@ def test_with_a_network_the_operator_tells(network: str) -> None:
     values = {"config": {"runner": {"egress": {"allow": [network]}}}}
     names = {found["metadata"]["name"] for found in render(values, release="egress")}
     assert "egress-adaf-report-scheduler-egress" not in names
+
+
+def test_an_upload_inside_is_refused(plane: ControlPlane, namespace: Namespace) -> None:
+    rows = {"inline": {"rows": [{"a": 1}]}}
+    with policy(plane, namespace):
+        for kind in ("s3", "webdav", "httpPut"):
+            for url in ("http://127.0.0.1:80", "http://a.data.svc:8080"):
+                told = refusal(namespace, rows, place(kind, url))
+                assert "spec.delivery.upload.to[]: runs may not connect" in told
+                assert f"{kind}." in told
+            assert refusal(namespace, rows, place(kind, "https://files.example.com")) == ""

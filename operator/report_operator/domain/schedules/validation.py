@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -114,18 +114,25 @@ def _secrets_are_allowed(observation: SpecObservation) -> ReadyProblem | None:
 
 def _addresses_are_allowed(observation: SpecObservation) -> ReadyProblem | None:
     """What a URL tells by itself; where a name leads is judged by each run."""
-    for source in observation.spec.report.sources:
-        for place, url in source.urls():
-            _, host, port = url_parts(url)
-            problem = observation.egress.literal_refusal(host, port)
-            if problem is not None:
-                return ReadyProblem(
-                    ReadyReason.INVALID_SPEC,
-                    f"spec.report.sources[{source.name}].{place}: runs may not connect to {host}, "
-                    f"{problem}: write another address, or have it allowed by the operator's "
-                    f"configuration ({ALLOW_OPTION})",
-                )
+    for field, url in _urls(observation.spec):
+        _, host, port = url_parts(url)
+        problem = observation.egress.literal_refusal(host, port)
+        if problem is not None:
+            return ReadyProblem(
+                ReadyReason.INVALID_SPEC,
+                f"{field}: runs may not connect to {host}, {problem}: write another address, or "
+                f"have it allowed by the operator's configuration ({ALLOW_OPTION})",
+            )
     return None
+
+
+def _urls(spec: ReportScheduleSpec) -> Iterator[tuple[str, str]]:
+    for source in spec.report.sources:
+        for field, url in source.urls():
+            yield f"spec.report.sources[{source.name}].{field}", url
+    for place in spec.delivery.upload.to if spec.delivery.upload else ():
+        for field, url in place.urls():
+            yield f"spec.delivery.upload.to[{place.name}].{field}", url
 
 
 def _placeholders_are_valid(observation: SpecObservation) -> ReadyProblem | None:
