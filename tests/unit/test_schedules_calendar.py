@@ -531,7 +531,7 @@ def test_job_of_a_run_that_was_moved_to_a_day_before_stays_until_its_slot_has_co
     none = replace(LIMITS, history=HistoryLimits(0, 0, 20))
     first = decide(days_before(THURSDAY + HOUR, *runs), none)
     assert first.prune == []
-    then = CHRISTMAS + DAY + HOUR
+    then = CHRISTMAS + 3 * DAY + HOUR  # a CronJob without a starting deadline tries for two days
     assert [run.uid for run in decide(days_before(then, *runs), none).prune] == ["0", "1"]
 
 
