@@ -43,7 +43,7 @@ check: venv ## lint, types, layers, drift, unit tests
 	mypy --config-file tests/mypy.ini tests hack
 	lint-imports --no-cache >/dev/null || lint-imports
 	python -m report_operator.crd --check
-	pytest -q -n 2 tests/unit tests/contract/test_corpus_models.py
+	pytest -q -n 2 tests/unit tests/contract/test_corpus_models.py tests/contract/test_corpus_preview.py
 
 crontable: venv ## slots as robfig/cron itself computes them, made anew and compared
 	hack/crontable/check

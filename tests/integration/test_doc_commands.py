@@ -208,7 +208,8 @@ def test_part_of_a_schedule_in_the_docs_is_valid(block: Block) -> None:
     columns = [{"weight": 1, "price": 2, "batch": "00417"}]
     report = {
         "title": "A test",
-        "sources": [{"name": "positions", "inline": {"rows": columns}}],
+        "sources": part.pop("sources", None)
+        or [{"name": "positions", "inline": {"rows": columns}}],
         "template": {"builtin": "executive_dashboard"},
         "formats": part.pop("formats", None) or ["pdf", *part.get("formatOptions", ("csv",))],
         "formatOptions": part.pop("formatOptions", None),

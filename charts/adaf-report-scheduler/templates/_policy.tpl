@@ -111,7 +111,7 @@ has(object.metadata.labels) && 'reports.adaf.io/schedule-uid' in object.metadata
   message: {{ printf "a run's container is report-generator run of the image %s" .root.Values.image.repository | quote }}
 - expression: >-
     {{ .unless }} ((!has(variables.container.env) || variables.container.env.all(e,
-    (e.name in ['REPORT_DEFINITION_SHA256', 'REPORT_SLOT', 'REPORT_DATE', 'REPORT_RUN_ID', 'REPORT_ATTEMPT', 'REPORT_RESEND', 'REPORT_POD_NAME', 'REPORT_PARAMETERS']
+    (e.name in ['REPORT_DEFINITION_SHA256', 'REPORT_SLOT', 'REPORT_DATE', 'REPORT_DUE_AT', 'REPORT_RUN_ID', 'REPORT_ATTEMPT', 'REPORT_RESEND', 'REPORT_POD_NAME', 'REPORT_PARAMETERS']
     && (!has(e.valueFrom) || has(e.valueFrom.fieldRef)))
     {{- with dig "egress" "allow" list $runner }}
     || (e.name == 'REPORT_EGRESS_ALLOW' && !has(e.valueFrom) && e.value == {{ join "," . | squote }})

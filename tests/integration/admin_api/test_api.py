@@ -114,7 +114,7 @@ def test_cleanup_ends_and_records_waiting_runs(namespace: Namespace, api: Api) -
         namespace.start("daily", f"run-{number}")
     wait_for("one runs, two wait", lambda: namespace.status("daily").get("queued") == 2)
     kept = api.call("POST", f"{SCHEDULER}/queue/cleanup", {"older_than_hours": 24})
-    assert kept.body == {"removed": 0, "jobs": [], "dry_run": False}
+    assert kept.body == {"removed": 0, "jobs": [], "dry_run": False, "not_waiting": []}
     removed = api.call("POST", f"{SCHEDULER}/queue/cleanup", {"older_than_hours": 0})
     assert removed.body["removed"] == 2, removed.text
     wait_for("they are recorded", lambda: len(api.jobs(status="failed")) == 2)

@@ -36,8 +36,8 @@ from tests.support.chart import (
 EVERYWHERE = Counter(
     {
         "ServiceAccount": 2, "ConfigMap": 1, "Deployment": 2, "Service": 1, "ClusterRole": 2,
-        "Role": 2, "RoleBinding": 2, "ValidatingAdmissionPolicy": 6,
-        "ValidatingAdmissionPolicyBinding": 6,
+        "Role": 2, "RoleBinding": 2, "ValidatingAdmissionPolicy": 7,
+        "ValidatingAdmissionPolicyBinding": 7,
     }
 )  # fmt: skip
 NOT_SMALL = Counter(

@@ -25,14 +25,15 @@ class StoredPastRuns:
         """Every attempt that is known, of slots in `since <= slot <= until`."""
         body = self.store.schedules.get(Key(namespace, schedule))
         found: list[PastRun] = []
+        recorded: set[str] = set()
         if body is not None and body["metadata"]["uid"] == schedule_uid:
-            found += [
-                PastRun(entry.slot, entry.attempt, entry.outcome)
-                for entry in parse_status(body).recent_runs
-            ]
+            entries = parse_status(body).recent_runs
+            recorded = {entry.uid for entry in entries}
+            found += [PastRun(entry.slot, entry.attempt, entry.outcome) for entry in entries]
         found += [
             PastRun(run.slot, run.attempt, _outcome(run))
             for run in self.store.runs_of(schedule_uid)
+            if run.uid not in recorded  # status says more than its Job
         ]
         return [run for run in found if since <= run.slot <= until]
 

@@ -54,10 +54,15 @@ class DeliveryQuery:
 
     def statement(self) -> tuple[str, dict[str, Any]]:
         """SQL and its parameters."""
-        conditions = {
+        conditions: dict[str, object] = {
             "lower(found.recipient) = lower(%(recipient)s)": self.recipient,
             "found.channel = %(channel)s": self.channel,
+            # What the partial indexes are of, said again: their condition is none of a parameter.
+            "found.channel <> 'email'": None if self.channel == "email" else self.channel,
             "found.status = %(status)s": self.status,
+            "found.status NOT IN ('sent', 'alreadySent')": (
+                None if self.status in ("sent", "alreadySent") else self.status
+            ),
             "run.namespace = %(namespace)s": self.namespace,
             "run.schedule = %(schedule)s": self.schedule,
             "run.finished_at >= %(since)s": self.since,

@@ -13,7 +13,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from report_operator.api.v1alpha1.calendar import Calendar
+from report_operator.api.v1alpha1.calendar import Calendar, OnHoliday
 from report_operator.api.v1alpha1.placement import (
     Labels,
     ResourceRequirements,
@@ -95,9 +95,9 @@ def _attaches_what_is_written(spec: ReportScheduleSpec) -> bool:
     return email is None or set(email.attach) <= set(spec.report.formats)
 
 
-def _keeps_moved_runs(spec: ReportScheduleSpec) -> bool:
-    moves = spec.calendar is not None and spec.calendar.on_holiday.moves
-    return not moves or spec.concurrency_policy is not ConcurrencyPolicy.REPLACE
+def _keeps_runs_of_other_days(spec: ReportScheduleSpec) -> bool:
+    leaves_out = spec.calendar is not None and spec.calendar.on_holiday is not OnHoliday.RUN
+    return not leaves_out or spec.concurrency_policy is not ConcurrencyPolicy.REPLACE
 
 
 def _uploads_what_is_written(spec: ReportScheduleSpec) -> bool:
@@ -117,11 +117,11 @@ class ReportScheduleSpec(Model):
             path="delivery.email.attach",
         ),
         Rule(
-            "!has(self.calendar) || !self.calendar.onHoliday.endsWith('BusinessDay') || "
+            "!has(self.calendar) || self.calendar.onHoliday == 'Run' || "
             "self.concurrencyPolicy != 'Replace'",
-            "to move runs to a business day takes concurrencyPolicy Forbid or Allow: Replace "
-            "deletes a run that waits for its day",
-            _keeps_moved_runs,
+            "a calendar that leaves out days takes concurrencyPolicy Forbid or Allow: Replace "
+            "deletes a run for that of a day off, and one that waits for its day",
+            _keeps_runs_of_other_days,
             path="calendar.onHoliday",
         ),
         Rule(

@@ -61,7 +61,9 @@ def _slots_by_day(spec: ReportScheduleSpec, now: datetime) -> Iterator[list[date
         local = slot.astimezone(zone)
         following = rule.next_after(slot, zone)
         second = following.astimezone(zone) if following else None
-        yield [local, *([second] if second and second.date() == local.date() else [])]
+        # Not 02:30 twice, where the clocks are set back.
+        again = second and second.date() == local.date() and second.time() != local.time()
+        yield [local, *([second] if second and again else [])]
         _, last = days_span(zone, local.date(), local.date())
         slot = following if following and following > last else rule.next_after(last, zone)
 

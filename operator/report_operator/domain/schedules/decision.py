@@ -90,7 +90,8 @@ def decide(observation: Observation, limits: ScheduleLimits) -> Decision:
     overdue = [
         OverdueRun(observed.run, cause)
         for observed in observation.runs
-        if (cause := exceeded_deadline(observed, limits.start)) is not None
+        if left_out(observed.run) is None
+        and (cause := exceeded_deadline(observed, limits.start)) is not None
     ]
     missing = [
         outcome_of_missing(
@@ -207,7 +208,13 @@ def _prune(
             for run in prunable(runs, history, limits)
             if run.uid not in observation.pending_records and not _keeps_slot(run, observation)
         ),
-        *(run for run in runs if run.uid in gone),
+        *(
+            run
+            for run in runs
+            if run.uid in gone
+            # One that was given up before its slot came would be made once more.
+            and not (run.scheduled and run.termination_reason and _keeps_slot(run, observation))
+        ),
     ]
 
 

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from report_operator.api.v1alpha1.status import ActiveRun
 from report_operator.domain.cron.schedule import latest_beat, latest_slot
+from report_operator.domain.runs.attempts import days_span
 from report_operator.domain.runs.run import Run
 from report_operator.domain.schedules.observation import RefusedSlot
 from report_operator.domain.schedules.plan import Plan
@@ -16,7 +17,7 @@ from report_operator.domain.schedules.zone_data import common_slots
 
 NOT_CREATED = "NotCreated"
 REPLACING = "Replacing"
-SKIPPED_LIMIT = 1000  # slots in a row that a calendar may leave out
+SKIPPED_LIMIT = 1000  # days in a row that a calendar may leave out
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +82,14 @@ def oldest_due(
     )
     if waiting:
         run = waiting[0]
-        return Due(run.slot, run.stage.value, run, run.calendar_verdict.moved_to)
+        moved_to = _moved(plan, run.slot, run.calendar_verdict.moved_to)
+        return Due(run.slot, run.stage.value, run, moved_to)
     if plan.suspended:
         return None
     missed = first_slot_after(plan, known_slot(plan, known_runs, handled, last_schedule))
     if missed is None:
         return None
-    moved_to = plan.verdict(missed).moved_to
+    moved_to = _moved(plan, missed, plan.verdict(missed).moved_to)
     if (moved_to or missed) > now:
         return None
     # Somebody asked for it before it was due, or again after its run had failed.
@@ -123,7 +125,15 @@ def _first_wanted(plan: Plan, known: datetime, zones: Sequence[ZoneInfo]) -> dat
         known = max(found)
         if not plan.verdict(known).skipped:
             return known
+        day = known.astimezone(plan.zone).date()  # the verdict is that of the day
+        _, last = days_span(plan.zone, day, day)
+        known = latest_slot(plan.schedule, plan.zone, known, last) or known
     return None
+
+
+def _moved(plan: Plan, slot: datetime, moved_to: datetime | None) -> datetime | None:
+    """Where the calendar moved a slot to; not before the schedule was made, edited or resumed."""
+    return max(moved_to, min(plan.since, slot)) if moved_to is not None else None
 
 
 def slot_without_job(

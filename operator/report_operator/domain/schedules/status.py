@@ -193,7 +193,12 @@ def _not_recorded(missing: Sequence[ActiveRun], recent: Sequence[RecentRun]) -> 
 
 
 def _stands_in(entry: RecentRun) -> bool:
-    return not entry.manual or entry.outcome is not Outcome.FAILED
+    return not entry.manual or entry.outcome is not Outcome.FAILED or _took_its_place(entry)
+
+
+def _took_its_place(entry: RecentRun) -> bool:
+    """Made before its slot: the CronJob controller finds the name taken, and makes no other."""
+    return entry.backfill is None and entry.created_at is not None and entry.created_at < entry.slot
 
 
 def _known(instant: datetime | None) -> list[datetime]:
