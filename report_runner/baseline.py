@@ -11,8 +11,7 @@ from pathlib import Path
 
 from report_runner import manifest as manifests
 from report_runner.contract.definition import Definition
-from report_runner.contract.mailbox import mailbox_identity
-from report_runner.delivery.ledger import LedgerEntry, LedgerState, target_key
+from report_runner.delivery.ledger import LedgerEntry, LedgerState, target_key, target_of
 from report_runner.environment import RunStamps
 from report_runner.manifest import Manifest
 from report_runner.models import RunError
@@ -30,6 +29,7 @@ class Baseline:
 
     paths: OutputPaths
     manifest: Manifest
+    newer_begun: bool = False  # somebody has, or may have, a report of a later slot
 
     def described(self) -> str:
         """`the report of 2026-11-23 (slot 2026-11-23T06:00:00Z)`."""
@@ -43,7 +43,7 @@ def last_delivered(definition: Definition, run: RunStamps, root: Path) -> Baseli
     A run of an older date, made today by hand or by a backfill, is older than yesterday's. Of one
     with parameters of its own the manifest has what an attempt without them found.
     """
-    read = 0
+    read, newer_begun = 0, False
     for paths, slot in _slots(definition, root, run.report_date):
         if paths.day == _day(root, run.report_date) and slot >= run.slot:
             continue
@@ -58,7 +58,8 @@ def last_delivered(definition: Definition, run: RunStamps, root: Path) -> Baseli
             logger.warning("nothing is compared: %s", error.message)
             return None
         if found is not None and found.delivered_at is not None:
-            return Baseline(paths, found)
+            return Baseline(paths, found, newer_begun)
+        newer_begun |= found is not None and not found.parameters and is_begun(found.deliveries)
     return None
 
 
@@ -101,17 +102,13 @@ def keep_for_comparison(baseline: Baseline, now: datetime) -> None:
 
 def reached_everybody(definition: Definition, deliveries: Mapping[str, LedgerEntry]) -> bool:
     """Whether each target of today's definition has got that report."""
-    sent = {_identity(key) for key, entry in deliveries.items() if entry.state is LedgerState.SENT}
+    sent = {target_of(key) for key, entry in deliveries.items() if entry.state is LedgerState.SENT}
     wanted = {
-        _identity(target_key(channel, target))
+        target_of(target_key(channel, target))
         for channel, spec in definition.delivery.channels().items()
         for target in spec.targets()
     }
     return wanted <= sent
-
-
-def _identity(key: str) -> str:
-    return key if ":" in key else mailbox_identity(key)
 
 
 def is_begun(deliveries: Mapping[str, LedgerEntry]) -> bool:

@@ -16,7 +16,6 @@ from zoneinfo import ZoneInfo
 from report_runner import storage
 from report_runner.baseline import (
     Baseline,
-    is_begun,
     keep_for_comparison,
     last_delivered,
     reached_everybody,
@@ -31,7 +30,7 @@ from report_runner.contract.sending import OnlyIfChanged
 from report_runner.contract.words import listed, nearest, shortened
 from report_runner.environment import RunStamps
 from report_runner.expressions import Scope, evaluate
-from report_runner.manifest import CheckRecord, Manifest
+from report_runner.manifest import CheckRecord
 from report_runner.models import RunError, RunSkipped, Table
 from report_runner.render.csvfile import write_csv
 from report_runner.rows_digest import rows_digest
@@ -61,14 +60,18 @@ def judge(
     run: RunStamps,
     tables: Mapping[str, Table],
     paths: OutputPaths,
-    earlier: Manifest | None,
     now: datetime,
+    *,
+    begun: bool = False,
     overridden: bool = False,
+    not_ready: str | None = None,
 ) -> Judgement:
     """Raises RunError for rows that are wrong or none, RunSkipped where no report is wanted.
 
-    Needs the slot's lock. `earlier` is the manifest of an earlier attempt of the slot. A run that
-    was asked for with parameters of its own (`overridden`) is compared with no other.
+    Needs the slot's lock. What has begun, or is sent again on request, is always wanted: it is not
+    left half done because the rows are others by now. A run that was asked for with parameters of
+    its own (`overridden`) is compared with no other. `not_ready` is what a reader is told of data
+    that were not ready: of such rows nobody can say that they are unchanged.
     """
     report = definition.report
     scope = scope_of(definition, run, tables)
@@ -95,26 +98,34 @@ def judge(
         )
     if failed:
         raise RunError(Reason.DATA_CHECK_FAILED, ". ".join(failed))
-    # What has begun is not left half done because the rows are others by now.
-    # Nor does a person who has it sent again ask whether it is wanted.
-    begun = run.resend is not None or (earlier is not None and is_begun(earlier.deliveries))
+    told = [*([not_ready] if not_ready else []), *found.warnings]
     if report.send_if is not None and not begun and not evaluate(report.send_if, SEND_IF, scope):
         condition = " ".join(report.send_if.split())
         raise RunSkipped(
             Reason.CONDITION_FALSE,
-            _skipped(f"{SEND_IF} is false: {condition}", found.warnings),
+            _skipped(f"{SEND_IF} is false: {condition}", told),
         )
     if not any(table.rows for table in tables.values()) and not report.allow_empty:
         raise RunError(
             Reason.EMPTY_REPORT,
             "no source has a row; set spec.report.allowEmpty to true where that is no fault",
         )
-    if report.only_if_changed is not None and not begun and baseline is not None:
-        same = baseline.manifest.digests == found.digests
-        if same and reached_everybody(definition, baseline.manifest.deliveries):
-            told = f"the rows are those of {baseline.described()}, which was delivered"
-            raise RunSkipped(Reason.UNCHANGED, _skipped(told, found.warnings))
+    compared = report.only_if_changed is not None and not begun and not not_ready
+    if compared and baseline is not None and _is_unchanged(definition, found, baseline):
+        same = f"the rows are those of {baseline.described()}, which was delivered"
+        raise RunSkipped(Reason.UNCHANGED, _skipped(same, told))
     return found
+
+
+def _is_unchanged(definition: Definition, found: Judgement, baseline: Baseline) -> bool:
+    """Whether all of today's recipients have these rows, and nobody has later ones."""
+    last = baseline.manifest
+    return (
+        last.digests == found.digests
+        and last.not_ready is None
+        and not baseline.newer_begun
+        and reached_everybody(definition, last.deliveries)
+    )
 
 
 def scope_of(definition: Definition, run: RunStamps, tables: Mapping[str, Table]) -> Scope:

@@ -89,6 +89,7 @@ class Manifest(Model, extra="ignore"):
     digests: dict[str, str] = Field(default_factory=dict)
     delivered_at: datetime | None = None  # when all that the definition wants was done
 
+    resend: str = ""  # what the run that made the files was asked to send again
     resends: list[Resent] = Field(default_factory=list)
 
     @property

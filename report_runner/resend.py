@@ -12,7 +12,13 @@ from datetime import datetime
 from report_runner.contract.definition import Definition
 from report_runner.contract.reasons import Reason
 from report_runner.contract.resend import Resend
-from report_runner.delivery.ledger import LedgerEntry, LedgerState, same_target, target_key
+from report_runner.delivery.ledger import (
+    LedgerEntry,
+    LedgerState,
+    same_target,
+    target_key,
+    target_of,
+)
 from report_runner.manifest import RESENDS_KEPT, Manifest, Resent
 from report_runner.models import RunError
 
@@ -39,7 +45,10 @@ def begin(
     known: Manifest, definition: Definition, resend: Resend, run_id: str, now: datetime
 ) -> Manifest:
     """The manifest in which the request is noted; unchanged where this run has done that."""
-    if run_id in (known.run_id, *(earlier.run_id for earlier in known.resends)):
+    # A run that made the files without being asked may have the same id: where nothing is known of
+    # a slot's attempts, they are counted from one again.
+    noted = {earlier.run_id for earlier in known.resends}
+    if run_id in noted or (known.resend and run_id == known.run_id):
         return known
     wanted = [
         key for key in _targets(definition) if resend.to_everybody or _is_named(key, resend.names)
@@ -57,9 +66,10 @@ def begin(
 def _marked(
     deliveries: Mapping[str, LedgerEntry], wanted: Collection[str], run_id: str
 ) -> dict[str, LedgerEntry]:
+    places = {target_of(one) for one in wanted}
     return {
         key: entry.model_copy(update={"again_by": run_id})
-        if entry.state is LedgerState.SENT and any(same_target(key, one) for one in wanted)
+        if entry.state is LedgerState.SENT and target_of(key) in places
         else entry
         for key, entry in deliveries.items()
     }

@@ -15,6 +15,7 @@ from typing import Any
 
 from report_runner import manifest as manifests
 from report_runner import resend, storage
+from report_runner.baseline import is_begun
 from report_runner.contract.definition import Definition
 from report_runner.contract.model import parse_duration
 from report_runner.contract.numbers import exact
@@ -199,7 +200,8 @@ def _make(
     progress.enter("sources")
     inputs: dict[str, Input] = {}
     progress.asking = unanswered(context, clock())
-    not_ready = ask_for_data(context, clock())
+    begun = run.resend is not None or (earlier is not None and is_begun(earlier.deliveries))
+    not_ready = ask_for_data(context, clock(), begun=begun)
     progress.asking = None
     fetched = fetch_all(context, Cache(output_paths.root, clock()))
     progress.cached = sum(found.cached_at is not None for found in fetched.values())
@@ -209,7 +211,10 @@ def _make(
     progress.enter("checks")
     tables = {name: found.table for name, found in fetched.items()}
     overrides = progress.overrides
-    judgement = judge(definition, run, tables, output_paths, earlier, clock(), bool(overrides))
+    judgement = judge(
+        definition, run, tables, output_paths, clock(),
+        begun=begun, overridden=bool(overrides), not_ready=not_ready,
+    )  # fmt: skip
     progress.enter("render")
     warnings = [*([not_ready] if not_ready else []), *judgement.warnings]
     data = render_input(definition, run, fetched, clock(), warnings)
@@ -253,6 +258,7 @@ def _make(
         **_for_later_runs(judgement, earlier, overridden=bool(overrides)),
         # A recipient of an earlier version of this slot is not sent another one by itself.
         deliveries=dict(earlier.deliveries) if earlier else {},
+        resend=run.resend.text if run.resend else "",
         resends=earlier.resends if earlier else [],
     )
     manifests.save(output_paths, made)
@@ -264,7 +270,12 @@ def _for_later_runs(
 ) -> dict[str, Any]:
     """Figures and digests; those of an earlier attempt where this one has its own parameters."""
     if not overridden:
-        return {"figures": judgement.figures, "digests": judgement.digests}
+        digests = judgement.digests
+        if earlier is not None and earlier.digests != digests:
+            # Somebody keeps the rows of before: the next report is no repetition for him.
+            kept_by = [entry for entry in earlier.deliveries.values() if entry.settled]
+            digests = {} if kept_by else digests
+        return {"figures": judgement.figures, "digests": digests}
     if earlier is None:
         return {}
     kept = ("figures", "digests", "delivered_at")

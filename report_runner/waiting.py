@@ -36,10 +36,11 @@ class DataNotReadyYet(Exception):  # noqa: N818 - no error: the run asks again l
         self.check = check
 
 
-def ask_for_data(context: SourceContext, now: datetime) -> str | None:
+def ask_for_data(context: SourceContext, now: datetime, *, begun: bool = False) -> str | None:
     """What a reader has to know of data that are used although they are not ready; None: nothing.
 
-    Raises DataNotReadyYet, and at the deadline RunError(DataNotReady) or RunSkipped.
+    Raises DataNotReadyYet, and at the deadline RunError(DataNotReady) or RunSkipped; a report that
+    somebody has already, or is to get again (`begun`), is not skipped.
     """
     wait = context.definition.report.wait_for
     if wait is None:
@@ -52,10 +53,10 @@ def ask_for_data(context: SourceContext, now: datetime) -> str | None:
         raise DataNotReadyYet(_check(wait, context, answer))
     message = f"the data were not ready by {deadline:%Y-%m-%dT%H:%M:%SZ}: {answer}"
     match wait.on_deadline:
-        case OnDeadline.FAIL:
-            raise RunError(Reason.DATA_NOT_READY, f"{message}; retry it when they are there")
-        case OnDeadline.SKIP:
+        case OnDeadline.SKIP if not begun:
             raise RunSkipped(Reason.DATA_NOT_READY, message)
+        case OnDeadline.FAIL | OnDeadline.SKIP:
+            raise RunError(Reason.DATA_NOT_READY, f"{message}; retry it when they are there")
         case OnDeadline.SEND_MARKED:
             return message
 

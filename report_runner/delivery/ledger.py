@@ -57,6 +57,12 @@ def target_key(channel: str, target: str) -> str:
     return target if channel == "email" else f"{channel}:{target}"
 
 
+def target_of(key: str) -> str:
+    """The target of spec.delivery that an entry is of: a place has an entry for each file."""
+    channel, _, rest = key.partition(":")
+    return f"{channel}:{rest.partition(':')[0]}" if rest else mailbox_identity(key)
+
+
 def same_target(one: str, other: str) -> bool:
     """Whether two keys are of one target, in whatever spelling of its address."""
     return _same(one) == _same(other)
@@ -91,12 +97,17 @@ class Ledger:
         self.record(target, LedgerState.SENDING)
 
     def record(self, target: DeliveryTarget, state: LedgerState, answer: str = "") -> None:
-        self.entries[target_key(self.channel, target.name)] = LedgerEntry(
+        key = target_key(self.channel, target.name)
+        before = self.entries.get(key)
+        # Until it is done: a further try has to know that what is there is the one of before.
+        again_by = before.again_by if before and state is not LedgerState.SENT else ""
+        self.entries[key] = LedgerEntry(
             message_id=target.message_id,
             state=state,
             at=self.clock(),
             run_id=self.run_id,
             answer=answer,
+            again_by=again_by,
         )
         self.save()
 

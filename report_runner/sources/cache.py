@@ -65,7 +65,7 @@ class Cache:
         with self._locked(path) as usable:
             if not usable:
                 return fetch()
-            if context.run.attempt == 1 and context.definition.report.wait_for is None:
+            if _may_be_older(context):
                 found = self._read(path, key, parse_duration(source.cache.ttl))
                 if found is not None:
                     return found
@@ -150,19 +150,30 @@ class Cache:
             total -= size
 
 
+def _may_be_older(context: SourceContext) -> bool:
+    """Whether nobody asked for rows as they are now."""
+    run = context.run
+    return run.attempt == 1 and run.resend is None and context.definition.report.wait_for is None
+
+
 def cache_key(source: SourceSpec, context: SourceContext) -> str:
     """The name of an entry: equal for runs that ask for the same, of whichever schedule.
 
     The values of the Secrets go in as well: a role that may see less has rows of its own.
     """
     field, spec = source.selected()
-    text = json.dumps(spec.to_wire(), sort_keys=True)
-    words = set(re.findall(r"\w+", text))
+    text = json.dumps(spec.to_wire(), sort_keys=True, ensure_ascii=False)
+    # `{{ parameters }}` and `parameters[...]` may stand for any of them.
+    every = re.search(r"\bparameters\b(?!\s*\.\s*\w)", text) is not None
     values: dict[str, Any] = {"report_date": context.run.report_date.isoformat()}
-    if "slot" in words:
+    if "slot" in text:
         values["slot"] = context.run.slot.isoformat()
     parameters = exact(context.definition.report.parameters)
-    values |= {f"p:{name}": str(value) for name, value in parameters.items() if name in words}
+    values |= {
+        f"p:{name}": f"{type(value).__name__} {value}"
+        for name, value in parameters.items()
+        if every or name in text or not name.isidentifier()
+    }
     asked = [
         VERSION, context.definition.namespace, context.definition.time_zone, field, text,
         sorted(values.items()), _secret_digest(spec, context),
@@ -202,17 +213,31 @@ def _check_size(size: int) -> None:
 
 
 def _lines(path: Path) -> Iterator[str]:
-    """All but the last, which is the checksum of the others. Raises ValueError where it is not."""
+    """All but the last, which is the checksum of the others. Raises ValueError where it is not.
+
+    The file is read twice, line by line: a result of a million rows is never in memory whole.
+    """
     with (
         os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as raw,
         gzip.GzipFile(fileobj=raw) as stream,
     ):
         if os.fstat(raw.fileno()).st_size > ENTRY_LIMIT:
             raise ValueError("it is too large")
-        content = stream.read(WHOLE_LIMIT + 1)
-        if len(content) > WHOLE_LIMIT:
-            raise ValueError("its lines are too large")
-    body, _, checksum = content.removesuffix(b"\n").rpartition(b"\n")
-    if hashlib.sha256(body + b"\n").hexdigest().encode() != checksum:
-        raise ValueError("its checksum is another")
-    yield from body.decode().split("\n")
+        digest, last, size = hashlib.sha256(), b"", 0
+        for line in _read_lines(stream):
+            digest.update(last)
+            last, size = line, size + len(line)
+            if size > WHOLE_LIMIT:
+                raise ValueError("its lines are too large")
+        if digest.hexdigest().encode() != last.removesuffix(b"\n"):
+            raise ValueError("its checksum is another")
+        stream.seek(0)
+        held: bytes | None = None
+        for line in _read_lines(stream):
+            if held is not None:
+                yield held.removesuffix(b"\n").decode()
+            held = line  # the last one is the checksum
+
+
+def _read_lines(stream: gzip.GzipFile) -> Iterator[bytes]:
+    return iter(lambda: stream.readline(WHOLE_LIMIT + 1), b"")

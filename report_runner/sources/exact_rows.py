@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from report_runner.contract.moments import FarMoment, MomentKind, SessionOffset
 from report_runner.models import ColumnType, Table
+from report_runner.packed import RowCollector
 
 _SECOND = timedelta(microseconds=1)
 
@@ -32,8 +33,10 @@ def table_of(lines: Iterable[str]) -> Table:
     found = iter(lines)
     head = json.loads(next(found, "{}"))
     types = tuple(ColumnType(*kind) for kind in head["types"])
-    rows = [tuple(_decoded(value) for value in json.loads(line)) for line in found]
-    return Table(tuple(head["columns"]), rows, types)
+    collector = RowCollector()
+    for line in found:
+        collector.add(tuple(_decoded(value) for value in json.loads(line)))
+    return Table(tuple(head["columns"]), collector.rows(), types)
 
 
 def _encoded(value: Any) -> Any:

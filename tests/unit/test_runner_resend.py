@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from report_runner.baseline import reached_everybody
 from report_runner.contract.definition import Definition
 from report_runner.contract.resend import Resend, parse_resend, resend_to
 from report_runner.delivery.channel import DeliveryTarget
@@ -77,7 +78,30 @@ def test_request_is_noted_once_and_of_its_own_files_never() -> None:
     begun = begin(known, DEFINITION, Resend(), "run.2", NOW)
     sent = begun.model_copy(update={"deliveries": {"a@x.org": entry(run_id="run.2")}})
     assert begin(sent, DEFINITION, Resend(), "run.2", NOW) is sent
-    assert begin(known, DEFINITION, Resend(), "run.1", NOW) is known
+    # Where no attempt of the slot is known, they are counted from one again.
+    again = begin(known, DEFINITION, Resend(), "run.1", NOW)
+    assert not again.deliveries["a@x.org"].settled
+    made = known.model_copy(update={"resend": "all"})  # by this very run
+    assert begin(made, DEFINITION, Resend(), "run.1", NOW) is made
+
+
+def test_each_file_of_a_place_is_sent_again_and_stays_marked_until_it_is() -> None:
+    upload = {"to": [{"name": "portal", "sftp": {"secretRef": {"name": "s"}}}]}
+    body = {**DEFINITION.to_wire(), "delivery": {"upload": upload}}
+    definition = Definition.model_validate(body)
+    key = "upload:portal:a/b.pdf"
+    known = manifest().model_copy(update={"deliveries": {key: entry(), "upload:other:a": entry()}})
+    begun = begin(known, definition, Resend(), "run.2", NOW)
+    assert [e.settled for e in begun.deliveries.values()] == [False, True]
+    entries = dict(begun.deliveries)
+    ledger = Ledger("upload", "run.2", entries, lambda: None, lambda: NOW)
+    target = DeliveryTarget("portal:a/b.pdf", "new")
+    for state in (LedgerState.SENDING, LedgerState.FAILED):
+        ledger.record(target, state)
+        assert entries[key].again_by == "run.2"
+    ledger.record(target, LedgerState.SENT)
+    assert entries[key].settled
+    assert reached_everybody(definition, entries)
 
 
 def test_interrupted_delivery_of_a_resend_is_seen_beside_the_one_before() -> None:

@@ -395,6 +395,71 @@ def test_the_same_slot_made_again_is_not_compared_with_itself(runs: Runs) -> Non
     assert [item.status.value for item in result.deliveries] == ["alreadySent", "alreadySent"]
 
 
+WAIT = {
+    "waitFor": {
+        "source": "positions",
+        "until": "positions | length > 9",
+        "onDeadline": "SendMarked",
+    }
+}
+
+
+def late(number: int) -> datetime:
+    """After the deadline of a wait."""
+    return day(number) + timedelta(hours=3)
+
+
+def test_rows_that_nobody_was_sent_are_nothing_to_compare_with(runs: Runs) -> None:
+    """Its slot was made anew with other rows, while everybody kept those of before."""
+    runs.report = {"onlyIfChanged": {"sources": ["positions"]}}
+    runs.run([{"a": 1}])
+    runs.attempt = 2
+    assert "2 had it" in runs.run([{"a": 2}], title="Other").message
+    runs.attempt = 1
+    runs.run([{"a": 2}], day(1))
+    assert [name for name, _ in runs.post.sent].count("a@example.com") == 2
+
+
+def test_one_who_has_later_rows_is_told_that_they_are_as_before(runs: Runs) -> None:
+    runs.report = {"onlyIfChanged": {"sources": ["positions"]}}
+    runs.run([{"a": 1}])
+    runs.post.refused = {"b@example.com"}
+    with pytest.raises(RunError):
+        runs.run([{"a": 2}], day(1))
+    runs.post.refused = set()
+    runs.run([{"a": 1}], day(2))
+    assert [name for name, _ in runs.post.sent].count("a@example.com") == 3
+
+
+def test_rows_that_were_not_ready_are_not_unchanged(runs: Runs) -> None:
+    runs.report = {"onlyIfChanged": {"sources": ["positions"]}}
+    runs.run([{"a": 1}])
+    result = runs.run([{"a": 1}], day(1), now=late(1), **WAIT)
+    assert "the data were not ready by" in result.message
+    assert len(runs.post.sent) == 4
+    runs.run([{"a": 1}], day(2))  # ready, and the last that everybody has says that it is not
+    assert len(runs.post.sent) == 6
+
+
+def test_a_skip_says_that_the_data_were_not_ready(runs: Runs) -> None:
+    found = runs.skipped(
+        EMPTY, day(1), now=late(1), sendIf="positions | length > 0", allowEmpty=True, **WAIT
+    )
+    assert found.reason is Reason.CONDITION_FALSE
+    assert "the data were not ready by" in found.message
+
+
+def test_half_a_delivery_is_not_ended_as_a_skip(runs: Runs) -> None:
+    runs.post.refused = {"b@example.com"}
+    with pytest.raises(RunError):
+        runs.run([{"a": 1}])
+    runs.attempt = 2
+    wait = {"waitFor": {**WAIT["waitFor"], "onDeadline": "Skip"}}
+    with pytest.raises(RunError) as caught:
+        runs.run([{"a": 1}], now=late(0), **wait)
+    assert caught.value.reason is Reason.DATA_NOT_READY
+
+
 def test_a_damaged_manifest_sends_rather_than_compares(runs: Runs) -> None:
     runs.report = UNCHANGED
     runs.run([{"a": 1}])

@@ -22,6 +22,7 @@ from report_runner.contract.report import SourceSpec
 from report_runner.environment import RunStamps
 from report_runner.models import ColumnType, Table
 from report_runner.mounted import Secrets
+from report_runner.packed import PackedRows
 from report_runner.sources.cache import FOLDER, Cache
 from report_runner.sources.exact_rows import lines_of, table_of
 from report_runner.sources.protocol import Fetched, SourceContext
@@ -208,6 +209,32 @@ def test_the_slot_counts_where_it_is_bound(ask: Callable[..., Fetched]) -> None:
     ask(database, bound)
     ask(database, bound, slot=NOW + timedelta(hours=1))
     assert database.asked == 3
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        ("SELECT %(größe)s", "größe"),
+        ("SELECT %(my-region)s", "my-region"),
+        ("SELECT '{{ parameters }}'", "anything"),
+        ("SELECT '{{ parameters[parameters.which] }}'", "region"),
+    ],
+)
+def test_a_parameter_counts_however_it_is_named(
+    ask: Callable[..., Fetched], query: str, name: str
+) -> None:
+    database = Database()
+    for value in ("EU", "US", 1, "1"):
+        ask(database, spec(query=query), **{name: value})
+    assert database.asked == 4
+
+
+def test_many_rows_come_back_packed(ask: Callable[..., Fetched]) -> None:
+    table = Table(("n", "text"), [(n, f"row {n}") for n in range(30_000)])
+    ask(Database(table))
+    found = ask(Database())
+    assert isinstance(found.table.rows, PackedRows)
+    assert list(found.table.rows) == list(table.rows)
 
 
 def test_a_retry_brings_the_rows_that_others_use_up_to_date(ask: Callable[..., Fetched]) -> None:
