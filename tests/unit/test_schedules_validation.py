@@ -286,3 +286,17 @@ def test_quotes_of_mysql_are_judged_by_the_run() -> None:
     sources = [SourceSpec.model_validate({"name": "s", "sql": sql})]
     report = spec.report.model_copy(update={"sources": sources})
     assert problem_of(spec.model_copy(update={"report": report})) is None
+
+
+def test_filters_for_business_days_do_not_know_a_calendar() -> None:
+    """6 January is a holiday in Spain, and would be the business day before the seventh."""
+    report = {
+        "title": "Rows",
+        "sources": [{"name": "rows", "inline": {"rows": [{"a": 1}]}}],
+        "template": {"builtin": "executive_dashboard"},
+        "parameters": {"day": "{{ report_date | previous_business_day }}"},
+    }
+    assert problem_of(make_schedule({"report": report}).spec) is None
+    problem = problem_of(make_schedule({"report": report, "calendar": {"country": "ES"}}).spec)
+    assert problem is not None
+    assert problem.message.startswith("spec.report: the filters for business days know Saturdays")

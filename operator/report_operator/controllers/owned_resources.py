@@ -40,8 +40,10 @@ from report_operator.domain.schedules.observation import ReadyProblem
 from report_operator.domain.schedules.pods import PodSettings
 from report_operator.domain.schedules.transitions import WARNING, Transition
 from report_operator.domain.schedules.validation import (
+    TEMPLATE_FIELD,
     DefinitionObservation,
     SpecObservation,
+    business_days_problem,
     check_definition,
     check_spec,
     check_template,
@@ -132,7 +134,9 @@ class OwnedResources:
         if problem is not None:
             return text, problem
         found = await self.templates.problem(schedule.namespace, text)
-        return text, template_problem(reference, found) if found is not None else None
+        if found is not None:
+            return text, template_problem(reference, found)
+        return text, business_days_problem(schedule.spec, TEMPLATE_FIELD, text)
 
     async def _calendar(
         self, schedule: ReportSchedule, now: datetime
