@@ -277,10 +277,10 @@ def test_list_is_filtered_by_it() -> None:
 def test_success_rate_is_that_of_the_runs_that_were_to_send() -> None:
     entries = (skipped(), make_entry("well", run_seconds=4), make_entry("bad", Reason.TIMEOUT))
     jobs = jobs_of(schedule_of(*entries), ())
-    found = measure(totals(recent(jobs, SLOT)), jobs, [])
+    found = measure(totals(recent(jobs, SLOT)), jobs, 0, [])
     assert (found.finished, found.skipped, found.success_rate_percent) == (3, 1, 50.0)
     only = jobs_of(schedule_of(skipped()), ())
-    assert measure(totals(recent(only, SLOT)), only, []).success_rate_percent is None
+    assert measure(totals(recent(only, SLOT)), only, 0, []).success_rate_percent is None
 
 
 def test_statistics_of_failures_and_times_leave_it_out() -> None:

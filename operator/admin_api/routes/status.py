@@ -105,5 +105,7 @@ async def metrics(
     snapshot, (stored, degraded) = await asyncio.gather(
         cluster.snapshot(), history.query(reader.totals(since) if reader else None)
     )
-    found = measure(stored or totals(recent(snapshot.jobs, since)), snapshot.jobs, degraded)
+    queued = sum(schedule.status.queued for schedule in snapshot.schedules)
+    done = stored or totals(recent(snapshot.jobs, since))
+    found = measure(done, snapshot.jobs, queued, degraded)
     return JSONResponse(found.model_dump(mode="json"))

@@ -337,8 +337,13 @@ def recent(jobs: Iterable[Job], since: datetime) -> list[FinishedRun]:
     ]
 
 
-def measure(totals: Totals, live: Sequence[Job], degraded: list[str]) -> PerformanceMetrics:
-    """Rates and means over METRICS_SPAN, and counts of the runs under way."""
+def measure(
+    totals: Totals, live: Sequence[Job], queue_depth: int, degraded: list[str]
+) -> PerformanceMetrics:
+    """Rates and means over METRICS_SPAN, and counts of the runs under way.
+
+    `queue_depth` is the schedules' own: a run that waits for its business day is not in it.
+    """
     minutes = METRICS_SPAN / timedelta(minutes=1)
     done, average, ratio = totals.finished, totals.avg_seconds, totals.success_ratio
     return PerformanceMetrics(
@@ -347,7 +352,7 @@ def measure(totals: Totals, live: Sequence[Job], degraded: list[str]) -> Perform
         success_rate_percent=None if ratio is None else round(100 * ratio, 2),
         finished=done,
         skipped=totals.skipped,
-        queue_depth=sum(job.status is JobStatus.QUEUED for job in live),
+        queue_depth=queue_depth,
         active_jobs=sum(
             job.status in (JobStatus.PENDING, JobStatus.RUNNING, JobStatus.RETRYING) for job in live
         ),

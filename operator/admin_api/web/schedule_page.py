@@ -20,7 +20,7 @@ from report_operator.domain.cron.schedule import (
     load_zone,
     parse,
 )
-from report_operator.domain.schedules.calendar import verdict
+from report_operator.domain.schedules.calendar import Calendar, verdict
 from report_runner.contract.reasons import Reason
 
 PAST, COMING = 25, 5  # slots of the strip
@@ -93,8 +93,17 @@ class TimesChart:
     longest: int  # seconds
 
 
-def strip_of(schedule: ScheduleSummary, jobs: Sequence[Job], now: datetime) -> list[StripSlot]:
-    """The last and the next slots, ascending. Empty where the schedule cannot be read."""
+def strip_of(
+    schedule: ScheduleSummary,
+    jobs: Sequence[Job],
+    now: datetime,
+    calendar: Calendar | None = None,
+) -> list[StripSlot]:
+    """The last and the next slots, ascending. Empty where the schedule cannot be read.
+
+    `calendar` is the one in effect; without it that of the spec, which lacks a ConfigMap's dates.
+    """
+    calendar = calendar or schedule.calendar
     try:
         rule, zone = parse(schedule.cron), load_zone(schedule.time_zone)
     except ScheduleError:
@@ -113,7 +122,7 @@ def strip_of(schedule: ScheduleSummary, jobs: Sequence[Job], now: datetime) -> l
         attempts = runs.get(slot, [])
         if attempts:
             state, run = _answer(attempts)
-        elif _is_skipped(schedule, slot, zone):
+        elif _is_skipped(calendar, slot, zone):
             state, run = SlotState.SKIPPED, None
         else:
             state, run = _unanswered(slot, status, known_from), None
@@ -123,13 +132,13 @@ def strip_of(schedule: ScheduleSummary, jobs: Sequence[Job], now: datetime) -> l
         if slot in runs:  # its place was taken, or its calendar moved it, to before it was due
             found.append(StripSlot(slot, *_answer(runs[slot])))
         else:
-            skipped = _is_skipped(schedule, slot, zone)
+            skipped = _is_skipped(calendar, slot, zone)
             found.append(StripSlot(slot, SlotState.SKIPPED if skipped else coming, None))
     return found
 
 
-def _is_skipped(schedule: ScheduleSummary, slot: datetime, zone: ZoneInfo) -> bool:
-    return verdict(schedule.calendar, slot.astimezone(zone)).skipped
+def _is_skipped(calendar: Calendar | None, slot: datetime, zone: ZoneInfo) -> bool:
+    return verdict(calendar, slot.astimezone(zone)).skipped
 
 
 def count_slots(strip: Iterable[StripSlot]) -> list[tuple[SlotState, int, str]]:

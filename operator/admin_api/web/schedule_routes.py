@@ -23,6 +23,7 @@ from admin_api.web.problems import problems_of
 from admin_api.web.schedule_list import Filter, ScheduleState, SortOrder
 from admin_api.web.snapshot_cache import PAGE_TIMEOUT, DashboardSnapshot
 from report_operator.api.v1alpha1.spec import Tier
+from report_operator.domain.schedules.calendar import Calendar
 
 PAGE = 100  # schedules on one page
 STORED = 100  # runs that are read from history
@@ -78,7 +79,7 @@ async def schedule(
     pages: PagesDep,
     now: NowDep,
 ) -> Response:
-    values = await _one_schedule(namespace, name, await snapshots.get(), history, now)
+    values = await _one_schedule(namespace, name, await snapshots.get(), cluster, history, now)
     definition, problem = await _definition(cluster, namespace, name)
     return pages.show("schedule.html", **values, definition=definition, definition_problem=problem)
 
@@ -88,16 +89,22 @@ async def schedule_fragment(
     namespace: str,
     name: str,
     snapshots: SnapshotsDep,
+    cluster: ClusterDep,
     history: HistoryDep,
     pages: PagesDep,
     now: NowDep,
 ) -> Response:
-    values = await _one_schedule(namespace, name, await snapshots.get(), history, now)
+    values = await _one_schedule(namespace, name, await snapshots.get(), cluster, history, now)
     return pages.show("_schedule.html", **values)
 
 
 async def _one_schedule(
-    namespace: str, name: str, seen: DashboardSnapshot, history: HistoryClient, now: datetime
+    namespace: str,
+    name: str,
+    seen: DashboardSnapshot,
+    cluster: Cluster,
+    history: HistoryClient,
+    now: datetime,
 ) -> dict[str, Any]:
     snapshot = seen.snapshot
     if snapshot is None:
@@ -109,7 +116,7 @@ async def _one_schedule(
         raise RefusedError(404, f"there is no ReportSchedule {namespace}/{name}")
     stored, degraded = await _stored(found, history)
     jobs = merge_jobs(snapshot.of_schedule(namespace, name), stored)
-    strip = schedule_page.strip_of(found, jobs, now)
+    strip = schedule_page.strip_of(found, jobs, now, await _calendar(cluster, found))
     return {
         "seen": seen,
         "schedule": found,
@@ -123,6 +130,15 @@ async def _one_schedule(
         "commands": schedule_page.commands_for(found),
         "degraded": degraded,
     }
+
+
+async def _calendar(cluster: Cluster, schedule: ScheduleSummary) -> Calendar | None:
+    """With the dates of a ConfigMap, where the CronJob that has them can be read."""
+    try:
+        async with asyncio.timeout(PAGE_TIMEOUT):
+            return await cluster.calendar(schedule)
+    except UNREACHABLE:
+        return schedule.calendar
 
 
 async def _stored(schedule: ScheduleSummary, history: HistoryClient) -> tuple[list[Job], list[str]]:
