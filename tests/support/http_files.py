@@ -33,10 +33,11 @@ class HttpFiles:
     before: Step = _nothing
     after: Step = _nothing
     port: int = 0
+    host: str = "127.0.0.1"
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(f"{request.method} {request.path}")
@@ -76,9 +77,9 @@ class HttpFiles:
 
 
 @contextmanager
-def http_files() -> Iterator[HttpFiles]:
+def http_files(host: str = "127.0.0.1") -> Iterator[HttpFiles]:
     """Serves until the block ends."""
-    server = HttpFiles()
+    server = HttpFiles(host=host)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
@@ -88,7 +89,7 @@ def http_files() -> Iterator[HttpFiles]:
 
     async def listen() -> None:
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        site = web.TCPSite(runner, host, 0)
         await site.start()
         server.port = runner.addresses[0][1]
 

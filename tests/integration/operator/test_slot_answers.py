@@ -17,14 +17,18 @@ pytestmark = pytest.mark.minutes
 EVERY_MINUTE = "* * * * *"
 
 
-def scheduled_job(namespace: Namespace, number: int = 1) -> Body:
-    """The newest of the Jobs that the CronJob controller made, once there are so many."""
+def scheduled_job(namespace: Namespace, number: int = 1, since: str = "") -> Body:
+    """The newest of the Jobs that the CronJob controller made, once there are so many.
+
+    `since` leaves out those of before, as their creationTimestamp is written.
+    """
 
     def made() -> Body | None:
         jobs = [
             job
             for job in namespace.jobs()
             if names.ANNOTATION_CRONJOB_SLOT in job["metadata"]["annotations"]
+            and job["metadata"]["creationTimestamp"] >= since
         ]
         jobs.sort(key=lambda job: job["metadata"]["creationTimestamp"])
         return jobs[-1] if len(jobs) >= number else None
@@ -280,7 +284,8 @@ def test_cronjob_that_was_left_behind_admits_nothing_and_is_taken_over(
     namespace.call("DELETE", f"{path}?propagationPolicy=Orphan")
     wait_for("it is gone", lambda: namespace.find(SCHEDULES, "reportschedules", "left") is None)
     since = datetime.now(UTC) + timedelta(seconds=1)
-    job = scheduled_job(namespace)
+    # One of a minute that began a moment ago may have been admitted.
+    job = scheduled_job(namespace, since=f"{since:%Y-%m-%dT%H:%M:%SZ}")
     wait_for(
         "an Event says why its Job waits",
         lambda: [
