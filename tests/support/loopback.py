@@ -75,7 +75,7 @@ class _Relay:
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._servers: list[asyncio.Server] = []
-        # asyncio itself holds tasks weakly: one that waits for two ends of its own may be collected.
+        # asyncio holds tasks weakly: one that waits for two ends of its own may be collected.
         self._open: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
