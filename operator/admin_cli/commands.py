@@ -51,8 +51,7 @@ def jobs(client: Client, args: Namespace) -> None:
         schedule=args.schedule,
         since=args.since,
         until=args.until,
-        limit=args.limit,
-        cursor=args.cursor,
+        **_page(args),
     )
     _show(args, body, lambda show: show.jobs(body["jobs"], body["next"]))
 
@@ -72,8 +71,7 @@ def deliveries(client: Client, args: Namespace) -> None:
         schedule=args.schedule,
         since=args.since,
         until=args.until,
-        limit=args.limit,
-        cursor=args.cursor,
+        **_page(args),
     )
     _show(args, body, lambda show: show.deliveries(body))
 
@@ -229,8 +227,7 @@ def schedules(client: Client, args: Namespace) -> None:
         tier=args.tier,
         health=args.health,
         sort=args.sort,
-        limit=args.limit,
-        cursor=args.cursor,
+        **_page(args),
     )
     _show(args, body, lambda show: show.schedules(body))
     for note in body.get("degraded", ()):
@@ -278,8 +275,7 @@ def backfills(client: Client, args: Namespace) -> None:
         BACKFILLS,
         namespace=args.of_namespace,
         state=args.state,
-        limit=args.limit,
-        cursor=args.cursor,
+        **_page(args),
     )
     _show(args, body, lambda show: show.backfill_list(body))
 
@@ -319,6 +315,10 @@ def instant(text: str) -> str:
         if then.tzinfo is None:
             raise ValueError("an instant needs a zone")
     return then.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _page(args: Namespace) -> dict[str, Any]:
+    return {"limit": args.limit, "cursor": args.cursor}
 
 
 def _show(args: Namespace, body: Body, table: Callable[[Any], None]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints
@@ -28,7 +27,7 @@ from report_runner.contract.report import Format
 from report_runner.contract.rules import Rule, quoted
 from report_runner.contract.schema import LIST_SET, list_map, unique
 from report_runner.contract.secret import SecretReference
-from report_runner.contract.templating import compile_problem
+from report_runner.contract.template_line import IS_TEMPLATE
 from report_runner.contract.upload import PLACES_LIMIT, UploadPlace
 
 RECIPIENTS_LIMIT = 50  # of each list: a message of its own for each
@@ -80,19 +79,6 @@ MailboxText = Annotated[
 ]
 
 
-@lru_cache(maxsize=1024)
-def _subject_problem(subject: str) -> str | None:
-    problem = compile_problem(subject)
-    return None if problem is None else problem.message
-
-
-def _compiles(subject: str) -> str:
-    problem = _subject_problem(subject)
-    if problem is not None:
-        raise PydanticCustomError("rule", "no Jinja2 template: {problem}", {"problem": problem})
-    return subject
-
-
 class ChannelSpec(Model):
     """The base of what configures one delivery channel."""
 
@@ -136,9 +122,7 @@ class EmailDelivery(ChannelSpec):
     reply_to: MailboxText | None = Field(
         default=None, exclude_if=_absent, description="Where answers go; to from of the Secret."
     )
-    subject: Annotated[
-        str, StringConstraints(max_length=500), ONE_LINE, AfterValidator(_compiles)
-    ] = Field(
+    subject: Annotated[str, StringConstraints(max_length=500), ONE_LINE, IS_TEMPLATE] = Field(
         default="{{ title }} {{ report_date }}", description="Subject line, a Jinja2 template."
     )
     attach: Annotated[list[Format], unique()] = Field(

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from functools import lru_cache
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, StringConstraints
-from pydantic_core import PydanticCustomError
+from pydantic import Field, StringConstraints
 
 from report_runner.contract.http_source import ENDPOINT, URL
 from report_runner.contract.model import ONE_LINE, Boolean, Identifier, Model
@@ -15,23 +13,10 @@ from report_runner.contract.report import Format
 from report_runner.contract.rules import exactly_one_of, matches
 from report_runner.contract.schema import LIST_SET, unique
 from report_runner.contract.secret import SecretReference
-from report_runner.contract.templating import compile_problem
+from report_runner.contract.template_line import IS_TEMPLATE
 
 PLACES_LIMIT = 10
 PATH_LIMIT = 500  # characters of the template
-
-
-@lru_cache(maxsize=1024)
-def _path_problem(path: str) -> str | None:
-    problem = compile_problem(path)
-    return None if problem is None else problem.message
-
-
-def _compiles(path: str) -> str:
-    problem = _path_problem(path)
-    if problem is not None:
-        raise PydanticCustomError("rule", "no Jinja2 template: {problem}", {"problem": problem})
-    return path
 
 
 class IfExists(StrEnum):
@@ -102,9 +87,7 @@ class UploadPlace(Model):
     rules = (exactly_one_of("s3", "sftp", "webdav", "http_put"),)
 
     name: Identifier = Field(description="Name in results and messages.")
-    path: Annotated[
-        str, StringConstraints(max_length=PATH_LIMIT), ONE_LINE, AfterValidator(_compiles)
-    ] = Field(
+    path: Annotated[str, StringConstraints(max_length=PATH_LIMIT), ONE_LINE, IS_TEMPLATE] = Field(
         default="{{ name }}/{{ name }}-{{ report_date }}",
         description="Path of a file without its ending, a Jinja2 template. Each file adds its own "
         "ending, such as .pdf or -positions.csv.",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -18,7 +16,7 @@ from admin_api.schemas.backfills import (
     BackfillsQuery,
     WouldRun,
 )
-from admin_api.services.cursor import WRONG_CURSOR
+from admin_api.services.cursor import decode_cursor, encode_cursor
 from admin_api.services.jobs import ScheduleSummary
 from admin_api.services.known_names import KNOWN_LIMIT, listed
 from report_operator.api.v1alpha1.backfill import KIND, parse_backfill_spec, parse_backfill_status
@@ -207,15 +205,10 @@ def _order(body: Mapping[str, Any]) -> tuple[str, str, str]:
 
 
 def _cursor(last: Backfill) -> str:
-    text = "|".join((format_time(last.created_at), last.name, last.namespace))
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    return encode_cursor(format_time(last.created_at), last.name, last.namespace)
 
 
 def _read_cursor(cursor: str) -> tuple[str, str, str]:
     """Creation, name and namespace of the last one of the page before. Raises RefusedError."""
-    try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        created, name, namespace = text.split("|")
-    except (binascii.Error, UnicodeError, ValueError) as error:
-        raise RefusedError(422, WRONG_CURSOR) from error
+    created, name, namespace = decode_cursor(cursor, 3)
     return created, name, namespace

@@ -11,6 +11,7 @@ from admin_api.schemas.queue import CleanupRequest
 from admin_api.services.jobs import ScheduleSummary
 from admin_api.services.known_names import check_names
 from report_operator.domain import names
+from report_operator.domain.runs.deadlines import queued_since
 from report_operator.domain.runs.run import Run
 from report_runner.contract.reasons import Reason
 
@@ -64,7 +65,7 @@ def to_purge(
         (
             run
             for run in waiting
-            if now - _queued_since(run) > age
+            if now - queued_since(run) > age
             and request.report_type in (None, types.get(run.schedule_uid))
             and request.tier in (None, run.tier)
             and request.namespace in (None, run.namespace)
@@ -73,10 +74,3 @@ def to_purge(
         ),
         key=lambda run: run.created_at,
     )
-
-
-def _queued_since(run: Run) -> datetime:
-    """As `domain.runs.deadlines` counts it: not while its day or its data were to come."""
-    since = max(run.created_at, run.calendar_verdict.moved_to or run.created_at)
-    wait = run.data_wait
-    return max(since, wait.enqueued_at) if wait is not None and wait.enqueued_at else since

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -19,7 +17,7 @@ from admin_api.schemas.schedules import (
     SchedulesQuery,
 )
 from admin_api.services.cluster import Leader
-from admin_api.services.cursor import WRONG_CURSOR
+from admin_api.services.cursor import WRONG_CURSOR, decode_cursor, encode_cursor
 from admin_api.services.jobs import ScheduleSummary
 from admin_api.services.known_names import check_names
 from admin_api.services.status import is_leading
@@ -160,17 +158,11 @@ def _key(schedule: ScheduleSummary, sort: ScheduleSort) -> _Key:
 
 
 def _cursor(sort: ScheduleSort, key: _Key) -> str:
-    text = "|".join((sort.value, *key))
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    return encode_cursor(sort.value, *key)
 
 
 def _read_cursor(query: SchedulesQuery) -> _Key:
-    cursor = query.cursor or ""
-    try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        sort, first, namespace, name = text.split("|")
-    except (binascii.Error, UnicodeError, ValueError) as error:
-        raise RefusedError(422, WRONG_CURSOR) from error
+    sort, first, namespace, name = decode_cursor(query.cursor or "", 4)
     if sort != query.sort.value:
         raise RefusedError(422, f"cursor: it is of a list with sort={sort[:20]}; {WRONG_CURSOR}")
     return first, namespace, name

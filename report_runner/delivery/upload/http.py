@@ -142,14 +142,18 @@ async def _pieces(file: UploadFile) -> AsyncIterator[bytes]:
 
 
 @dataclass(frozen=True, slots=True)
-class HttpPut:
-    """PUT at the very URL: a server that shows half of a file shows it until the rest is there."""
+class _HttpPlace:
+    """A place that shows its files to a GET."""
 
     server: HttpServer
 
     def read(self, path: str, limit: int) -> Stored | None:
         """See Place."""
         return self.server.run(lambda session: self.server.read(session, path, limit))
+
+
+class HttpPut(_HttpPlace):
+    """PUT at the very URL: a server that shows half of a file shows it until the rest is there."""
 
     def write(
         self, path: str, file: UploadFile, *, replace: bool, begin: Callable[[], None]
@@ -170,15 +174,8 @@ class HttpPut:
         self.server.run(work)
 
 
-@dataclass(frozen=True, slots=True)
-class WebDav:
+class WebDav(_HttpPlace):
     """Written under another name, read back, and then moved to its own."""
-
-    server: HttpServer
-
-    def read(self, path: str, limit: int) -> Stored | None:
-        """See Place."""
-        return self.server.run(lambda session: self.server.read(session, path, limit))
 
     def write(
         self, path: str, file: UploadFile, *, replace: bool, begin: Callable[[], None]

@@ -11,7 +11,7 @@ from report_operator.domain.runs.cause import Cause, make_cause
 from report_operator.domain.runs.data_wait import OVERTIME, answer_of, is_check
 from report_operator.domain.runs.failure import explain_failure
 from report_operator.domain.runs.observed import ObservedRun
-from report_operator.domain.runs.run import Stage
+from report_operator.domain.runs.run import Run, Stage
 from report_operator.domain.times import format_time, spoken
 from report_runner.contract.reasons import EXIT_NOT_READY_YET, Reason
 
@@ -44,16 +44,21 @@ def _purged(observed: ObservedRun, limits: StartLimits) -> Cause | None:  # noqa
     return explain_failure(run, ()) if run.termination_reason else None
 
 
+def queued_since(run: Run) -> datetime:
+    """From when on it waits for admission: before, its day or its data were still to come."""
+    begun = max(run.created_at, run.calendar_verdict.moved_to or run.created_at)
+    wait = run.data_wait
+    return max(begun, wait.enqueued_at) if wait is not None and wait.enqueued_at else begun
+
+
 def _queued_too_long(observed: ObservedRun, limits: StartLimits) -> Cause | None:
     run = observed.run
     # A backfill's run is meant to wait until there is room.
     if run.stage is not Stage.QUEUED or run.backfill or observed.held:
         return None
-    begun = max(run.created_at, run.calendar_verdict.moved_to or run.created_at)
+    begun = queued_since(run)
     if run.scheduled and observed.resumed_at is not None:
         begun = max(begun, observed.resumed_at)
-    if run.data_wait is not None and run.data_wait.enqueued_at is not None:
-        begun = max(begun, run.data_wait.enqueued_at)  # until then it waited for its data
     waited = observed.now - begun
     if waited < limits.queue:
         return None
