@@ -22,6 +22,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "services" / "rclone"
 CACHE = cache_base(os.environ) / "rclone"
 HOST = "127.0.0.1"
 ACCESS_KEY, SECRET_KEY = "reports-access-key", "reports-secret-key-1"
+USER, PASSWORD = "reports", "file-server-password-1"
 
 
 def rclone_program() -> Path:
@@ -48,8 +49,8 @@ def rclone_program() -> Path:
 
 
 @dataclass(frozen=True)
-class S3Server:
-    """`root` has a directory for each bucket."""
+class FileServer:
+    """`root` has a directory for each bucket, or the files of WebDAV."""
 
     url: str
     root: Path
@@ -61,23 +62,34 @@ class S3Server:
 
 
 @contextmanager
-def s3_server(port: int | None = None) -> Iterator[S3Server]:
-    """An S3 server on loopback over a directory of its own."""
-    port = port or free_port()
-    with tempfile.TemporaryDirectory(prefix="s3-") as directory:
+def _serve(kind: str, port: int, *options: str) -> Iterator[FileServer]:
+    with tempfile.TemporaryDirectory(prefix=f"{kind}-") as directory:
         root, log = Path(directory) / "data", Path(directory) / "log"
         root.mkdir()
         command = [
-            rclone_program(), "serve", "s3", "--addr", f"{HOST}:{port}",
-            "--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", "--config", "/dev/null",
-            "--dir-cache-time", "0", str(root),
+            rclone_program(), "serve", kind, "--addr", f"{HOST}:{port}", "--config", "/dev/null",
+            "--dir-cache-time", "0", "--poll-interval", "0", *options, str(root),
         ]  # fmt: skip
         with log.open("w") as out, subprocess.Popen(command, stdout=out, stderr=out) as process:
             try:
-                wait_for("the S3 server listens", lambda: _listens(port), 60)
-                yield S3Server(f"http://{HOST}:{port}", root)
+                wait_for(f"{kind} is served", lambda: _listens(port), 60, log.read_text)
+                yield FileServer(f"http://{HOST}:{port}", root)
             finally:
                 process.terminate()
+
+
+@contextmanager
+def s3_server(port: int | None = None) -> Iterator[FileServer]:
+    """An S3 server on loopback over a directory of its own."""
+    with _serve("s3", port or free_port(), "--auth-key", f"{ACCESS_KEY},{SECRET_KEY}") as made:
+        yield made
+
+
+@contextmanager
+def webdav_server() -> Iterator[FileServer]:
+    """A WebDAV server with a user and a password."""
+    with _serve("webdav", free_port(), "--user", USER, "--pass", PASSWORD) as made:
+        yield made
 
 
 def _listens(port: int) -> bool:

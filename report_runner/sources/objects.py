@@ -8,14 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import obstore
 from obstore import exceptions
 from obstore.store import S3Store
 
-from report_runner import mounted
 from report_runner.contract.bound_text import in_key
 from report_runner.contract.model import parse_duration
 from report_runner.contract.object_source import ObjectFormat, ObjectSource
@@ -25,6 +24,7 @@ from report_runner.egress.guard import Guard
 from report_runner.egress.proxy import GuardedProxy
 from report_runner.models import RunError, Table
 from report_runner.mounted import CA
+from report_runner.object_store import open_store, read_keys, refusal_of
 from report_runner.sources.binding import bound
 from report_runner.sources.http_auth import credential
 from report_runner.sources.http_client import Inflater, TransientError
@@ -39,12 +39,6 @@ if TYPE_CHECKING:
 RETRIES = 4
 LISTED_LIMIT = 100_000  # objects that are looked at for a pattern
 _GZIP = b"\x1f\x8b"
-# Error codes of S3 that a retry does not mend.
-_WRONG = re.compile(
-    "NoSuchBucket|InvalidBucketName|InvalidAccessKeyId|SignatureDoesNotMatch|AccessDenied|"
-    "InvalidToken|ExpiredToken|AuthorizationHeaderMalformed|PermanentRedirect|InvalidRegion|"
-    "IllegalLocationConstraintException|without LOCATION"
-)
 
 
 def fetch(name: str, source: ObjectSource, context: SourceContext) -> Fetched:
@@ -65,36 +59,19 @@ def fetch(name: str, source: ObjectSource, context: SourceContext) -> Fetched:
 
 def _store(source: ObjectSource, field: str, context: SourceContext, proxy: str) -> S3Store:
     place, secret = f"{field}.secretRef", source.secret_ref.name
-
-    def read(key: str, default: str | None = None) -> str:
-        check = credential if default is None else mounted.ascii_line
-        return context.secrets.read(secret, key, place, check, default)
-
     seconds = parse_duration(source.timeout)
-    client: ClientConfig = {
-        "proxy_url": proxy,
-        "allow_http": source.endpoint.startswith("http://"),
-        "connect_timeout": timedelta(seconds=30),
-        "timeout": seconds,
-        # The proxy sends one request on, and no second one on the same connection.
-        "pool_max_idle_per_host": "0",
-    }
+    client: ClientConfig = {"connect_timeout": timedelta(seconds=30), "timeout": seconds}
     if context.secrets.certificates(secret, place) is not None:
         client["root_certificate"] = (context.secrets.root / secret / CA).read_text()
-    options: dict[str, Any] = {}
-    if token := read("sessionToken", ""):
-        options["session_token"] = token
-    # With keys of its own it asks neither the environment nor a metadata service for others.
-    return S3Store(
+    return open_store(
         source.bucket,
-        endpoint=source.endpoint.rstrip("/"),
+        source.endpoint.rstrip("/"),
+        proxy,
+        read_keys(context.secrets, secret, place, credential),
+        retries=RETRIES,
+        seconds=seconds,
+        client=client,
         region=source.region,
-        access_key_id=read("accessKeyId"),
-        secret_access_key=read("secretAccessKey"),
-        virtual_hosted_style_request=False,
-        client_options=client,
-        retry_config={"max_retries": RETRIES, "retry_timeout": seconds},
-        **options,
     )
 
 
@@ -172,14 +149,8 @@ class _Bucket:
         except (exceptions.BaseError, PermissionError, OSError, ValueError) as error:
             if self.guard.refused is not None:
                 raise self.wrong(str(self.guard.refused)) from None
-            found = _WRONG.search(str(error))
-            if found or isinstance(
-                error,
-                PermissionError
-                | exceptions.PermissionDeniedError
-                | exceptions.UnauthenticatedError,
-            ):
-                code = f" ({found[0]})" if found else ""
+            code = refusal_of(error)
+            if code is not None:
                 raise self.wrong(
                     f"{server} refuses this{code}: check bucket, region and the keys of Secret "
                     f"{self.source.secret_ref.name}"

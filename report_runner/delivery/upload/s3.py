@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import obstore
@@ -30,19 +29,13 @@ from report_runner.delivery.upload.place import (
 )
 from report_runner.egress import Guard
 from report_runner.egress.proxy import GuardedProxy
+from report_runner.object_store import open_store, read_keys, refusal_of
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig  # it is in the type stubs alone
 
 RETRIES = 2
 AMAZON = "https://s3.{region}.amazonaws.com"
-# Codes of S3 that no further try mends.
-_WRONG = re.compile(
-    "NoSuchBucket|InvalidBucketName|InvalidAccessKeyId|SignatureDoesNotMatch|AccessDenied|"
-    "InvalidToken|ExpiredToken|AuthorizationHeaderMalformed|PermanentRedirect|InvalidRegion|"
-    "IllegalLocationConstraintException|without LOCATION"
-)
-_DENIED = (PermissionError, exceptions.PermissionDeniedError, exceptions.UnauthenticatedError)
 _TAKEN = (FileExistsError, exceptions.AlreadyExistsError, exceptions.PreconditionError)
 
 
@@ -52,7 +45,8 @@ class Bucket:
 
     name: str
     endpoint: str
-    options: dict[str, Any]
+    region: str
+    keys: dict[str, str]
     client: ClientConfig
     secret: str
     policy: EgressPolicy
@@ -97,25 +91,22 @@ class Bucket:
         server = urlsplit(self.endpoint).netloc
         with GuardedProxy(guard) as proxy:
             try:
-                # With keys of its own it asks neither the environment nor a metadata service.
-                yield S3Store(
+                yield open_store(
                     self.name,
-                    endpoint=self.endpoint,
-                    virtual_hosted_style_request=False,
+                    self.endpoint,
+                    proxy.url,
+                    self.keys,
+                    retries=RETRIES,
+                    seconds=timedelta(seconds=STALL_SECONDS),
+                    client=self.client,
+                    region=self.region,
                     checksum_algorithm="SHA256",
-                    client_options={**self.client, "proxy_url": proxy.url},
-                    retry_config={
-                        "max_retries": RETRIES,
-                        "retry_timeout": timedelta(seconds=STALL_SECONDS),
-                    },
-                    **self.options,
                 )
             except (exceptions.BaseError, OSError, ValueError) as error:
                 if guard.refused is not None:
                     raise PlaceError(str(guard.refused), permanent=True) from None
-                found = _WRONG.search(str(error))
-                if found or isinstance(error, _DENIED):
-                    code = f" ({found[0]})" if found else ""
+                code = refusal_of(error)
+                if code is not None:
                     raise PlaceError(
                         f"{server} refuses this{code}: check bucket, region and the keys of Secret "
                         f"{self.secret}; it has to allow to read and list too, unless readBack is "
@@ -131,24 +122,13 @@ def s3_place(spec: S3Place, field: str, context: DeliveryContext) -> Bucket:
     """Raises RunError(ConfigurationError) for a wrong Secret."""
     secret, secrets = spec.secret_ref.name, context.secrets
     where = f"{field}.secretRef"
-
-    def key(name: str, default: str | None = None) -> str:
-        return secrets.read(secret, name, where, mounted.ascii_line, default)
-
     endpoint = (spec.endpoint or AMAZON.format(region=spec.region)).rstrip("/")
     client: ClientConfig = {
-        "allow_http": endpoint.startswith("http://"),
         "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
         "read_timeout": timedelta(seconds=STALL_SECONDS),
     }
     ca = secrets.certificates(secret, where)
     if ca is not None:
         client["root_certificate"] = ca.read_text()
-    options = {
-        "region": spec.region,
-        "access_key_id": key("accessKeyId"),
-        "secret_access_key": key("secretAccessKey"),
-    }
-    if token := key("sessionToken", ""):
-        options["session_token"] = token
-    return Bucket(spec.bucket, endpoint, options, client, secret, context.egress)
+    keys = read_keys(secrets, secret, where, mounted.ascii_line)
+    return Bucket(spec.bucket, endpoint, spec.region, keys, client, secret, context.egress)

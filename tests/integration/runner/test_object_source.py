@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hack.testbed.rclone import ACCESS_KEY, SECRET_KEY, S3Server, s3_server
+from hack.testbed.rclone import ACCESS_KEY, SECRET_KEY, FileServer, s3_server
 from report_runner.contract.reasons import Reason
 from report_runner.models import ColumnType, RunError, Table
 from tests.support.http_api import Reply, http_api
@@ -21,13 +21,13 @@ from tests.support.sources import fetch_rows, write_secret
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[S3Server]:
+def server() -> Iterator[FileServer]:
     with s3_server() as made:
         yield made
 
 
 @pytest.fixture
-def bucket(server: S3Server, request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+def bucket(server: FileServer, request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """One of its own for each test, and the Secret."""
     write_secret(tmp_path, "store", accessKeyId=ACCESS_KEY, secretAccessKey=SECRET_KEY)
     name = "".join(
@@ -36,7 +36,7 @@ def bucket(server: S3Server, request: pytest.FixtureRequest, tmp_path: Path) -> 
     return server.bucket(name[:60].strip("-"))
 
 
-def get(server: S3Server, bucket: Path, root: Path, key: str, **options: Any) -> Table:
+def get(server: FileServer, bucket: Path, root: Path, key: str, **options: Any) -> Table:
     fetching = {name: options.pop(name) for name in ("allow", "parameters") if name in options}
     kind = options.pop("format", key.rpartition(".")[2])
     spec = {
@@ -46,14 +46,14 @@ def get(server: S3Server, bucket: Path, root: Path, key: str, **options: Any) ->
     return fetch_rows({"object": spec}, root, **fetching)
 
 
-def refused(server: S3Server, bucket: Path, root: Path, key: str, **options: Any) -> RunError:
+def refused(server: FileServer, bucket: Path, root: Path, key: str, **options: Any) -> RunError:
     with pytest.raises(RunError) as caught:
         get(server, bucket, root, key, **options)
     assert SECRET_KEY not in caught.value.message
     return caught.value
 
 
-def test_parquet_keeps_types_and_digits(server: S3Server, bucket: Path, tmp_path: Path) -> None:
+def test_parquet_keeps_types_and_digits(server: FileServer, bucket: Path, tmp_path: Path) -> None:
     moment = datetime(2026, 1, 5, 6, 0, 0, 250000)  # noqa: DTZ001
     table = pa.table(
         {
@@ -96,7 +96,7 @@ def test_parquet_keeps_types_and_digits(server: S3Server, bucket: Path, tmp_path
     assert again.types[2] == ColumnType("numeric", 22, 2)
 
 
-def test_csv_and_ndjson(server: S3Server, bucket: Path, tmp_path: Path) -> None:
+def test_csv_and_ndjson(server: FileServer, bucket: Path, tmp_path: Path) -> None:
     (bucket / "a.csv").write_text("n,t\n1,\n2,x\n")
     columns = [{"name": "n", "type": "integer"}]
     assert get(server, bucket, tmp_path, "a.csv", columns=columns).rows == [(1, None), (2, "x")]
@@ -107,7 +107,7 @@ def test_csv_and_ndjson(server: S3Server, bucket: Path, tmp_path: Path) -> None:
 
 
 def test_a_pattern_reads_all_that_match_in_order(
-    server: S3Server, bucket: Path, tmp_path: Path
+    server: FileServer, bucket: Path, tmp_path: Path
 ) -> None:
     (bucket / "day" / "old").mkdir(parents=True)
     for name in ("b", "a", "c"):
@@ -125,7 +125,7 @@ def test_a_pattern_reads_all_that_match_in_order(
 
 
 def test_a_missing_object_is_an_outage_and_a_wrong_bucket_is_not(
-    server: S3Server, bucket: Path, tmp_path: Path
+    server: FileServer, bucket: Path, tmp_path: Path
 ) -> None:
     error = refused(server, bucket, tmp_path, "day/{{ report_date }}.csv")
     assert error.reason is Reason.EXTERNAL_SOURCE_UNAVAILABLE
@@ -144,15 +144,15 @@ def test_a_missing_object_is_an_outage_and_a_wrong_bucket_is_not(
 
 
 def test_a_store_that_is_down_or_answers_503(
-    server: S3Server, bucket: Path, tmp_path: Path
+    server: FileServer, bucket: Path, tmp_path: Path
 ) -> None:
     with http_api() as gone:
         pass
-    down = S3Server(gone.url, server.root)
+    down = FileServer(gone.url, server.root)
     assert refused(down, bucket, tmp_path, "a.csv").reason is Reason.EXTERNAL_SOURCE_UNAVAILABLE
     with http_api() as api:
         api.default = lambda _: Reply("busy", 503)
-        busy = S3Server(api.url, server.root)
+        busy = FileServer(api.url, server.root)
         error = refused(busy, bucket, tmp_path, "a.csv")
         assert error.reason is Reason.EXTERNAL_SOURCE_UNAVAILABLE
         assert len(api.requests) == 5
@@ -162,7 +162,7 @@ def test_a_store_that_is_down_or_answers_503(
         assert get(busy, bucket, tmp_path, "a.csv").rows == [("1",)]
 
 
-def test_files_that_are_cut_short(server: S3Server, bucket: Path, tmp_path: Path) -> None:
+def test_files_that_are_cut_short(server: FileServer, bucket: Path, tmp_path: Path) -> None:
     path = bucket / "a.parquet"
     pq.write_table(pa.table({"n": list(range(1000))}), path)
     whole = path.read_bytes()
@@ -182,7 +182,7 @@ def test_files_that_are_cut_short(server: S3Server, bucket: Path, tmp_path: Path
     assert "line 2" in refused(server, bucket, tmp_path, "a.ndjson").message
 
 
-def test_bounds(server: S3Server, bucket: Path, tmp_path: Path) -> None:
+def test_bounds(server: FileServer, bucket: Path, tmp_path: Path) -> None:
     (bucket / "a.csv").write_text("n\n" + "1\n" * 1000)
     assert "maxBytes" in refused(server, bucket, tmp_path, "a.csv", maxBytes=1024).message
     assert "maxRows" in refused(server, bucket, tmp_path, "a.csv", maxRows=999).message
@@ -197,7 +197,7 @@ def test_bounds(server: S3Server, bucket: Path, tmp_path: Path) -> None:
     assert "maxRows" in refused(server, bucket, tmp_path, "a.parquet", maxRows=10).message
 
 
-def test_types_that_no_report_can_show(server: S3Server, bucket: Path, tmp_path: Path) -> None:
+def test_types_that_no_report_can_show(server: FileServer, bucket: Path, tmp_path: Path) -> None:
     nano = pa.array([1], pa.timestamp("ns"))
     pq.write_table(pa.table({"at": nano}), bucket / "a.parquet")
     error = refused(server, bucket, tmp_path, "a.parquet")
@@ -214,7 +214,7 @@ def test_types_that_no_report_can_show(server: S3Server, bucket: Path, tmp_path:
 
 @pytest.mark.parametrize("value", ["../x", "a/b", "*", "..", "", "a\nb"])
 def test_a_value_does_not_become_another_key(
-    server: S3Server, bucket: Path, tmp_path: Path, value: str
+    server: FileServer, bucket: Path, tmp_path: Path, value: str
 ) -> None:
     error = refused(server, bucket, tmp_path, "{{ parameters.p }}.csv", parameters={"p": value})
     assert error.reason is Reason.CONFIGURATION_ERROR
@@ -222,7 +222,7 @@ def test_a_value_does_not_become_another_key(
 
 
 def test_an_address_is_refused_unless_the_operator_allows_it(
-    server: S3Server, bucket: Path, tmp_path: Path
+    server: FileServer, bucket: Path, tmp_path: Path
 ) -> None:
     error = refused(server, bucket, tmp_path, "a.csv", allow=())
     assert error.reason is Reason.CONFIGURATION_ERROR
@@ -230,7 +230,7 @@ def test_an_address_is_refused_unless_the_operator_allows_it(
 
 
 def test_a_report_over_objects_is_made_whole(
-    server: S3Server, bucket: Path, tmp_path: Path
+    server: FileServer, bucket: Path, tmp_path: Path
 ) -> None:
     """As its pod runs it, with pages: what reads Parquet leaves its process able to fork."""
     from report_runner.contract import pod as contract

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from conftest import write_secret
 
-from hack.testbed.fileservers import (
+from hack.testbed.rclone import (
     ACCESS_KEY,
     PASSWORD,
     SECRET_KEY,
@@ -33,10 +33,9 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def server(kind: str, tmp_path: Path) -> Iterator[FileServer]:
-    root = tmp_path / "served"
-    (root / "reports").mkdir(parents=True)
-    with (s3_server if kind == "s3" else webdav_server)(root) as made:
+def server(kind: str) -> Iterator[FileServer]:
+    with s3_server() if kind == "s3" else webdav_server() as made:
+        made.bucket("reports")
         yield made
 
 
@@ -101,15 +100,15 @@ def test_wrong_credentials_are_told_without_them(
     assert files(server) == {}
 
 
-def test_a_bucket_that_is_not_there(here: Uploads, tmp_path: Path) -> None:
-    with s3_server(tmp_path / "empty") as server:
+def test_a_bucket_that_is_not_there(here: Uploads) -> None:
+    with s3_server() as server:
         where = {"bucket": "reports", "endpoint": server.url, "secretRef": {"name": "portal"}}
         with pytest.raises(RunError, match="NoSuchBucket"):
             here.deliver({"name": "portal", "s3": where})
 
 
 def test_a_server_that_is_away_is_an_outage(here: Uploads, kind: str, tmp_path: Path) -> None:
-    away = FileServer(tmp_path, 1, tmp_path)
+    away = FileServer("http://127.0.0.1:1", tmp_path)
     results = here.deliver(place(kind, away))
     assert {one.status.value for one in results} == {"failed"}
 
