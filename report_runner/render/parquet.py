@@ -5,9 +5,7 @@ The rows go there in batches: pyarrow needs memory for one batch, and this proce
 
 from __future__ import annotations
 
-import json
 import math
-import pickle
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,8 +13,7 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from report_runner.contract.moments import FarMoment, in_zone, order_of
@@ -35,12 +32,14 @@ from report_runner.render.parquet_worker import (
     Request,
     RowsRequest,
 )
-from report_runner.render.sandbox import MIB, SandboxLimits, read_bounded, share_of_memory
+from report_runner.render.sandbox import MIB, SandboxLimits, share_of_memory
+from report_runner.render.worker_process import WorkerProcess
 
 BATCH_CELLS = 200_000
 SECONDS = 600.0  # for one batch
 MEMORY_LIMIT = 512 * MIB
 _ANSWER_LIMIT = MIB
+KILLED_REMEDY = "raise spec.resources.limits.memory, or narrow the query"
 # Digits that the decimal types of Arrow hold.
 _DECIMAL128, _DECIMAL256 = 38, 76
 _EPOCH = order_of(date(1970, 1, 1))[1]
@@ -48,47 +47,18 @@ _INTEGERS = {"int2": "int16", "int4": "int32", "int8": "int64"}
 _REMEDY = "write the column as column::text in the query, or take parquet out of report.formats"
 
 
-class Worker:
+class Worker(WorkerProcess):
     """A process that writes; see render.parquet_worker."""
 
     def __init__(self) -> None:
-        self._process = workers.take(workers.WorkerKind.PARQUET)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        workers.stop(self._process)
+        process = workers.take(workers.WorkerKind.PARQUET)
+        super().__init__(process, "the Parquet file", KILLED_REMEDY)
 
     def ask(self, request: Request) -> None:
         """Have a request done. Raises RunError."""
-        assert self._process.stdin is not None  # noqa: S101 - it is a pipe
-        assert self._process.stdout is not None  # noqa: S101 - it is a pipe
-        try:
-            pickle.dump(request, self._process.stdin)
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            pass  # the process has ended: its answer is missing
-        limits = SandboxLimits(SECONDS, share_of_memory(MEMORY_LIMIT, 0.5), _ANSWER_LIMIT)
-        line = read_bounded(
-            self._process.pid,
-            self._process.stdout.fileno(),
-            limits,
-            "the Parquet file",
-            until=lambda received: received.endswith(b"\n"),
-        )
-        if not line.endswith(b"\n"):
-            raise RunError(
-                Reason.RESOURCE_EXHAUSTED,
-                "the Parquet file: its process was killed, most likely for want of memory; raise "
-                "spec.resources.limits.memory, or narrow the query",
-            )
-        answer = json.loads(line)
+        self.send(request)
+        memory = share_of_memory(MEMORY_LIMIT, 0.5)
+        answer, _ = self.receive(SandboxLimits(SECONDS, memory, _ANSWER_LIMIT))
         if answer:
             if is_too_large(answer["error"]):
                 raise too_large(Format.PARQUET)

@@ -10,17 +10,14 @@ look otherwise in pieces is printed at once.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
-import pickle
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from report_runner.contract import files
 from report_runner.contract.reasons import Reason
@@ -39,7 +36,7 @@ from report_runner.render.pdf_worker import (
     SkeletonRequest,
     WholeRequest,
 )
-from report_runner.render.sandbox import MIB, SandboxLimits, read_bounded, share_of_memory
+from report_runner.render.sandbox import MIB, SandboxLimits, share_of_memory
 from report_runner.render.split import (
     LONG_TABLE,
     Cut,
@@ -49,6 +46,7 @@ from report_runner.render.split import (
 )
 from report_runner.render.split_check import WholeError
 from report_runner.render.template import FIELD, Page
+from report_runner.render.worker_process import WorkerProcess
 
 logger = logging.getLogger(__name__)
 
@@ -57,52 +55,20 @@ SECONDS = 600.0  # for one piece
 MEMORY_LIMIT = 1536 * MIB
 TWO_WORKERS_MEMORY = 600 * MIB  # of the cgroup, from which on two fit
 _ANSWER_LIMIT = MIB
+KILLED_REMEDY = "raise spec.resources.limits.memory, or show fewer rows"
 
 
-class Worker:
+class Worker(WorkerProcess):
     """A process that prints; see render.pdf_worker."""
 
     def __init__(self) -> None:
-        self._process = workers.take(workers.WorkerKind.PAGES)
+        process = workers.take(workers.WorkerKind.PAGES)
+        super().__init__(process, "the PDF", KILLED_REMEDY)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        workers.stop(self._process)
-
-    def send(self, request: Request) -> None:
-        """Send a request; `receive` returns its answer."""
-        assert self._process.stdin is not None  # noqa: S101 - it is a pipe
-        try:
-            pickle.dump(request, self._process.stdin)
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            pass  # the process has ended: receive() reports it
-
-    def receive(self) -> Answer:
+    def answer(self) -> Answer:
         """The answer to the oldest request. Raises RunError."""
-        assert self._process.stdout is not None  # noqa: S101 - it is a pipe
-        limits = SandboxLimits(SECONDS, share_of_memory(MEMORY_LIMIT, 0.85), _ANSWER_LIMIT)
-        line = read_bounded(
-            self._process.pid,
-            self._process.stdout.fileno(),
-            limits,
-            "the PDF",
-            until=lambda received: received.endswith(b"\n"),
-        )
-        if not line.endswith(b"\n"):
-            raise RunError(
-                Reason.RESOURCE_EXHAUSTED,
-                "the PDF: its process was killed, most likely for want of memory; raise "
-                "spec.resources.limits.memory, or show fewer rows",
-            )
-        fields = json.loads(line)
+        memory = share_of_memory(MEMORY_LIMIT, 0.85)
+        fields, _ = self.receive(SandboxLimits(SECONDS, memory, _ANSWER_LIMIT))
         following = fields.pop("next_row")
         answer = Answer(next_row=None if following is None else tuple(following), **fields)
         if answer.kind:
@@ -120,7 +86,7 @@ class Worker:
 
     def ask(self, request: Request) -> Answer:
         self.send(request)
-        return self.receive()
+        return self.answer()
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +198,7 @@ def _print_pieces(
                 waiting.append((one, end, target))
             one, end, target = waiting.popleft()
             try:
-                answer = one.receive()
+                answer = one.answer()
             except WholeError:
                 _discard(other for other, _, _ in waiting)
                 raise
@@ -260,7 +226,7 @@ def _discard(workers: Iterable[Worker]) -> None:
     """Waits for answers that nobody needs, so that the next one is that of the next request."""
     for one in workers:
         with suppress(WholeError):
-            one.receive()
+            one.answer()
 
 
 def _plan(

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
-import pickle
 import re
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from report_runner.contract.reasons import Reason
 from report_runner.models import RunError
-from report_runner.render import workers
-from report_runner.render.sandbox import MIB, SandboxLimits, read_bounded, share_of_memory
+from report_runner.render.sandbox import MIB, SandboxLimits, share_of_memory
+from report_runner.render.worker_process import WorkerProcess
 from report_runner.sources.query_requests import OpenRequest, Request, RowsRequest
 
 MEMORY_LIMIT = 512 * MIB  # of the process, and of a result
@@ -31,7 +28,7 @@ _MESSAGE_LIMIT = 600
 _LINE = re.compile(r"\s*LINE (\d+):.*", re.DOTALL)
 
 
-class QueryProcess:
+class QueryProcess(WorkerProcess):
     """The process; see sources.query_worker."""
 
     def __init__(self, field: str, later: Sequence[str]) -> None:
@@ -42,23 +39,13 @@ class QueryProcess:
         self._left = self._memory  # bytes of the result
         # Nothing of this process's environment, where other software may keep what is secret.
         kept = {key: os.environ[key] for key in ("PATH", "PYTHONPATH") if key in os.environ}
-        self._process = subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "report_runner.sources.query_worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**kept, "TZ": "UTC"},
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        workers.stop(self._process)
+        super().__init__(process, field, _MEMORY_REMEDY)
 
     def open(self, zone: str) -> None:
         memory = max(self._memory - _OWN_MEMORY, _LEAST_MEMORY)
@@ -91,30 +78,12 @@ class QueryProcess:
         return answer
 
     def _answer(self, request: Request) -> dict[str, Any]:
-        assert self._process.stdin is not None  # noqa: S101 - it is a pipe
-        assert self._process.stdout is not None  # noqa: S101 - it is a pipe
-        try:
-            pickle.dump(request, self._process.stdin)
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            pass  # the process has ended: its answer is missing
-        line = read_bounded(
-            self._process.pid,
-            self._process.stdout.fileno(),
-            SandboxLimits(
-                self.deadline - time.monotonic(), self._memory, min(_ANSWER_LIMIT, self._left)
-            ),
-            self.field,
-            until=lambda received: received.endswith(b"\n"),
+        self.send(request)
+        left = self.deadline - time.monotonic()
+        answer, size = self.receive(
+            SandboxLimits(left, self._memory, min(_ANSWER_LIMIT, self._left))
         )
-        self._left -= len(line)
-        if not line.endswith(b"\n"):
-            raise RunError(
-                Reason.RESOURCE_EXHAUSTED,
-                f"{self.field}: its process was killed, most likely for want of memory; "
-                f"{_MEMORY_REMEDY}",
-            )
-        answer: dict[str, Any] = json.loads(line)
+        self._left -= size
         return answer
 
     def _out_of_memory(self) -> RunError:
