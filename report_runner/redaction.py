@@ -16,7 +16,7 @@ from urllib.parse import quote, quote_plus
 
 from report_runner.contract.delivery import Delivery, EmailDelivery
 from report_runner.contract.mailbox import MailboxError, parse_mailbox
-from report_runner.contract.report import SourceSpec
+from report_runner.contract.sources import SourceSpec
 
 SHORTEST = 4  # characters; shorter values occur in any text by chance
 SHORTEST_LINE = 16  # characters of a line of a longer value, such as a certificate's

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pydantic import Field
 
-from pydantic import Field, StringConstraints
-
-from report_runner.contract.model import Integer, Model, QueryDuration
-from report_runner.contract.rules import Rule
+from report_runner.contract.model import Model
 from report_runner.contract.secret import SecretReference
+from report_runner.contract.select import MOST_ROWS, TIMEOUT, CancelledAfter, ResultRows, SelectText
 
 
 class SqlConnection(Model):
@@ -25,20 +23,9 @@ class SqlSource(Model):
     """Rows from one SQL query to MySQL, MariaDB, or what a derived image has a driver of."""
 
     connection: SqlConnection = Field(description="Where to log in.")
-    query: Annotated[
-        str,
-        StringConstraints(max_length=65536),
-        Rule("self.trim() != ''", "write a query: one SELECT", lambda text: bool(text.strip())),
-    ] = Field(
+    query: SelectText = Field(
         description="One SELECT. %(report_date)s, %(slot)s and every parameter of "
         "report.parameters are bound by name, a list after IN; write %% for a percent sign."
     )
-    timeout: QueryDuration = Field(
-        default="5m", description="The query is cancelled after this time, e.g. 90s, 5m."
-    )
-    max_rows: Integer = Field(
-        default=100_000,
-        ge=1,
-        le=1_000_000,
-        description="A result with more rows fails the run rather than exhausting its memory.",
-    )
+    timeout: CancelledAfter = TIMEOUT
+    max_rows: ResultRows = MOST_ROWS

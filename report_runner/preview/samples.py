@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from report_runner.contract.format_options import Separator
-from report_runner.contract.report import SourceSpec
+from report_runner.contract.sources import SourceSpec
 from report_runner.models import Table
 from report_runner.preview.documents import read_text, wrong
 from report_runner.sources import inline_table

@@ -25,7 +25,7 @@ from typing import Any
 from report_runner.contract.files import MIB, TEMPORARY_SUFFIX
 from report_runner.contract.model import Model, parse_duration
 from report_runner.contract.numbers import exact
-from report_runner.contract.report import SourceSpec
+from report_runner.contract.sources import SourceSpec
 from report_runner.models import Table
 from report_runner.sources.exact_rows import lines_of, table_of
 from report_runner.sources.protocol import Fetched, SourceContext

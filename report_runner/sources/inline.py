@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from report_runner.contract.numbers import exact
-from report_runner.contract.report import InlineSource
+from report_runner.contract.sources import InlineSource
 from report_runner.models import Table
 from report_runner.sources.protocol import Fetched, SourceContext
 

@@ -15,7 +15,7 @@ from report_runner import mounted
 from report_runner.contract.model import parse_duration
 from report_runner.contract.numbers import exact
 from report_runner.contract.reasons import Reason
-from report_runner.contract.report import PostgresSource
+from report_runner.contract.sources import PostgresSource
 from report_runner.contract.sql import placeholders, query_problem
 from report_runner.models import RunError, Table
 from report_runner.packed import RowCollector

@@ -10,7 +10,7 @@ from psycopg import errors
 
 from report_runner.contract.libpq import without_address
 from report_runner.contract.reasons import Reason
-from report_runner.contract.report import PostgresSource
+from report_runner.contract.sources import PostgresSource
 from report_runner.contract.sql import original_index, place, placeholder_names
 from report_runner.models import RunError
 from report_runner.redaction import Redactor

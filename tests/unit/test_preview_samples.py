@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from report_runner.contract.report import SourceSpec
+from report_runner.contract.sources import SourceSpec
 from report_runner.models import RunError
 from report_runner.preview.samples import sample_table
 

@@ -22,10 +22,11 @@ from report_runner.contract.definition import Definition
 from report_runner.contract.delivery import ChannelSpec, Delivery
 from report_runner.contract.files import media_type
 from report_runner.contract.model import Model
-from report_runner.contract.report import Format, Report, SourceSpec
+from report_runner.contract.report import Format, Report
 from report_runner.contract.result import Outcome, RunResult
 from report_runner.contract.rules import exactly_one_of
 from report_runner.contract.secret import SecretReference
+from report_runner.contract.sources import SourceSpec
 from report_runner.delivery import CHANNELS, DeliveryContext
 from report_runner.delivery.channel import AnswerKind, DeliveryAnswer, DeliveryTarget
 from report_runner.environment import Paths

@@ -7,7 +7,7 @@ import pytest
 from psycopg import errors
 
 from report_runner.contract.reasons import Reason
-from report_runner.contract.report import PostgresSource
+from report_runner.contract.sources import PostgresSource
 from report_runner.sources.postgres_errors import SourceNames, connect_error, query_error
 
 WHERE = SourceNames("spec.report.sources[rows].postgres", "report-db")

@@ -22,7 +22,7 @@ from report_runner.contract.reasons import (
     Reason,
     reason_of_exit_code,
 )
-from report_runner.contract.report import BuiltinTemplate, Format, InlineSource
+from report_runner.contract.report import BuiltinTemplate, Format
 from report_runner.contract.result import (
     ANSWER_LIMIT,
     Outcome,
@@ -30,6 +30,7 @@ from report_runner.contract.result import (
     dump_result,
     parse_result,
 )
+from report_runner.contract.sources import InlineSource
 from report_runner.contract.waiting import OnDeadline
 from report_runner.delivery.message import email_bodies
 from report_runner.environment import Paths, RunStamps

@@ -15,7 +15,8 @@ from report_operator.domain.schedules.validation import (
     template_problem,
 )
 from report_runner.contract.egress import EgressPolicy
-from report_runner.contract.report import ConfigMapKeyReference, SourceSpec
+from report_runner.contract.report import ConfigMapKeyReference
+from report_runner.contract.sources import SourceSpec
 from report_runner.contract.templating import compile_problem
 
 

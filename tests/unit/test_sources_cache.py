@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from report_runner.contract.definition import Definition
 from report_runner.contract.moments import FarMoment, MomentKind, SessionOffset
-from report_runner.contract.report import SourceSpec
+from report_runner.contract.sources import SourceSpec
 from report_runner.environment import RunStamps
 from report_runner.models import ColumnType, Table
 from report_runner.mounted import Secrets

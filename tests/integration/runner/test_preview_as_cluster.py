@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from report_runner.contract.report import InlineSource, SourceSpec
+from report_runner.contract.sources import InlineSource, SourceSpec
 from report_runner.models import RunError
 from report_runner.preview import schema
 from report_runner.preview.documents import read_documents
