@@ -17,7 +17,7 @@ APT := postgresql postgresql-client mariadb-server mariadb-client pgbouncer redi
 
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help up up-cluster down forward test check crontable unit integration venv packages lock image logs demo env bench fmt fuzz
+.PHONY: help up up-cluster down forward test check docs crontable unit integration venv packages lock image logs demo env bench fmt fuzz
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -43,7 +43,12 @@ check: venv ## lint, types, layers, drift, unit tests
 	mypy --config-file tests/mypy.ini tests hack
 	lint-imports --no-cache >/dev/null || lint-imports
 	python -m report_operator.crd --check
+	$(MAKE) -s docs
 	pytest -q -n 2 tests/unit tests/contract/test_corpus_models.py tests/contract/test_corpus_preview.py
+
+docs: venv ## the documentation as a site in out/site; a page that is stale or a link that is dead fails
+	@python -m hack.docs --check
+	zensical build --strict --clean
 
 crontable: venv ## slots as robfig/cron itself computes them, made anew and compared
 	hack/crontable/check

@@ -104,17 +104,27 @@ def make_app(
     runbook_url: str = "",
 ) -> FastAPI:
     """`limits` and `start_grace` are the operator's; see AccessMiddleware for `tokens`."""
+    app = _routes_alone()
+    app.add_middleware(AccessMiddleware, tokens=tokens)
+    _add_error_handlers(app)
+    app.state.services = _make_services(
+        attempts, backends, file_servers, exposition, limits, start_grace, runbook_url
+    )
+    return app
+
+
+def openapi_document() -> dict[str, Any]:
+    """The document that a running API serves at /openapi.json."""
+    return _routes_alone().openapi()
+
+
+def _routes_alone() -> AdminApi:
     app = AdminApi(
         title="Report scheduler admin API",
         version="1",
         docs_url=None,  # FastAPI's page loads scripts of another site; web/reference.py has none
         redoc_url=None,
         responses=ERRORS,
-    )
-    app.add_middleware(AccessMiddleware, tokens=tokens)
-    _add_error_handlers(app)
-    app.state.services = _make_services(
-        attempts, backends, file_servers, exposition, limits, start_grace, runbook_url
     )
     for router in ROUTERS:
         app.include_router(router)
