@@ -119,6 +119,7 @@ def build(kube: KubeClient, config: OperatorConfig, identity: str, namespace: st
             recorder,
             templates,
             config.admission_limits().of,
+            config.kueue.enabled,
         ),
         observer=ScheduleObserver(kube, store, recorder, archive, admission.waits_for),
         recorder=recorder,

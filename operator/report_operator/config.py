@@ -160,6 +160,12 @@ class RunnerConfig(_Section):
         )
 
 
+class KueueConfig(_Section):
+    """Whether schedules may name a LocalQueue of Kueue (spec.queueName)."""
+
+    enabled: bool = False
+
+
 class HistoryConfig(_Section):
     """Finished Jobs that stay for `kubectl logs`, and outcomes that stay in status."""
 
@@ -175,6 +181,7 @@ class OperatorConfig(_Section):
 
     runner: RunnerConfig
     admission: AdmissionConfig = Field(default_factory=AdmissionConfig)
+    kueue: KueueConfig = Field(default_factory=KueueConfig)
     history: HistoryConfig = Field(default_factory=HistoryConfig)
     # Names of Secrets that a run may mount, as shell patterns: an allowlist.
     allowed_secrets: list[str] = Field(default_factory=lambda: ["report-*"])

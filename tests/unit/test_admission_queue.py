@@ -501,3 +501,42 @@ def test_no_namespace_gets_more_than_its_share_while_another_waits(crowd, limits
     assert [entry.run.uid for entry in again.waiting] == [e.run.uid for e in queue.waiting]
     assert [entry.position for entry in queue.waiting] == list(range(1, len(queue.waiting) + 1))
     assert len(queue.waiting) == len(queue.by_uid)
+
+
+def of_kueue(name: str, **changes: object) -> Run:
+    return waiting(name, queue_name="reports", **changes)
+
+
+def test_run_of_kueue_takes_no_place() -> None:
+    """Neither while it waits nor while it works: Kueue's quotas count."""
+    runs = [
+        working("a", queue_name="reports"),
+        of_kueue("b", slot=SLOT - MINUTE),
+        waiting("c"),
+        waiting("d", slot=SLOT + MINUTE),
+    ]
+    assert admitted(runs, AdmissionLimits(overall=1)) == ["b", "c"]
+
+
+def test_run_that_was_handed_over_waits_for_kueue_behind_the_others() -> None:
+    runs = [of_kueue("a", slot=SLOT - MINUTE, handed_over=True), waiting("b")]
+    queue = make_queue(runs, MANY)
+    assert [(entry.run.name, entry.hold) for entry in queue.waiting] == [
+        ("b", None), ("a", Hold.KUEUE),
+    ]  # fmt: skip
+    assert "localqueue reports" in queue.waiting[1].reason
+
+
+@pytest.mark.parametrize("other", [{}, {"handed_over": True}])
+def test_schedule_of_kueue_has_one_run_at_a_time(other: dict[str, object]) -> None:
+    """Kueue knows nothing of concurrencyPolicy."""
+    first = of_kueue("a", schedule_uid="s", **other)
+    second = of_kueue("b", schedule_uid="s", slot=SLOT + MINUTE)
+    assert "b" not in admitted([first, second])
+    allowed = replace(second, concurrency="Allow")
+    assert "b" in admitted([first, allowed])
+
+
+def test_schedule_of_kueue_is_held_like_any_other() -> None:
+    run = of_kueue("a")
+    assert make_queue([run], MANY, suspended={"a"}).waiting[0].hold is Hold.SUSPENDED

@@ -35,6 +35,22 @@ def test_admission_patch_resumes_the_job_and_stamps_its_pod() -> None:
     }
 
 
+def test_run_of_a_local_queue_is_stamped_and_handed_to_kueue() -> None:
+    run = make_run(queue_name="reports", slot=SLOT)
+    patch = admission_patch(run, SLOT + MINUTE)
+    stamps = patch["metadata"]["annotations"]
+    assert patch == {
+        "metadata": {
+            "resourceVersion": "100",
+            "labels": {"kueue.x-k8s.io/queue-name": "reports"},
+            "annotations": stamps,
+        },
+        "spec": {"template": {"metadata": {"annotations": stamps}}},
+    }
+    assert stamps["reports.adaf.io/run-id"] == "daily.20261124T050000Z.1"
+    assert "reports.adaf.io/admitted-at" not in stamps  # Kueue decides when
+
+
 @pytest.mark.parametrize(
     ("zone", "slot", "expected"),
     [

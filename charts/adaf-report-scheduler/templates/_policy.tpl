@@ -256,7 +256,15 @@ validations:
     message: the admin API deletes no Job
   # To start one, to end it, to stamp it: what it runs stays what it was.
   - expression: >-
-      request.operation != 'UPDATE' || (object.metadata.labels == oldObject.metadata.labels
+      request.operation != 'UPDATE' || (
+      {{- if .Values.config.kueue.enabled }}
+      oldObject.metadata.labels.all(key, key in object.metadata.labels
+      && object.metadata.labels[key] == oldObject.metadata.labels[key])
+      && object.metadata.labels.all(key, key in oldObject.metadata.labels
+      || (key == 'kueue.x-k8s.io/queue-name' && oldObject.spec.suspend && object.spec.suspend))
+      {{- else }}
+      object.metadata.labels == oldObject.metadata.labels
+      {{- end }}
       && has(object.metadata.ownerReferences) == has(oldObject.metadata.ownerReferences)
       && (!has(object.metadata.ownerReferences)
       || object.metadata.ownerReferences == oldObject.metadata.ownerReferences)

@@ -174,6 +174,10 @@ class AdmissionController:
 def admission_patch(run: Run, now: datetime) -> dict[str, Any]:
     """Resume the Job, and stamp slot, report date and run id on its pod template.
 
+    A Job of a LocalQueue is stamped and handed over: with Kueue's label Kueue resumes it. The label
+    may be added only while the Job is suspended (`validateUpdateForQueueName` in
+    pkg/controller/jobframework of sigs.k8s.io/kueue).
+
     Annotations of the pod template may be changed while a Job is suspended and has not started
     (validation of k8s.io/api/batch/v1 Job). The report date is the slot's date in the schedule's
     zone, as the control plane has it.
@@ -188,10 +192,20 @@ def admission_patch(run: Run, now: datetime) -> dict[str, Any]:
     }
     if run.resend:
         stamps[names.ANNOTATION_RESEND] = run.resend
+    template = {"metadata": {"annotations": stamps}}
+    if run.queue_name:
+        return {
+            "metadata": {
+                "resourceVersion": run.resource_version,
+                "labels": {names.LABEL_KUEUE_QUEUE: run.queue_name},
+                "annotations": stamps,
+            },
+            "spec": {"template": template},
+        }
     return {
         "metadata": {
             "resourceVersion": run.resource_version,
             "annotations": {**stamps, names.ANNOTATION_ADMITTED_AT: format_time(now)},
         },
-        "spec": {"suspend": False, "template": {"metadata": {"annotations": stamps}}},
+        "spec": {"suspend": False, "template": template},
     }

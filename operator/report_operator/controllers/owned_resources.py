@@ -67,6 +67,7 @@ class OwnedResources:
     recorder: Recorder
     templates: TemplateChecks
     policy_of: Callable[[str], NamespacePolicy] = lambda _: NamespacePolicy()  # by namespace
+    kueue: bool = False  # whether schedules may name a LocalQueue
     cronjobs: CronJobWriter = field(init=False)
     _templates: TTLCache[tuple[str, str], Body | None] = field(init=False)
     _unknown: TTLCache[str, frozenset[str]] = field(init=False)
@@ -95,6 +96,7 @@ class OwnedResources:
                 self.secret_allowed,
                 self.policy_of(schedule.namespace),
                 EgressPolicy.parse(self.settings.egress_allow),
+                kueue=self.kueue,
             )
         )
         if problem is not None:

@@ -28,6 +28,8 @@ ANNOTATION_APPLIED = f"{PREFIX}/applied-spec"
 
 ANNOTATION_CALENDAR = f"{PREFIX}/calendar"
 
+ANNOTATION_QUEUE_NAME = f"{PREFIX}/queue-name"  # the LocalQueue of Kueue that it is handed to
+
 # Stamped at admission, on the Job and on its pod template.
 ANNOTATION_SLOT = f"{PREFIX}/slot"
 ANNOTATION_REPORT_DATE = f"{PREFIX}/report-date"
@@ -65,6 +67,8 @@ ANNOTATION_MAY_SKIP = f"{PREFIX}/may-skip"
 
 # The CronJob controller's own (k8s.io/api/batch/v1).
 ANNOTATION_CRONJOB_SLOT = "batch.kubernetes.io/cronjob-scheduled-timestamp"
+# Kueue's own: a suspended Job with it waits for Kueue (apis/constants of sigs.k8s.io/kueue).
+LABEL_KUEUE_QUEUE = "kueue.x-k8s.io/queue-name"
 LABEL_JOB_NAME = "batch.kubernetes.io/job-name"
 LABEL_JOB_UID = "batch.kubernetes.io/controller-uid"
 

@@ -127,6 +127,7 @@ LEAVES: dict[str, tuple[Body, Body]] = {
     "calendar.onHoliday": (calendar(country="DE", onHoliday="Run"), calendar(country="DE")),
     "suspend": ({"suspend": True}, {}),
     "priority": ({"priority": "high"}, {}),
+    "queueName": ({"queueName": "reports"}, {}),
     "lateAfter": ({"lateAfter": "1h"}, {}),
     "missedRuns.startWithin": ({"missedRuns": {"startWithin": "5h"}}, {}),
     "missedRuns.policy": ({"missedRuns": {"policy": "Skip"}}, {}),

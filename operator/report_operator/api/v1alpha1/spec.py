@@ -31,7 +31,7 @@ from report_runner.contract.model import (
     Model,
 )
 from report_runner.contract.report import Report
-from report_runner.contract.rules import Rule
+from report_runner.contract.rules import Rule, matches
 from report_runner.contract.schema import LIST_ATOMIC
 
 
@@ -105,6 +105,21 @@ def _uploads_what_is_written(spec: ReportScheduleSpec) -> bool:
     return {wanted for place in places for wanted in place.formats} <= set(spec.report.formats)
 
 
+def _keeps_its_place(spec: ReportScheduleSpec) -> bool:
+    return spec.queue_name is None or spec.report.wait_for is None
+
+
+# It becomes a label's value.
+QueueName = Annotated[
+    str,
+    StringConstraints(max_length=63),
+    matches(
+        "[a-z0-9]([-a-z0-9]*[a-z0-9])?",
+        "write the name of a LocalQueue: lower case letters, digits and '-'",
+    ),
+]
+
+
 class ReportScheduleSpec(Model):
     """A report, when it is due, and how it is run."""
 
@@ -131,6 +146,13 @@ class ReportScheduleSpec(Model):
             _uploads_what_is_written,
             path="delivery.upload.to",
         ),
+        Rule(
+            "!has(self.queueName) || !has(self.report.waitFor)",
+            "a run that waits for its data gives its place back between two checks, and Kueue "
+            "would give it another at once: leave out queueName or report.waitFor",
+            _keeps_its_place,
+            path="queueName",
+        ),
     )
 
     report_type: Identifier = Field(
@@ -152,6 +174,11 @@ class ReportScheduleSpec(Model):
     )
     suspend: Boolean = Field(default=False, description="true: no new runs are started.")
     priority: Priority = Field(default=Priority.NORMAL, description="Order in the queue.")
+    queue_name: QueueName | None = Field(
+        default=None,
+        description="LocalQueue of Kueue, in the same namespace, that decides when runs start: "
+        "its quotas count instead of the operator's limits. For clusters with Kueue.",
+    )
     late_after: LateDuration = Field(
         default="30m", description="A slot whose report is not delivered by then is delayed."
     )

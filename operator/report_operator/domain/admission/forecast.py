@@ -39,7 +39,7 @@ def likely_starts(
     waiting = {
         entry.run.uid: entry.run
         for entry in queue.waiting[:FORECAST_LIMIT]
-        if entry.hold not in (Hold.SUSPENDED, Hold.HOLIDAY)
+        if entry.hold not in (Hold.SUSPENDED, Hold.HOLIDAY) and not entry.run.queue_name
     }
     ends = {
         run.uid: max((run.admitted_at or run.created_at) + durations[run.schedule_uid], now)

@@ -12,6 +12,7 @@ from report_operator.domain.checks import first_problem
 from report_operator.domain.runs.run import Run
 
 FORBID = "Forbid"
+WAIT_FOR_A_PLACE = (Hold.OVERALL, Hold.BACKFILL_HEADROOM)  # overall, and nothing else
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +48,14 @@ class Places:
         every: Counter[tuple[str, str]] = Counter()  # by namespace and tier
         starting: Counter[tuple[str, str]] = Counter()  # of these, those that start or work
         for run in runs:
-            if not run.active:
+            if run.active or (run.handed_over and not run.finished):
+                (self.backfilled if run.backfill else self.busy).add(_schedule(run))
+            if not run.active or run.queue_name:  # Kueue's quotas count for these
                 continue
             key = run.namespace, limits.of(run.namespace).tier(run.tier)
             every[key] += 1
             starting[key] += run.uid not in not_starting
             self.of_namespace[run.namespace] += 1
-            (self.backfilled if run.backfill else self.busy).add(_schedule(run))
         self.share.update(self.of_namespace)
         self.overall = self._taken(limits.overall, every, starting)
         self.of_tier: dict[str, int] = defaultdict(int)
@@ -83,11 +85,13 @@ class Places:
         tier, priority = policy.tier(run.tier), policy.priority(run.priority)
         held = first_problem(CHECKS, Candidate(run, tier, self))
         if held is None:
+            (self.backfilled if run.backfill else self.busy).add(_schedule(run))
+        ours = not run.queue_name
+        if held is None and ours:
             self.of_namespace[run.namespace] += 1
             self.overall += 1
             self.of_tier[tier] += 1
-            (self.backfilled if run.backfill else self.busy).add(_schedule(run))
-        if held is None or held.hold in (Hold.OVERALL, Hold.BACKFILL_HEADROOM):
+        if (held is None and ours) or (held and held.hold in WAIT_FOR_A_PLACE):
             self.share[run.namespace] += 1
         if held is None:
             return Waiting(run, position, tier, priority)
@@ -101,6 +105,9 @@ class Candidate:
     run: Run
     tier: str
     places: Places
+
+
+Check = Callable[[Candidate], Held | None]
 
 
 def _refused(candidate: Candidate) -> Held | None:
@@ -147,14 +154,24 @@ def _overall_full(candidate: Candidate) -> Held | None:
     return _full(candidate, candidate.places.overall, overall, Hold.OVERALL)
 
 
-CHECKS: tuple[Callable[[Candidate], Held | None], ...] = (
+def _handed_over(candidate: Candidate) -> Held | None:
+    return Held(Hold.KUEUE) if candidate.run.handed_over else None
+
+
+def _ours(check: Check) -> Check:
+    """The check for runs that our own gate lets start; those of Kueue pass it."""
+    return lambda candidate: None if candidate.run.queue_name else check(candidate)
+
+
+CHECKS: tuple[Check, ...] = (
+    _handed_over,  # to Kueue, which lets it start
     _refused,  # by the API server a moment ago; its place goes to the next run
     _schedule_suspended,
     _on_a_holiday,  # of its calendar
     _schedule_busy,  # concurrencyPolicy Forbid
-    _namespace_full,
-    _tier_full,  # or what the tier leaves to backfills is
-    _overall_full,  # likewise
+    _ours(_namespace_full),
+    _ours(_tier_full),  # or what the tier leaves to backfills is
+    _ours(_overall_full),  # likewise
 )
 
 

@@ -92,6 +92,9 @@ def make_queue(
     A run that its tier, its namespace or its schedule's concurrency policy holds back does not hold
     back others behind it. A run that is being deleted still counts: its pod may still work. A run
     of a backfill never keeps its schedule busy for one that is due or asked for.
+
+    A run of a LocalQueue of Kueue takes no place here. Once it is handed over it comes after all
+    others, whose order does not depend on it.
     """
     known = list(runs)
     places = Places(limits, known, not_starting, refused, suspended, holidays)
@@ -133,9 +136,10 @@ _Key = tuple[datetime, datetime, str, str]
 
 def _in_order(runs: Iterable[Run], limits: AdmissionLimits, places: Places) -> Iterator[Run]:
     """Waiting runs, the next one first; `places` has each namespace's share as it grows."""
+    known = list(runs)
     groups: dict[tuple[bool, int], dict[str, list[tuple[_Key, Run]]]] = {}
-    for run in runs:
-        if run.waiting:
+    for run in known:
+        if run.waiting and not run.handed_over:
             priority = limits.of(run.namespace).priority(run.priority)
             group = groups.setdefault((bool(run.backfill), PRIORITIES[priority]), {})
             key = _due_at(run), run.created_at, run.namespace, run.name
@@ -155,3 +159,7 @@ def _in_order(runs: Iterable[Run], limits: AdmissionLimits, places: Places) -> I
                 heapq.heapreplace(heads, (places.share[namespace], queue[-1][0]))
             else:
                 heapq.heappop(heads)
+    yield from sorted(
+        (run for run in known if run.waiting and run.handed_over),
+        key=lambda run: (_due_at(run), run.created_at, run.namespace, run.name),
+    )

@@ -20,6 +20,7 @@ class Hold(StrEnum):
     REFUSED = "Refused"
     SUSPENDED = "ScheduleSuspended"
     HOLIDAY = "Holiday"
+    KUEUE = "Kueue"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,11 @@ class Waiting:
                 return "the API server refused to let it start; the operator tries again"
             case Hold.SUSPENDED:
                 return "its schedule is suspended (spec.suspend)"
+            case Hold.KUEUE:
+                return (
+                    f"Kueue lets it start: kubectl -n {self.run.namespace} describe localqueue "
+                    f"{self.run.queue_name}"
+                )
             case Hold.HOLIDAY:
                 found = self.run.calendar_verdict
                 if found.moved_to is None:

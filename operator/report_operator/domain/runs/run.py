@@ -88,6 +88,8 @@ class Run:
     may_skip: bool = False  # that its Job is complete does not say whether it sent its report
     calendar: str = ""  # JSON, as domain.schedules.calendar writes it
     parameters: str = ""  # of its own, as JSON
+    queue_name: str = ""  # the LocalQueue of Kueue that lets it start, instead of our own gate
+    handed_over: bool = False  # it is stamped, and Kueue knows of it
     finalizers: tuple[str, ...] = ()  # while it is being deleted: what keeps it
 
     @property
@@ -232,6 +234,10 @@ def observe_job(job: Body) -> Run:
         owner_uid=controller_of(meta, "CronJob"),
         calendar=_calendar(annotations.get(names.ANNOTATION_CALENDAR, "")),
         may_skip=annotations.get(names.ANNOTATION_MAY_SKIP) == "true",
+        queue_name=_name(
+            annotations.get(names.ANNOTATION_QUEUE_NAME, ""), names.ANNOTATION_QUEUE_NAME
+        ),
+        handed_over=names.LABEL_KUEUE_QUEUE in labels and names.ANNOTATION_RUN_ID in annotations,
         data_wait=parse_wait(annotations.get(names.ANNOTATION_DATA_WAIT)),
     )
     _check_slot(run, early=annotations.get(names.ANNOTATION_INSTEAD_OF_SLOT) == "true")

@@ -193,6 +193,7 @@ def _job_template(
                 names.ANNOTATION_TIME_ZONE: spec.time_zone,
                 names.ANNOTATION_CONCURRENCY: spec.concurrency_policy.value,
                 names.ANNOTATION_DEFINITION: definition.name,
+                **({names.ANNOTATION_QUEUE_NAME: spec.queue_name} if spec.queue_name else {}),
                 **({names.ANNOTATION_CALENDAR: calendar.to_text()} if calendar else {}),
                 **({names.ANNOTATION_MAY_SKIP: "true"} if may_skip(spec.to_wire()) else {}),
             },

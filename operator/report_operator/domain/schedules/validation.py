@@ -46,6 +46,7 @@ class SpecObservation:
     secret_allowed: Callable[[str], bool]
     policy: NamespacePolicy
     egress: EgressPolicy = PUBLIC_ALONE
+    kueue: bool = False  # whether a LocalQueue of Kueue may be named
 
 
 def check_spec(observation: SpecObservation) -> ReadyProblem | None:
@@ -207,6 +208,17 @@ def _priority_is_allowed(observation: SpecObservation) -> ReadyProblem | None:
     )
 
 
+def _queue_is_allowed(observation: SpecObservation) -> ReadyProblem | None:
+    queue = observation.spec.queue_name
+    if queue is None or observation.kueue:
+        return None
+    return ReadyProblem(
+        ReadyReason.INVALID_SPEC,
+        f"spec.queueName: the operator hands no runs to Kueue: leave {queue} out, or have it "
+        "allowed by the operator's configuration (kueue.enabled)",
+    )
+
+
 def _not_allowed(namespace: str, field: str, declared: str, allowed: str, option: str) -> str:
     return (
         f"spec.{field}: namespace {namespace} may have {allowed} at most, not {declared}: "
@@ -238,6 +250,7 @@ SPEC_CHECKS: tuple[Check, ...] = (
     _addresses_are_allowed,
     _tier_is_allowed,  # in this namespace
     _priority_is_allowed,
+    _queue_is_allowed,  # else its runs would wait for what is not there
 )
 
 
