@@ -15,6 +15,7 @@ from report_runner.contract.result import DeliveryResult
 from report_runner.delivery.channel import Attachment, DeliveryContext
 from report_runner.delivery.ledger import Ledger, LedgerEntry, deliver_once
 from report_runner.delivery.upload.channel import upload_channel
+from report_runner.delivery.upload.look import look_over
 from report_runner.environment import RunStamps
 from report_runner.models import RenderInput
 from report_runner.mounted import Secrets
@@ -73,6 +74,14 @@ class Uploads:
         ledger = Ledger("upload", RUN.run_id, self.entries, lambda: None, context.clock)
         deliver_once(channel, ledger, found)
         return found
+
+    def look(self, *places: dict[str, Any]) -> dict[str, tuple[str, str]]:
+        """What a later look finds of all that was delivered, by PLACE:PATH."""
+        upload = {"to": list(places)}
+        look = look_over(UploadDelivery.model_validate(upload), self.context(upload))
+        targets = {key.removeprefix("upload:"): entry for key, entry in self.entries.items()}
+        found = {name: look.at(name, entry.file) for name, entry in targets.items()}
+        return {name: (verdict.value, text) for name, (verdict, text) in found.items()}
 
     def context(self, upload: dict[str, Any]) -> DeliveryContext:
         data = RenderInput(
