@@ -254,6 +254,7 @@ def _make(
         notes=[note for document in documents for note in document.notes],
         not_ready=not_ready,
         checks=judgement.checks,
+        calendar=definition.calendar.described() if definition.calendar else None,
         parameters=overrides,
         **_for_later_runs(judgement, earlier, overridden=bool(overrides)),
         # A recipient of an earlier version of this slot is not sent another one by itself.
@@ -305,6 +306,7 @@ def render_input(
         charts=tuple(definition.report.charts),
         options=definition.report.format_options,
         warnings=tuple(warnings),
+        holidays=definition.holidays,
         template=builtin_template(template.builtin)
         if template.builtin
         else definition.template_text or "",

@@ -45,6 +45,15 @@ class _Manifest:
         body: dict[str, Any] = self.document.body
         return body
 
+    def config_map(self, name: str) -> dict[str, Any] | None:
+        """The ConfigMap of this name beside the manifest."""
+        for one in self.siblings:
+            meta = one.body.get("metadata")
+            named = isinstance(meta, dict) and meta.get("name") == name
+            if named and one.body.get("kind") == "ConfigMap":
+                return dict(one.body)
+        return None
+
     def told(self, field: str, message: str) -> str:
         return f"{self.document.place(field)} {field}: {message}"
 
@@ -168,7 +177,7 @@ def problems(body: dict[str, Any], now: datetime) -> list[tuple[str, str]]:
 
 
 def _definition(found: _Manifest, directory: Path) -> tuple[Definition, TemplateText | None]:
-    from report_operator.crd.verdict import definition_problem
+    from report_operator.crd.verdict import calendar_of, definition_problem
 
     refused = problems(found.body, datetime.now(UTC))
     if refused:
@@ -176,6 +185,10 @@ def _definition(found: _Manifest, directory: Path) -> tuple[Definition, Template
     spec, meta = found.body["spec"], found.body["metadata"]
     report = Report.model_validate(spec["report"])
     template = _template(report, found, directory)
+    calendar, wrong_dates = calendar_of(spec, found.config_map)
+    if wrong_dates:
+        field, _, message = wrong_dates.partition(": ")
+        raise wrong(found.told(field, message.replace("in this namespace", f"in {directory}")))
     definition = Definition(
         namespace=str(meta.get("namespace", "default")),
         name=str(meta.get("name", found.path.stem)),
@@ -186,6 +199,7 @@ def _definition(found: _Manifest, directory: Path) -> tuple[Definition, Template
         delivery=Delivery.model_validate(spec.get("delivery") or {}),
         output=Output.model_validate(spec.get("output") or {}),
         template_text=template.text if template else None,
+        calendar=calendar,
     )
     problem = definition_problem(
         definition.namespace, definition.name, spec, definition.template_text
