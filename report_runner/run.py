@@ -71,6 +71,7 @@ class RunProgress:
     asking: WaitAnswer | None = None  # while it asks whether its data are ready, and may ask again
     rows: dict[str, int] = field(default_factory=dict)
     cached: int = 0  # sources whose rows an earlier run fetched
+    cacheable: int = 0  # sources with a cache that were asked for
     pages: int | None = None
     outputs: list[OutputFile] = field(default_factory=list)
     deliveries: list[DeliveryResult] = field(default_factory=list)
@@ -97,6 +98,8 @@ class RunProgress:
             deliveries=self.deliveries,
             manifest=self.manifest,
             warnings=len(self.warnings) or None,
+            cache_hits=self.cached if self.cacheable else None,
+            cache_misses=self.cacheable - self.cached if self.cacheable else None,
             storage_used_percent=storage.used_percent(self.volume) if self.volume else None,
         )
 
@@ -204,6 +207,7 @@ def _make(
     not_ready = ask_for_data(context, clock(), begun=begun)
     progress.asking = None
     fetched = fetch_all(context, Cache(output_paths.root, clock()))
+    progress.cacheable = sum(source.cache is not None for source in definition.report.sources)
     progress.cached = sum(found.cached_at is not None for found in fetched.values())
     for name, found in fetched.items():
         inputs[name] = _input(found)

@@ -186,6 +186,12 @@ class RecentRun(ActiveRun):
     warnings: int | None = Field(
         default=None, description="Checks of its rows that did not pass, and only warn."
     )
+    cache_hits: int | None = Field(
+        default=None, description="Sources whose rows an earlier run had fetched."
+    )
+    cache_misses: int | None = Field(
+        default=None, description="Sources with a cache whose rows it fetched itself."
+    )
 
 
 class ReportScheduleStatus(StatusModel):
