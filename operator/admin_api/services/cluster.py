@@ -240,6 +240,13 @@ class Cluster:
                 cronjob["metadata"]["name"], attempt.slot, attempt.number - 1
             )
             job = await self.kube.get(JOBS, schedule.namespace, before)
+            if job is None and attempt.overridden:
+                raise RefusedError(
+                    409,
+                    f"the attempt before had parameters of its own, or was sent again to those who "
+                    f"had it, and its Job {before}, which says with which, is gone: ask for the "
+                    "report with them anew by POST /api/admin/reports/generate",
+                )
             annotations = (job or {}).get("metadata", {}).get("annotations") or {}
             known = read_parameters(annotations.get(names.ANNOTATION_PARAMETERS, ""))
             attempt = replace(attempt, parameters=known)
