@@ -44,6 +44,7 @@ from report_runner.judge import Judgement, judge
 from report_runner.manifest import Input, Manifest
 from report_runner.models import RenderInput, RunError, RunSkipped
 from report_runner.mounted import Secrets
+from report_runner.note import write_note
 from report_runner.parameters import with_parameters
 from report_runner.render.documents import builtin_template, render, render_text
 from report_runner.render.template import SUBJECT_FIELD
@@ -143,10 +144,11 @@ def make_report(
         progress.warnings = _warnings(known)
         progress.pages, progress.outputs = known.pages, known.outputs
         progress.manifest = output_paths.relative(output_paths.file(storage.MANIFEST_SUFFIX))
+        note = write_note(output_paths, _about(known), known.generated_at, progress.warnings)
         entries = dict(known.deliveries)
         if channels:
             progress.enter("deliver")
-            _deliver(context, output_paths, known, entries, progress, clock)
+            _deliver(context, output_paths, known, note, entries, progress, clock)
         if known.delivered_at is None and not overrides:
             update = {"deliveries": entries, "delivered_at": clock()}
             manifests.save(output_paths, known.model_copy(update=update))
@@ -170,6 +172,10 @@ def _skippable() -> Iterator[list[RunSkipped]]:
         yield found
     except RunSkipped as skipped:
         found.append(skipped)
+
+
+def _about(known: Manifest | RenderInput) -> str:
+    return f"{known.namespace}/{known.name} for {known.report_date}"
 
 
 def _warnings(known: Manifest) -> list[str]:
@@ -227,6 +233,8 @@ def _make(
     with tempfile.TemporaryDirectory(prefix="report-") as scratch:
         documents = render(data, definition.report.formats, Path(scratch))
         progress.enter("store")
+        # Before the data: nobody finds them without it.
+        write_note(output_paths, _about(data), data.generated_at, warnings)
         outputs = []
         for document in documents:
             target = storage.store_file(output_paths, document.path, document.suffix)
@@ -343,6 +351,7 @@ def _deliver(
     source_context: SourceContext,
     output_paths: OutputPaths,
     known: Manifest,
+    note: Path | None,
     entries: dict[str, LedgerEntry],
     progress: RunProgress,
     clock: Callable[[], datetime],
@@ -367,6 +376,7 @@ def _deliver(
             )
             for output in known.outputs
         ],
+        note=note,
         clock=clock,
         edition=known.edition,
         resent=frozenset(key for key, entry in entries.items() if entry.again_by),

@@ -46,6 +46,7 @@ class DeliveryContext:
     clock: Callable[[], datetime]
     egress: EgressPolicy = field(default_factory=EgressPolicy)
     edition: str = ""  # not empty: it replaces what was sent of this slot before
+    note: Path | None = None  # of warnings, for who gets files that have none in them
     resent: frozenset[str] = frozenset()  # keys of targets that had it, and get it again
 
 

@@ -51,6 +51,7 @@ class Uploads:
     policy: EgressPolicy = field(
         default_factory=lambda: EgressPolicy.parse(["127.0.0.1/32", "localhost"])
     )
+    note: Path | None = None
     entries: dict[str, LedgerEntry] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -108,5 +109,6 @@ class Uploads:
                 Attachment(self.csv, "positions-2026-01-05.csv", Format.CSV, "positions"),
             ],
             clock=lambda: datetime.now(UTC),
+            note=self.note,
             egress=self.policy,
         )

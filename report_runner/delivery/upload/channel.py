@@ -6,10 +6,12 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from report_runner import storage
 from report_runner.contract.delivery import UploadDelivery
 from report_runner.contract.reasons import Reason
+from report_runner.contract.report import Format
 from report_runner.contract.upload import IfExists, UploadPlace
 from report_runner.delivery.channel import (
     AnswerKind,
@@ -28,6 +30,7 @@ from report_runner.delivery.upload.place import (
     UploadFile,
 )
 from report_runner.models import RunError
+from report_runner.note import MEDIA_TYPE, ending_of, needs_note
 from report_runner.render.template import render_line
 
 ANSWER_LIMIT = 300  # characters
@@ -50,26 +53,24 @@ def upload_channel(spec: UploadDelivery, context: DeliveryContext) -> UploadChan
     uploads: list[Upload] = []
     for place in spec.to:
         stem = upload_path(render_line(place.path, context.data, _path_field(place)), place)
-        for file in context.files:
-            if place.formats and file.format not in place.formats:
-                continue
-            path = stem + file.ending
-            identity = _identity(context, place.name, path)
+        files = [file for file in context.files if file.format in (place.formats or Format)]
+        if context.note is not None and files and needs_note([file.format for file in files]):
+            # Before the data: nobody finds them without it.
             uploads.append(
-                Upload(
-                    place,
-                    path,
-                    UploadFile(
-                        file.path,
-                        file.path.stat().st_size,
-                        storage.sha256(file.path),
-                        file.format.media_type,
-                        identity,
-                    ),
-                    DeliveryTarget(f"{place.name}:{path}", identity),
-                )
+                _upload(context, place, stem + ending_of(context.note), context.note, MEDIA_TYPE)
             )
+        for file in files:
+            path = stem + file.ending
+            uploads.append(_upload(context, place, path, file.path, file.format.media_type))
     return UploadChannel(uploads, context)
+
+
+def _upload(
+    context: DeliveryContext, place: UploadPlace, path: str, file: Path, media_type: str
+) -> Upload:
+    identity = _identity(context, place.name, path)
+    found = UploadFile(file, file.stat().st_size, storage.sha256(file), media_type, identity)
+    return Upload(place, path, found, DeliveryTarget(f"{place.name}:{path}", identity))
 
 
 def upload_path(text: str, place: UploadPlace) -> str:
