@@ -17,8 +17,9 @@ from report_runner.contract.result import ANSWER_LIMIT, Outcome, RunResult, Wait
 from report_runner.environment import find_paths
 from report_runner.models import RunError, RunSkipped
 from report_runner.mounted import Secrets
+from report_runner.progress import RunProgress
 from report_runner.redaction import Redactor
-from report_runner.run import RunProgress, make_report
+from report_runner.run import make_report
 from report_runner.waiting import DataNotReadyYet
 
 EXIT_TERMINATED = 128 + signal.SIGTERM

@@ -25,9 +25,9 @@ from report_runner.contract.verification import (
 from report_runner.delivery.channel import DeliveryContext, SentFile
 from report_runner.delivery.ledger import LedgerEntry, LedgerState
 from report_runner.environment import Paths, find_paths, read_definition, read_egress, read_stamps
+from report_runner.inputs import render_input
 from report_runner.models import RunError
 from report_runner.mounted import Secrets
-from report_runner.run import render_input
 
 logger = logging.getLogger(__name__)
 

@@ -16,6 +16,7 @@ from report_runner.contract.reasons import EXIT_CODES, EXIT_OK
 from report_runner.contract.report import Report
 from report_runner.delivery.message import email_bodies
 from report_runner.environment import RunStamps
+from report_runner.inputs import email_subject, render_input
 from report_runner.models import RunError
 from report_runner.mounted import Secrets
 from report_runner.parameters import with_parameters
@@ -25,7 +26,6 @@ from report_runner.preview.documents import YamlDocument, read_documents, wrong
 from report_runner.preview.samples import has_samples, sample_table
 from report_runner.preview.templates import TemplateText, read_template
 from report_runner.render.documents import render
-from report_runner.run import email_subject, render_input
 from report_runner.sources import SOURCES, Fetched, SourceContext
 
 KIND = "ReportSchedule"

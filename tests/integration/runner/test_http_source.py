@@ -20,7 +20,7 @@ from report_runner.contract import pod
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import Outcome
 from report_runner.models import ColumnType, RunError, Table
-from report_runner.run import RunProgress
+from report_runner.progress import RunProgress
 from tests.support.docs import blocks
 from tests.support.http_api import Api, Reply, Request, http_api
 from tests.support.runner import Pod
