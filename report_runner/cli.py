@@ -25,6 +25,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = _Parser(prog="report-generator", description="Makes a report of a ReportSchedule.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("run", help="inside the pod of a run: make, store and deliver the report")
+    commands.add_parser(
+        "verify", help="inside a pod: whether what the runs of a slot sent is still there"
+    )
     preview = commands.add_parser(
         "render", help="on a laptop, without a cluster: the report of a manifest and sample data"
     )
@@ -41,6 +44,10 @@ def main(argv: list[str] | None = None) -> int:
         from report_runner.serve import serve
 
         return serve(args.root, args.host, args.port)
+    if args.command == "verify":
+        from report_runner.verify import verify_in_pod
+
+        return verify_in_pod()
     # The imports below take a while; those of the workers go on beside them.
     if args.command == "run":
         definition = Path(os.environ.get(pod.ENV_DEFINITION) or pod.DEFINITION_PATH)

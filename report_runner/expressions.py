@@ -10,14 +10,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date
 from decimal import localcontext
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from jinja2 import TemplateRuntimeError, Undefined, UndefinedError
 
-from report_runner.contract.datefilters import HOLIDAYS
+from report_runner.contract.datefilters import HOLIDAYS, Holidays
 from report_runner.contract.expression import compiled, described, parse_expression
 from report_runner.contract.numbers import EXACT
 from report_runner.environment import RunStamps
@@ -34,7 +33,7 @@ class Scope:
     time_zone: str
     parameters: Mapping[str, Any]
     tables: Mapping[str, Table]
-    holidays: frozenset[date] = frozenset()  # dates that are no business days
+    holidays: Holidays = frozenset()  # dates that are no business days
 
     def names(self) -> dict[str, Any]:
         """The values by name."""

@@ -129,7 +129,8 @@ def _is_unchanged(definition: Definition, found: Judgement, baseline: Baseline) 
 
 
 def scope_of(definition: Definition, run: RunStamps, tables: Mapping[str, Table]) -> Scope:
-    return Scope(run, definition.time_zone, exact(definition.report.parameters), tables)
+    parameters = exact(definition.report.parameters)
+    return Scope(run, definition.time_zone, parameters, tables, definition.holidays)
 
 
 def check_context(scope: Scope, baseline: Baseline | None, now: datetime) -> CheckContext:

@@ -83,6 +83,8 @@ class Manifest(Model, extra="ignore"):
     # That the run was asked for with. The files have them; what later runs compare with, below, is
     # of the newest attempt without any.
     parameters: dict[str, Any] = Field(default_factory=dict)
+    # Whose days off filters of business days knew, with the version of what knows them.
+    calendar: str | None = None
     checks: list[CheckRecord] = Field(default_factory=list)
     # What later runs compare with: sums and numbers of rows, digests of rows by source.
     figures: dict[str, str] = Field(default_factory=dict)

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from report_runner.contract.datefilters import Holidays
 from report_runner.contract.format_options import FormatOptions
 from report_runner.contract.reasons import Reason
 from report_runner.contract.report import Chart, Format
@@ -88,7 +89,7 @@ class RenderInput:
     charts: Sequence[Chart] = field(default_factory=tuple)
     template: str = ""  # Jinja2 source
     options: FormatOptions | None = None
-    holidays: frozenset[date] = frozenset()  # dates that are no business days
+    holidays: Holidays = frozenset()  # dates that are no business days
     warnings: tuple[str, ...] = ()  # checks of severity warn that did not pass
 
     def sources_for(self, name: str) -> list[str]:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from jinja2 import TemplateRuntimeError, Undefined, UndefinedError
 
-from report_runner.contract.datefilters import HOLIDAYS
+from report_runner.contract.datefilters import HOLIDAYS, Holidays
 from report_runner.contract.definition import Definition
 from report_runner.contract.expression import compiled, described, expression_environment
 from report_runner.contract.numbers import EXACT, exact
@@ -39,11 +39,17 @@ def with_parameters(
     definition: Definition,
     run: RunStamps,
     overrides: Mapping[str, Any] | None = None,
-    holidays: frozenset[date] = frozenset(),
 ) -> Definition:
     """The definition with the parameters that this run has. Raises RunError."""
+    calendar = definition.calendar
+    if calendar is not None:
+        problem = calendar.problem()
+        if problem:
+            raise _wrong(f"spec.calendar: {problem}")
+        # Imported before expressions are evaluated, which have no file to read it from.
+        calendar.is_business_day(run.report_date)
     report = definition.report
-    values = resolve(report, run, definition.time_zone, overrides or {}, holidays)
+    values = resolve(report, run, definition.time_zone, overrides or {}, definition.holidays)
     if values == report.parameters:
         return definition
     # Not validated again: a computed value may be a date, which no manifest can hold.
@@ -56,7 +62,7 @@ def resolve(
     run: RunStamps,
     time_zone: str,
     overrides: Mapping[str, Any],
-    holidays: frozenset[date] = frozenset(),
+    holidays: Holidays = frozenset(),
 ) -> dict[str, Any]:
     """Every parameter by name. Raises RunError(ConfigurationError), naming the field."""
     types = {declared.name: declared.type for declared in report.declared_parameters}

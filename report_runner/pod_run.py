@@ -17,8 +17,9 @@ from report_runner.contract.result import ANSWER_LIMIT, Outcome, RunResult, Wait
 from report_runner.environment import find_paths
 from report_runner.models import RunError, RunSkipped
 from report_runner.mounted import Secrets
+from report_runner.progress import RunProgress
 from report_runner.redaction import Redactor
-from report_runner.run import RunProgress, make_report
+from report_runner.run import make_report
 from report_runner.waiting import DataNotReadyYet
 
 EXIT_TERMINATED = 128 + signal.SIGTERM
@@ -54,15 +55,10 @@ def run_in_pod() -> int:
     """Make the report of this pod; returns an exit code of report_runner.contract.reasons."""
     paths = find_paths(os.environ)
     secrets = Secrets(paths.secrets)
-    handler = logging.StreamHandler()
-    handler.setFormatter(_JsonFormatter(secrets.redact))
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    for name in ("weasyprint", "fontTools"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    signal.signal(signal.SIGTERM, _terminate)
+    prepare(secrets)
     progress = RunProgress()
     result, code = account(
-        progress, lambda: make_report(paths, dict(os.environ), secrets, progress, _now)
+        progress, lambda: make_report(paths, dict(os.environ), secrets, progress, now)
     )
     result = redacted(result, secrets.redact)
     logger.info("%s: %s", result.outcome.value, result.message)
@@ -73,12 +69,22 @@ def run_in_pod() -> int:
     return code
 
 
+def prepare(secrets: Secrets) -> None:
+    """The log, without values of Secrets, and SIGTERM as TerminatedError."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_JsonFormatter(secrets.redact))
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    for name in ("weasyprint", "fontTools"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    signal.signal(signal.SIGTERM, _terminate)
+
+
 def _terminate(_number: int, _frame: FrameType | None) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
     raise TerminatedError
 
 
-def _now() -> datetime:
+def now() -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
 
 

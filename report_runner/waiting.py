@@ -99,6 +99,7 @@ def _ask(wait: WaitFor, context: SourceContext, *, last: bool) -> str | None:
         context.definition.time_zone,
         exact(context.definition.report.parameters),
         {wait.source: table},
+        context.definition.holidays,
     )
     if evaluate(wait.until, f"{FIELD}.until", scope):
         return None

@@ -20,9 +20,9 @@ from pathlib import Path
 from hack.testbed.postgres import postgres_server, write_secret
 from report_runner.contract.definition import Definition
 from report_runner.environment import RunStamps
+from report_runner.inputs import render_input
 from report_runner.mounted import Secrets
 from report_runner.render.documents import render
-from report_runner.run import render_input
 from report_runner.sources import SourceContext, fetch_all
 
 MIB = 1024 * 1024

@@ -107,6 +107,8 @@ def families() -> Iterator[Metric]:
         data_wait_seconds=1,
         pending_seconds=1,
         run_seconds=1,
+        cache_hits=1,
+        cache_misses=1,
     )
     metrics.run_recorded("reports", "daily", "critical", run)
     for family in metrics.registry.collect():

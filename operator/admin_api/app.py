@@ -39,6 +39,7 @@ from admin_api.services.backends import Backends
 from admin_api.services.backfills import BackfillService
 from admin_api.services.files import FileServers
 from admin_api.services.queue import QueueView
+from admin_api.services.verifications import VerificationService
 from admin_api.web import (
     assets,
     backfill_form,
@@ -47,6 +48,7 @@ from admin_api.web import (
     purge_form,
     reference,
     schedule_routes,
+    verify_form,
 )
 from admin_api.web import routes as web_routes
 from admin_api.web.forms import Forms
@@ -80,6 +82,7 @@ ROUTERS = (
     form_routes.router,
     clear_form.router,
     purge_form.router,
+    verify_form.router,
     backfill_form.router,
 )
 
@@ -149,6 +152,7 @@ def _make_services(
         audit=attempts.audit,
         backfills=BackfillService(cluster, attempts.audit, clock),
         queue=queue_view,
+        verifications=VerificationService(cluster, history, attempts.audit),
         analytics=Analytics(cluster, history, clock),
         backends=backends,
         files=file_servers,

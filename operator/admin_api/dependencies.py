@@ -22,6 +22,7 @@ from admin_api.services.cluster import Cluster
 from admin_api.services.files import FileServers
 from admin_api.services.history_client import HistoryClient
 from admin_api.services.queue import QueueView
+from admin_api.services.verifications import VerificationService
 from admin_api.web.forms import Forms
 from admin_api.web.html import Pages
 from admin_api.web.snapshot_cache import SnapshotCache
@@ -40,6 +41,7 @@ class Services:
     audit: Audit
     backfills: BackfillService
     queue: QueueView
+    verifications: VerificationService
     analytics: Analytics
     backends: Backends
     files: FileServers
@@ -88,6 +90,10 @@ async def get_queue(services: ServicesDep) -> QueueView:
     return services.queue
 
 
+async def get_verifications(services: ServicesDep) -> VerificationService:
+    return services.verifications
+
+
 async def get_analytics(services: ServicesDep) -> Analytics:
     return services.analytics
 
@@ -127,6 +133,7 @@ AttemptsDep = Annotated[AttemptService, Depends(get_attempts)]
 AuditDep = Annotated[Audit, Depends(get_audit)]
 BackfillsDep = Annotated[BackfillService, Depends(get_backfills)]
 QueueDep = Annotated[QueueView, Depends(get_queue)]
+VerificationsDep = Annotated[VerificationService, Depends(get_verifications)]
 AnalyticsDep = Annotated[Analytics, Depends(get_analytics)]
 BackendsDep = Annotated[Backends, Depends(get_backends)]
 FilesDep = Annotated[FileServers, Depends(get_files)]

@@ -100,6 +100,11 @@ def job_path(identity: str, action: str = "") -> str:
     return f"{SCHEDULER}/jobs/{quote(identity, safe='')}{f'/{action}' if action else ''}"
 
 
+def verify_path(identity: str) -> str:
+    """Path of the newest look at what a run's slot has sent."""
+    return f"{DELIVERIES}/verify/{quote(identity, safe='')}"
+
+
 def backfill_path(namespace: str, name: str, action: str) -> str:
     """Path of an action on a backfill."""
     return f"{BACKFILLS}/{quote(namespace, safe='')}/{quote(name, safe='')}/{action}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from argparse import Namespace
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,7 @@ from admin_cli.client import (
     backfill_path,
     job_path,
     schedule_path,
+    verify_path,
 )
 from admin_cli.wording import in_words_of_commands
 
@@ -32,6 +34,9 @@ HEALTH = ("Failing", "NotReady", "Delayed", "Healthy")
 SORTS = ("health", "name", "last_failure", "delay", "next_slot", "last_success")
 BACKFILL_STATES = ("Waiting", "Running", "Suspended", "Succeeded", "Failed", "DryRun")
 PAGE = 500
+VERIFY_SECONDS = 960.0  # a little longer than the API lets its Job live
+VERIFY_PAUSE = 2.0
+NOT_AS_SENT = ("changed", "missing", "unreachable")
 QUEUE_PAGES = 20
 CLEANUP_LISTED = 20  # runs named before the question
 CLEANUP_BATCH = 100  # ids in one call: a body may have 64 KiB
@@ -62,6 +67,11 @@ def job(client: Client, args: Namespace) -> None:
 
 
 def deliveries(client: Client, args: Namespace) -> None:
+    if args.action == "verify":
+        _verify_deliveries(client, args)
+        return
+    if args.id is not None:
+        raise RefusedError("deliveries list takes no ID: filter with --schedule and --since")
     body = client.get(
         DELIVERIES,
         recipient=args.recipient,
@@ -74,6 +84,22 @@ def deliveries(client: Client, args: Namespace) -> None:
         **_page(args),
     )
     _show(args, body, lambda show: show.deliveries(body))
+
+
+def _verify_deliveries(client: Client, args: Namespace) -> None:
+    """Waits until the pod that looks has answered."""
+    if args.id is None:
+        raise RefusedError("deliveries verify: name the run, as `report-scheduler jobs` shows it")
+    body = client.post(f"{DELIVERIES}/verify", {"job_id": args.id})
+    end = time.monotonic() + VERIFY_SECONDS
+    while body["state"] in ("starting", "running") and time.monotonic() < end:
+        time.sleep(VERIFY_PAUSE)
+        body = client.get(verify_path(args.id))
+    _show(args, body, lambda show: show.verification(body))
+    if body["state"] != "done":
+        raise RefusedError(f"no answer: {_printable(body['message'] or body['state'])}")
+    if any(body["counts"].get(verdict) for verdict in NOT_AS_SENT):
+        raise RefusedError("not all that was sent is there as it was sent, see above")
 
 
 def retry(client: Client, args: Namespace) -> None:

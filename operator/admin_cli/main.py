@@ -29,6 +29,7 @@ examples:
   report-scheduler why market-dashboard
   report-scheduler jobs --status failed --since 24h
   report-scheduler job reports.market-dashboard.20261124T050000Z.1
+  report-scheduler deliveries verify reports.market-dashboard.20261124T050000Z.1
   report-scheduler retry reports.market-dashboard.20261124T050000Z.1
   report-scheduler generate executive_dashboard --date 2026-11-24 --priority high
   report-scheduler backfill 2026-11-20 2026-11-24 critical
@@ -120,8 +121,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_of_namespace(jobs)
     _add_paging(jobs)
     deliveries = add(
-        "deliveries", commands.deliveries, "who got which report, and which files are where"
+        "deliveries",
+        commands.deliveries,
+        "who got which report, and which files are where; or whether that is still there",
     )
+    deliveries.add_argument("action", choices=("list", "verify"), nargs="?", default="list")
+    deliveries.add_argument("id", metavar="ID", nargs="?", help="of the run, for verify")
     deliveries.add_argument("--recipient", help="an address, or PLACE:PATH of an upload")
     deliveries.add_argument("--channel", help="email or upload")
     deliveries.add_argument("--status", choices=("sent", "alreadySent", "uncertain", "failed"))

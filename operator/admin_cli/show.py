@@ -143,6 +143,22 @@ def deliveries(body: Body) -> None:
         out.print(f"more: --cursor {body['next']}")
 
 
+def verification(body: Body) -> None:
+    """What is there of what a slot has sent, the gravest first."""
+    out = console()
+    out.print(pairs(body, ("job_id", "slot", "state", "message", "finished_at")))
+    rows = [
+        (found["verdict"], found["channel"], found["recipient"], found["message"])
+        for found in body["deliveries"]
+    ]
+    if rows:
+        out.print(table(("VERDICT", "CHANNEL", "RECIPIENT", "WHAT IS KNOWN"), rows))
+    left_out = sum(body["counts"].values()) - len(rows)
+    if left_out:
+        counts = ", ".join(f"{count} {verdict}" for verdict, count in body["counts"].items())
+        out.print(f"{left_out} more are in the pod's log; of all: {counts}")
+
+
 def job(body: Body) -> None:
     out = console()
     out.print(pairs(body, (name for name in body if name not in ("log", "outputs", "files"))))

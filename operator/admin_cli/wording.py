@@ -30,6 +30,7 @@ OPTIONS = {
 }
 COMMANDS = {
     "GET /api/admin/scheduler/jobs": "`report-scheduler jobs`",
+    "POST /api/admin/deliveries/verify": "`report-scheduler deliveries verify ID`",
     "POST /api/admin/reports/generate": "`report-scheduler generate TYPE --date DATE`",
 }
 PHRASES = {

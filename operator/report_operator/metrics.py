@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter as Counts
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 
-from prometheus_client import CollectorRegistry, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -159,7 +159,7 @@ class _AdmissionCollector(Collector):
         waiting = GaugeMetricFamily(
             f"{PREFIX}_held_runs", "Waiting runs by what holds them back.", labels=("hold",)
         )
-        held = Counter(entry.hold for entry in queue.waiting)
+        held = Counts(entry.hold for entry in queue.waiting)
         for hold in Hold:
             waiting.add_metric((hold.value,), held[hold])
         refused = CounterMetricFamily(
@@ -228,6 +228,12 @@ class Metrics:
             buckets=STAGE_BUCKETS,
             registry=self.registry,
         )
+        self._cache = Counter(
+            f"{PREFIX}_source_cache",
+            "Sources with a cache by whether an earlier run had fetched their rows (hit).",
+            (*SCHEDULE_LABELS, "result"),
+            registry=self.registry,
+        )
         self._up = Gauge(
             f"{PREFIX}_dependency_up",
             "Whether a dependency answered last time.",
@@ -264,7 +270,10 @@ class Metrics:
         self.registry.register(_AdmissionCollector(queue, refusals))
 
     def run_recorded(self, namespace: str, name: str, tier: str, run: RecentRun) -> None:
-        """Adds the stage times of a finished run."""
+        """Adds the stage times of a finished run, and how often the cache served it."""
+        for result, count in (("hit", run.cache_hits), ("miss", run.cache_misses)):
+            if count is not None:
+                self._cache.labels(namespace, name, tier, result).inc(count)
         for stage, seconds in (
             ("queued", run.queued_seconds),
             ("waiting_for_data", run.data_wait_seconds),

@@ -1,13 +1,14 @@
 """Filters from a date to a date: starts and ends of periods, days, months, business days.
 
-A date, a time (its own day) and an ISO text are taken; NULL stays NULL. A business day is one from
-Monday to Friday that is not among the template's `holidays`.
+A date, a time (its own day) and an ISO text are taken; NULL stays NULL. A business day is one that
+the template's `holidays` (the days of spec.calendar) do not leave out, nor the calendar's weekend;
+without a calendar it is one from Monday to Friday.
 """
 
 from __future__ import annotations
 
 import calendar
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Container
 from datetime import date, datetime, timedelta
 from functools import wraps
 from typing import Any
@@ -15,8 +16,10 @@ from typing import Any
 from jinja2 import TemplateRuntimeError, Undefined, pass_context
 from jinja2.runtime import Context
 
+from report_runner.contract.days_off import DaysOff
 from report_runner.contract.moments import FarMoment
 
+Holidays = Container[date] | DaysOff
 HOLIDAYS = "holidays"  # the name in a template's context: dates that are no business days
 _WEEKEND = 5  # Saturday and Sunday are 5 and 6
 _SEARCH_LIMIT = 366  # days without a business day among them
@@ -144,11 +147,13 @@ def _end_of_month(year: int, month: int) -> date:
     return date(year, month, calendar.monthrange(year, month)[1])
 
 
-def is_business_day(day: date, holidays: Collection[date] = frozenset()) -> bool:
+def is_business_day(day: date, holidays: Holidays = frozenset()) -> bool:
+    if isinstance(holidays, DaysOff):
+        return holidays.is_business_day(day)
     return day.weekday() < _WEEKEND and day not in holidays
 
 
-def nearest_business_day(day: date, step: int, holidays: Collection[date] = frozenset()) -> date:
+def nearest_business_day(day: date, step: int, holidays: Holidays = frozenset()) -> date:
     """The day itself, else the next one (`step` 1) or the previous one (-1). Raises ValueError."""
     for _ in range(_SEARCH_LIMIT):
         if is_business_day(day, holidays):
@@ -176,37 +181,37 @@ def _in_context(compute: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @_in_context
-def business_day(day: date, holidays: Collection[date]) -> bool:
+def business_day(day: date, holidays: Holidays) -> bool:
     """Whether it is one."""
     return is_business_day(day, holidays)
 
 
 @_in_context
-def next_business_day(day: date, holidays: Collection[date]) -> date:
+def next_business_day(day: date, holidays: Holidays) -> date:
     """The first one after the date."""
     return nearest_business_day(day + timedelta(1), 1, holidays)
 
 
 @_in_context
-def previous_business_day(day: date, holidays: Collection[date]) -> date:
+def previous_business_day(day: date, holidays: Holidays) -> date:
     """The last one before the date."""
     return nearest_business_day(day - timedelta(1), -1, holidays)
 
 
 @_in_context
-def on_or_after_business_day(day: date, holidays: Collection[date]) -> date:
+def on_or_after_business_day(day: date, holidays: Holidays) -> date:
     """The date itself where it is one, else the next."""
     return nearest_business_day(day, 1, holidays)
 
 
 @_in_context
-def on_or_before_business_day(day: date, holidays: Collection[date]) -> date:
+def on_or_before_business_day(day: date, holidays: Holidays) -> date:
     """The date itself where it is one, else the previous."""
     return nearest_business_day(day, -1, holidays)
 
 
 @_in_context
-def add_business_days(day: date, holidays: Collection[date], days: Any = 1) -> date:
+def add_business_days(day: date, holidays: Holidays, days: Any = 1) -> date:
     """So many business days later, or earlier with a negative number; 0 is the date itself."""
     count = _number(days, "add_business_days")
     if abs(count) > 10_000:

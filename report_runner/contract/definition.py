@@ -12,6 +12,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from report_runner.contract.datefilters import Holidays
+from report_runner.contract.days_off import DaysOff
 from report_runner.contract.delivery import Delivery
 from report_runner.contract.model import Model, RetentionDuration, SecretUse
 from report_runner.contract.report import Report
@@ -41,6 +43,13 @@ class Definition(Model):
     output: Output = Field(default_factory=Output)
     # The text behind report.template.configMapRef as it was when the definition was made.
     template_text: str | None = None
+    # The days of spec.calendar, for filters of business days.
+    calendar: DaysOff | None = None
+
+    @property
+    def holidays(self) -> Holidays:
+        """The days that are no business days beside Saturdays and Sundays."""
+        return self.calendar if self.calendar is not None else frozenset()
 
     def secret_names(self) -> list[str]:
         """The Secrets to mount, sorted, each once."""

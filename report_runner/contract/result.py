@@ -87,6 +87,9 @@ class RunResult(Model):
     storage_used_percent: Annotated[int, Field(ge=0, le=100)] | None = None
     not_ready: WaitAnswer | None = None  # with EXIT_NOT_READY_YET alone
     warnings: Count | None = None  # checks of severity warn that did not pass
+    # Sources with a cache: those whose rows an earlier run fetched, and those that this one did.
+    cache_hits: Count | None = None
+    cache_misses: Count | None = None
     truncated: bool = False  # lists were cut to fit; the manifest has them whole
 
 

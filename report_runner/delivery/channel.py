@@ -11,6 +11,7 @@ from typing import Protocol
 
 from report_runner.contract.definition import Definition
 from report_runner.contract.egress import EgressPolicy
+from report_runner.contract.model import Model
 from report_runner.contract.report import Format
 from report_runner.environment import RunStamps
 from report_runner.models import RenderInput
@@ -45,7 +46,16 @@ class DeliveryContext:
     clock: Callable[[], datetime]
     egress: EgressPolicy = field(default_factory=EgressPolicy)
     edition: str = ""  # not empty: it replaces what was sent of this slot before
+    note: Path | None = None  # of warnings, for who gets files that have none in them
     resent: frozenset[str] = frozenset()  # keys of targets that had it, and get it again
+
+
+class SentFile(Model, extra="ignore"):
+    """What was written at a place: a later look there compares with it."""
+
+    bytes: int
+    sha256: str
+    place: str  # digest of which place it was: a definition or a Secret may name another one now
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +68,7 @@ class DeliveryTarget:
 
     name: str
     message_id: str
+    file: SentFile | None = None  # where it can be looked at again
 
 
 class AnswerKind(Enum):

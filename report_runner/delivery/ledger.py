@@ -17,7 +17,13 @@ from enum import StrEnum
 from report_runner.contract.mailbox import mailbox_identity
 from report_runner.contract.model import Model
 from report_runner.contract.result import DeliveryResult, DeliveryStatus
-from report_runner.delivery.channel import AnswerKind, Channel, DeliveryAnswer, DeliveryTarget
+from report_runner.delivery.channel import (
+    AnswerKind,
+    Channel,
+    DeliveryAnswer,
+    DeliveryTarget,
+    SentFile,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +44,8 @@ class LedgerEntry(Model, extra="ignore"):
     state: LedgerState
     at: datetime
     run_id: str
-    answer: str = ""
+    answer: str = ""  # of the other side, or the problem
+    file: SentFile | None = None
     # The run that is to send it again to a target who has it; empty as soon as that is done.
     again_by: str = ""
 
@@ -107,6 +114,7 @@ class Ledger:
             at=self.clock(),
             run_id=self.run_id,
             answer=answer,
+            file=target.file,
             again_by=again_by,
         )
         self.save()
@@ -161,7 +169,7 @@ def _settle(channel: Channel, ledger: Ledger, answer: DeliveryAnswer) -> Deliver
 def _verified(ledger: Ledger, answer: DeliveryAnswer) -> DeliveryResult:
     """The result where the target has the report, or may have it."""
     if answer.kind is AnswerKind.ACCEPTED:
-        ledger.record(answer.target, LedgerState.SENT, "accepted")
+        ledger.record(answer.target, LedgerState.SENT, answer.text or "accepted")
         return _result(ledger, answer.target, DeliveryStatus.SENT)
     return _result(ledger, answer.target, DeliveryStatus.UNCERTAIN, answer.text)
 

@@ -57,6 +57,7 @@ class SmtpClient(smtplib.SMTP):
     """A connection that calls `before_end` right before it ends a message."""
 
     before_end: Callable[[], None]
+    taken: tuple[int, bytes] = (0, b"")  # the answer to the last message
 
     def data(self, msg: bytes | str) -> tuple[int, bytes]:  # type: ignore[override]
         """As in smtplib, but the line that ends the message is sent apart."""
@@ -73,6 +74,7 @@ class SmtpClient(smtplib.SMTP):
         reply = self.getreply()
         if self.sock is not None:
             self.sock.settimeout(SMTP_SECONDS)
+        self.taken = reply
         return reply
 
 
@@ -223,7 +225,8 @@ class EmailSender:
         except (OSError, smtplib.SMTPException) as error:
             kind = AnswerKind.REFUSED if _refused(error) else AnswerKind.UNKNOWN
             return DeliveryAnswer(target, kind, self._answer(error))
-        return DeliveryAnswer(target, AnswerKind.ACCEPTED)
+        code, answer = client.taken  # names the message as the server's own log does
+        return DeliveryAnswer(target, AnswerKind.ACCEPTED, f"{code} {self._text(answer)}")
 
     def _check_senders(self, client: SmtpClient) -> None:
         """Raises RunError(ConfigurationError) where no mail could be written."""

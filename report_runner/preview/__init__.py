@@ -16,6 +16,7 @@ from report_runner.contract.reasons import EXIT_CODES, EXIT_OK
 from report_runner.contract.report import Report
 from report_runner.delivery.message import email_bodies
 from report_runner.environment import RunStamps
+from report_runner.inputs import email_subject, render_input
 from report_runner.models import RunError
 from report_runner.mounted import Secrets
 from report_runner.parameters import with_parameters
@@ -25,7 +26,6 @@ from report_runner.preview.documents import YamlDocument, read_documents, wrong
 from report_runner.preview.samples import has_samples, sample_table
 from report_runner.preview.templates import TemplateText, read_template
 from report_runner.render.documents import render
-from report_runner.run import email_subject, render_input
 from report_runner.sources import SOURCES, Fetched, SourceContext
 
 KIND = "ReportSchedule"
@@ -44,6 +44,15 @@ class _Manifest:
     def body(self) -> dict[str, Any]:
         body: dict[str, Any] = self.document.body
         return body
+
+    def config_map(self, name: str) -> dict[str, Any] | None:
+        """The ConfigMap of this name beside the manifest."""
+        for one in self.siblings:
+            meta = one.body.get("metadata")
+            named = isinstance(meta, dict) and meta.get("name") == name
+            if named and one.body.get("kind") == "ConfigMap":
+                return dict(one.body)
+        return None
 
     def told(self, field: str, message: str) -> str:
         return f"{self.document.place(field)} {field}: {message}"
@@ -168,7 +177,7 @@ def problems(body: dict[str, Any], now: datetime) -> list[tuple[str, str]]:
 
 
 def _definition(found: _Manifest, directory: Path) -> tuple[Definition, TemplateText | None]:
-    from report_operator.crd.verdict import definition_problem
+    from report_operator.crd.verdict import calendar_of, definition_problem
 
     refused = problems(found.body, datetime.now(UTC))
     if refused:
@@ -176,6 +185,10 @@ def _definition(found: _Manifest, directory: Path) -> tuple[Definition, Template
     spec, meta = found.body["spec"], found.body["metadata"]
     report = Report.model_validate(spec["report"])
     template = _template(report, found, directory)
+    calendar, wrong_dates = calendar_of(spec, found.config_map)
+    if wrong_dates:
+        field, _, message = wrong_dates.partition(": ")
+        raise wrong(found.told(field, message.replace("in this namespace", f"in {directory}")))
     definition = Definition(
         namespace=str(meta.get("namespace", "default")),
         name=str(meta.get("name", found.path.stem)),
@@ -186,6 +199,7 @@ def _definition(found: _Manifest, directory: Path) -> tuple[Definition, Template
         delivery=Delivery.model_validate(spec.get("delivery") or {}),
         output=Output.model_validate(spec.get("output") or {}),
         template_text=template.text if template else None,
+        calendar=calendar,
     )
     problem = definition_problem(
         definition.namespace, definition.name, spec, definition.template_text

@@ -5,13 +5,14 @@ The rows go there in batches: pyarrow needs memory for one batch, and this proce
 
 from __future__ import annotations
 
+import logging
 import math
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -22,6 +23,7 @@ from report_runner.contract.reasons import Reason
 from report_runner.contract.report import Format
 from report_runner.contract.values import plain_text
 from report_runner.models import ColumnType, RenderInput, RunError, Table
+from report_runner.packed import CHUNK_ROWS, PackedRows
 from report_runner.render import workers
 from report_runner.render.bounded import check_size, is_too_large, too_large
 from report_runner.render.datacolumns import DataKind, column_kind, place_error, present
@@ -35,16 +37,23 @@ from report_runner.render.parquet_worker import (
 from report_runner.render.sandbox import MIB, SandboxLimits, share_of_memory
 from report_runner.render.worker_process import WorkerProcess
 
+logger = logging.getLogger(__name__)
+
 BATCH_CELLS = 200_000
 SECONDS = 600.0  # for one batch
 MEMORY_LIMIT = 512 * MIB
 _ANSWER_LIMIT = MIB
+_TEXT_REFUSED = ("ArrowInvalid", "ArrowNotImplementedError")
 KILLED_REMEDY = "raise spec.resources.limits.memory, or narrow the query"
 # Digits that the decimal types of Arrow hold.
 _DECIMAL128, _DECIMAL256 = 38, 76
 _EPOCH = order_of(date(1970, 1, 1))[1]
 _INTEGERS = {"int2": "int16", "int4": "int32", "int8": "int64"}
 _REMEDY = "write the column as column::text in the query, or take parquet out of report.formats"
+
+
+class TextRefusedError(Exception):
+    """Arrow does not read a text of the database as a value of its column."""
 
 
 class Worker(WorkerProcess):
@@ -62,6 +71,8 @@ class Worker(WorkerProcess):
         if answer:
             if is_too_large(answer["error"]):
                 raise too_large(Format.PARQUET)
+            if answer["kind"] in _TEXT_REFUSED and isinstance(request, RowsRequest):
+                raise TextRefusedError(answer["error"])
             raise RunError(
                 Reason.INTERNAL_ERROR, f"the Parquet file: {answer['kind']}: {answer['error']}"
             )
@@ -79,6 +90,20 @@ def write_parquet(data: RenderInput, source: str, path: Path, worker: Worker) ->
     """The rows of one source. Raises RunError."""
     table = data.tables[source]
     zone = ZoneInfo(data.time_zone)
+    try:
+        if not _write_texts(source, table, zone, path, worker):
+            _write_values(source, table, zone, path, worker)
+    except TextRefusedError as error:
+        # A value that Arrow has no place for: which one it is, and what helps, is told here.
+        logger.info("%s: written value by value (%s)", path.name, error)
+        try:
+            _write_values(source, table, zone, path, worker)
+        except TextRefusedError as again:
+            raise RunError(Reason.INTERNAL_ERROR, f"the Parquet file: {again}") from again
+    check_size(path, Format.PARQUET)
+
+
+def _write_values(source: str, table: Table, zone: ZoneInfo, path: Path, worker: Worker) -> None:
     columns = [parquet_column(source, table, number, zone) for number in range(len(table.columns))]
     worker.ask(BeginRequest(str(path), [column.column for column in columns]))
     rows = iter(table.rows)
@@ -90,7 +115,72 @@ def write_parquet(data: RenderInput, source: str, path: Path, worker: Worker) ->
         ]
         worker.ask(RowsRequest(values))
     worker.ask(EndRequest())
-    check_size(path, Format.PARQUET)
+
+
+def _write_texts(source: str, table: Table, zone: ZoneInfo, path: Path, worker: Worker) -> bool:
+    """False where the rows are not kept as the database's texts.
+
+    Most values never become objects of Python: Arrow reads the texts, exactly or not at all.
+    """
+    rows = table.rows
+    chunks = rows.texts() if isinstance(rows, PackedRows) and table.types else None
+    if chunks is None or not isinstance(rows, PackedRows):
+        return False
+    columns = [
+        _text_column(source, table, number, zone) or parquet_column(source, table, number, zone)
+        for number in range(len(table.columns))
+    ]
+    worker.ask(BeginRequest(str(path), [column.column for column in columns]))
+    at_once = max(BATCH_CELLS // max(len(columns), 1) // CHUNK_ROWS, 1)
+    while batch := list(islice(chunks, at_once)):
+        values = []
+        for number, column in enumerate(columns):
+            texts = list(chain.from_iterable(chunk[number] for chunk in batch))
+            if not column.column.texts:
+                decoded = rows.decoded(number, texts)
+                texts = [None if value is None else column.convert(value) for value in decoded]
+            values.append(texts)
+        worker.ask(RowsRequest(values))
+    worker.ask(EndRequest())
+    return True
+
+
+def _text_column(source: str, table: Table, number: int, zone: ZoneInfo) -> ParquetColumn | None:
+    """A column whose texts Arrow reads; None for one whose texts mean something else to it."""
+    declared, name = table.types[number], table.columns[number]
+
+    def column(type_: str, *arguments: Any) -> ParquetColumn:
+        return ParquetColumn(Column(name, type_, arguments, texts=True), lambda value: value)
+
+    match declared.name:
+        case "int2" | "int4" | "int8":
+            return column(_INTEGERS[declared.name])
+        case "numeric":
+            size = _declared_size(declared)
+            if size is None:  # what it needs is known by its values alone
+                found = parquet_column(source, table, number, zone).column
+                return column(found.type, *found.arguments)
+            digits, places = size
+            return column("decimal128" if digits <= _DECIMAL128 else "decimal256", digits, places)
+        case "float8":
+            return column("float64")
+        case "date":
+            return column("date32")
+        case "timestamp":
+            return column("timestamp", "us")
+        case "timestamptz":
+            return column("timestamp", "us", zone.key)
+        case "text" | "varchar":
+            return column("string")
+    return None
+
+
+def _declared_size(declared: ColumnType) -> tuple[int, int] | None:
+    """Digits and decimals as the database declares them; None where it does not, or too many."""
+    if declared.precision is None or declared.scale is None:
+        return None
+    places, whole = max(declared.scale, 0), max(declared.precision - declared.scale, 0)
+    return (max(whole + places, 1), places) if whole + places <= _DECIMAL256 else None
 
 
 def parquet_column(source: str, table: Table, number: int, zone: ZoneInfo) -> ParquetColumn:

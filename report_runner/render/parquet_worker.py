@@ -21,11 +21,16 @@ from report_runner.render.chart_worker import end_with_parent
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of the file; `arguments` are those of the function `pyarrow.<type>`."""
+    """A column of the file; `arguments` are those of the function `pyarrow.<type>`.
+
+    With `texts` the values come as a database wrote them, and Arrow reads them: it refuses what it
+    would not read exactly.
+    """
 
     name: str
     type: str
     arguments: tuple[Any, ...] = ()
+    texts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,7 @@ class _Writer:
     def __init__(self) -> None:
         self._writer: Any = None
         self._schema: Any = None
+        self._texts: list[bool] = []
 
     def answer(self, request: Request) -> None:
         # Not typed as a whole, and heavy.
@@ -62,6 +68,9 @@ class _Writer:
         parquet: Any = importlib.import_module("pyarrow.parquet")
         if isinstance(request, BeginRequest):
             pa.set_cpu_count(1)
+            if self._writer is not None:
+                self._writer.close()  # else it ends its file when that is another one already
+            self._texts = [column.texts for column in request.columns]
             self._schema = pa.schema(
                 [
                     (column.name, getattr(pa, column.type)(*column.arguments))
@@ -71,10 +80,14 @@ class _Writer:
             self._writer = parquet.ParquetWriter(request.path, self._schema, compression="snappy")
         elif isinstance(request, RowsRequest):
             arrays = [
-                pa.array(values, pa.int64()).cast(field.type)
+                pa.array(values, pa.string()).cast(field.type)
+                if texts
+                else pa.array(values, pa.int64()).cast(field.type)
                 if pa.types.is_timestamp(field.type)
                 else pa.array(values, field.type)
-                for values, field in zip(request.columns, self._schema, strict=True)
+                for values, field, texts in zip(
+                    request.columns, self._schema, self._texts, strict=True
+                )
             ]
             self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
         else:

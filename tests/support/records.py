@@ -41,6 +41,7 @@ def make_record(number: int = 1, **changes: Any) -> RunRecord:
         "backfill_uid": None,
         "job": f"daily-{number}",
         "definition": "daily-0123456789",
+        "overridden": False,
         "outcome": Outcome.SUCCEEDED,
         "reason": None,
         "message": "",

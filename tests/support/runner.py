@@ -16,6 +16,7 @@ import yaml
 from report_runner.contract import pod
 from report_runner.contract.definition import Definition
 from report_runner.contract.result import RunResult
+from report_runner.contract.verification import VerificationResult
 from report_runner.manifest import Manifest
 
 RUN_ID = "positions.20260105T060000Z.1"
@@ -121,12 +122,14 @@ class Pod:
         (path,) = self.volume.rglob(f"*.{suffix}")
         return path
 
-    def start(self, user: int | None = None, **environment: str) -> subprocess.Popen[str]:
+    def start(
+        self, user: int | None = None, command: str = "run", **environment: str
+    ) -> subprocess.Popen[str]:
         """Start the container with an empty termination log; as `user`, in the group root."""
         self.volume.mkdir(exist_ok=True)
         self.termination_log.write_text("")
         return subprocess.Popen(
-            [*_as(user), sys.executable, "-m", "report_runner.cli", "run"],
+            [*_as(user), sys.executable, "-m", "report_runner.cli", command],
             env=os.environ
             | {
                 pod.ENV_DEFINITION: str(self.definition),
@@ -149,6 +152,14 @@ class Pod:
         with self.start(user, **environment) as process:
             _, log = process.communicate(timeout=SECONDS)
         return process.returncode, self.result(), log
+
+    def verify(self, **environment: str) -> tuple[int, VerificationResult, str]:
+        """Look at what was sent; exit code, answer and log."""
+        with self.start(command="verify", **environment) as process:
+            _, log = process.communicate(timeout=SECONDS)
+        text = self.termination_log.read_bytes()
+        assert 0 < len(text) <= pod.TERMINATION_LOG_LIMIT
+        return process.returncode, VerificationResult.model_validate_json(text), log
 
     def result(self) -> RunResult:
         """The result in the termination message."""

@@ -15,6 +15,7 @@ from report_runner.contract.result import DeliveryResult
 from report_runner.delivery.channel import Attachment, DeliveryContext
 from report_runner.delivery.ledger import Ledger, LedgerEntry, deliver_once
 from report_runner.delivery.upload.channel import upload_channel
+from report_runner.delivery.upload.look import look_over
 from report_runner.environment import RunStamps
 from report_runner.models import RenderInput
 from report_runner.mounted import Secrets
@@ -50,6 +51,7 @@ class Uploads:
     policy: EgressPolicy = field(
         default_factory=lambda: EgressPolicy.parse(["127.0.0.1/32", "localhost"])
     )
+    note: Path | None = None
     entries: dict[str, LedgerEntry] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -73,6 +75,14 @@ class Uploads:
         ledger = Ledger("upload", RUN.run_id, self.entries, lambda: None, context.clock)
         deliver_once(channel, ledger, found)
         return found
+
+    def look(self, *places: dict[str, Any]) -> dict[str, tuple[str, str]]:
+        """What a later look finds of all that was delivered, by PLACE:PATH."""
+        upload = {"to": list(places)}
+        look = look_over(UploadDelivery.model_validate(upload), self.context(upload))
+        targets = {key.removeprefix("upload:"): entry for key, entry in self.entries.items()}
+        found = {name: look.at(name, entry.file) for name, entry in targets.items()}
+        return {name: (verdict.value, text) for name, (verdict, text) in found.items()}
 
     def context(self, upload: dict[str, Any]) -> DeliveryContext:
         data = RenderInput(
@@ -99,5 +109,6 @@ class Uploads:
                 Attachment(self.csv, "positions-2026-01-05.csv", Format.CSV, "positions"),
             ],
             clock=lambda: datetime.now(UTC),
+            note=self.note,
             egress=self.policy,
         )

@@ -168,3 +168,21 @@ async def test_a_retry_has_the_parameters_of_the_attempt_before() -> None:
     assert await made(before, retry) == {"top": "5"}
     assert await made(None, retry) == {}
     assert await made(before, attempt({}, 3)) == {}  # a new report, not a retry
+
+
+async def test_a_retry_never_guesses_the_parameters_of_a_job_that_is_gone() -> None:
+    """Status and history remember that there were some; the Job alone says which."""
+    before = job_of_attempt(cronjob(), attempt({"top": "5"}), "kim")
+    before["metadata"] |= {
+        "uid": "j1", "resourceVersion": "1", "creationTimestamp": "2026-11-24T06:00:00Z"
+    }  # fmt: skip
+    retry = Attempt(SLOT, SLOT.date(), 3, Priority.HIGH, inherits=True, overridden=True)
+    assert observe_job(before).identity.overridden
+    assert await made(before, retry) == {"top": "5"}
+    with pytest.raises(RefusedError, match="is gone: ask for the report with them anew"):
+        await made(None, retry)
+    plain = job_of_attempt(cronjob(), attempt({}), "kim")
+    plain["metadata"] |= {
+        "uid": "j1", "resourceVersion": "1", "creationTimestamp": "2026-11-24T06:00:00Z"
+    }  # fmt: skip
+    assert not observe_job(plain).identity.overridden

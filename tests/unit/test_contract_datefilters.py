@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import TemplateRuntimeError, UndefinedError
 
+from report_runner.contract.days_off import DaysOff
 from report_runner.contract.moments import FarMoment, MomentKind
 from report_runner.contract.templating import template_environment
 
@@ -83,6 +84,16 @@ def test_holidays_are_no_business_days() -> None:
     always = frozenset(date(2026, 1, 1) + timedelta(n) for n in range(800))
     with pytest.raises(TemplateRuntimeError, match="no business day within a year"):
         value("day | next_business_day", day=date(2026, 12, 24), holidays=always)
+
+
+def test_days_of_a_calendar_are_asked_one_by_one() -> None:
+    names = {"day": date(2026, 12, 24), "holidays": DaysOff(country="DE", subdivision="BY")}
+    assert value("day | next_business_day", **names) == date(2026, 12, 28)
+    assert value("day in holidays", **names) is False
+    assert value("day | add_days(1) in holidays", **names) is True
+    assert value("'2026-11-28' | as_date in holidays", **names) is False  # a Saturday
+    with pytest.raises(TypeError, match="have no end"):
+        value("holidays | list", **names)
 
 
 @pytest.mark.parametrize(

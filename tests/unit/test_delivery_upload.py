@@ -33,6 +33,7 @@ class Memory:
     fails: Callable[[str], None] = lambda step: None
     keeps: Callable[[bytes], bytes] = lambda content: content
     steps: list[str] = field(default_factory=list)
+    origin: str = "memory"
 
     def _step(self, name: str) -> None:
         self.steps.append(name)

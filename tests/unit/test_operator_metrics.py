@@ -170,6 +170,18 @@ def test_stages_of_finished_runs() -> None:
     assert stage("bucket", "running", le="300.0") == 1
 
 
+def test_hits_of_the_cache_are_of_schedules_that_have_one() -> None:
+    metrics = metrics_of([VIEW])
+    for hits, misses in ((2, 0), (0, 2), (1, 1), (None, None)):
+        entry = make_entry(cache_hits=hits, cache_misses=misses)
+        metrics.run_recorded("reports", "daily", "critical", entry)
+    metrics.run_recorded("reports", "other", "bulk", make_entry())
+    found = [key for key in scrape(metrics) if key[0] == "source_cache_total"]
+    assert len(found) == 2  # none for `other`
+    for result in ("hit", "miss"):
+        assert value(metrics, "source_cache_total", result=result, **LABELS) == 3
+
+
 def test_operator_itself() -> None:
     metrics = metrics_of([])
     metrics.reconciled(SLOT)

@@ -32,9 +32,10 @@ from report_runner.delivery.channel import AnswerKind, DeliveryAnswer, DeliveryT
 from report_runner.environment import Paths
 from report_runner.models import RunError, Table
 from report_runner.mounted import Secrets, password
+from report_runner.progress import RunProgress
 from report_runner.render.bounded import open_text
 from report_runner.render.documents import render
-from report_runner.run import RunProgress, make_report
+from report_runner.run import make_report
 from report_runner.sources import SOURCES, Fetched, SourceContext
 
 

@@ -19,8 +19,9 @@ from report_runner.contract import pod
 from report_runner.environment import Paths
 from report_runner.manifest import Manifest
 from report_runner.mounted import Secrets
+from report_runner.progress import RunProgress
 from report_runner.retention import prune
-from report_runner.run import RunProgress, make_report
+from report_runner.run import make_report
 from report_runner.storage import OutputPaths
 
 NOW = datetime(2026, 11, 25, 6, tzinfo=UTC)

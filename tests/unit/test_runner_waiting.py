@@ -38,9 +38,10 @@ from report_runner.manifest import Manifest
 from report_runner.models import RunError, RunSkipped, Table
 from report_runner.mounted import Secrets
 from report_runner.pod_run import EXIT_TERMINATED, TerminatedError, account
+from report_runner.progress import RunProgress
 from report_runner.redaction import SecretEntry
 from report_runner.render.documents import builtin_template, render
-from report_runner.run import RunProgress, make_report
+from report_runner.run import make_report
 from report_runner.sources import SOURCES, Fetched, SourceContext, inline_table
 from report_runner.waiting import DataNotReadyYet, ask_for_data
 

@@ -44,6 +44,8 @@ def finished_jobs(draw: st.DrawFn) -> Run:
         names.ANNOTATION_ADMITTED_AT: format_time(admitted),
         names.ANNOTATION_DEFINITION: draw(words),
         names.ANNOTATION_REQUESTED_BY: draw(words) if asked else None,
+        names.ANNOTATION_PARAMETERS: draw(st.sampled_from([None, '{"top":"5"}'])),
+        names.ANNOTATION_RESEND: draw(st.sampled_from([None, "all"])),
         names.ANNOTATION_BACKFILL: draw(words) if backfill else None,
         names.ANNOTATION_CRONJOB_SLOT: None if asked else format_time(slot),
     }

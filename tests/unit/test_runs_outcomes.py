@@ -47,6 +47,8 @@ def test_outcome_of_a_success() -> None:
         rows={"a": 3, "b": 4},
         outputs=[OutputFile(path="2026/11/24/x.pdf", format=Format.PDF, bytes=1, sha256="0")],
         storage_used_percent=41,
+        cache_hits=1,
+        cache_misses=0,
     )
     pods = [
         make_pod(name="b", created_at=SLOT + 2 * MINUTE, started_at=SLOT + 3 * MINUTE),
@@ -63,6 +65,7 @@ def test_outcome_of_a_success() -> None:
     assert (entry.rows, entry.outputs) == (7, ["2026/11/24/x.pdf"])
     assert (entry.report_date, entry.attempt) == (date(2026, 11, 24), 2)
     assert entry.storage_used_percent == 41
+    assert (entry.cache_hits, entry.cache_misses) == (1, 0)
     assert result_key(entry) == "Succeeded"
 
 

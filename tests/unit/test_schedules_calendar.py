@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -40,9 +40,7 @@ from report_operator.domain.runs.observed import ObservedRun
 from report_operator.domain.runs.outcomes import HistoryLimits
 from report_operator.domain.runs.run import observe_job
 from report_operator.domain.schedules.calendar import (
-    OriginProblem,
     freeze,
-    origin_problem,
     parse_calendar,
     verdict,
 )
@@ -51,6 +49,9 @@ from report_operator.domain.schedules.calendar_dates import DATES_LIMIT, DatesEr
 from report_operator.domain.schedules.decision import ScheduleLimits, decide
 from report_operator.domain.schedules.desired import desired_cronjob, freeze_definition
 from report_operator.domain.schedules.plan import observe_plan, plan_of_spec
+from report_runner.contract.datefilters import is_business_day
+from report_runner.contract.days_off import OriginProblem, origin_problem
+from report_runner.contract.definition import Definition
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import Outcome
 
@@ -465,6 +466,42 @@ def test_calendar_goes_into_the_cronjob_and_back_into_the_plan() -> None:
     plan = observe_plan(body)
     assert plan is not None
     assert plan.calendar == made
+
+
+DAYS_OF_TWO_YEARS = [date(2026, 1, 1) + timedelta(days=n) for n in range(730)]
+
+
+@pytest.mark.parametrize(
+    ("spec", "dates"),
+    [
+        ({"country": "DE", "subdivision": "BY"}, ()),
+        ({"market": "XNYS"}, ()),
+        ({"country": "CN"}, ()),  # works on some Saturdays and Sundays
+        ({"country": "SA"}, ()),  # whose weekend is Friday and Saturday
+        ({"configMapRef": {"name": "ours"}}, (("2026-11-24", "Founders"), ("2027-03-01", ""))),
+    ],
+)
+def test_filters_of_a_run_have_the_days_by_which_its_slots_are_judged(spec, dates) -> None:
+    schedule = make_schedule({"calendar": {**spec, "onHoliday": "Skip", "weekends": True}})
+    judged_by = freeze(schedule.spec.calendar, dates)
+    frozen = freeze_definition(schedule, None, judged_by)
+    # As the runner reads it, which has the definition alone.
+    holidays = Definition.model_validate_json(frozen.content).holidays
+    left_out = {
+        day
+        for day in DAYS_OF_TWO_YEARS
+        if verdict(judged_by, datetime.combine(day, time(6), UTC)).skipped
+    }
+    assert len(left_out) > 200
+    assert {day for day in DAYS_OF_TWO_YEARS if not is_business_day(day, holidays)} == left_out
+    off = {day for day in DAYS_OF_TWO_YEARS if day in holidays}
+    assert off
+    assert off < left_out
+    # Another calendar is another definition; without one it is what it was.
+    assert frozen.name != freeze_definition(schedule, None).name
+    assert Definition.model_validate_json(freeze_definition(schedule, None).content).holidays == (
+        frozenset()
+    )
 
 
 @pytest.mark.parametrize(

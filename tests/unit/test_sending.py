@@ -28,8 +28,9 @@ from report_runner.environment import Paths, read_overrides
 from report_runner.manifest import Manifest
 from report_runner.models import RunError, RunSkipped
 from report_runner.mounted import Secrets
+from report_runner.progress import RunProgress
 from report_runner.rows_digest import canonical, key_digest
-from report_runner.run import RunProgress, make_report
+from report_runner.run import make_report
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 DATE = MomentKind.DATE

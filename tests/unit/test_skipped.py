@@ -47,7 +47,7 @@ from report_runner import pod_run, run
 from report_runner.contract.reasons import EXIT_CODES, EXIT_OK, Reason
 from report_runner.contract.result import Outcome, parse_result
 from report_runner.models import RunSkipped
-from report_runner.run import RunProgress
+from report_runner.progress import RunProgress
 
 DAY = timedelta(days=1)
 SAID = "sendIf is false: no position is over its limit"

@@ -72,6 +72,10 @@ has(object.metadata.labels) && 'reports.adaf.io/schedule-uid' in object.metadata
 
 {{- /* The pod of a run, as report_operator/domain/schedules/pods.py makes it: variables. */}}
 {{- define "scheduler.podVariables" -}}
+# A look at what a schedule has sent (report_operator/domain/runs/verification.py): no run.
+- name: verifies
+  expression: >-
+    object.kind == 'Job' && has(object.metadata.labels) && 'reports.adaf.io/verifies-uid' in object.metadata.labels
 - name: pod
   expression: variables.job.spec.template.spec
 - name: container
@@ -87,7 +91,7 @@ has(object.metadata.labels) && 'reports.adaf.io/schedule-uid' in object.metadata
 {{- $priority := dig "priorityClassName" "" $runner }}
 {{- $labels := dig "podLabels" dict $runner | default dict }}
 - expression: >-
-    {{ .unless }} (has(variables.job.metadata.labels)
+    {{ .unless }} variables.verifies || (has(variables.job.metadata.labels)
     && 'reports.adaf.io/schedule-uid' in variables.job.metadata.labels
     && has(variables.job.spec.template.metadata.labels)
     && 'reports.adaf.io/schedule-uid' in variables.job.spec.template.metadata.labels
@@ -97,7 +101,7 @@ has(object.metadata.labels) && 'reports.adaf.io/schedule-uid' in object.metadata
 - expression: >-
     {{ .unless }} ((!has(variables.job.spec.parallelism) || variables.job.spec.parallelism <= 1)
     && (!has(variables.job.spec.completions) || variables.job.spec.completions <= 1)
-    && has(variables.job.spec.suspend) && variables.job.spec.suspend)
+    && (variables.verifies || (has(variables.job.spec.suspend) && variables.job.spec.suspend)))
   message: a run has one pod, and begins suspended
 - expression: >-
     {{ .unless }} (size(variables.pod.containers) == 1
@@ -106,9 +110,10 @@ has(object.metadata.labels) && 'reports.adaf.io/schedule-uid' in object.metadata
   message: a run's pod has one container
 - expression: >-
     {{ .unless }} (variables.container.image.matches(r'^{{ regexQuoteMeta .root.Values.image.repository }}(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?(@sha256:[0-9a-f]{64})?$')
-    && has(variables.container.command) && variables.container.command == ['report-generator', 'run']
+    && has(variables.container.command)
+    && variables.container.command == ['report-generator', variables.verifies ? 'verify' : 'run']
     && (!has(variables.container.args) || size(variables.container.args) == 0))
-  message: {{ printf "a run's container is report-generator run of the image %s" .root.Values.image.repository | quote }}
+  message: {{ printf "a run's container is report-generator run (of a look, verify) of the image %s" .root.Values.image.repository | quote }}
 - expression: >-
     {{ .unless }} ((!has(variables.container.env) || variables.container.env.all(e,
     (e.name in ['REPORT_DEFINITION_SHA256', 'REPORT_SLOT', 'REPORT_DATE', 'REPORT_DUE_AT', 'REPORT_RUN_ID', 'REPORT_ATTEMPT', 'REPORT_RESEND', 'REPORT_POD_NAME', 'REPORT_PARAMETERS']
@@ -286,8 +291,26 @@ validations:
   - expression: request.operation != 'UPDATE' || !variables.ofApi || object.spec == oldObject.spec
     message: the admin API changes annotations of Jobs, and nothing else
   - expression: >-
-      request.operation != 'CREATE' || ({{ include "scheduler.isOurs" (dict "kind" "CronJob" "group" "batch") | nindent 6 | trim }})
+      request.operation != 'CREATE' || variables.verifies || ({{ include "scheduler.isOurs" (dict "kind" "CronJob" "group" "batch") | nindent 6 | trim }})
     message: "a run has the labels of its schedule, and its CronJob for an owner"
+  # The label of runs would put it into the queue, the status and the history of its schedule.
+  - expression: >-
+      request.operation != 'CREATE' || !variables.verifies || (variables.ofApi
+      && !('reports.adaf.io/schedule-uid' in object.metadata.labels)
+      && has(object.metadata.ownerReferences) && size(object.metadata.ownerReferences) == 1
+      && object.metadata.ownerReferences.all(o, o.kind == 'ReportSchedule'
+      && o.apiVersion.startsWith('reports.adaf.io/') && has(o.controller) && o.controller
+      && o.uid == object.metadata.labels['reports.adaf.io/verifies-uid'])
+      && has(object.spec.template.metadata.labels)
+      && 'reports.adaf.io/schedule-uid' in object.spec.template.metadata.labels
+      && object.spec.template.metadata.labels['reports.adaf.io/schedule-uid'] == object.metadata.labels['reports.adaf.io/verifies-uid'])
+    message: "the admin API alone makes a Job that looks at what was sent: it has its ReportSchedule for an owner, and the label of no run"
+  - expression: >-
+      request.operation != 'CREATE' || !variables.verifies
+      || (has(object.spec.backoffLimit) && object.spec.backoffLimit == 0
+      && has(object.spec.activeDeadlineSeconds) && object.spec.activeDeadlineSeconds <= 900
+      && has(object.spec.ttlSecondsAfterFinished) && object.spec.ttlSecondsAfterFinished <= 3600)
+    message: a look at what was sent is tried once, ends within a quarter of an hour, and is kept for an hour
   {{- include "scheduler.podValidations" (dict "root" . "unless" "request.operation != 'CREATE' ||") | nindent 2 }}
 {{- end }}
 

@@ -1,4 +1,4 @@
-"""Endpoint: deliveries of all runs."""
+"""Endpoints: deliveries of all runs, and a look at what one slot has sent."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from admin_api.auth.visibility import check_recipients
-from admin_api.dependencies import CallerDep, HistoryDep
+from admin_api.dependencies import CallerDep, HistoryDep, VerificationsDep
 from admin_api.paths import DELIVERIES
+from admin_api.schemas.common import NoQuery
 from admin_api.schemas.deliveries import Deliveries, DeliveriesQuery
+from admin_api.schemas.verifications import Verification, VerifyRequest
 from admin_api.services.deliveries import list_deliveries
+from admin_api.services.jobs import schedule_of
+from admin_api.services.verifications import no_look
 
 router = APIRouter()
 
@@ -26,3 +30,28 @@ async def deliveries(
     """
     await check_recipients(caller, query.namespace)
     return await list_deliveries(history, query)
+
+
+@router.post(f"{DELIVERIES}/verify", status_code=202, tags=["act"])
+async def verify(
+    wanted: VerifyRequest, _: NoQuery, caller: CallerDep, verifications: VerificationsDep
+) -> Verification:
+    """Look whether what the runs of a slot have sent is still there as it was sent.
+
+    A pod of its own reads it with the schedule's Secrets; it is no run, and sends nothing. Asked
+    again while it looks, it is the same look.
+    """
+    await check_recipients(caller, schedule_of(wanted.job_id)[0])
+    return await verifications.request(wanted.job_id, caller.name)
+
+
+@router.get(f"{DELIVERIES}/verify/{{identity}}", tags=["read"])
+async def verification(
+    identity: str, _: NoQuery, caller: CallerDep, verifications: VerificationsDep
+) -> Verification:
+    """The newest look at the slot of a run; 404 where there was none within the last hour."""
+    await check_recipients(caller, schedule_of(identity)[0])
+    found = await verifications.find(identity)
+    if found is None:
+        raise no_look(identity)
+    return found

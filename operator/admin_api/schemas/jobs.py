@@ -55,6 +55,10 @@ class Job(BaseModel):
     definition: str | None = Field(
         default=None, description="The ConfigMap with the definition that it used."
     )
+    overridden: bool = Field(
+        default=False,
+        description="Asked for with parameters of its own, or sent again to those who had it.",
+    )
     created_at: Instant | None = Field(default=None, description="When its Job was made.")
     admitted_at: Instant | None = Field(default=None, description="When it was admitted to start.")
     started_at: Instant | None = None

@@ -62,6 +62,7 @@ def decide_retry(
         priority,
         resend=resend,
         inherits=True,
+        overridden=newest.overridden,
     )
 
 

@@ -244,6 +244,7 @@ def _entry(
         priority=Priority.NORMAL if isinstance(decision, Job) else decision.priority,
         parameters={} if isinstance(decision, Job) else dict(decision.parameters),
         inherits=False if isinstance(decision, Job) else decision.inherits,
+        overridden=False if isinstance(decision, Job) else decision.overridden,
         resend="" if isinstance(decision, Job) else decision.resend,
         instead_of_slot=not isinstance(decision, Job) and decision.instead_of_slot,
         answer=decision if isinstance(decision, Job) else None,

@@ -27,6 +27,7 @@ class AuditAction(StrEnum):
     GENERATE = "GenerateRequested"
     ACKNOWLEDGE = "FailureAcknowledged"
     PRIORITY = "PriorityRaised"
+    VERIFY = "VerificationRequested"
     PURGE = "PurgeRequested"
     SHUTDOWN = "ShutdownRequested"
     BACKFILL = "BackfillRequested"

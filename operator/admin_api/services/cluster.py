@@ -37,11 +37,12 @@ from report_operator.adapters.kube.resources import (
 from report_operator.adapters.kube.skipped import Skipped
 from report_operator.api.v1alpha1.spec import Priority
 from report_operator.domain import names
-from report_operator.domain.names import LABEL_JOB_UID, LABEL_UID
+from report_operator.domain.names import LABEL_JOB_UID, LABEL_UID, LABEL_VERIFIES
 from report_operator.domain.runs.attempts import Attempt, job_of_attempt, read_parameters
 from report_operator.domain.runs.data_wait import without_checks
 from report_operator.domain.runs.pod import Pod, observe_pod
 from report_operator.domain.runs.run import Run, observe_job
+from report_operator.domain.runs.verification import VerificationJob, observe_verification
 from report_operator.domain.schedules.calendar import Calendar
 from report_operator.domain.schedules.plan import calendar_of
 from report_operator.domain.schedules.problems import recipients_in
@@ -233,6 +234,27 @@ class Cluster:
         self, schedule: ScheduleSummary, attempt: Attempt, requested_by: str
     ) -> None:
         """Create the Job of an attempt, unless it exists. Raises RefusedError."""
+        cronjob = await self.cronjob_of(schedule)
+        if attempt.inherits:
+            before = names.attempt_job_name(
+                cronjob["metadata"]["name"], attempt.slot, attempt.number - 1
+            )
+            job = await self.kube.get(JOBS, schedule.namespace, before)
+            if job is None and attempt.overridden:
+                raise RefusedError(
+                    409,
+                    f"the attempt before had parameters of its own, or was sent again to those who "
+                    f"had it, and its Job {before}, which says with which, is gone: ask for the "
+                    "report with them anew by POST /api/admin/reports/generate",
+                )
+            annotations = (job or {}).get("metadata", {}).get("annotations") or {}
+            known = read_parameters(annotations.get(names.ANNOTATION_PARAMETERS, ""))
+            attempt = replace(attempt, parameters=known)
+        body = job_of_attempt(cronjob, attempt, requested_by)
+        await self.kube.create(JOBS, schedule.namespace, body)
+
+    async def cronjob_of(self, schedule: ScheduleSummary) -> dict[str, Any]:
+        """What runs are made from. Raises RefusedError."""
         name = schedule.status.cron_job
         cronjob = await self.kube.get(CRONJOBS, schedule.namespace, name) if name else None
         if cronjob is None:
@@ -242,14 +264,24 @@ class Cluster:
                 f"it is not Ready (kubectl -n {schedule.namespace} describe reportschedule "
                 f"{schedule.name})",
             )
-        if attempt.inherits:
-            before = names.attempt_job_name(str(name), attempt.slot, attempt.number - 1)
-            job = await self.kube.get(JOBS, schedule.namespace, before)
-            annotations = (job or {}).get("metadata", {}).get("annotations") or {}
-            known = read_parameters(annotations.get(names.ANNOTATION_PARAMETERS, ""))
-            attempt = replace(attempt, parameters=known)
-        body = job_of_attempt(cronjob, attempt, requested_by)
-        await self.kube.create(JOBS, schedule.namespace, body)
+        return cronjob
+
+    async def verifications(self, namespace: str | None = None) -> list[VerificationJob]:
+        """The Jobs that look at what was sent; of all namespaces unless one is named."""
+        bodies: list[dict[str, Any]] = []
+        for watched in self.watched if namespace is None else (namespace,):
+            bodies += await self.kube.list(JOBS, watched, labels=LABEL_VERIFIES)
+        found = [observe_verification(body) for body in bodies]
+        return [job for job in found if job is not None]
+
+    async def create_verification(self, body: dict[str, Any]) -> None:
+        """Create the Job, unless it exists."""
+        await self.kube.create(JOBS, body["metadata"]["namespace"], body)
+
+    async def pod_of_verification(self, job: VerificationJob) -> Pod | None:
+        """The newest one."""
+        pods = [observe_pod(body) for body in await self._pods(job.namespace, job.uid)]
+        return max(pods, key=lambda pod: pod.created_at, default=None)
 
     async def calendar(self, schedule: ScheduleSummary) -> Calendar | None:
         """The calendar in effect, with the dates of a ConfigMap: that of the CronJob."""

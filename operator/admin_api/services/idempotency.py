@@ -53,6 +53,7 @@ class IdempotencyEntry(BaseModel):
     priority: Priority
     parameters: dict[str, str] = Field(default_factory=dict)
     inherits: bool = False
+    overridden: bool = False
     resend: str = ""
     instead_of_slot: bool = False
     answer: Job | None = None
@@ -70,6 +71,7 @@ class IdempotencyEntry(BaseModel):
             self.priority,
             self.parameters,
             self.inherits,
+            self.overridden,
             self.resend,
             self.instead_of_slot,
         )

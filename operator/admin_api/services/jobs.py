@@ -196,6 +196,7 @@ def _job(identity: RunIdentity, report_type: str, status: JobStatus, **more: Any
         created_at=identity.created_at,
         admitted_at=identity.admitted_at,
         definition=identity.definition,
+        overridden=identity.overridden,
         **more,
     )
 

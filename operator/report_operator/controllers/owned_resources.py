@@ -40,10 +40,8 @@ from report_operator.domain.schedules.observation import ReadyProblem
 from report_operator.domain.schedules.pods import PodSettings
 from report_operator.domain.schedules.transitions import WARNING, Transition
 from report_operator.domain.schedules.validation import (
-    TEMPLATE_FIELD,
     DefinitionObservation,
     SpecObservation,
-    business_days_problem,
     check_definition,
     check_spec,
     check_template,
@@ -107,7 +105,7 @@ class OwnedResources:
         calendar, problem = await self._calendar(schedule, now)
         if problem is not None:
             return problem
-        definition = freeze_definition(schedule, text)
+        definition = freeze_definition(schedule, text, calendar)
         live = await self._live_cronjob(schedule)
         problem = check_definition(DefinitionObservation(schedule, definition, live))
         if problem is not None:
@@ -138,7 +136,7 @@ class OwnedResources:
         found = await self.templates.problem(schedule.namespace, text)
         if found is not None:
             return text, template_problem(reference, found)
-        return text, business_days_problem(schedule.spec, TEMPLATE_FIELD, text)
+        return text, None
 
     async def _calendar(
         self, schedule: ReportSchedule, now: datetime

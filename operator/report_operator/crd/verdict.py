@@ -7,7 +7,7 @@ in tests/contract holds the two together.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -21,12 +21,15 @@ from report_operator.domain.admission.limits import NamespacePolicy
 from report_operator.domain.checks import first_problem
 from report_operator.domain.cron.pattern import schema_pattern
 from report_operator.domain.cron.rules import EVERY_MESSAGE
+from report_operator.domain.schedules.calendar import freeze
+from report_operator.domain.schedules.calendar_checks import check_dates
 from report_operator.domain.schedules.desired import DEFINITION_LIMIT, freeze_definition
 from report_operator.domain.schedules.validation import (
     CONTENT_CHECKS,
     SYNTAX_CHECKS,
     SpecObservation,
 )
+from report_runner.contract.days_off import DaysOff
 
 SCHEDULE_FIELD, ZONE_FIELD = "spec.schedule", "spec.timeZone"
 
@@ -53,6 +56,19 @@ def spec_problems(spec: Mapping[str, Any], now: datetime) -> list[tuple[str, str
     problems = [check(observation) for check in CONTENT_CHECKS]
     parts = [problem.message.partition(": ") for problem in problems if problem is not None]
     return [(field, message) for field, _, message in parts]
+
+
+def calendar_of(
+    spec: Mapping[str, Any], find: Callable[[str], Mapping[str, Any] | None]
+) -> tuple[DaysOff | None, str]:
+    """The days off of a valid spec, and what is wrong with its ConfigMap, which `find` gets."""
+    parsed = ReportScheduleSpec.model_validate(spec).calendar
+    if parsed is None or parsed.config_map_ref is None:
+        return (freeze(parsed).days_off() if parsed else None), ""
+    dates, problem = check_dates(parsed.config_map_ref, find(parsed.config_map_ref.name))
+    if problem is not None:
+        return None, problem.message
+    return freeze(parsed, dates).days_off(), ""
 
 
 def definition_problem(

@@ -12,6 +12,8 @@ FIELD_MANAGER = "report-scheduler"
 
 LABEL_UID = f"{PREFIX}/schedule-uid"
 LABEL_SCHEDULE = f"{PREFIX}/schedule"  # the CronJob's name: a label value has 63 characters
+# Of a Job that looks at what a schedule has sent: the schedule's uid. It is no run.
+LABEL_VERIFIES = f"{PREFIX}/verifies-uid"
 LABEL_TIER = f"{PREFIX}/tier"
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGED_BY = "report-scheduler"
@@ -77,7 +79,8 @@ CRONJOB_NAME_LIMIT = 52  # the controller appends 11 characters for the Job's na
 DEFINITION_DIGITS = 32  # 128 bits of the content's digest: nobody finds other content of that name
 
 
-def _shortened(name: str, limit: int) -> str:
+def shortened(name: str, limit: int) -> str:
+    """The name, with a digest in place of its end where it is too long."""
     if len(name) <= limit:
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()[:10]
@@ -86,7 +89,7 @@ def _shortened(name: str, limit: int) -> str:
 
 def cronjob_name(schedule: str) -> str:
     """The ReportSchedule's own name, shortened with a hash where it is over 52 characters."""
-    return _shortened(schedule, CRONJOB_NAME_LIMIT)
+    return shortened(schedule, CRONJOB_NAME_LIMIT)
 
 
 def schedule_of_cronjob(cronjob: str, said: str) -> str:
@@ -115,7 +118,7 @@ def attempt_job_name(cronjob: str, slot: datetime, attempt: int) -> str:
     if attempt == 1 and seconds % 60 == 0:
         return job_name(cronjob, slot)
     stamp = seconds if seconds % 60 else seconds // 60
-    return _shortened(f"{cronjob}-{stamp}-{attempt}", JOB_NAME_LIMIT)
+    return shortened(f"{cronjob}-{stamp}-{attempt}", JOB_NAME_LIMIT)
 
 
 def definition_digest(content: str) -> str:

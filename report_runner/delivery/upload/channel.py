@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from report_runner import storage
 from report_runner.contract.delivery import UploadDelivery
 from report_runner.contract.reasons import Reason
+from report_runner.contract.report import Format
 from report_runner.contract.upload import IfExists, UploadPlace
 from report_runner.delivery.channel import (
     AnswerKind,
     DeliveryAnswer,
     DeliveryContext,
     DeliveryTarget,
+    SentFile,
 )
 from report_runner.delivery.ledger import target_key
 from report_runner.delivery.upload import kinds
@@ -27,6 +30,7 @@ from report_runner.delivery.upload.place import (
     UploadFile,
 )
 from report_runner.models import RunError
+from report_runner.note import MEDIA_TYPE, ending_of, needs_note
 from report_runner.render.template import render_line
 
 ANSWER_LIMIT = 300  # characters
@@ -49,26 +53,24 @@ def upload_channel(spec: UploadDelivery, context: DeliveryContext) -> UploadChan
     uploads: list[Upload] = []
     for place in spec.to:
         stem = upload_path(render_line(place.path, context.data, _path_field(place)), place)
-        for file in context.files:
-            if place.formats and file.format not in place.formats:
-                continue
-            path = stem + file.ending
-            identity = _identity(context, place.name, path)
+        files = [file for file in context.files if file.format in (place.formats or Format)]
+        if context.note is not None and files and needs_note([file.format for file in files]):
+            # Before the data: nobody finds them without it.
             uploads.append(
-                Upload(
-                    place,
-                    path,
-                    UploadFile(
-                        file.path,
-                        file.path.stat().st_size,
-                        storage.sha256(file.path),
-                        file.format.media_type,
-                        identity,
-                    ),
-                    DeliveryTarget(f"{place.name}:{path}", identity),
-                )
+                _upload(context, place, stem + ending_of(context.note), context.note, MEDIA_TYPE)
             )
+        for file in files:
+            path = stem + file.ending
+            uploads.append(_upload(context, place, path, file.path, file.format.media_type))
     return UploadChannel(uploads, context)
+
+
+def _upload(
+    context: DeliveryContext, place: UploadPlace, path: str, file: Path, media_type: str
+) -> Upload:
+    identity = _identity(context, place.name, path)
+    found = UploadFile(file, file.stat().st_size, storage.sha256(file), media_type, identity)
+    return Upload(place, path, found, DeliveryTarget(f"{place.name}:{path}", identity))
 
 
 def upload_path(text: str, place: UploadPlace) -> str:
@@ -147,19 +149,21 @@ class UploadChannel:
                 "in this run, look there",
             )
         try:
-            found = self._place(upload.place).read(upload.path, upload.file.size)
+            place = self._place(upload.place)
+            found = place.read(upload.path, upload.file.size)
         except PlaceError as error:
             return DeliveryAnswer(target, AnswerKind.UNKNOWN, self._text(error))
         except RunError as error:
             return DeliveryAnswer(target, AnswerKind.UNKNOWN, error.message)
         kind = AnswerKind.ACCEPTED if found == upload.file.stored() else AnswerKind.REFUSED
-        return DeliveryAnswer(target, kind)
+        return DeliveryAnswer(self._with_file(upload, place), kind)
 
     def _deliver(self, upload: Upload, begin: Callable[[DeliveryTarget], None]) -> DeliveryAnswer:
         """Raises RunError(ConfigurationError) for what a further try cannot mend."""
-        target, file = upload.target, upload.file
+        file = upload.file
         place = self._place(upload.place)
-        replace = upload.place.if_exists is IfExists.REPLACE or (
+        target = self._with_file(upload, place)
+        replaces = upload.place.if_exists is IfExists.REPLACE or (
             # What is there is what an earlier run of the slot sent.
             target_key("upload", target.name) in self.context.resent
         )
@@ -174,22 +178,30 @@ class UploadChannel:
             found = self._read(place, upload)
             if found == file.stored():
                 return DeliveryAnswer(target, AnswerKind.ACCEPTED)
-            if found is not None and not replace:
+            if found is not None and not replaces:
                 return DeliveryAnswer(target, AnswerKind.REFUSED, _occupied(upload))
-            place.write(upload.path, file, replace=replace, begin=begin_once)
+            place.write(upload.path, file, replace=replaces, begin=begin_once)
             found = self._read(place, upload)
         except OccupiedError:
             return DeliveryAnswer(target, AnswerKind.REFUSED, _occupied(upload))
         except PlaceError as error:
             if error.permanent:
                 raise RunError(
-                    Reason.CONFIGURATION_ERROR, f"{_field(upload.place)}: {self._text(error)}"
+                    Reason.CONFIGURATION_ERROR, f"{place_field(upload.place)}: {self._text(error)}"
                 ) from error
             kind = AnswerKind.UNKNOWN if begun else AnswerKind.REFUSED
             return DeliveryAnswer(target, kind, self._text(error))
         if upload.place.read_back and found != file.stored():
-            return DeliveryAnswer(target, AnswerKind.REFUSED, _different(found, file))
+            return DeliveryAnswer(target, AnswerKind.REFUSED, different(found, file.stored()))
         return DeliveryAnswer(target, AnswerKind.ACCEPTED)
+
+    def _with_file(self, upload: Upload, place: Place) -> DeliveryTarget:
+        file = SentFile(
+            bytes=upload.file.size,
+            sha256=upload.file.sha256,
+            place=place_digest(self.context, place),
+        )
+        return replace(upload.target, file=file)
 
     def _read(self, place: Place, upload: Upload) -> Stored | None:
         return place.read(upload.path, upload.file.size) if upload.place.read_back else None
@@ -197,14 +209,24 @@ class UploadChannel:
     def _place(self, spec: UploadPlace) -> Place:
         """Raises RunError(ConfigurationError) for a wrong Secret."""
         if spec.name not in self._open:
-            self._open[spec.name] = kinds.open_place(spec, _field(spec), self.context)
+            self._open[spec.name] = kinds.open_place(spec, place_field(spec), self.context)
         return self._open[spec.name]
 
     def _text(self, error: PlaceError) -> str:
-        return " ".join(self.context.secrets.redact(str(error)).split())[:ANSWER_LIMIT]
+        return answer_text(self.context, error)
 
 
-def _field(place: UploadPlace) -> str:
+def answer_text(context: DeliveryContext, error: PlaceError) -> str:
+    """One line without values of Secrets."""
+    return " ".join(context.secrets.redact(str(error)).split())[:ANSWER_LIMIT]
+
+
+def place_digest(context: DeliveryContext, place: Place) -> str:
+    """Which place it is, to compare; it is in a manifest, and a host may be one of a Secret's."""
+    return hashlib.sha256(f"{context.definition.uid} {place.origin}".encode()).hexdigest()[:16]
+
+
+def place_field(place: UploadPlace) -> str:
     return f"spec.delivery.upload.to[{place.name}].{place.selected()[0]}"
 
 
@@ -215,12 +237,13 @@ def _occupied(upload: Upload) -> str:
     )
 
 
-def _different(found: Stored | None, file: UploadFile) -> str:
+def different(found: Stored | None, sent: Stored) -> str:
+    """What is there instead of what was sent."""
     if found is None:
         return "the place took the file, and does not have it afterwards"
-    if found.size > file.size:
-        return f"what is there has more than the {file.size:,} bytes that were sent"
+    if found.size > sent.size:
+        return f"what is there has more than the {sent.size:,} bytes that were sent"
     return (
         f"what is there has {found.size:,} bytes and the SHA-256 {found.sha256[:12]}…, and what "
-        f"was sent {file.size:,} bytes and {file.sha256[:12]}…"
+        f"was sent {sent.size:,} bytes and {sent.sha256[:12]}…"
     )

@@ -147,6 +147,11 @@ class _HttpPlace:
 
     server: HttpServer
 
+    @property
+    def origin(self) -> str:
+        """See Place."""
+        return self.server.url
+
     def read(self, path: str, limit: int) -> Stored | None:
         """See Place."""
         return self.server.run(lambda session: self.server.read(session, path, limit))

@@ -53,6 +53,10 @@ class OccupiedError(PlaceError):
 class Place(Protocol):
     """One place."""
 
+    @property
+    def origin(self) -> str:
+        """Which place it is, without credentials: another text is another place."""
+
     def read(self, path: str, limit: int) -> Stored | None:
         """What has the path, of which at most `limit` bytes and one more; None where nothing has.
 

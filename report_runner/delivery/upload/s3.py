@@ -51,6 +51,11 @@ class Bucket:
     secret: str
     policy: EgressPolicy
 
+    @property
+    def origin(self) -> str:
+        """See Place."""
+        return f"{self.endpoint} {self.region} {self.name}"
+
     def read(self, path: str, limit: int) -> Stored | None:
         """See Place."""
         with self._store() as store:

@@ -50,6 +50,11 @@ class Sftp:
     secret: str
     policy: EgressPolicy
 
+    @property
+    def origin(self) -> str:
+        """See Place. The folder is that of the user."""
+        return f"sftp {self.host}:{self.port} {self.options['username']}"
+
     def read(self, path: str, limit: int) -> Stored | None:
         """See Place."""
 

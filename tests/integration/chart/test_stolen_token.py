@@ -24,6 +24,7 @@ from hack.testbed.operator import OperatorProcess
 from hack.testbed.waiting import wait_for
 from report_operator.api.v1alpha1.spec import Priority
 from report_operator.domain.runs.attempts import Attempt, job_of_attempt
+from report_operator.domain.runs.verification import VerificationTarget, job_of_verification
 from report_operator.domain.schedules.desired import job_for_slot
 from tests.support.chart import API, CHART, NAME, RELEASE, run
 
@@ -229,6 +230,60 @@ def test_a_run_may_have_parameters_of_its_own(stolen: Stolen, who: str) -> None:
     job = job_of_attempt(stolen.cronjob, attempt, "kim")
     assert "REPORT_PARAMETERS" in str(job["spec"]["template"]["spec"]["containers"])
     made(caller.call("POST", f"{space(TEAM, BATCH)}/jobs?dryRun=All", job))
+
+
+def look(stolen: Stolen) -> Body:
+    """A Job that looks at what was sent, as the admin API makes it."""
+    meta = stolen.schedule["metadata"]
+    target = VerificationTarget(TEAM, "daily", meta["uid"], SLOT, SLOT.date(), "daily.x.1")
+    return job_of_verification(stolen.cronjob, target, 1, "kim")
+
+
+def changed_look(stolen: Stolen, what: str) -> Body:
+    made = look(stolen)
+    meta, spec = made["metadata"], made["spec"]
+    match what:
+        case "it would be a run":
+            meta["labels"][UID] = meta["labels"]["reports.adaf.io/verifies-uid"]
+        case "it would count for the CronJob":
+            owner = {**meta["ownerReferences"][0], "kind": "CronJob", "apiVersion": "batch/v1"}
+            meta["ownerReferences"] = [owner]
+        case "another schedule's":
+            meta["labels"]["reports.adaf.io/verifies-uid"] = "another"
+        case "a pod without the label that NetworkPolicies know":
+            del spec["template"]["metadata"]["labels"][UID]
+        case "it would send":
+            spec["template"]["spec"]["containers"][0]["command"] = ["report-generator", "run"]
+        case "it would stay":
+            spec["activeDeadlineSeconds"] = 86400
+        case "it would be tried again":
+            spec["backoffLimit"] = 6
+        case "any Secret":
+            secret = {"name": "secret-9", "secret": {"secretName": "payroll"}}
+            spec["template"]["spec"]["volumes"].append(secret)
+    return made
+
+
+def test_the_admin_api_may_have_what_was_sent_looked_at(stolen: Stolen) -> None:
+    path = f"{space(TEAM, BATCH)}/jobs?dryRun=All"
+    made(stolen.api.call("POST", path, look(stolen)))
+    assert stolen.operator.call("POST", path, look(stolen)).code == 422
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "it would be a run", "it would count for the CronJob", "another schedule's",
+        "it would send",
+        "a pod without the label that NetworkPolicies know", "it would stay", "any Secret",
+        "it would be tried again",
+    ],
+)  # fmt: skip
+def test_a_look_of_another_shape_is_refused(stolen: Stolen, what: str) -> None:
+    answer = stolen.api.call(
+        "POST", f"{space(TEAM, BATCH)}/jobs?dryRun=All", changed_look(stolen, what)
+    )
+    assert answer.code == 422, answer.message
 
 
 def test_the_image_may_have_another_tag(stolen: Stolen) -> None:

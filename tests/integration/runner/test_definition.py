@@ -17,6 +17,7 @@ import pytest
 from conftest import PASSWORD, write_secret
 
 from report_runner.contract import pod
+from report_runner.contract.days_off import library_version
 from report_runner.contract.reasons import EXIT_CODES, Reason
 from report_runner.contract.result import Outcome
 from tests.support.runner import Pod
@@ -52,6 +53,32 @@ def listening() -> Iterator[tuple[int, list[Any]]]:
         yield server.getsockname()[1], callers
         server.shutdown(socket.SHUT_RDWR)
         thread.join(10)
+
+
+@pytest.mark.parametrize("library", ["", "holidays 0.1"])
+def test_a_run_knows_the_days_off_of_its_definition(tmp_path: Path, library: str) -> None:
+    """Its rows are of the business day before 2026-01-07; the 6th is a holiday in Bavaria."""
+    here = Pod(tmp_path)
+    sources = [{"name": "days", "inline": {"rows": [{"day": "2026-01-05"}]}}]
+    here.define(
+        "",
+        sources=sources,
+        parameters={"before": "{{ '2026-01-07' | previous_business_day }}"},
+        template={"builtin": "executive_dashboard"},
+        formats=["csv"],
+        sendIf="days.rows[0].day == parameters.before | string and report_date | business_day",
+        checks=[{"name": "off", "expression": "('2026-01-06' | as_date) in holidays"}],
+    )
+    definition = json.loads(here.definition.read_text())
+    calendar = {"country": "DE", "subdivision": "BY", "library": library or library_version()}
+    here.definition.write_text(json.dumps(definition | {"calendar": calendar}))
+    code, result, log = here.run()
+    if library:
+        assert code == REFUSED
+        assert "images of operator and runner have to be of one version" in result.message
+        return
+    assert (code, result.outcome) == (0, Outcome.SUCCEEDED), (result, log)
+    assert here.manifest().calendar == f"the calendar of DE-BY ({library_version()})"
 
 
 def test_another_definition_is_refused_before_a_secret_is_used(tmp_path: Path) -> None:

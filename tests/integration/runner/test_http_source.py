@@ -16,10 +16,14 @@ import pytest
 import stamina
 import yaml
 
+from report_runner.contract import pod
 from report_runner.contract.reasons import Reason
+from report_runner.contract.result import Outcome
 from report_runner.models import ColumnType, RunError, Table
+from report_runner.progress import RunProgress
 from tests.support.docs import blocks
 from tests.support.http_api import Api, Reply, Request, http_api
+from tests.support.runner import Pod
 from tests.support.sources import fetch_rows, source_context, write_secret
 
 CANARY = "CANARY-of-the-body"
@@ -553,6 +557,26 @@ def test_an_address_is_refused_unless_the_operator_allows_it(api: Api, tmp_path:
 def test_authors_have_no_say_in_it() -> None:
     fields = source_context({"inline": {"rows": []}}, Path("/nowhere")).definition.report
     assert "egress" not in json.dumps(type(fields).model_json_schema())
+
+
+# --- the cache --------------------------------------------------------------------------------
+
+
+def test_a_run_tells_hits_and_misses_of_the_cache(api: Api, tmp_path: Path) -> None:
+    here = Pod(tmp_path)
+    api.on("/rows", Reply([{"a": 1}]))
+    sources = [
+        {"name": "facts", "http": {"url": f"{api.url}/rows"}, "cache": {"ttl": "1h"}},
+        {"name": "more", "inline": {"rows": [{"b": 1}]}},  # has none, and is not counted
+    ]
+    here.define("", sources=sources, template={"builtin": "executive_dashboard"}, formats=["json"])
+    allow = {pod.ENV_EGRESS_ALLOW: "127.0.0.1/32"}
+    _, first, log = here.run(**allow)
+    assert (first.cache_hits, first.cache_misses) == (0, 1), log
+    # What one fetched another uses where the volume has room: tests/unit/test_sources_cache.py.
+    progress = RunProgress(cacheable=3, cached=1)
+    later = progress.result(Outcome.SUCCEEDED, None, "")
+    assert (later.cache_hits, later.cache_misses) == (1, 2)
 
 
 # --- the documentation ------------------------------------------------------------------------

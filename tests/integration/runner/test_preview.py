@@ -248,5 +248,21 @@ def test_missing_or_invalid_sample_data_is_reported(example: Path) -> None:
     assert str(sample.with_suffix(".json")) in said
 
 
+def test_business_days_are_those_of_the_calendar(example: Path) -> None:
+    """2026-01-06 is in the ConfigMap, so the business day after the 5th is the 7th."""
+    schedule = example / "schedule.yaml"
+    calendar = "calendar: {configMapRef: {name: days-off}}"
+    edit(schedule, "  reportType:", f"  {calendar}\n  reportType:")
+    next_day = "(report_date | next_business_day) == ('2026-01-07' | as_date)"
+    add_to_report(example, sendIf=next_day)
+    told = complaint(example)
+    assert "spec.calendar.configMapRef.name: ConfigMap days-off does not exist in" in told
+    days = {"kind": "ConfigMap", "metadata": {"name": "days-off"}, "data": {"dates": "2026-01-06"}}
+    (example / "days.yaml").write_text(yaml.safe_dump(days))
+    done = preview(example, "--slot", "2026-01-05T06:00:00Z")
+    assert done.returncode == 0, done.stderr
+    assert "spec.report.sendIf: true" in done.stdout, done.stdout
+
+
 def test_a_directory_without_a_schedule(tmp_path: Path) -> None:
     assert f"{tmp_path}: no ReportSchedule there" in complaint(tmp_path)

@@ -12,10 +12,12 @@ import pytest
 from aiohttp import web
 from conftest import write_secret
 
+from report_runner.contract import pod
 from report_runner.contract.egress import EgressPolicy
 from report_runner.contract.reasons import Reason
 from report_runner.models import RunError
 from tests.support.http_files import HttpFiles, http_files
+from tests.support.runner import Pod
 from tests.support.uploads import Uploads
 
 PDF = "positions/positions-2026-01-05.pdf"
@@ -176,3 +178,40 @@ def test_names_are_encoded(here: Uploads, server: HttpFiles) -> None:
     (result,) = here.deliver(place("webdav", server, formats=["csv"], path=path))
     assert result.status.value == "sent"
     assert list(server.files) == ["Berichte März/positions (fertig) & so-positions.csv"]
+
+
+def test_a_note_goes_before_data_that_can_hold_no_mark(here: Uploads, server: HttpFiles) -> None:
+    here.note = here.root / "report.warnings.txt"
+    here.note.write_text("- check rows: 3 are missing\n")
+    data, page = place("httpPut", server, formats=["csv"]), {"formats": ["pdf", "csv"]}
+    here.deliver(data)
+    (note, csv) = [line[5:] for line in server.requests if line.startswith("PUT ")]
+    assert csv == CSV
+    assert note.startswith("positions/positions-2026-01-05.warnings-")
+    assert server.files[note] == here.note.read_bytes()
+    assert {verdict for verdict, _ in here.look(data).values()} == {"unchanged"}
+    # That of another attempt neither passes for it, nor is it in its way.
+    here.note.write_text("- nothing to warn of\n")
+    assert [one.status.value for one in here.deliver(data)] == ["sent", "alreadySent"]
+    # A document has the mark on its first page.
+    server.files.clear()
+    here.entries.clear()
+    here.deliver(place("httpPut", server, **page))
+    assert set(server.files) == {PDF, CSV}
+
+
+def test_a_run_writes_the_note_of_its_checks(tmp_path: Path, server: HttpFiles) -> None:
+    here = Pod(tmp_path)
+    here.define(
+        "",
+        sources=[{"name": "facts", "inline": {"rows": [{"a": 1}]}}],
+        formats=["csv"],
+        checks=[{"name": "many", "source": "facts", "rows": {"min": 5}, "severity": "warn"}],
+        upload={"to": [{"name": "portal", "httpPut": {"url": server.url}}]},
+    )
+    code, result, log = here.run(**{pod.ENV_EGRESS_ALLOW: "127.0.0.1/32"})
+    assert (code, result.warnings) == (0, 1), log
+    (told,) = [text.decode() for path, text in server.files.items() if ".warnings-" in path]
+    assert "check many: expected at least 5 rows, found 1 row" in told
+    assert here.output("warnings.txt").read_text() == told
+    assert [path for path in server.files if path.endswith(".csv")]

@@ -152,6 +152,11 @@ class ActiveRun(StatusModel):
     priority: str | None = Field(default=None, description="Its order in the queue.")
     requested_by: str | None = Field(default=None, description="Who asked for it, if anybody did.")
     definition: str | None = Field(default=None, description="The ConfigMap that it used.")
+    overridden: bool = Field(
+        default=False,
+        description="Asked for with parameters of its own, or sent again to who had it: its Job "
+        "alone says with which.",
+    )
     created_at: Instant | None = Field(default=None, description="When its Job was made.")
     admitted_at: Instant | None = Field(default=None, description="When it was let start.")
     report_date: date | None = Field(default=None, description="The date that it reports on.")
@@ -185,6 +190,12 @@ class RecentRun(ActiveRun):
     )
     warnings: int | None = Field(
         default=None, description="Checks of its rows that did not pass, and only warn."
+    )
+    cache_hits: int | None = Field(
+        default=None, description="Sources whose rows an earlier run had fetched."
+    )
+    cache_misses: int | None = Field(
+        default=None, description="Sources with a cache whose rows it fetched itself."
     )
 
 

@@ -33,6 +33,7 @@ class RunIdentity:
     backfill: str | None  # name and uid of its ReportBackfill
     backfill_uid: str | None
     definition: str | None
+    overridden: bool  # asked for with parameters of its own, or sent again to who had it
     created_at: datetime | None
     admitted_at: datetime | None
 
@@ -57,6 +58,7 @@ def entry_fields(identity: RunIdentity) -> dict[str, Any]:
         "backfill": identity.backfill,
         "backfill_uid": identity.backfill_uid,
         "definition": identity.definition,
+        "overridden": identity.overridden,
         "created_at": identity.created_at,
         "admitted_at": identity.admitted_at,
     }
@@ -82,6 +84,7 @@ def identity_of_entry(
         backfill=entry.backfill,
         backfill_uid=entry.backfill_uid,
         definition=entry.definition,
+        overridden=entry.overridden,
         created_at=entry.created_at,
         admitted_at=entry.admitted_at,
     )

@@ -63,6 +63,7 @@ class RunRecord:
     backfill_uid: str | None
     job: str
     definition: str | None
+    overridden: bool
     outcome: Outcome
     reason: Reason | None
     message: str

@@ -110,6 +110,7 @@ class Run:
             backfill=self.backfill or None,
             backfill_uid=self.backfill_uid or None,
             definition=self.definition or None,
+            overridden=bool(self.parameters or self.resend),
             created_at=self.created_at,
             admitted_at=self.admitted_at,
         )

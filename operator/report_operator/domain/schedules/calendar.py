@@ -1,30 +1,30 @@
 """Which days a schedule's calendar leaves out, and what becomes of a slot on such a day.
 
 A calendar is frozen into the CronJob, and by it into each Job, as JSON in an annotation: a run is
-judged by the calendar with which its Job was made. Public holidays and days off of markets are the
-library's (holidays), which is imported where a calendar needs it, and asked year by year.
+judged by the calendar with which its Job was made. The days are those of report_runner's
+contract.days_off, which the filters of a run ask as well.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from difflib import get_close_matches
 from functools import lru_cache
-from importlib import metadata
-from types import MappingProxyType
 
 from report_operator.api.v1alpha1.calendar import Calendar as CalendarSpec
 from report_operator.api.v1alpha1.calendar import OnHoliday
 from report_operator.domain.texts import cut
+from report_runner.contract.days_off import (
+    NAME_LIMIT,
+    DaysOff,
+    library_version,
+    origin_of,
+    year_of,
+)
 
 MOVED_LIMIT = 60  # days within which a business day has to come
-NAME_LIMIT = 60  # characters of a day's name
 CALENDARS = 512  # that are kept parsed
-YEARS = 1024  # of all calendars that are kept computed: about 2 kB each
-_LANGUAGE = "en_US"  # of the names, where the library has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +43,18 @@ class Calendar:
     @property
     def origin(self) -> str:
         """For a person, such as `the calendar of DE-BY`."""
-        if self.config_map:
-            return f"the dates of ConfigMap {self.config_map}"
-        if self.market:
-            return f"the calendar of {self.market}"
-        place = f"{self.country}-{self.subdivision}" if self.subdivision else self.country
-        return f"the calendar of {place}"
+        return origin_of(self.country, self.subdivision, self.market, self.config_map)
+
+    def days_off(self) -> DaysOff:
+        """What a run's filters know of it."""
+        return DaysOff(
+            country=self.country,
+            subdivision=self.subdivision,
+            market=self.market,
+            config_map=self.config_map,
+            dates=[date.fromisoformat(day) for day, _ in self.dates],
+            library=self.library,
+        )
 
     def to_text(self) -> str:
         """JSON, the same for the same calendar."""
@@ -81,13 +87,6 @@ class Verdict:
 
 
 AS_ALWAYS = Verdict()
-
-
-@dataclass(frozen=True, slots=True)
-class _Year:
-    named: Mapping[date, str]
-    weekend: frozenset[int]
-    workdays: frozenset[date]  # of a weekend, on which people work all the same
 
 
 def freeze(spec: CalendarSpec, dates: tuple[tuple[str, str], ...] = ()) -> Calendar:
@@ -136,7 +135,7 @@ def parse_calendar(text: str) -> Calendar:
         dates=tuple(sorted((str(day), cut(str(name), NAME_LIMIT)) for day, name in dates.items())),
         library=str(found.get("library", "")),
     )
-    _year(calendar.country, calendar.subdivision, calendar.market, 2000)  # ValueError
+    year_of(calendar.country, calendar.subdivision, calendar.market, 2000)  # ValueError
     return calendar
 
 
@@ -165,89 +164,9 @@ def day_off(calendar: Calendar, day: date, *, weekends: bool) -> str:
     named = dict(calendar.dates).get(day.isoformat()) if calendar.dates else None
     if named is not None:
         return named or "a date of its own"
-    year = _year(calendar.country, calendar.subdivision, calendar.market, day.year)
+    year = year_of(calendar.country, calendar.subdivision, calendar.market, day.year)
     if day in year.named:
         return year.named[day]
     if weekends and day.weekday() in year.weekend and day not in year.workdays:
         return f"{day:%A}"
     return ""
-
-
-@dataclass(frozen=True, slots=True)
-class OriginProblem:
-    """`field` is the one to blame; the message says which values there are."""
-
-    field: str
-    message: str
-
-
-def origin_problem(country: str, subdivision: str, market: str) -> OriginProblem | None:
-    """What the library does not know."""
-    if market and market not in _markets():
-        return OriginProblem("market", _unknown("market", market, _markets()))
-    if country and country not in _countries():
-        return OriginProblem("country", _unknown("country", country, _countries()))
-    if subdivision and subdivision not in _subdivisions(country):
-        known = _subdivisions(country)
-        if not known:
-            return OriginProblem("subdivision", f"{country} has no subdivisions here: leave it out")
-        what = f"subdivision of {country}"
-        return OriginProblem("subdivision", _unknown(what, subdivision, known))
-    return None
-
-
-def _unknown(what: str, name: str, known: Sequence[str]) -> str:
-    close = get_close_matches(name.upper(), known, 1, 0.5)
-    meant = f": did you mean {close[0]}?" if close else "."
-    return (
-        f"{library_version()} has no {what} {name}{meant} It has {', '.join(known)}; list other "
-        "dates in a ConfigMap (configMapRef)"
-    )
-
-
-@lru_cache(maxsize=1)
-def _countries() -> tuple[str, ...]:
-    import holidays
-
-    return tuple(sorted(holidays.list_supported_countries()))
-
-
-@lru_cache(maxsize=1)
-def _markets() -> tuple[str, ...]:
-    import holidays
-
-    return tuple(sorted(holidays.list_supported_financial()))
-
-
-@lru_cache(maxsize=256)
-def _subdivisions(country: str) -> tuple[str, ...]:
-    import holidays
-
-    return tuple(sorted(holidays.list_supported_countries().get(country, ())))
-
-
-@lru_cache(maxsize=1)
-def library_version() -> str:
-    """Such as `holidays 0.80`."""
-    return f"holidays {metadata.version('holidays')}"
-
-
-@lru_cache(maxsize=YEARS)
-def _year(country: str, subdivision: str, market: str, year: int) -> _Year:
-    """Raises ValueError for what the library does not know."""
-    problem = origin_problem(country, subdivision, market)
-    if problem is not None:
-        raise ValueError(problem.message)
-    if not country and not market:
-        return _Year(MappingProxyType({}), frozenset({5, 6}), frozenset())
-    import holidays  # here, as most operators have no schedule with a calendar
-
-    if market:
-        found = holidays.financial_holidays(market, years=year, language=_LANGUAGE)
-    else:
-        found = holidays.country_holidays(
-            country, subdiv=subdivision or None, years=year, language=_LANGUAGE
-        )
-    named = {day: cut(name, NAME_LIMIT) for day, name in found.items()}
-    workdays = getattr(found, "weekend_workdays", None) or ()
-    return _Year(MappingProxyType(named), frozenset(found.weekend), frozenset(workdays))

@@ -47,7 +47,9 @@ class FrozenDefinition:
         return names.definition_digest(self.content)
 
 
-def freeze_definition(schedule: ReportSchedule, template_text: str | None) -> FrozenDefinition:
+def freeze_definition(
+    schedule: ReportSchedule, template_text: str | None, calendar: Calendar | None = None
+) -> FrozenDefinition:
     """From the current spec; equal content has an equal name."""
     spec = schedule.spec
     definition = Definition(
@@ -60,6 +62,7 @@ def freeze_definition(schedule: ReportSchedule, template_text: str | None) -> Fr
         delivery=spec.delivery,
         output=spec.output,
         template_text=template_text,
+        calendar=calendar.days_off() if calendar is not None else None,
     )
     content = json.dumps(
         definition.to_wire(), sort_keys=True, separators=(",", ":"), ensure_ascii=False

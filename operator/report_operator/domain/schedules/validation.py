@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,12 +14,13 @@ from report_operator.domain.admission.limits import NamespacePolicy
 from report_operator.domain.checks import first_problem
 from report_operator.domain.cron.rules import interval_problem
 from report_operator.domain.cron.schedule import ScheduleError, load_zone, parse
-from report_operator.domain.schedules.calendar import freeze, origin_problem
+from report_operator.domain.schedules.calendar import freeze
 from report_operator.domain.schedules.calendar_checks import CALENDAR_FIELD, calendar_problem
 from report_operator.domain.schedules.cronjob import is_of_predecessor, is_orphan, owner_uid
 from report_operator.domain.schedules.desired import DEFINITION_LIMIT, FrozenDefinition
 from report_operator.domain.schedules.observation import ReadyProblem
 from report_runner.contract.cross_checks import report_problem
+from report_runner.contract.days_off import origin_problem
 from report_runner.contract.definition import secret_refs
 from report_runner.contract.egress import ALLOW_OPTION, PUBLIC_ALONE, EgressPolicy
 from report_runner.contract.http_source import url_parts
@@ -32,8 +32,6 @@ from report_runner.contract.templating import TEMPLATE_LIMIT, TemplateProblem
 from report_runner.contract.waiting import until_problem
 
 TEMPLATE_FIELD = "spec.report.template.configMapRef"
-
-BUSINESS_DAY = "business_day"  # in the name of each filter that needs holidays
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,22 +137,6 @@ def _urls(spec: ReportScheduleSpec) -> Iterator[tuple[str, str]]:
             yield f"spec.delivery.upload.to[{place.name}].{field}", url
 
 
-def _business_days_are_known(observation: SpecObservation) -> ReadyProblem | None:
-    text = json.dumps(observation.spec.report.to_wire())
-    return business_days_problem(observation.spec, "spec.report", text)
-
-
-def business_days_problem(spec: ReportScheduleSpec, field: str, text: str) -> ReadyProblem | None:
-    """Runs do not know a calendar's days: their filters would take a holiday for a business day."""
-    if spec.calendar is None or BUSINESS_DAY not in text:
-        return None
-    return ReadyProblem(
-        ReadyReason.INVALID_SPEC,
-        f"{field}: the filters for business days know Saturdays and Sundays, and not the days of "
-        "spec.calendar yet: compute the day in the query, or take the calendar out",
-    )
-
-
 def _placeholders_are_valid(observation: SpecObservation) -> ReadyProblem | None:
     report = observation.spec.report
     for source in report.sources:
@@ -239,7 +221,6 @@ CONTENT_CHECKS: tuple[Check, ...] = (
     _calendar_leaves_slots,  # else there would never be a report
     _schedule_fires,  # 31 February is valid, and the CronJob would wait for it in silence
     _report_is_consistent,  # names in expressions; parameters of the right type
-    _business_days_are_known,  # a wrong date would go unnoticed
     _placeholders_are_valid,  # known, and nowhere where a database would read them as text
     _wait_for_knows_its_names,  # an expression with a typo would fail each run
 )
