@@ -79,7 +79,10 @@ class BaseCondition(StatusModel):
 class Condition(BaseCondition):
     """Of a ReportSchedule."""
 
-    type: ConditionType = Field(description="Ready, Delayed, Failing or ZoneDataDiffers.")
+    type: ConditionType = Field(
+        description="Ready, Delayed, Failing or ZoneDataDiffers; Stalled or Reconciling while it is "
+        "not Ready."
+    )
 
 
 class LastFailure(StatusModel):
@@ -206,7 +209,7 @@ class ReportScheduleStatus(StatusModel):
     conditions: list[Condition] = Field(
         default_factory=list,
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
-        description="Ready, Delayed, Failing.",
+        description="Ready, Delayed, Failing; Stalled or Reconciling while it is not Ready.",
     )
     last_schedule_time: Instant | None = Field(
         default=None, description="The newest slot that a Job was made for."

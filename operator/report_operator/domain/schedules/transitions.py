@@ -99,8 +99,9 @@ def _condition(after: Condition, before: Condition | None) -> Transition | None:
     key = f"{after.type}-{after.status}-{format_time(at)}"
     match after.type:
         case ConditionType.READY:
+            first = before is None or before.status == "Unknown"
             same_reason = before is not None and before.reason == after.reason
-            if (unchanged and (is_true or same_reason)) or (before is None and is_true):
+            if (unchanged and (is_true or same_reason)) or (is_true and first):
                 return None
             if is_true:
                 return Transition(NORMAL, "Ready", after.message, at, key)
