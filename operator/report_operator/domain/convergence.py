@@ -1,8 +1,8 @@
 """Stalled and Reconciling, which tools read beside Ready: is it worth waiting?
 
-The two are as kstatus defines them (pkg/kstatus of sigs.k8s.io/cli-utils, which Helm 4, Flux and kpt
-use): Stalled means that nothing happens by itself any more, Reconciling that it may; each is present
-only while it is True.
+The two are as kstatus defines them (pkg/kstatus of sigs.k8s.io/cli-utils, which Helm 4, Flux and
+kpt use): Stalled means that nothing happens by itself any more, Reconciling that it may; each is
+present only while it is True.
 """
 
 from __future__ import annotations

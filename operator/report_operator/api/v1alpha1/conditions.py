@@ -5,8 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-# Of an object that no operator has looked at: the API server itself says so, from the first read on.
-# kstatus takes an object without any status for finished.
+# Of an object that no operator has looked at: the API server itself says so from the first read
+# on, since kstatus takes an object without any status for finished.
 UNSEEN: dict[str, Any] = {
     "observedGeneration": -1,
     "conditions": [

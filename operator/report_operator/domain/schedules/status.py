@@ -11,6 +11,7 @@ from report_operator.api.v1alpha1.status import (
     ActiveRun,
     Delay,
     DelayStage,
+    HandledRequest,
     LastFailure,
     PendingRun,
     RecentRun,
@@ -66,6 +67,8 @@ class RunDecisions:
     history: RunHistory
     given_up: frozenset[str] = frozenset()  # uids of runs that end without ever having had a pod
     handled_through: datetime | None = None  # up to which every slot has a Job
+    run_request: HandledRequest | None = None
+    retry_request: HandledRequest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +147,8 @@ def compute_status(observation: Observation, decided: RunDecisions) -> StatusUpd
         unanswered_since=unanswered,
         acknowledged_through=acknowledged,
         ignored_acknowledgement=observation.acknowledgement.ignored,
+        run_request=decided.run_request,
+        retry_request=decided.retry_request,
         active_runs=[*awaited, *active_runs(runs)][:ACTIVE_LIMIT],
         recent_runs=list(recent),
         run_counts=dict(decided.history.counts),

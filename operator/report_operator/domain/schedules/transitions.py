@@ -8,6 +8,7 @@ from datetime import datetime
 from report_operator.api.v1alpha1.conditions import ConditionType
 from report_operator.api.v1alpha1.status import (
     Condition,
+    HandledRequest,
     MissedSlots,
     RecentRun,
     ReportScheduleStatus,
@@ -42,8 +43,20 @@ def transitions(before: ReportScheduleStatus, after: ReportScheduleStatus) -> li
         event = _condition(condition, previous)
         if event is not None:
             found.append(event)
+    for now, then in (
+        (after.run_request, before.run_request),
+        (after.retry_request, before.retry_request),
+    ):
+        if now is not None and now != then:
+            found.append(_request(now))
     event = _not_starting(after, before)
     return [*found, event] if event is not None else found
+
+
+def _request(handled: HandledRequest) -> Transition:
+    kind, reason = (NORMAL, "RunRequested") if handled.job else (WARNING, "RunNotMade")
+    told = f"requested by an annotation: {handled.message}"
+    return Transition(kind, reason, told, handled.at, f"{handled.value}-{handled.job}")
 
 
 def _not_starting(after: ReportScheduleStatus, before: ReportScheduleStatus) -> Transition | None:
