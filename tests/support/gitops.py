@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from factories import MINUTE, SLOT, make_entry, make_run, schedule_body, update_at
+from factories import MINUTE, SLOT, make_entry, make_run, merged, schedule_body, update_at
 from test_backfill_decision import observe
 from test_schedules_status import SITUATIONS
 
@@ -212,6 +212,81 @@ def lua(kind: str, script: str, body: Body, now: int = 0) -> Body:
     return {"do": "lua", "object": body, "script": (ARGOCD / kind / script).read_text(), "now": now}
 
 
+# Pressed on these states; what they make of the object, and at which second.
+PRESSED_AT = SLOT + timedelta(hours=3)
+ANNOTATIONS = "reports.adaf.io/run-requested-at", "reports.adaf.io/retry-requested"
+ACTIONS: dict[str, dict[str, tuple[str, Body]]] = {
+    SCHEDULE: {
+        "run-now": ("succeeded", {"metadata": {"annotations": {ANNOTATIONS[0]: "2026-11-24T08:00:00Z"}}}),
+        "retry": ("failed", {"metadata": {"annotations": {ANNOTATIONS[1]: "daily-bad"}}}),
+        "suspend": ("succeeded", {"spec": {"suspend": True}}),
+        "resume": ("suspended", {"spec": {"suspend": False}}),
+    },
+    BACKFILL: {
+        "suspend": ("running", {"spec": {"suspend": True}}),
+        "resume": ("suspended", {"spec": {"suspend": False}}),
+    },
+}  # fmt: skip
+# Which buttons cannot be pressed.
+DISABLED = {
+    (SCHEDULE, "succeeded"): {"retry", "resume"},
+    (SCHEDULE, "failed"): {"resume"},
+    (SCHEDULE, "suspended"): {"retry", "suspend"},
+    (SCHEDULE, "unseen"): {"retry", "resume"},
+    (BACKFILL, "running"): {"resume"},
+    (BACKFILL, "suspended"): {"suspend"},
+    (BACKFILL, "succeeded"): {"suspend", "resume"},
+}
+
+
+def press(kind: str, action: str, body: Body, now: datetime = PRESSED_AT) -> Body:
+    """The object as Argo CD would write it after the action."""
+    question = lua(kind, f"actions/{action}/action.lua", body, int(now.timestamp()))
+    (answer,) = ask([question])
+    if "error" in answer:
+        raise ValueError(answer["error"])
+    cleaned: Body = as_before(answer["value"], body)
+    return cleaned
+
+
+def as_before(new: Any, old: Any) -> Any:
+    """Lua has one kind of empty table: what was an empty object stays one, as in Argo CD."""
+    if new == [] and old == {}:
+        return {}
+    if isinstance(new, dict) and isinstance(old, dict):
+        return {key: as_before(value, old.get(key)) for key, value in new.items()}
+    if isinstance(new, list) and isinstance(old, list) and len(new) == len(old):
+        return [as_before(a, b) for a, b in zip(new, old, strict=True)]
+    return new
+
+
+def _write_actions(kind: str, known: dict[str, State]) -> None:
+    place = ARGOCD / kind / "actions"
+    pressed = []
+    for action, (name, change) in ACTIONS[kind].items():
+        target = f"testdata/{action}.yaml"
+        text = yaml.safe_dump(merged(known[name].body, change), sort_keys=False, width=100)
+        (place / target).write_text(text)
+        pressed.append(
+            {
+                "action": action,
+                "inputPath": f"../{known[name].file}",
+                "expectedOutputPath": target,
+            }
+        )
+    shown = []
+    for (of, name), disabled in DISABLED.items():
+        if of == kind:
+            (found,) = ask([lua(kind, "actions/discovery.lua", known[name].body)])
+            result = [
+                {"name": action, **described, "disabled": action in disabled}
+                for action, described in sorted(found["value"].items())
+            ]
+            shown.append({"inputPath": f"../{known[name].file}", "result": result})
+    tests = {"discoveryTests": shown, "actionTests": pressed}
+    (place / "action_test.yaml").write_text(yaml.safe_dump(tests, sort_keys=False, width=100))
+
+
 def main() -> None:
     found = [state for state in states() if state.shipped]
     answers = ask([lua(state.kind, "health.lua", state.body) for state in found])
@@ -224,6 +299,7 @@ def main() -> None:
     for kind, listed in tests.items():
         text = yaml.safe_dump({"tests": listed}, sort_keys=False, width=100)
         (ARGOCD / kind / "health_test.yaml").write_text(text)
+        _write_actions(kind, {state.name: state for state in found if state.kind == kind})
 
 
 if __name__ == "__main__":
