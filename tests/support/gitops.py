@@ -217,7 +217,10 @@ PRESSED_AT = SLOT + timedelta(hours=3)
 ANNOTATIONS = "reports.adaf.io/run-requested-at", "reports.adaf.io/retry-requested"
 ACTIONS: dict[str, dict[str, tuple[str, Body]]] = {
     SCHEDULE: {
-        "run-now": ("succeeded", {"metadata": {"annotations": {ANNOTATIONS[0]: "2026-11-24T08:00:00Z"}}}),
+        "run-now": (
+            "succeeded",
+            {"metadata": {"annotations": {ANNOTATIONS[0]: "2026-11-24T08:00:00Z"}}},
+        ),
         "retry": ("failed", {"metadata": {"annotations": {ANNOTATIONS[1]: "daily-bad"}}}),
         "suspend": ("succeeded", {"spec": {"suspend": True}}),
         "resume": ("suspended", {"spec": {"suspend": False}}),
