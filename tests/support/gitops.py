@@ -24,6 +24,7 @@ from report_operator.api.v1alpha1.status import MissedSlots, ReportScheduleStatu
 from report_operator.domain.backfills.decision import decide
 from report_operator.domain.backfills.planning import HeldUpError
 from report_operator.domain.convergence import BACKFILL_PATIENCE, SCHEDULE_PATIENCE
+from report_operator.domain.names import ANNOTATION_RETRY_REQUESTED, ANNOTATION_RUN_REQUESTED
 from report_operator.domain.runs.outcomes import RunHistory
 from report_operator.domain.schedules.acknowledgement import Acknowledgement
 from report_operator.domain.schedules.observation import ReadyProblem
@@ -214,7 +215,7 @@ def lua(kind: str, script: str, body: Body, now: int = 0) -> Body:
 
 # Pressed on these states; what they make of the object, and at which second.
 PRESSED_AT = SLOT + timedelta(hours=3)
-ANNOTATIONS = "reports.adaf.io/run-requested-at", "reports.adaf.io/retry-requested"
+ANNOTATIONS = ANNOTATION_RUN_REQUESTED, ANNOTATION_RETRY_REQUESTED
 ACTIONS: dict[str, dict[str, tuple[str, Body]]] = {
     SCHEDULE: {
         "run-now": (
