@@ -291,6 +291,43 @@ def _write_actions(kind: str, known: dict[str, State]) -> None:
     (place / "action_test.yaml").write_text(yaml.safe_dump(tests, sort_keys=False, width=100))
 
 
+def customizations() -> str:
+    """A patch of Argo CD's ConfigMap argocd-cm that holds all of the scripts."""
+    data: dict[str, str] = {}
+    for kind, actions in ACTIONS.items():
+        place = ARGOCD / kind
+        key = f"reports.adaf.io_{kind}"
+        data[f"resource.customizations.health.{key}"] = (place / "health.lua").read_text()
+        scripts = {
+            "discovery.lua": (place / "actions" / "discovery.lua").read_text(),
+            "definitions": [
+                {
+                    "name": action,
+                    "action.lua": (place / "actions" / action / "action.lua").read_text(),
+                }
+                for action in actions
+            ],
+        }
+        data[f"resource.customizations.actions.{key}"] = _yaml(scripts)
+    return _yaml({"data": data})
+
+
+def _yaml(value: Body) -> str:
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, width=100)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Scripts stay readable: texts of several lines are written as such."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
 def main() -> None:
     found = [state for state in states() if state.shipped]
     answers = ask([lua(state.kind, "health.lua", state.body) for state in found])
@@ -300,6 +337,7 @@ def main() -> None:
         path.write_text(yaml.safe_dump(state.body, sort_keys=False, width=100))
         health = {"status": state.argocd, "message": answer["value"]["message"]}
         tests[state.kind].append({"healthStatus": health, "inputPath": state.file})
+    (ROOT / "gitops/argocd/argocd-cm.yaml").write_text(customizations())
     for kind, listed in tests.items():
         text = yaml.safe_dump({"tests": listed}, sort_keys=False, width=100)
         (ARGOCD / kind / "health_test.yaml").write_text(text)

@@ -16,7 +16,9 @@ from tests.support.gitops import (
     BACKFILL,
     DISABLED,
     PRESSED_AT,
+    ROOT,
     SCHEDULE,
+    customizations,
     lua,
     press,
     states,
@@ -72,3 +74,18 @@ def test_actions_as_argo_cds_own_suite_has_them(kind: str) -> None:
         (answer,) = ask([lua(kind, "actions/discovery.lua", body)])
         listed = [{"name": name, **how} for name, how in sorted(answer["value"].items())]
         assert listed == test["result"]
+
+
+def test_patch_of_argocd_cm_holds_the_scripts() -> None:
+    """As Argo CD reads it: health as a text, actions as YAML within a text."""
+    text = (ROOT / "gitops/argocd/argocd-cm.yaml").read_text()
+    assert text == customizations(), "PYTHONPATH=tests/unit python -m tests.support.gitops"
+    data = yaml.safe_load(text)["data"]
+    for kind, actions in ACTIONS.items():
+        script = (ARGOCD / kind / "health.lua").read_text()
+        assert data[f"resource.customizations.health.reports.adaf.io_{kind}"] == script
+        held = yaml.safe_load(data[f"resource.customizations.actions.reports.adaf.io_{kind}"])
+        assert [found["name"] for found in held["definitions"]] == list(actions)
+        for found in held["definitions"]:
+            path = ARGOCD / kind / "actions" / found["name"] / "action.lua"
+            assert found["action.lua"] == path.read_text()
