@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,7 +21,8 @@ from admin_cli.client import (
     schedule_path,
     verify_path,
 )
-from admin_cli.wording import in_words_of_commands
+from admin_cli.named import namespace_of, show_warnings
+from admin_cli.output import PAGE, show_answer
 
 Body = dict[str, Any]
 
@@ -33,7 +32,6 @@ TIERS = ("critical", "standard", "bulk")
 HEALTH = ("Failing", "NotReady", "Delayed", "Healthy")
 SORTS = ("health", "name", "last_failure", "delay", "next_slot", "last_success")
 BACKFILL_STATES = ("Waiting", "Running", "Suspended", "Succeeded", "Failed", "DryRun")
-PAGE = 500
 VERIFY_SECONDS = 960.0  # a little longer than the API lets its Job live
 VERIFY_PAUSE = 2.0
 NOT_AS_SENT = ("changed", "missing", "unreachable")
@@ -44,7 +42,7 @@ CLEANUP_BATCH = 100  # ids in one call: a body may have 64 KiB
 
 def status(client: Client, args: Namespace) -> None:
     body = client.get(f"{SCHEDULER}/status")
-    _show(args, body, lambda show: show.status(body))
+    show_answer(args, body, lambda show: show.status(body))
 
 
 def jobs(client: Client, args: Namespace) -> None:
@@ -58,12 +56,12 @@ def jobs(client: Client, args: Namespace) -> None:
         until=args.until,
         **_page(args),
     )
-    _show(args, body, lambda show: show.jobs(body["jobs"], body["next"]))
+    show_answer(args, body, lambda show: show.jobs(body["jobs"], body["next"]))
 
 
 def job(client: Client, args: Namespace) -> None:
     body = client.get(job_path(args.id))
-    _show(args, body, lambda show: show.job(body))
+    show_answer(args, body, lambda show: show.job(body))
 
 
 def deliveries(client: Client, args: Namespace) -> None:
@@ -83,7 +81,7 @@ def deliveries(client: Client, args: Namespace) -> None:
         until=args.until,
         **_page(args),
     )
-    _show(args, body, lambda show: show.deliveries(body))
+    show_answer(args, body, lambda show: show.deliveries(body))
 
 
 def _verify_deliveries(client: Client, args: Namespace) -> None:
@@ -95,16 +93,11 @@ def _verify_deliveries(client: Client, args: Namespace) -> None:
     while body["state"] in ("starting", "running") and time.monotonic() < end:
         time.sleep(VERIFY_PAUSE)
         body = client.get(verify_path(args.id))
-    _show(args, body, lambda show: show.verification(body))
+    show_answer(args, body, lambda show: show.verification(body))
     if body["state"] != "done":
         raise RefusedError(f"no answer: {_printable(body['message'] or body['state'])}")
     if any(body["counts"].get(verdict) for verdict in NOT_AS_SENT):
         raise RefusedError("not all that was sent is there as it was sent, see above")
-
-
-def retry(client: Client, args: Namespace) -> None:
-    body = client.post(job_path(args.id, "retry"), key=args.key)
-    _show(args, body, lambda show: show.attempt(body))
 
 
 def generate(client: Client, args: Namespace) -> None:
@@ -120,9 +113,8 @@ def generate(client: Client, args: Namespace) -> None:
     }
     given = {name: value for name, value in wanted.items() if value is not None}
     body = client.post(f"{REPORTS}/generate", given, key=args.key)
-    _show(args, body, lambda show: show.attempt(body))
-    for warning in body.get("warnings", ()):
-        print(f"warning: {in_words_of_commands(_printable(warning))}", file=sys.stderr)
+    show_answer(args, body, lambda show: show.attempt(body))
+    show_warnings(body)
 
 
 def backfill(client: Client, args: Namespace) -> None:
@@ -137,7 +129,7 @@ def backfill(client: Client, args: Namespace) -> None:
     }
     given = {name: value for name, value in wanted.items() if value is not None}
     body = client.post(f"{REPORTS}/backfill", given, key=args.key)
-    _show(args, body, lambda show: show.backfills(body))
+    show_answer(args, body, lambda show: show.backfills(body))
 
 
 def queue(client: Client, args: Namespace) -> None:
@@ -151,7 +143,7 @@ def queue(client: Client, args: Namespace) -> None:
         body["queue"] += page["queue"]
         following = page["next"]
     body["next"] = following
-    _show(args, body, lambda show: show.queue(body))
+    show_answer(args, body, lambda show: show.queue(body))
 
 
 def next_slots(client: Client, args: Namespace) -> None:
@@ -162,7 +154,7 @@ def next_slots(client: Client, args: Namespace) -> None:
         namespace=args.of_namespace,
         count=args.count,
     )
-    _show(args, body, lambda show: show.next_slots(body))
+    show_answer(args, body, lambda show: show.next_slots(body))
 
 
 def dead_letters(client: Client, args: Namespace) -> None:
@@ -174,7 +166,7 @@ def dead_letters(client: Client, args: Namespace) -> None:
         _clear_dead_letters(client, args)
         return
     body = client.get(DEAD_LETTERS, report_type=args.type, limit=args.limit, cursor=args.cursor)
-    _show(args, body, lambda show: show.jobs(body["dead_letters"], body["next"]))
+    show_answer(args, body, lambda show: show.jobs(body["dead_letters"], body["next"]))
     if body.get("cleared_through"):
         by = _printable(body.get("cleared_by") or "somebody")
         at = f" at {body['cleared_at']}" if body.get("cleared_at") else ""
@@ -189,7 +181,7 @@ def _retry_dead_letters(client: Client, args: Namespace) -> None:
         total = client.get(DEAD_LETTERS, limit=1)["total"]
         _confirm(args, f"retry {total} dead letters")
     body = client.post(f"{DEAD_LETTERS}/retry", {"all": True} if args.all else {"ids": args.ids})
-    _show(args, body, lambda show: show.jobs(body["jobs"], None))
+    show_answer(args, body, lambda show: show.jobs(body["jobs"], None))
     for refusal in body["refused"]:
         print(f"refused: {refusal['id']!r}: {refusal['reason']}", file=sys.stderr)
     if body["left"]:
@@ -208,7 +200,7 @@ def _clear_dead_letters(client: Client, args: Namespace) -> None:
     # What fails while the question is asked was not seen, and stays.
     wanted = {"through": seen[0]["failed_at"]} if seen and seen[0]["failed_at"] else {}
     body = client.post(f"{DEAD_LETTERS}/clear", wanted) if seen else {"cleared": 0, "through": None}
-    _show(args, body, lambda show: show.whole(body))
+    show_answer(args, body, lambda show: show.whole(body))
 
 
 def cleanup(client: Client, args: Namespace) -> None:
@@ -224,11 +216,11 @@ def cleanup(client: Client, args: Namespace) -> None:
     path = f"{SCHEDULER}/queue/cleanup"
     if args.yes and not args.dry_run:
         done = client.post(path, given)
-        _show(args, done, lambda show: show.cleanup(done))
+        show_answer(args, done, lambda show: show.cleanup(done))
         return
     seen = client.post(path, {**given, "dry_run": True})
     if args.dry_run or not seen["jobs"]:
-        _show(args, seen, lambda show: show.cleanup(seen))
+        show_answer(args, seen, lambda show: show.cleanup(seen))
         return
     for identity in seen["jobs"][:CLEANUP_LISTED]:
         print(f"  {_printable(identity)}", file=sys.stderr)
@@ -242,7 +234,7 @@ def cleanup(client: Client, args: Namespace) -> None:
         part = client.post(path, {**given, "ids": seen["jobs"][start : start + CLEANUP_BATCH]})
         for name in ("removed", "jobs", "not_waiting"):
             done[name] += part[name]
-    _show(args, done, lambda show: show.cleanup(done))
+    show_answer(args, done, lambda show: show.cleanup(done))
 
 
 def schedules(client: Client, args: Namespace) -> None:
@@ -255,21 +247,21 @@ def schedules(client: Client, args: Namespace) -> None:
         sort=args.sort,
         **_page(args),
     )
-    _show(args, body, lambda show: show.schedules(body))
+    show_answer(args, body, lambda show: show.schedules(body))
     for note in body.get("degraded", ()):
         print(f"careful: {_printable(note)}", file=sys.stderr)
 
 
 def why(client: Client, args: Namespace) -> None:
     """One paragraph: cause, since when, who is affected, what to do."""
-    namespace = args.of_namespace or _namespace_of(client, args.name)
+    namespace = args.of_namespace or namespace_of(client, args.name)
     body = client.get(schedule_path(namespace, args.name))
-    _show(args, body, lambda show: show.paragraph(body["explanation"]))
+    show_answer(args, body, lambda show: show.paragraph(body["explanation"]))
 
 
 def acknowledge(client: Client, args: Namespace) -> None:
     """The failure that stands needs no report any more; shows it and asks."""
-    namespace = args.of_namespace or _namespace_of(client, args.name)
+    namespace = args.of_namespace or namespace_of(client, args.name)
     body = client.get(schedule_path(namespace, args.name))
     if body["failing_slot"] is None:
         raise RefusedError(f"{namespace}/{args.name}: no failure stands")
@@ -278,16 +270,7 @@ def acknowledge(client: Client, args: Namespace) -> None:
     done = client.post(
         schedule_path(namespace, args.name, "acknowledge"), {"through": body["failing_slot"]}
     )
-    _show(args, done, lambda show: show.whole(done))
-
-
-def _namespace_of(client: Client, name: str) -> str:
-    """The one namespace that has a schedule of this name."""
-    found = client.get(SCHEDULES, name=name, limit=PAGE)["schedules"]
-    if len(found) > 1:
-        several = ", ".join(schedule["namespace"] for schedule in found)
-        raise RefusedError(f"{name} is in several namespaces ({several}): add --of-namespace")
-    return str(found[0]["namespace"])
+    show_answer(args, done, lambda show: show.whole(done))
 
 
 def backfills(client: Client, args: Namespace) -> None:
@@ -303,7 +286,7 @@ def backfills(client: Client, args: Namespace) -> None:
         state=args.state,
         **_page(args),
     )
-    _show(args, body, lambda show: show.backfill_list(body))
+    show_answer(args, body, lambda show: show.backfill_list(body))
 
 
 def _cancel_backfill(client: Client, args: Namespace) -> None:
@@ -317,7 +300,7 @@ def _cancel_backfill(client: Client, args: Namespace) -> None:
         print(_printable(f"{namespace}/{args.name}: {planned['message']}"), file=sys.stderr)
         _confirm(args, "cancel it")
     done = client.post(path, {})
-    _show(args, done, lambda show: show.cancelled(done))
+    show_answer(args, done, lambda show: show.cancelled(done))
 
 
 def _namespace_of_backfill(client: Client, name: str) -> str:
@@ -345,15 +328,6 @@ def instant(text: str) -> str:
 
 def _page(args: Namespace) -> dict[str, Any]:
     return {"limit": args.limit, "cursor": args.cursor}
-
-
-def _show(args: Namespace, body: Body, table: Callable[[Any], None]) -> None:
-    if args.output == "json":
-        print(json.dumps(body, indent=2))
-        return
-    from admin_cli import show  # rich takes a while
-
-    table(show)
 
 
 def _printable(text: str) -> str:

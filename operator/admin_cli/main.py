@@ -6,10 +6,11 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from admin_cli import commands
+from admin_cli import bundle, commands, completion, named
 from admin_cli.client import Client, RefusedError, UnreachableError
 from admin_cli.forward import Installation, port_forward
 from admin_cli.sweep import sweep
@@ -44,11 +45,15 @@ exit codes: 0 done; 1 refused or not found, with the API's reason; 69 the API ca
 """
 
 Command = Callable[[Client, argparse.Namespace], None]
+PLUGIN = Path(sys.argv[0]).name.startswith(("kubectl-", "kubectl_"))
+PROGRAM = "kubectl reports" if PLUGIN else "report-scheduler"
 
 
 def main(argv: list[str] | None = None) -> int:
     """The exit code."""
     argv = sys.argv[1:] if argv is None else argv
+    if argv and argv[0] == completion.COMMAND:
+        return completion.complete(_parser(), argv[1:])
     if argv and argv[0] in OPERATOR_COMMANDS:
         from report_operator.main import main as operate
 
@@ -60,6 +65,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if args.command == "policy-sweep":
             return sweep(args)
+        if args.command == "completion":
+            return completion.script(args.shell)
         command: Command = args.function
         if args.url is not None:
             command(Client(args.url, args.token), args)
@@ -79,15 +86,15 @@ def main(argv: list[str] | None = None) -> int:
 
 def _end(error: Exception, code: int) -> int:
     text = "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in str(error))
-    print(f"report-scheduler: {text}", file=sys.stderr)
+    print(f"{PROGRAM}: {text}", file=sys.stderr)
     return code
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="report-scheduler",
+        prog=PROGRAM,
         description="Scheduled reports: commands for on-call, and the operator itself.",
-        epilog=EXAMPLES,
+        epilog=EXAMPLES.replace("report-scheduler ", f"{PROGRAM} "),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[_common()],
     )
@@ -140,10 +147,23 @@ def _parser() -> argparse.ArgumentParser:
     job = add("job", commands.job, "one run, with the end of its log")
     job.add_argument("id", metavar="ID")
     retry = add(
-        "retry", commands.retry, "a further attempt for a failed run; repeated, it is the same one"
+        "retry", named.retry, "a further attempt for a failed run; repeated, it is the same one"
     )
-    retry.add_argument("id", metavar="ID")
+    retry.add_argument("id", metavar="ID|NAME", help="a run, or a schedule that is failing")
+    _add_of_namespace(retry, "where several have a schedule of this name")
     _add_key(retry)
+    now = add("run-now", named.run_now, "make today's report; while it is made, the same one")
+    now.add_argument("id", metavar="NAME", help="of the ReportSchedule")
+    _add_of_namespace(now, "where several have one of this name")
+    _add_key(now)
+    logs = add("logs", named.logs, "the end of the log of a run")
+    logs.add_argument("id", metavar="ID|NAME", help="a run, or a schedule: its newest")
+    _add_of_namespace(logs, "where several have a schedule of this name")
+    report = add(
+        "report", bundle.report, "a file for support: status, objects, logs; no Secrets in it"
+    )
+    report.add_argument("--to", metavar="FILE", help="default: report-scheduler-TIME.tar.gz")
+    _add_of_namespace(report)
     generate = add("generate", commands.generate, "make a report for a date")
     generate.add_argument("type", metavar="TYPE", help="spec.reportType of the ReportSchedule")
     generate.add_argument("--date", metavar="YYYY-MM-DD", help="default: today")
@@ -189,9 +209,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_paging(dead)
     following = add("next", commands.next_slots, "the next slots of a schedule, in local time")
     following.add_argument("schedule", metavar="NAME", help="of the ReportSchedule")
-    following.add_argument(
-        "--of-namespace", metavar="NAMESPACE", help="where several have the name"
-    )
+    _add_of_namespace(following, "where several have the name")
     following.add_argument("--count", type=int, default=10, metavar="N")
     cleanup = add("cleanup", commands.cleanup, "give up runs that have waited for longer")
     cleanup.add_argument("--older-than-hours", type=float, required=True, metavar="HOURS")
@@ -227,6 +245,8 @@ def _parser() -> argparse.ArgumentParser:
     backfills.add_argument("--state", choices=commands.BACKFILL_STATES)
     _add_of_namespace(backfills)
     _add_pages(backfills)
+    shells = subparsers.add_parser("completion", help="a script that completes commands by TAB")
+    shells.add_argument("shell", choices=tuple(completion.SCRIPTS))
     text = "schedules older than the policy on the objects they name; exit code 1 if there are any"
     sweeper = subparsers.add_parser(
         "policy-sweep", help=text, description=text, argument_default=argparse.SUPPRESS
@@ -257,7 +277,10 @@ def _add_installation(parser: argparse.ArgumentParser) -> None:
 
     add("-o", "--output", choices=("table", "json"), default="table")
     add("--context", help="kubectl context")
-    add("-n", "--namespace", default="report-scheduler", help="namespace of the operator")
+    # Beside other kubectl commands -n is where the schedule is.
+    flags = ("--operator-namespace",) if PLUGIN else ("-n", "--namespace", "--operator-namespace")
+    text = "namespace of the operator"
+    add(*flags, dest="namespace", default="report-scheduler", metavar="NAMESPACE", help=text)
     add("--release", default="report-scheduler", help="Helm release of the operator")
 
 
@@ -269,7 +292,8 @@ def _add_paging(parser: argparse.ArgumentParser) -> None:
 def _add_of_namespace(
     parser: argparse.ArgumentParser, text: str = "only of schedules in this namespace"
 ) -> None:
-    parser.add_argument("--of-namespace", metavar="NAMESPACE", help=text)
+    flags = ("-n", "--namespace", "--of-namespace") if PLUGIN else ("--of-namespace",)
+    parser.add_argument(*flags, dest="of_namespace", metavar="NAMESPACE", help=text)
 
 
 def _add_pages(parser: argparse.ArgumentParser) -> None:

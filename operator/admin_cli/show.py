@@ -172,6 +172,18 @@ def job(body: Body) -> None:
             out.print(Text(f"  {plain(line)}"))
 
 
+def log(body: Body) -> None:
+    """The end of a run's log, after a line that says which run it is."""
+    out = console()
+    told = plain(body.get("error_message") or body.get("skip_message"))
+    head = f"{plain(body['id'])}: {plain(body['status'])}"
+    out.print(Text(f"{head}: {told}" if told else head, style="bold"))
+    for line in body.get("log") or ():
+        out.print(Text(plain(line)))
+    if not body.get("log"):
+        out.print(Text(f"no log of it is there any more, or yet: {plain(body['log_command'])}"))
+
+
 def attempt(body: Body) -> None:
     console().print(
         Text(f"{plain(body['id'])} is {plain(body['status'])}: Job {plain(body['job'])} in "

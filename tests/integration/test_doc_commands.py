@@ -244,6 +244,7 @@ def test_setting_within_a_sentence_is_a_value(page: str, setting: str) -> None:
     chart = str(ROOT / "charts" / "adaf-report-scheduler")
     done = run(
         "helm", "template", RELEASE, chart, "--set", "teamNamespaces={reports}",
+        "--set", "storePasswords=anew",
         "--set", setting.replace("NAME", "a-name"),
     )  # fmt: skip
     assert done.code == 0, done.err

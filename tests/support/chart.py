@@ -111,6 +111,7 @@ def helm_template(
 ) -> Done:
     return run(
         "helm", "template", release, str(chart), "--namespace", namespace, "--values", "-",
+        *(() if "storePasswords" in values else ("--set", "storePasswords=anew")),
         text=json.dumps(values),  # Go reads 1e3 otherwise than PyYAML writes it
     )  # fmt: skip
 

@@ -27,6 +27,7 @@ def template(monitoring: Values, *, crds: bool, release: str = RELEASE) -> Done:
     flags = [f"--api-versions={crd}" for crd in CRDS] if crds else []
     return run(
         "helm", "template", release, str(CHART), "--namespace", RELEASE, *flags, "--values", "-",
+        "--set", "storePasswords=anew",
         text=json.dumps({"monitoring": monitoring, "teamNamespaces": ["reports"]}),
     )  # fmt: skip
 

@@ -122,7 +122,7 @@ def test_command_within_a_sentence_is_one(program: str, verb: str, rest: str) ->
 
 MODULES = re.compile(r"`((?:[\w-]+/)*[\w.-]+\.(?:py|tpl|yaml|mod|j2))`")
 ROOMS = re.compile(r"`((?:[\w-]+/)+)`")
-FOLDERS = ("charts", "docs", "hack", "operator", "report_runner", "tests")
+FOLDERS = ("charts", "docs", "gitops", "hack", "operator", "report_runner", "tests")
 FILES = [path.as_posix() for folder in FOLDERS for path in (ROOT / folder).rglob("*.*")]
 
 

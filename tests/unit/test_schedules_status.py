@@ -142,7 +142,8 @@ def test_conditions(name, health, ready, delayed, failing) -> None:
     now, seen = SITUATIONS[name]
     status = update_at(now, **seen).status
     assert status.health == health
-    assert [c.type for c in status.conditions] == ["Ready", "Delayed", "Failing"]
+    more = [] if ready == "Ready" else ["Reconciling" if name == "secret missing" else "Stalled"]
+    assert [c.type for c in status.conditions] == ["Ready", "Delayed", "Failing", *more]
     found = {c.type.value: (c.status, c.reason) for c in status.conditions}
     assert found["Ready"] == ("True" if ready == "Ready" else "False", ready)
     assert found["Delayed"] == (("True", delayed) if delayed else ("False", "OnTime"))

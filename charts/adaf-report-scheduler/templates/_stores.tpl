@@ -27,9 +27,13 @@
 {{- if and $values.enabled (not $values.existingSecret) }}true{{ end }}
 {{- end }}
 
-{{- /* The password that the store has already, else a new one; in base64. */}}
+{{- /* The password that the store has already, else a new one; in base64. Without a cluster nobody
+can tell which: each rendering (of Argo CD, for instance) would lock the store with another. */}}
 {{- define "scheduler.storePassword" -}}
 {{- $known := (lookup "v1" "Secret" .root.Release.Namespace .store).data | default dict }}
+{{- if and (not $known.password) (ne .root.Values.storePasswords "anew") (not (lookup "v1" "Namespace" "" "default")) }}
+{{- fail (printf "storePasswords: the chart is rendered without a cluster, where it cannot see the password that %[1]s has, and would make a new one each time. Make the Secret %[1]s yourself and set storePasswords=existing, name one of your own store in %[1]s.existingSecret, install with helm itself, or set storePasswords=anew to only look at what is rendered: see docs/gitops.md" .store) }}
+{{- end }}
 {{- $known.password | default (randAlphaNum 32 | b64enc) }}
 {{- end }}
 
@@ -94,6 +98,7 @@ metadata:
   namespace: {{ .root.Release.Namespace | quote }}
   labels: {{- include "scheduler.storeLabels" . | nindent 4 }}
 data: {{- (.root.Files.Glob (printf "files/stores/%s/*" .store)).AsConfig | nindent 2 }}
+{{- if ne .root.Values.storePasswords "existing" }}
 ---
 apiVersion: v1
 kind: Secret
@@ -111,6 +116,7 @@ data:
   {{ $key }}: {{ $value | b64enc }}
   {{- end }}
   password: {{ include "scheduler.storePassword" . | quote }}
+{{- end }}
 {{- if .root.Values.networkPolicy.enabled }}
 ---
 # The operator's and the admin API's pods call it, nobody else does, and it calls nobody.

@@ -89,13 +89,13 @@ class BackfillController:
                 raise
             if self.store.skipped.note(BACKFILLS.plural, body, error):
                 logger.exception("%s: cannot be decided on", key)
-            await self._record_undecided(key, error)
+            await self._record_undecided(key, body["metadata"]["generation"], error)
             return CHECK_UNDECIDED
         if body is not None:
             self.store.skipped.clear(BACKFILLS.plural, body["metadata"]["uid"])
         return again
 
-    async def _record_undecided(self, key: Key, error: Exception) -> None:
+    async def _record_undecided(self, key: Key, generation: int, error: Exception) -> None:
         """Ready=False and nothing else: the status itself may be what cannot be read."""
         why = printable(f"{type(error).__name__}: {error}", REASON_LIMIT)
         message = (
@@ -104,18 +104,29 @@ class BackfillController:
         )
         if self._refused.get(key) == message:
             return
-        condition = {
-            "type": BackfillConditionType.READY.value,
-            "status": "False",
-            "reason": BackfillReason.INTERNAL_ERROR.value,
-            "message": message,
-            "lastTransitionTime": format_time(self.clock()),
+        conditions = [
+            {
+                "type": kind.value,
+                "status": word,
+                "reason": BackfillReason.INTERNAL_ERROR.value,
+                "message": message,
+                "lastTransitionTime": format_time(self.clock()),
+            }
+            for kind, word in (
+                (BackfillConditionType.READY, "False"),
+                (BackfillConditionType.STALLED, "True"),
+            )
+        ]
+        told = {
+            "observedGeneration": generation,
+            "conditions": conditions,
+            "state": BackfillState.WAITING.value,
         }
         await self.kube.patch(
             BACKFILLS,
             key.namespace,
             key.name,
-            {"status": {"conditions": [condition], "state": BackfillState.WAITING.value}},
+            {"status": told},
             subresource="status",
         )
         self._refused[key] = message

@@ -27,6 +27,7 @@ from report_operator.domain.schedules.decision import CHECK_PENDING
 from report_operator.domain.schedules.observation import Observation, ReadyProblem, RefusedSlot
 from report_operator.domain.schedules.plan import Plan, observe_plan, plan_of_spec
 from report_operator.domain.schedules.problems import brief_of
+from report_operator.domain.schedules.requests import read_requests
 from report_operator.domain.schedules.zone_data import learn_zone
 from report_operator.domain.times import parse_time
 
@@ -76,6 +77,7 @@ class ScheduleObserver:
             missing=missing,
             awaited=awaited,
             brief=brief_of(body),
+            requests=read_requests(meta),
             acknowledgement=read_acknowledgement(meta, previous, now),
             runs=await self._runs(runs, recorded, schedule, plan, now),
             uncounted=self._uncounted(key, previous),

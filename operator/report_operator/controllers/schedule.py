@@ -29,6 +29,7 @@ from report_operator.controllers.observe import ScheduleObserver
 from report_operator.controllers.outcome_archive import OutcomeArchive
 from report_operator.controllers.owned_resources import OwnedResources
 from report_operator.domain import names
+from report_operator.domain.runs.attempts import job_of_attempt
 from report_operator.domain.runs.data_wait import wait_patch
 from report_operator.domain.runs.refusals import NO_JOB, explain_refusal, is_refusal
 from report_operator.domain.schedules.decision import (
@@ -39,7 +40,13 @@ from report_operator.domain.schedules.decision import (
     decide,
 )
 from report_operator.domain.schedules.desired import job_for_slot
-from report_operator.domain.schedules.observation import Observation, ReadyProblem, RefusedSlot
+from report_operator.domain.schedules.observation import (
+    Observation,
+    ReadyProblem,
+    RefusedSlot,
+    RunRequests,
+)
+from report_operator.domain.schedules.requests import RequestedRun
 from report_operator.domain.schedules.status import undecided
 from report_operator.domain.schedules.transitions import transitions
 from report_operator.domain.schedules.view import ScheduleView, view_of
@@ -121,6 +128,11 @@ class ScheduleController:
         if decision.catch_up:  # the status has to name their runs: somebody may delete them at once
             observation = await self.observer.observe(body, previous, schedule, problem, now)
             decision = decide(observation, self.limits)
+        if decision.requested:
+            requests = await self._make_requested(key, observation, decision.requested)
+            observation = await self.observer.observe(body, previous, schedule, problem, now)
+            observation = replace(observation, requests=requests)
+            decision = decide(observation, self.limits)
         if refused is None and decision.without_job is not None:
             refused = await self.observer.refused(key, observation, decision.without_job)
         if refused is not None:
@@ -199,6 +211,31 @@ class ScheduleController:
                 logger.info("%s: made the Job of the missed slot %s", key, slot)
                 self.store.observe_job(answer)
         return None
+
+    async def _make_requested(
+        self, key: Key, observation: Observation, requested: Sequence[RequestedRun]
+    ) -> RunRequests:
+        """Make the Jobs that annotations ask for; returns the requests with what was refused."""
+        refused: dict[str, str] = {}
+        cronjob = observation.cronjob
+        if cronjob is None:
+            return observation.requests
+        for item in requested:
+            job = job_of_attempt(cronjob, item.attempt, item.requested_by)
+            try:
+                answer = await self.kube.create(JOBS, key.namespace, job)
+                if answer is None:  # it is there, and was not observed yet
+                    answer = await self.kube.get(JOBS, key.namespace, job["metadata"]["name"])
+            except ApiError as error:
+                if not is_refusal(error.status, error.message):
+                    raise
+                cause = explain_refusal(error.message, NO_JOB)
+                refused[item.requested_by] = f"{cause.reason.value}: {cause.message}"
+                continue
+            if answer is not None:
+                logger.info("%s: made Job %s: %s", key, job["metadata"]["name"], item.requested_by)
+                self.store.observe_job(answer)
+        return replace(observation.requests, refused=refused)
 
     async def _write_status(
         self, body: dict[str, Any], previous: ReportScheduleStatus, status: ReportScheduleStatus

@@ -17,6 +17,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from report_operator.api.v1alpha1 import resource
+from report_operator.api.v1alpha1.conditions import UNSEEN
 from report_operator.crd.definitions import RESOURCES, SCHEDULE, CustomResource
 from report_operator.crd.docs import render_reference
 from report_runner.contract.model import Model
@@ -91,7 +92,10 @@ def custom_resource_definition(of: CustomResource) -> dict[str, Any]:
                                 "kind": {"type": "string"},
                                 "metadata": {"type": "object"},
                                 "spec": spec,
-                                "status": _structural(of.status, defaults=False),
+                                "status": {
+                                    **_structural(of.status, defaults=False),
+                                    "default": UNSEEN,
+                                },
                             },
                         }
                     },

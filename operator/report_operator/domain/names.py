@@ -54,6 +54,10 @@ ANNOTATION_INSTEAD_OF_SLOT = f"{PREFIX}/instead-of-slot"
 ANNOTATION_OWNER = f"{PREFIX}/owner"
 # Of a ReportSchedule, written by a person: failures of slots up to this instant need no report.
 ANNOTATION_ACKNOWLEDGED = f"{PREFIX}/acknowledged-through"
+# Of a ReportSchedule, written by whoever asks: an instant (the report of that day is made now), and
+# the Job of a failed run (its slot gets a further attempt). See domain/schedules/requests.py.
+ANNOTATION_RUN_REQUESTED = f"{PREFIX}/run-requested-at"
+ANNOTATION_RETRY_REQUESTED = f"{PREFIX}/retry-requested"
 ANNOTATION_ASKED_BY = f"{PREFIX}/asked-by"  # its name in 0.1.0, still read
 
 # Of a run that a ReportBackfill asked for: its name has no place in a label where it is long.

@@ -42,8 +42,8 @@ EVERYWHERE = Counter(
 )  # fmt: skip
 NOT_SMALL = Counter(
     {
-        "CustomResourceDefinition": 2, "ValidatingAdmissionPolicy": 3, "NetworkPolicy": 2,
-        "ValidatingAdmissionPolicyBinding": 3,
+        "CustomResourceDefinition": 2, "ValidatingAdmissionPolicy": 4, "NetworkPolicy": 2,
+        "ValidatingAdmissionPolicyBinding": 4,
     }
 )  # fmt: skip
 CLUSTER = Counter({"ClusterRole": 2, "ClusterRoleBinding": 2})

@@ -31,7 +31,9 @@ class BackfillState(StrEnum):
 class BackfillCondition(BaseCondition):
     """Of a ReportBackfill."""
 
-    type: BackfillConditionType = Field(description="Ready or Complete.")
+    type: BackfillConditionType = Field(
+        description="Ready or Complete; Stalled or Reconciling while it is not Ready."
+    )
 
 
 class Cursor(StatusModel):
@@ -79,7 +81,7 @@ class ReportBackfillStatus(StatusModel):
     conditions: list[BackfillCondition] = Field(
         default_factory=list,
         json_schema_extra=list_map("type"),
-        description="Ready, Complete.",
+        description="Ready, Complete; Stalled or Reconciling while it is not Ready.",
     )
     total: int | None = Field(
         default=None, description="Slots of the range; absent until they are known."

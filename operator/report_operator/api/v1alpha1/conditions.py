@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
+
+# Of an object that no operator has looked at: the API server itself says so from the first read
+# on, since kstatus takes an object without any status for finished.
+UNSEEN: dict[str, Any] = {
+    "observedGeneration": -1,
+    "conditions": [
+        {
+            "type": "Ready",
+            "status": "Unknown",
+            "reason": "Pending",
+            "message": "no report scheduler has looked at it yet",
+            "lastTransitionTime": "1970-01-01T00:00:00Z",
+        }
+    ],
+}
 
 
 class ConditionType(StrEnum):
-    """The conditions of a ReportSchedule. The last is there only where there is a difference."""
+    """The conditions of a ReportSchedule. The last three are there only where they are True."""
 
     READY = "Ready"
     DELAYED = "Delayed"
     FAILING = "Failing"
     ZONE_DATA = "ZoneDataDiffers"
+    STALLED = "Stalled"
+    RECONCILING = "Reconciling"
 
 
 class ReadyReason(StrEnum):
@@ -37,10 +55,12 @@ class ReadyReason(StrEnum):
 
 
 class BackfillConditionType(StrEnum):
-    """The two conditions of a ReportBackfill."""
+    """The conditions of a ReportBackfill. The last two are there only where they are True."""
 
     READY = "Ready"
     COMPLETE = "Complete"
+    STALLED = "Stalled"
+    RECONCILING = "Reconciling"
 
 
 class BackfillReason(StrEnum):

@@ -79,7 +79,10 @@ class BaseCondition(StatusModel):
 class Condition(BaseCondition):
     """Of a ReportSchedule."""
 
-    type: ConditionType = Field(description="Ready, Delayed, Failing or ZoneDataDiffers.")
+    type: ConditionType = Field(
+        description="Ready, Delayed, Failing or ZoneDataDiffers; Stalled or Reconciling while "
+        "it is not Ready."
+    )
 
 
 class LastFailure(StatusModel):
@@ -133,6 +136,15 @@ class MissedSlots(StatusModel):
     count: int = Field(description="How many, at most 1,000 at once.")
     first: Instant = Field(description="The oldest of them.")
     last: Instant = Field(description="The newest of them.")
+    at: Instant = Field(description="When that was found.")
+
+
+class HandledRequest(StatusModel):
+    """What became of an annotation that asks for a run."""
+
+    value: str = Field(max_length=100, description="What the annotation said.")
+    job: str | None = Field(default=None, description="The Job that answers it, if there is one.")
+    message: str = Field(max_length=1000, description="What became of it.")
     at: Instant = Field(description="When that was found.")
 
 
@@ -217,7 +229,7 @@ class ReportScheduleStatus(StatusModel):
     conditions: list[Condition] = Field(
         default_factory=list,
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
-        description="Ready, Delayed, Failing.",
+        description="Ready, Delayed, Failing; Stalled or Reconciling while it is not Ready.",
     )
     last_schedule_time: Instant | None = Field(
         default=None, description="The newest slot that a Job was made for."
@@ -277,6 +289,14 @@ class ReportScheduleStatus(StatusModel):
         default=None,
         description="What that annotation says, where it was an instant to come when it was "
         "written: it counts for nothing.",
+    )
+    run_request: HandledRequest | None = Field(
+        default=None,
+        description="What became of the annotation reports.adaf.io/run-requested-at.",
+    )
+    retry_request: HandledRequest | None = Field(
+        default=None,
+        description="What became of the annotation reports.adaf.io/retry-requested.",
     )
     active_runs: list[ActiveRun] = Field(
         default_factory=list,

@@ -17,6 +17,7 @@ from report_operator.api.v1alpha1.backfill_status import (
 from report_operator.api.v1alpha1.conditions import BackfillConditionType, BackfillReason
 from report_operator.api.v1alpha1.status import RecentRun
 from report_operator.domain.backfills.planning import HeldUpError
+from report_operator.domain.convergence import AT_ONCE, BACKFILL_PATIENCE, convergence
 from report_operator.domain.schedules.transitions import NORMAL, WARNING, Transition
 from report_operator.domain.times import format_time
 from report_runner.contract.reasons import Reason
@@ -111,6 +112,8 @@ def conclude(
         total = over + running + would_run + progress.left
     complete = progress.held_up is None and progress.left == 0 and running == 0
     ready, finished = _ready(progress), _complete(status, progress, complete, over, total)
+    conditions = [_since(status, found, progress, now) for found in (ready, finished)]
+    conditions += _convergence(status, conditions, progress.generation, now)
     return status.model_copy(
         update={
             "observed_generation": progress.generation,
@@ -118,7 +121,7 @@ def conclude(
             "progress": None if total is None else f"{over}/{total}",
             "total": total,
             "running": running,
-            "conditions": [_since(status, found, progress, now) for found in (ready, finished)],
+            "conditions": conditions,
             "completion_time": now if complete else None,
         }
     )
@@ -212,6 +215,33 @@ def _since(
     )
 
 
+def _convergence(
+    status: ReportBackfillStatus,
+    conditions: Sequence[BackfillCondition],
+    generation: int,
+    now: datetime,
+) -> list[BackfillCondition]:
+    """Stalled or Reconciling: of one that is held up, or that is over and could make nothing."""
+    ready, complete = conditions
+    if ready.status == "False":
+        cause, patience = ready, BACKFILL_PATIENCE[BackfillReason(ready.reason)]
+    elif complete.reason == BackfillReason.NO_SLOT:
+        cause, patience = complete, AT_ONCE
+    else:
+        return []
+    found = convergence(cause.reason, patience, status.conditions, generation, now)
+    return [
+        BackfillCondition(
+            type=BackfillConditionType(found.type),
+            status="True",
+            reason=cause.reason,
+            message=cause.message,
+            last_transition_time=found.since,
+            observed_generation=generation,
+        )
+    ]
+
+
 def backfill_transitions(
     before: ReportBackfillStatus, after: ReportBackfillStatus
 ) -> list[Transition]:
@@ -219,6 +249,8 @@ def backfill_transitions(
     old = {condition.type: condition for condition in before.conditions}
     found: list[Transition] = []
     for condition in after.conditions:
+        if condition.type not in (BackfillConditionType.READY, BackfillConditionType.COMPLETE):
+            continue  # Ready says it
         known = old.get(condition.type)
         holds = condition.status == "True"
         at = condition.last_transition_time
@@ -234,7 +266,7 @@ def backfill_transitions(
                 found.append(Transition(kind, "BackfillComplete", condition.message, at, key))
         elif not holds:
             found.append(Transition(WARNING, condition.reason, condition.message, at, key))
-        elif known is not None:
+        elif known is not None and known.status == "False":
             found.append(Transition(NORMAL, "Ready", condition.message, at, key))
     return found
 

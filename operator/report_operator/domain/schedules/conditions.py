@@ -10,6 +10,7 @@ from report_operator.api.v1alpha1.conditions import ConditionType, ReadyReason
 from report_operator.api.v1alpha1.status import Condition, RecentRun, ReportScheduleStatus
 from report_operator.domain import names
 from report_operator.domain.checks import first_problem
+from report_operator.domain.convergence import SCHEDULE_PATIENCE, convergence
 from report_operator.domain.schedules.clock_changes import clock_changes, describe_changes
 from report_operator.domain.schedules.lateness import REPLACING, Due
 from report_operator.domain.schedules.observation import Observation, ReadyProblem
@@ -183,6 +184,26 @@ def merge_condition(
         ),
         observed_generation=generation,
     )
+
+
+def convergence_conditions(
+    previous: ReportScheduleStatus, ready: Condition, generation: int, now: datetime
+) -> tuple[list[Condition], datetime | None]:
+    """Stalled or Reconciling beside Ready=False, and when the clock alone changes that."""
+    if ready.status != "False":
+        return [], None
+    reason = ReadyReason(ready.reason)
+    patience = SCHEDULE_PATIENCE[reason]
+    found = convergence(reason, patience, previous.conditions, generation, now)
+    condition = Condition(
+        type=ConditionType(found.type),
+        status="True",
+        reason=ready.reason,
+        message=ready.message,
+        last_transition_time=found.since,
+        observed_generation=generation,
+    )
+    return [condition], found.ends_at
 
 
 def zone_data_condition(

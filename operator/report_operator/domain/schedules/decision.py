@@ -36,6 +36,7 @@ from report_operator.domain.schedules.catch_up import (
 from report_operator.domain.schedules.lateness import NOT_CREATED, Due
 from report_operator.domain.schedules.observation import Observation
 from report_operator.domain.schedules.plan import last_scheduled
+from report_operator.domain.schedules.requests import RequestedRun, decide_requests
 from report_operator.domain.schedules.status import RunDecisions, StatusUpdate, compute_status
 from report_runner.contract.reasons import Reason
 
@@ -78,6 +79,7 @@ class Decision:
     to_fail: Sequence[OverdueRun]  # admitted: the Job controller ends their pods
     to_suspend: Sequence[RunToSuspend]  # until their next check
     catch_up: Sequence[datetime]  # slots whose Jobs are to be made
+    requested: Sequence[RequestedRun]  # attempts whose Jobs are to be made
     without_job: datetime | None  # a due slot that the CronJob controller has made no Job for
     history: RunHistory
     update: StatusUpdate
@@ -116,18 +118,22 @@ def decide(observation: Observation, limits: ScheduleLimits) -> Decision:
     # Where history takes no more just now a run stays what it is until it does.
     recorded = {entry.uid for entry in history.recent}
     given_up = [entry for entry in given_up if entry.uid in recorded]
+    requests = decide_requests(observation, history.recent)
     update = compute_status(
         observation,
         RunDecisions(
             history,
             frozenset(entry.uid for entry in given_up),
             handled_through(observation),
+            requests.run,
+            requests.retry,
         ),
     )
     return Decision(
         to_fail=[item for item in overdue if not item.run.suspended],
         to_suspend=_to_suspend(observation, {item.run.uid for item in overdue}),
         catch_up=catch_up,
+        requested=requests.make,
         without_job=None if catch_up else _without_job(observation, update.due),
         history=history,
         update=update,

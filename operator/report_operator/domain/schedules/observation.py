@@ -39,6 +39,19 @@ class RefusedSlot:
 
 
 @dataclass(frozen=True, slots=True)
+class RunRequests:
+    """Values of the annotations that ask for a run (schedules/requests.py); '' for none.
+
+    `refused` is why the API server took no Job for one, by what the Job would have said of who
+    asks.
+    """
+
+    run: str = ""
+    retry: str = ""
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """`spec` is None where it is invalid, `cronjob` and `plan` while there is no CronJob of ours.
 
@@ -59,6 +72,7 @@ class Observation:
     acknowledgement: Acknowledgement = field(default_factory=Acknowledgement)
     refused: RefusedSlot | None = None
     brief: ScheduleBrief | None = None
+    requests: RunRequests = field(default_factory=RunRequests)
     uncounted: frozenset[str] = frozenset()  # uids of recorded runs a backfill has yet to count
     pending_records: frozenset[str] = frozenset()  # uids of runs that history does not have yet
 

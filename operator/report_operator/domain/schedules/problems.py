@@ -244,7 +244,7 @@ def _after_failure(facts: ScheduleFacts) -> str:
 
 def _not_ready(facts: ScheduleFacts) -> Problem | None:
     ready = facts.condition(ConditionType.READY)
-    if ready is None or ready.status == "True":
+    if ready is None or ready.status != "False":
         return None
     since = ready.last_transition_time
     return Problem(

@@ -11,6 +11,7 @@ from report_operator.api.v1alpha1.status import (
     ActiveRun,
     Delay,
     DelayStage,
+    HandledRequest,
     LastFailure,
     PendingRun,
     RecentRun,
@@ -30,6 +31,7 @@ from report_operator.domain.runs.run import Run, Stage
 from report_operator.domain.runs.vanished import ACTIVE_LIMIT, active_runs
 from report_operator.domain.schedules.conditions import (
     ConditionUpdate,
+    convergence_conditions,
     delayed_condition,
     failing_condition,
     merge_condition,
@@ -65,6 +67,8 @@ class RunDecisions:
     history: RunHistory
     given_up: frozenset[str] = frozenset()  # uids of runs that end without ever having had a pod
     handled_through: datetime | None = None  # up to which every slot has a Job
+    run_request: HandledRequest | None = None
+    retry_request: HandledRequest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +115,17 @@ def compute_status(observation: Observation, decided: RunDecisions) -> StatusUpd
         *zone_data_condition(observation, previous),
     )
     ready = updates[0].holds
+    conditions = [
+        merge_condition(previous, update, observation.generation, now) for update in updates
+    ]
+    stalled, stalls_at = convergence_conditions(
+        previous, conditions[0], observation.generation, now
+    )
+    conditions += stalled
     status = ReportScheduleStatus(
         observed_generation=observation.generation,
         health=_health(late=late, failing=failure is not None, ready=ready),
-        conditions=[
-            merge_condition(previous, update, observation.generation, now) for update in updates
-        ],
+        conditions=conditions,
         last_schedule_time=newest,
         last_success_time=_last_success(previous, own),
         last_outcome=newest_own.outcome if (newest_own := _newest(own)) else previous.last_outcome,
@@ -138,12 +147,14 @@ def compute_status(observation: Observation, decided: RunDecisions) -> StatusUpd
         unanswered_since=unanswered,
         acknowledged_through=acknowledged,
         ignored_acknowledgement=observation.acknowledgement.ignored,
+        run_request=decided.run_request,
+        retry_request=decided.retry_request,
         active_runs=[*awaited, *active_runs(runs)][:ACTIVE_LIMIT],
         recent_runs=list(recent),
         run_counts=dict(decided.history.counts),
     )
     following = _next_due(plan, latest, moved)
-    changes = [at for at in (upcoming, following) if at is not None and at > now]
+    changes = [at for at in (upcoming, following, stalls_at) if at is not None and at > now]
     status = _explained(status, observation, failure)
     return StatusUpdate(
         status, due, due.at if due else following, _check_at(plan, due, changes, now)
@@ -176,11 +187,13 @@ def undecided(
         "please report this with the object",
     )
     ready = merge_condition(previous, update, generation, now)
-    others = [condition for condition in previous.conditions if condition.type != ready.type]
+    stalled, _ = convergence_conditions(previous, ready, generation, now)
+    new = {ConditionType.READY, ConditionType.STALLED, ConditionType.RECONCILING}
+    others = [condition for condition in previous.conditions if condition.type not in new]
     return previous.model_copy(
         update={
             "observed_generation": generation,
-            "conditions": [ready, *others],
+            "conditions": [ready, *others, *stalled],
             "explanation": None,
         }
     )

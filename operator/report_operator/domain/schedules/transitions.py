@@ -8,6 +8,7 @@ from datetime import datetime
 from report_operator.api.v1alpha1.conditions import ConditionType
 from report_operator.api.v1alpha1.status import (
     Condition,
+    HandledRequest,
     MissedSlots,
     RecentRun,
     ReportScheduleStatus,
@@ -42,8 +43,20 @@ def transitions(before: ReportScheduleStatus, after: ReportScheduleStatus) -> li
         event = _condition(condition, previous)
         if event is not None:
             found.append(event)
+    for now, then in (
+        (after.run_request, before.run_request),
+        (after.retry_request, before.retry_request),
+    ):
+        if now is not None and now != then:
+            found.append(_request(now))
     event = _not_starting(after, before)
     return [*found, event] if event is not None else found
+
+
+def _request(handled: HandledRequest) -> Transition:
+    kind, reason = (NORMAL, "RunRequested") if handled.job else (WARNING, "RunNotMade")
+    told = f"requested by an annotation: {handled.message}"
+    return Transition(kind, reason, told, handled.at, f"{handled.value}-{handled.job}")
 
 
 def _not_starting(after: ReportScheduleStatus, before: ReportScheduleStatus) -> Transition | None:
@@ -99,8 +112,9 @@ def _condition(after: Condition, before: Condition | None) -> Transition | None:
     key = f"{after.type}-{after.status}-{format_time(at)}"
     match after.type:
         case ConditionType.READY:
+            first = before is None or before.status == "Unknown"
             same_reason = before is not None and before.reason == after.reason
-            if (unchanged and (is_true or same_reason)) or (before is None and is_true):
+            if (unchanged and (is_true or same_reason)) or (is_true and first):
                 return None
             if is_true:
                 return Transition(NORMAL, "Ready", after.message, at, key)
