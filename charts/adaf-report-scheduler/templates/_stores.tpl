@@ -67,11 +67,11 @@ app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/part-of: {{ include "scheduler.name" .root }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
+{{- include "scheduler.commonLabels" .root }}
 {{- end }}
 
 {{- define "scheduler.storeImage" -}}
-{{- $image := (index .root.Values .store).image }}
-{{- $image.repository }}:{{ $image.tag | default .root.Chart.AppVersion }}
+{{- include "scheduler.imageOf" (dict "root" .root "image" (index .root.Values .store).image) }}
 {{- end }}
 
 {{- /* Service, files, password and network policy of a bundled store; it takes "port" too. */}}
@@ -140,6 +140,7 @@ spec:
 {{- /* The StatefulSet's spec around its container, which comes as "container", a text. */}}
 {{- define "scheduler.storeSpec" -}}
 {{- $values := index .root.Values .store -}}
+{{- $pod := dict "root" .root "own" $values "selector" "scheduler.storeSelector" "of" . -}}
 replicas: 1
 serviceName: {{ .store }}
 # An upgrade mends a pod that never became ready; in order, it would wait for it.
@@ -149,23 +150,20 @@ selector:
 template:
   metadata:
     # Nothing of the chart's version: an upgrade of the operator alone restarts no database.
-    labels: {{- include "scheduler.storeSelector" . | nindent 6 }}
+    labels: {{- include "scheduler.podLabels" (list (include "scheduler.storeSelector" . | fromYaml) $values.podLabels .root.Values.commonLabels) | nindent 6 }}
     annotations:
+      {{- with $values.podAnnotations }}
+      {{- toYaml . | nindent 6 }}
+      {{- end }}
       checksum/files: {{ (.root.Files.Glob (printf "files/stores/%s/*" .store)).AsConfig | sha256sum }}
   spec:
     automountServiceAccountToken: false
     enableServiceLinks: false
-    terminationGracePeriodSeconds: 120
-    {{- with .root.Values.imagePullSecrets }}
-    imagePullSecrets: {{- toYaml . | nindent 6 }}
+    terminationGracePeriodSeconds: {{ $values.terminationGracePeriodSeconds }}
+    {{- include "scheduler.podSettings" $pod | nindent 4 }}
+    {{- with .initContainers }}
+    initContainers: {{- . | nindent 6 }}
     {{- end }}
-    securityContext:
-      runAsNonRoot: true
-      runAsUser: 65532
-      runAsGroup: 65532
-      fsGroup: 65532
-      fsGroupChangePolicy: OnRootMismatch
-      seccompProfile: {type: RuntimeDefault}
     containers:
       - name: {{ .store }}
         image: {{ include "scheduler.storeImage" . | quote }}
@@ -173,10 +171,7 @@ template:
         command: [sh, /etc/stores/start]
         ports:
           - {name: {{ .store }}, containerPort: {{ .port }}}
-        securityContext:
-          allowPrivilegeEscalation: false
-          readOnlyRootFilesystem: true
-          capabilities: {drop: [ALL]}
+        securityContext: {{- include "scheduler.containerSecurityContext" $pod | nindent 10 }}
         resources: {{- toYaml $values.resources | nindent 10 }}
         {{- .container | nindent 8 }}
     volumes:
@@ -193,12 +188,6 @@ template:
       {{- with .volumes }}
       {{- . | nindent 6 }}
       {{- end }}
-    {{- with .root.Values.nodeSelector }}
-    nodeSelector: {{- toYaml . | nindent 6 }}
-    {{- end }}
-    {{- with .root.Values.tolerations }}
-    tolerations: {{- toYaml . | nindent 6 }}
-    {{- end }}
 volumeClaimTemplates:
   - metadata:
       name: data
