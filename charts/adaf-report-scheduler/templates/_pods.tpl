@@ -92,6 +92,12 @@
 {{- end }}
 {{- with $own.affinity }}
 {{- $_ := set $settings "affinity" . }}
+{{- else }}
+{{- if gt (int $own.replicas) 1 }}
+{{- $apart := dict "topologyKey" "kubernetes.io/hostname" "labelSelector" (dict "matchLabels" (include .selector .of | fromYaml)) }}
+{{- $prefer := list (dict "weight" 100 "podAffinityTerm" $apart) }}
+{{- $_ := set $settings "affinity" (dict "podAntiAffinity" (dict "preferredDuringSchedulingIgnoredDuringExecution" $prefer)) }}
+{{- end }}
 {{- end }}
 {{- $spread := list }}
 {{- range $constraint := $own.topologySpreadConstraints | default list }}
@@ -154,4 +160,45 @@
 {{- fail (printf "%s.name is default, which every pod of the namespace has: rights and policies would be theirs too" (index . 0)) }}
 {{- end }}
 {{- $name | default (index . 2) }}
+{{- end }}
+
+{{- /* Rules of a NetworkPolicy, a YAML list: destinations as values.schema.json has them. */}}
+{{- define "scheduler.egressTo" -}}
+{{- range . }}
+- to:
+    {{- if .cidr }}
+    - ipBlock:
+        cidr: {{ .cidr | quote }}
+        {{- with .except }}
+        except: {{- toYaml . | nindent 10 }}
+        {{- end }}
+    {{- else }}
+    - namespaceSelector:
+        matchLabels: {kubernetes.io/metadata.name: {{ .namespace | quote }}}
+      {{- with .podLabels }}
+      podSelector:
+        matchLabels: {{- toYaml . | nindent 10 }}
+      {{- end }}
+    {{- end }}
+  ports:
+    {{- $protocol := .protocol | default "TCP" }}
+    {{- range .ports }}
+    - {protocol: {{ $protocol }}, port: {{ . }}}
+    {{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "scheduler.dnsEgress" -}}
+{{- with .Values.networkPolicy.runEgress.dns }}
+{{- if .namespace }}
+- to:
+    - namespaceSelector:
+        matchLabels: {kubernetes.io/metadata.name: {{ .namespace | quote }}}
+      podSelector:
+        matchLabels: {{- .podLabels | default (dict "k8s-app" "kube-dns") | toYaml | nindent 10 }}
+  ports:
+    - {protocol: UDP, port: {{ .port }}}
+    - {protocol: TCP, port: {{ .port }}}
+{{- end }}
+{{- end }}
 {{- end }}
