@@ -101,8 +101,7 @@ def verdict(
         for item in explained
         for pattern in item.objects
         if not any(
-            Explanation(item.tool, item.check, (pattern,), item.why).covers(one)
-            for one in findings
+            Explanation(item.tool, item.check, (pattern,), item.why).covers(one) for one in findings
         )
     ]
     return new, stale

@@ -22,7 +22,8 @@ def write(api: ApiServer, directory: Path) -> int:
         strict = {name: closed(schema) for name, schema in (schemas or {}).items()}
         for name, schema in strict.items():
             for kind in schema.get("x-kubernetes-group-version-kind", ()):
-                file = f"{kind['group']}_{kind['version']}_{kind['kind'].lower()}.json"
+                group = kind["group"] or kind["version"]  # kubeconform's own way with the core
+                file = f"{group}_{kind['version']}_{kind['kind'].lower()}.json"
                 whole = {
                     "$ref": f"#/components/schemas/{name}",
                     "components": {"schemas": strict},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,10 +109,14 @@ def with_namespace(values: Values) -> Values:
 
 
 def helm_template(
-    values: Values, release: str = RELEASE, namespace: str = RELEASE, chart: Path = CHART
+    values: Values,
+    release: str = RELEASE,
+    namespace: str = RELEASE,
+    chart: Path = CHART,
+    flags: Sequence[str] = (),
 ) -> Done:
     return run(
-        "helm", "template", release, str(chart), "--namespace", namespace, "--values", "-",
+        "helm", "template", release, str(chart), "--namespace", namespace, "--values", "-", *flags,
         text=json.dumps(values),  # Go reads 1e3 otherwise than PyYAML writes it
     )  # fmt: skip
 
@@ -124,9 +129,13 @@ def render(
 
 
 def everything(
-    values: Values, release: str = RELEASE, namespace: str = RELEASE, chart: Path = CHART
+    values: Values,
+    release: str = RELEASE,
+    namespace: str = RELEASE,
+    chart: Path = CHART,
+    flags: Sequence[str] = (),
 ) -> list[Object]:
-    done = helm_template(with_namespace(values), release, namespace, chart)
+    done = helm_template(with_namespace(values), release, namespace, chart, flags)
     assert done.code == 0, done.err
     return [found for found in yaml.load_all(done.out, Loader=LOADER) if found]
 

@@ -33,13 +33,37 @@
 {{- $known.password | default (randAlphaNum 32 | b64enc) }}
 {{- end }}
 
+{{- /* The Secret with the bundled store's password: the chart's own, or one that is there already. */}}
+{{- define "scheduler.storePasswordSecret" -}}
+{{- (index .root.Values .store).passwordSecret | default .store }}
+{{- end }}
+
+{{- define "scheduler.storeTls" -}}
+{{- (index .root.Values .store).tls.existingSecret }}
+{{- end }}
+
 {{- /* Volumes and mounts of the operator's pod, each a list; these two take the root itself. */}}
 {{- define "scheduler.storeVolumes" -}}
 {{- $volumes := list }}
 {{- range $store := list "postgres" "redis" }}
-{{- with include "scheduler.storeSecret" (dict "root" $ "store" $store) }}
-{{- $secret := dict "secretName" . "defaultMode" 0440 }}
-{{- $volumes = append $volumes (dict "name" $store "secret" $secret) }}
+{{- $of := dict "root" $ "store" $store }}
+{{- with include "scheduler.storeSecret" $of }}
+{{- $sources := list (dict "secret" (dict "name" .)) }}
+{{- if include "scheduler.storeBundled" $of }}
+{{- with (index $.Values $store).passwordSecret }}
+{{- $item := dict "key" "password" "path" "password" }}
+{{- $sources = append $sources (dict "secret" (dict "name" . "items" (list $item))) }}
+{{- end }}
+{{- with include "scheduler.storeTls" $of }}
+{{- $item := dict "key" "ca.crt" "path" "ca.crt" }}
+{{- $sources = append $sources (dict "secret" (dict "name" . "items" (list $item))) }}
+{{- end }}
+{{- end }}
+{{- if eq (len $sources) 1 }}
+{{- $volumes = append $volumes (dict "name" $store "secret" (dict "secretName" . "defaultMode" 0440)) }}
+{{- else }}
+{{- $volumes = append $volumes (dict "name" $store "projected" (dict "defaultMode" 0440 "sources" $sources)) }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- with $volumes }}{{ toYaml . }}{{ end }}
@@ -110,7 +134,9 @@ data:
   {{- range $key, $value := .also }}
   {{ $key }}: {{ $value | b64enc }}
   {{- end }}
+  {{- if eq (include "scheduler.storePasswordSecret" .) .store }}
   password: {{ include "scheduler.storePassword" . | quote }}
+  {{- end }}
 {{- if .root.Values.networkPolicy.enabled }}
 ---
 # The operator's and the admin API's pods call it, nobody else does, and it calls nobody.
@@ -174,15 +200,28 @@ template:
         securityContext: {{- include "scheduler.containerSecurityContext" $pod | nindent 10 }}
         resources: {{- toYaml $values.resources | nindent 10 }}
         {{- .container | nindent 8 }}
+          {{- if include "scheduler.storeTls" . }}
+          - {name: tls, mountPath: /etc/stores-tls, readOnly: true}
+          {{- end }}
     volumes:
       - name: stores
         configMap: {name: {{ .store }}}
       - name: secret
         secret:
-          secretName: {{ .store }}
+          secretName: {{ include "scheduler.storePasswordSecret" . | quote }}
           defaultMode: 0440
           items:
             - {key: password, path: password}
+      {{- with include "scheduler.storeTls" . }}
+      - name: tls
+        secret:
+          secretName: {{ . | quote }}
+          defaultMode: 0440  # of root's: Postgres takes a key that its group may read
+          items:
+            - {key: tls.crt, path: tls.crt}
+            - {key: tls.key, path: tls.key}
+            - {key: ca.crt, path: ca.crt}
+      {{- end }}
       - name: tmp
         emptyDir: {sizeLimit: 64Mi}
       {{- with .volumes }}

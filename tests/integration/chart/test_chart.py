@@ -302,8 +302,8 @@ def test_callers_from_the_network_reach_the_admin_api_and_its_account_asks_for_t
     pod = named(objects, "Deployment", API)["spec"]["template"]
     assert includes(pod["metadata"]["labels"], service["selector"])
     assert "--network" in pod["spec"]["containers"][0]["command"]
-    (rule,) = named(objects, "NetworkPolicy", API)["spec"]["ingress"]
-    assert {"port": "api"} in rule["ports"]
+    health, calls = named(objects, "NetworkPolicy", API)["spec"]["ingress"]
+    assert (health["ports"], calls["ports"]) == ([{"port": "api-health"}], [{"port": "api"}])
     (binding,) = of_kind(objects, "ClusterRoleBinding")
     assert binding["roleRef"]["name"] == "system:auth-delegator"
     assert [subject["name"] for subject in binding["subjects"]] == [API]
