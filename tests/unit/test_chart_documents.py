@@ -23,7 +23,7 @@ def test_readme_and_schema_say_what_the_values_say() -> None:
 def test_a_value_that_nothing_describes_is_found() -> None:
     with pytest.raises(ValueError, match="no comment describes b"):
         chart_values.parse("a: 1  # said\n\nb: 2\n")
-    with pytest.raises(ValueError, match="does not have a.b"):
+    with pytest.raises(ValueError, match=r"does not have a\.b"):
         chart_values.described(
             {"properties": {"a": {"properties": {}}}, "definitions": {}},
             chart_values.parse("a:\n  b: 1  # said\n"),

@@ -21,7 +21,7 @@ import pytest
 
 from hack.testbed.waiting import wait_for
 from tests.support import official_images
-from tests.support.chart import CHART, RELEASE, ROOT, Done, Values, run
+from tests.support.chart import CHART, ROOT, Done, Values, run
 
 Kubectl = Callable[..., str]
 PORTS = {"postgres": 5432, "redis": 6379}

@@ -53,7 +53,7 @@ def call(method: str, path: str, body: Any = None) -> tuple[int, dict[str, Any]]
     """One request to the API server: status and body, also of an error."""
     host = os.environ["KUBERNETES_SERVICE_HOST"]
     host = f"[{host}]" if ":" in host else host
-    request = urllib.request.Request(  # noqa: S310
+    request = urllib.request.Request(
         f"https://{host}:{os.environ['KUBERNETES_SERVICE_PORT']}{path}",
         method=method,
         headers={
