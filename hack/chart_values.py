@@ -1,4 +1,4 @@
-"""`python -m hack.chart_values [--write]`: README and schema of the chart say what values.yaml says.
+"""`python -m hack.chart_values [--write]`: the chart describes its values as values.yaml does.
 
 Comments of values.yaml are the one place where a value is described: the block above a key and what
 stands behind it. From there they come into the table of README.md and into `description` of

@@ -1,7 +1,7 @@
 """Bundled Postgres and Redis of an extra release on the real node, with the runbook's commands.
 
-The installed release has them as they are by default. This one has what is most different: images of
-docker-library's layout, any user, TLS, and a password of somebody else for Redis.
+The installed release has them as they are by default. This one has what is most different: images
+of docker-library's layout, any user, TLS, and a password of somebody else for Redis.
 """
 
 from __future__ import annotations
