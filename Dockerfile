@@ -36,7 +36,9 @@ ENV LANG=C.UTF-8
 ENV PYTHONDONTWRITEBYTECODE=1
 ENV PYTHONUNBUFFERED=1
 ENV PYTHONNOUSERSITE=1
-# Any other user, of whatever group, works as well: nothing belongs to this one.
+# Any other user, of whatever group, works as well: nothing belongs to this one. Libraries that ask
+# for the user's name (kopf, asyncssh) find it here: another user has no line in /etc/passwd.
+ENV USER=report-scheduler
 USER 65532:65532
 WORKDIR /tmp
 CMD ["report-scheduler", "--help"]

@@ -17,7 +17,7 @@ APT := postgresql postgresql-client mariadb-server mariadb-client pgbouncer redi
 
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help up up-cluster down forward test check docs crontable unit integration venv packages lock image logs demo env bench fmt fuzz
+.PHONY: help up up-cluster down forward test check docs crontable unit integration venv packages lock image logs demo env bench fmt fuzz chart-check
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -69,6 +69,9 @@ integration: venv ## against the real cluster (brought up if it is not), end to 
 	[ $$code = 0 ] || exit $$code
 	pytest -q tests/runbook
 
+chart-check: packages venv ## kubeconform, kube-score and checkov over the chart: each finding mended or explained
+	@python -m hack.chart_check
+
 fuzz: venv ## 10,000 hostile objects at a running operator, on a control plane of its own
 	@FUZZ_OBJECTS=$${FUZZ_OBJECTS:-10000} pytest -q -s --timeout 3600 tests/integration/operator/test_hostile.py -k hostile_objects
 
@@ -91,6 +94,7 @@ lock: venv ## pin the dependencies anew
 	uv pip compile $(LOCK) --universal --python-version 3.11 pyproject.toml --all-extras --group dev -o requirements/dev.txt
 	uv pip compile $(IMAGE_LOCK) -c requirements/dev.txt pyproject.toml --all-extras -o requirements/image.txt
 	uv pip compile $(IMAGE_LOCK) requirements/build.in -o requirements/build.txt
+	uv pip compile $(LOCK) --universal --python-version 3.11 requirements/chart-check.in -o requirements/chart-check.txt
 	uv pip compile $(IMAGE_LOCK) requirements/demo-mail.in -o requirements/demo-mail.txt
 
 image: packages ## build the images

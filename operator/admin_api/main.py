@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
+import uvicorn
 from prometheus_client import CollectorRegistry
 
 from admin_api.app import make_app
@@ -78,12 +79,19 @@ def main(argv: list[str] | None = None) -> int:
 
 
 async def _serve(config: OperatorConfig, port: int, health_port: int, *, network: bool) -> None:
+    servers: list[uvicorn.Server] = []
     async with (
         await KubeClient.connect() as kube,
         aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=CONNECTIONS, limit_per_host=PER_FILE_SERVER)
         ) as session,
-        serve(lambda: (True, {}), CollectorRegistry(), health_port, metrics_port=0),
+        serve(
+            lambda: (True, {}),
+            lambda: any(server.started for server in servers),
+            CollectorRegistry(),
+            health_port,
+            metrics_port=0,
+        ),
         contextlib.AsyncExitStack() as stack,
     ):
         history = None
@@ -114,11 +122,11 @@ async def _serve(config: OperatorConfig, port: int, health_port: int, *, network
         attempts = AttemptService(
             cluster, idempotency, Audit(kube, _now), _now, HistoryClient(history)
         )
-        servers = FileServers(session, config.file_server_url, config.watched)
+        files = FileServers(session, config.file_server_url, config.watched)
         app = make_app(
             attempts,
             Backends(config.redis_secret, history),
-            servers,
+            files,
             exposition,
             Tokens(kube) if network else None,
             limits=config.admission_limits(),
@@ -128,6 +136,7 @@ async def _serve(config: OperatorConfig, port: int, health_port: int, *, network
         # kubectl port-forward ends on loopback.
         host = EVERYWHERE if network else LOOPBACK
         server = make_server(app, host, port, LIMITS)
+        servers.append(server)
         # A collection of what is loaded by now would hold up all requests for 100 ms.
         gc.freeze()
         watching = asyncio.create_task(_watch(cluster, config.lease_seconds / 3))

@@ -108,6 +108,24 @@ class EgressConfig(_Section):
         return EgressPolicy.parse(self.allow)
 
 
+class SELinuxOptions(_Section):
+    level: str | None = None
+    role: str | None = None
+    type: str | None = None
+    user: str | None = None
+
+
+class RunSecurityContext(_Section):
+    """What a volume of the platform may ask of the pods of runs. Root is not among it."""
+
+    run_as_user: int | None = Field(default=None, ge=1)
+    run_as_group: int | None = Field(default=None, ge=0)
+    fs_group: int | None = Field(default=None, ge=0)
+    fs_group_change_policy: Literal["OnRootMismatch", "Always"] | None = None
+    supplemental_groups: list[Annotated[int, Field(ge=1)]] | None = None
+    se_linux_options: SELinuxOptions | None = Field(default=None, alias="seLinuxOptions")
+
+
 class RunnerConfig(_Section):
     image: str = Field(min_length=1)
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
@@ -121,6 +139,7 @@ class RunnerConfig(_Section):
     tolerations: list[Toleration] = Field(default_factory=list)
     # No user or group in the pod: the platform assigns them, as OpenShift does.
     arbitrary_user: bool = False
+    pod_security_context: RunSecurityContext = Field(default_factory=RunSecurityContext)
     egress: EgressConfig = Field(default_factory=EgressConfig)
     # Of each resource of which a schedule names no request, or no limit.
     default_resources: dict[str, dict[str, Quantity]] = Field(
@@ -156,6 +175,7 @@ class RunnerConfig(_Section):
             node_selector=self.node_selector,
             tolerations=[toleration.to_wire() for toleration in self.tolerations],
             arbitrary_user=self.arbitrary_user,
+            security_context=self.pod_security_context.model_dump(by_alias=True, exclude_none=True),
             egress_allow=tuple(self.egress.allow),
         )
 

@@ -73,7 +73,11 @@ async def _run(config: OperatorConfig) -> int:
         runtime = Runtime(app)
         lease = Lease(kube, namespace, config.lease_name, identity, config.lease_seconds, stop.set)
         async with serve(
-            runtime.health, app.metrics.registry, config.health_port, config.metrics_port
+            runtime.health,
+            runtime.ready,
+            app.metrics.registry,
+            config.health_port,
+            config.metrics_port,
         ):
             leading = asyncio.create_task(lease.lead(lambda: runtime.run(stop)))
             waiting = asyncio.create_task(stop.wait())

@@ -102,6 +102,10 @@ class Runtime:
         details["skippedNewest"] = store.skipped.summary()
         return age < STALE_RESYNCS * self.app.config.resync_seconds + 60, details
 
+    def ready(self) -> bool:
+        """For /readyz: a standby is ready to take over; a leader once its cache is whole."""
+        return self.started is None or self._cache_synced.is_set()
+
     async def _after_cache_sync(self, work: Callable[[], Awaitable[None]]) -> None:
         """Nothing is decided on a partial cache: with few Jobs, admission admits too many."""
         await self._cache_synced.wait()

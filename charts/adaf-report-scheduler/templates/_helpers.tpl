@@ -1,18 +1,22 @@
 {{- define "scheduler.name" -}}
-{{- .Chart.Name | trunc 63 | trimSuffix "-" }}
+{{- /* With -api it is a label's value, which has 63 characters at most. */}}
+{{- .Values.nameOverride | default .Chart.Name | trunc 58 | trimSuffix "-" }}
 {{- end }}
 
 {{- /* With -metrics it is the name of a Service, which has 63 characters at most. */}}
 {{- define "scheduler.fullname" -}}
-{{- if contains .Chart.Name .Release.Name }}
+{{- $name := .Values.nameOverride | default .Chart.Name }}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 55 | trimSuffix "-" }}
+{{- else if contains $name .Release.Name }}
 {{- .Release.Name | trunc 55 | trimSuffix "-" }}
 {{- else }}
-{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 55 | trimSuffix "-" }}
+{{- printf "%s-%s" .Release.Name $name | trunc 55 | trimSuffix "-" }}
 {{- end }}
 {{- end }}
 
 {{- define "scheduler.selector" -}}
-app.kubernetes.io/name: {{ include "scheduler.name" . }}
+app.kubernetes.io/name: {{ include "scheduler.name" . | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
@@ -21,10 +25,7 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
-{{- end }}
-
-{{- define "scheduler.image" -}}
-{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- include "scheduler.commonLabels" . }}
 {{- end }}
 
 {{- /* Of the file server in each team namespace: Deployment, Service, and its pods' name label. */}}
@@ -39,6 +40,11 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- include "scheduler.commonLabels" . }}
+{{- end }}
+
+{{- define "scheduler.filesSelector" -}}
+app.kubernetes.io/name: {{ include "scheduler.files" . }}
 {{- end }}
 
 {{- /* The admin API's objects: Deployment, ServiceAccount, Roles, Service. */}}
@@ -48,7 +54,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 
 {{- /* Another name than the operator's: its selectors are not to find these pods. */}}
 {{- define "scheduler.apiSelector" -}}
-app.kubernetes.io/name: {{ include "scheduler.name" . }}-api
+app.kubernetes.io/name: {{ printf "%s-api" (include "scheduler.name" .) | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
@@ -57,6 +63,20 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- include "scheduler.commonLabels" . }}
+{{- end }}
+
+{{- define "scheduler.testSelector" -}}
+app.kubernetes.io/name: {{ printf "%s-test" (include "scheduler.name" .) | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+{{- end }}
+
+{{- define "scheduler.testLabels" -}}
+{{ include "scheduler.testSelector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- include "scheduler.commonLabels" . }}
 {{- end }}
 
 {{- /* The namespaces that are watched, a YAML list; it is empty where all are. */}}
@@ -102,18 +122,6 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- /* The policy on what a ReportSchedule names, and its binding. */}}
 {{- define "scheduler.referencePolicy" -}}
 {{ include "scheduler.fullname" . }}-reference-access
-{{- end }}
-
-{{- /* Names of the Secrets that runs pull with: their own, or those of the release. */}}
-{{- define "scheduler.pullSecrets" -}}
-{{- $names := .Values.config.runner.imagePullSecrets }}
-{{- if not $names }}
-{{- $names = list }}
-{{- range .Values.imagePullSecrets }}
-{{- $names = append $names .name }}
-{{- end }}
-{{- end }}
-{{- toYaml $names }}
 {{- end }}
 
 {{/* CEL: the name of a Secret behind a variable, a path of optional fields and a reference. */}}

@@ -33,13 +33,13 @@ spec:
 
 {{- define "scheduler.accounts" -}}
 {{- $prefix := printf "system:serviceaccount:%s:" .Release.Namespace -}}
-[{{ print $prefix (include "scheduler.fullname" .) | squote }}, {{ print $prefix (include "scheduler.api" .) | squote }}]
+[{{ print $prefix (include "scheduler.account" .) | squote }}, {{ print $prefix (include "scheduler.apiAccount" .) | squote }}]
 {{- end }}
 
 {{- /* Variables of every policy. */}}
 {{- define "scheduler.whoAndWhere" -}}
 - name: ofApi
-  expression: request.userInfo.username == {{ printf "system:serviceaccount:%s:%s" .Release.Namespace (include "scheduler.api" .) | squote }}
+  expression: request.userInfo.username == {{ printf "system:serviceaccount:%s:%s" .Release.Namespace (include "scheduler.apiAccount" .) | squote }}
 - name: watched
   expression: >-
     {{- $watched := include "scheduler.watched" . | fromYamlArray }}
@@ -87,9 +87,11 @@ has(object.metadata.labels) && 'reports.adaf.io/schedule-uid' in object.metadata
 {{- /* And its validations; `unless` is an expression that excuses from all of them. */}}
 {{- define "scheduler.podValidations" -}}
 {{- $runner := .root.Values.config.runner }}
+{{- $repository := include "scheduler.repository" (dict "root" .root "image" .root.Values.image) }}
 {{- $pull := include "scheduler.pullSecrets" .root | fromYamlArray }}
 {{- $priority := dig "priorityClassName" "" $runner }}
 {{- $labels := dig "podLabels" dict $runner | default dict }}
+{{- $security := dig "podSecurityContext" dict $runner | default dict }}
 - expression: >-
     {{ .unless }} variables.verifies || (has(variables.job.metadata.labels)
     && 'reports.adaf.io/schedule-uid' in variables.job.metadata.labels
@@ -109,11 +111,11 @@ has(object.metadata.labels) && 'reports.adaf.io/schedule-uid' in object.metadata
     && (!has(variables.pod.ephemeralContainers) || size(variables.pod.ephemeralContainers) == 0))
   message: a run's pod has one container
 - expression: >-
-    {{ .unless }} (variables.container.image.matches(r'^{{ regexQuoteMeta .root.Values.image.repository }}(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?(@sha256:[0-9a-f]{64})?$')
+    {{ .unless }} (variables.container.image.matches(r'^{{ regexQuoteMeta $repository }}(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?(@sha256:[0-9a-f]{64})?$')
     && has(variables.container.command)
     && variables.container.command == ['report-generator', variables.verifies ? 'verify' : 'run']
     && (!has(variables.container.args) || size(variables.container.args) == 0))
-  message: {{ printf "a run's container is report-generator run (of a look, verify) of the image %s" .root.Values.image.repository | quote }}
+  message: {{ printf "a run's container is report-generator run (of a look, verify) of the image %s" $repository | quote }}
 - expression: >-
     {{ .unless }} ((!has(variables.container.env) || variables.container.env.all(e,
     (e.name in ['REPORT_DEFINITION_SHA256', 'REPORT_SLOT', 'REPORT_DATE', 'REPORT_DUE_AT', 'REPORT_RUN_ID', 'REPORT_ATTEMPT', 'REPORT_RESEND', 'REPORT_POD_NAME', 'REPORT_PARAMETERS']
@@ -158,9 +160,15 @@ has(object.metadata.labels) && 'reports.adaf.io/schedule-uid' in object.metadata
     && has(variables.pod.securityContext.seccompProfile)
     && variables.pod.securityContext.seccompProfile.type == 'RuntimeDefault'
     && (!has(variables.pod.securityContext.supplementalGroups)
-    || size(variables.pod.securityContext.supplementalGroups) == 0)
+    || variables.pod.securityContext.supplementalGroups.all(g, g in {{ $security.supplementalGroups | default list | toJson }}))
     && (!has(variables.pod.securityContext.sysctls) || size(variables.pod.securityContext.sysctls) == 0)
+    {{- with $security.seLinuxOptions }}
+    && (!has(variables.pod.securityContext.seLinuxOptions) || ({{ range $i, $key := list "level" "role" "type" "user" }}{{ if $i }} && {{ end }}
+    {{- if hasKey $security.seLinuxOptions $key }}has(variables.pod.securityContext.seLinuxOptions.{{ $key }}) && variables.pod.securityContext.seLinuxOptions.{{ $key }} == {{ get $security.seLinuxOptions $key | squote }}
+    {{- else }}!has(variables.pod.securityContext.seLinuxOptions.{{ $key }}){{ end }}{{ end }}))
+    {{- else }}
     && !has(variables.pod.securityContext.seLinuxOptions)
+    {{- end }}
     && !has(variables.pod.securityContext.appArmorProfile)
     && !has(variables.pod.securityContext.windowsOptions))
   message: a run's pod is not root and has no privileges

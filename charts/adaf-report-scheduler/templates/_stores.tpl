@@ -37,13 +37,37 @@ can tell which: each rendering (of Argo CD, for instance) would lock the store w
 {{- $known.password | default (randAlphaNum 32 | b64enc) }}
 {{- end }}
 
+{{- /* The Secret with the bundled store's password: the chart's own, or one that is there already. */}}
+{{- define "scheduler.storePasswordSecret" -}}
+{{- (index .root.Values .store).passwordSecret | default .store }}
+{{- end }}
+
+{{- define "scheduler.storeTls" -}}
+{{- (index .root.Values .store).tls.existingSecret }}
+{{- end }}
+
 {{- /* Volumes and mounts of the operator's pod, each a list; these two take the root itself. */}}
 {{- define "scheduler.storeVolumes" -}}
 {{- $volumes := list }}
 {{- range $store := list "postgres" "redis" }}
-{{- with include "scheduler.storeSecret" (dict "root" $ "store" $store) }}
-{{- $secret := dict "secretName" . "defaultMode" 0440 }}
-{{- $volumes = append $volumes (dict "name" $store "secret" $secret) }}
+{{- $of := dict "root" $ "store" $store }}
+{{- with include "scheduler.storeSecret" $of }}
+{{- $sources := list (dict "secret" (dict "name" .)) }}
+{{- if include "scheduler.storeBundled" $of }}
+{{- with (index $.Values $store).passwordSecret }}
+{{- $item := dict "key" "password" "path" "password" }}
+{{- $sources = append $sources (dict "secret" (dict "name" . "items" (list $item))) }}
+{{- end }}
+{{- with include "scheduler.storeTls" $of }}
+{{- $item := dict "key" "ca.crt" "path" "ca.crt" }}
+{{- $sources = append $sources (dict "secret" (dict "name" . "items" (list $item))) }}
+{{- end }}
+{{- end }}
+{{- if eq (len $sources) 1 }}
+{{- $volumes = append $volumes (dict "name" $store "secret" (dict "secretName" . "defaultMode" 0440)) }}
+{{- else }}
+{{- $volumes = append $volumes (dict "name" $store "projected" (dict "defaultMode" 0440 "sources" $sources)) }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- with $volumes }}{{ toYaml . }}{{ end }}
@@ -71,11 +95,11 @@ app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/part-of: {{ include "scheduler.name" .root }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
+{{- include "scheduler.commonLabels" .root }}
 {{- end }}
 
 {{- define "scheduler.storeImage" -}}
-{{- $image := (index .root.Values .store).image }}
-{{- $image.repository }}:{{ $image.tag | default .root.Chart.AppVersion }}
+{{- include "scheduler.imageOf" (dict "root" .root "image" (index .root.Values .store).image) }}
 {{- end }}
 
 {{- /* Service, files, password and network policy of a bundled store; it takes "port" too. */}}
@@ -115,7 +139,9 @@ data:
   {{- range $key, $value := .also }}
   {{ $key }}: {{ $value | b64enc }}
   {{- end }}
+  {{- if eq (include "scheduler.storePasswordSecret" .) .store }}
   password: {{ include "scheduler.storePassword" . | quote }}
+  {{- end }}
 {{- end }}
 {{- if .root.Values.networkPolicy.enabled }}
 ---
@@ -146,6 +172,7 @@ spec:
 {{- /* The StatefulSet's spec around its container, which comes as "container", a text. */}}
 {{- define "scheduler.storeSpec" -}}
 {{- $values := index .root.Values .store -}}
+{{- $pod := dict "root" .root "own" $values "selector" "scheduler.storeSelector" "of" . -}}
 replicas: 1
 serviceName: {{ .store }}
 # An upgrade mends a pod that never became ready; in order, it would wait for it.
@@ -155,23 +182,20 @@ selector:
 template:
   metadata:
     # Nothing of the chart's version: an upgrade of the operator alone restarts no database.
-    labels: {{- include "scheduler.storeSelector" . | nindent 6 }}
+    labels: {{- include "scheduler.podLabels" (list (include "scheduler.storeSelector" . | fromYaml) $values.podLabels .root.Values.commonLabels) | nindent 6 }}
     annotations:
+      {{- with $values.podAnnotations }}
+      {{- toYaml . | nindent 6 }}
+      {{- end }}
       checksum/files: {{ (.root.Files.Glob (printf "files/stores/%s/*" .store)).AsConfig | sha256sum }}
   spec:
     automountServiceAccountToken: false
     enableServiceLinks: false
-    terminationGracePeriodSeconds: 120
-    {{- with .root.Values.imagePullSecrets }}
-    imagePullSecrets: {{- toYaml . | nindent 6 }}
+    terminationGracePeriodSeconds: {{ $values.terminationGracePeriodSeconds }}
+    {{- include "scheduler.podSettings" $pod | nindent 4 }}
+    {{- with .initContainers }}
+    initContainers: {{- . | nindent 6 }}
     {{- end }}
-    securityContext:
-      runAsNonRoot: true
-      runAsUser: 65532
-      runAsGroup: 65532
-      fsGroup: 65532
-      fsGroupChangePolicy: OnRootMismatch
-      seccompProfile: {type: RuntimeDefault}
     containers:
       - name: {{ .store }}
         image: {{ include "scheduler.storeImage" . | quote }}
@@ -179,32 +203,36 @@ template:
         command: [sh, /etc/stores/start]
         ports:
           - {name: {{ .store }}, containerPort: {{ .port }}}
-        securityContext:
-          allowPrivilegeEscalation: false
-          readOnlyRootFilesystem: true
-          capabilities: {drop: [ALL]}
+        securityContext: {{- include "scheduler.containerSecurityContext" $pod | nindent 10 }}
         resources: {{- toYaml $values.resources | nindent 10 }}
         {{- .container | nindent 8 }}
+          {{- if include "scheduler.storeTls" . }}
+          - {name: tls, mountPath: /etc/stores-tls, readOnly: true}
+          {{- end }}
     volumes:
       - name: stores
         configMap: {name: {{ .store }}}
       - name: secret
         secret:
-          secretName: {{ .store }}
+          secretName: {{ include "scheduler.storePasswordSecret" . | quote }}
           defaultMode: 0440
           items:
             - {key: password, path: password}
+      {{- with include "scheduler.storeTls" . }}
+      - name: tls
+        secret:
+          secretName: {{ . | quote }}
+          defaultMode: 0440  # of root's: Postgres takes a key that its group may read
+          items:
+            - {key: tls.crt, path: tls.crt}
+            - {key: tls.key, path: tls.key}
+            - {key: ca.crt, path: ca.crt}
+      {{- end }}
       - name: tmp
         emptyDir: {sizeLimit: 64Mi}
       {{- with .volumes }}
       {{- . | nindent 6 }}
       {{- end }}
-    {{- with .root.Values.nodeSelector }}
-    nodeSelector: {{- toYaml . | nindent 6 }}
-    {{- end }}
-    {{- with .root.Values.tolerations }}
-    tolerations: {{- toYaml . | nindent 6 }}
-    {{- end }}
 volumeClaimTemplates:
   - metadata:
       name: data

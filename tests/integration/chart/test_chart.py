@@ -119,8 +119,11 @@ def test_the_same_values_give_the_same_text(values: Values) -> None:
 
 def test_containers_are_locked_down(objects: list[Object]) -> None:
     pods = [o["spec"]["template"]["spec"] for o in of_kind(objects, "Deployment", "StatefulSet")]
-    containers = [(pod, container) for pod in pods for container in pod["containers"]]
-    assert not any("initContainers" in pod for pod in pods)
+    containers = [
+        (pod, container)
+        for pod in pods
+        for container in [*pod["containers"], *pod.get("initContainers", ())]
+    ]
     for pod, container in containers:
         own = container["securityContext"]
         both = {**pod["securityContext"], **own}
@@ -132,7 +135,7 @@ def test_containers_are_locked_down(objects: list[Object]) -> None:
         assert both["runAsUser"] > 0
         assert both["seccompProfile"] == {"type": "RuntimeDefault"}
         assert set(container["resources"]["requests"]) >= {"cpu", "memory"}
-        assert "memory" in container["resources"]["limits"]
+        assert set(container["resources"]["limits"]) == {"cpu", "memory", "ephemeral-storage"}
     for pod in pods:
         assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
         assert pod["enableServiceLinks"] is False
@@ -272,9 +275,10 @@ def test_ports_agree(objects: list[Object], tmp_path: Path) -> None:
     assert operator == {"health": config.health_port, "metrics": config.metrics_port}
     assert api == {"api": 3000, "api-health": 8081}
     for container, port in zip(containers, ("health", "api-health"), strict=True):
-        probes = [container[name]["httpGet"] for name in container if name.endswith("Probe")]
+        probes = [container[name]["httpGet"] for name in sorted(container) if "Probe" in name]
         assert len(probes) == 3
-        assert {(probe["path"], probe["port"]) for probe in probes} == {("/healthz", port)}
+        assert {probe["port"] for probe in probes} == {port}
+        assert [probe["path"] for probe in probes] == ["/healthz", "/readyz", "/healthz"]
     metrics = named(objects, "Service", f"{NAME}-metrics")
     (port,) = metrics["spec"]["ports"]
     assert port["targetPort"] == "metrics"
@@ -298,8 +302,8 @@ def test_callers_from_the_network_reach_the_admin_api_and_its_account_asks_for_t
     pod = named(objects, "Deployment", API)["spec"]["template"]
     assert includes(pod["metadata"]["labels"], service["selector"])
     assert "--network" in pod["spec"]["containers"][0]["command"]
-    (rule,) = named(objects, "NetworkPolicy", API)["spec"]["ingress"]
-    assert {"port": "api"} in rule["ports"]
+    health, calls = named(objects, "NetworkPolicy", API)["spec"]["ingress"]
+    assert (health["ports"], calls["ports"]) == ([{"port": "api-health"}], [{"port": "api"}])
     (binding,) = of_kind(objects, "ClusterRoleBinding")
     assert binding["roleRef"]["name"] == "system:auth-delegator"
     assert [subject["name"] for subject in binding["subjects"]] == [API]

@@ -1,4 +1,8 @@
-"""Bundled Postgres and Redis of an extra release on the real node, with the runbook's commands."""
+"""Bundled Postgres and Redis of an extra release on the real node, with the runbook's commands.
+
+The installed release has them as they are by default. This one has what is most different: images
+of docker-library's layout, any user, TLS, and a password of somebody else for Redis.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import os
 import re
 import select
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,17 +20,58 @@ from pathlib import Path
 import pytest
 
 from hack.testbed.waiting import wait_for
-from tests.support.chart import CHART, RELEASE, ROOT, Done, Values, run
+from tests.support import official_images
+from tests.support.chart import CHART, ROOT, Done, Values, run
 
 Kubectl = Callable[..., str]
 PORTS = {"postgres": 5432, "redis": 6379}
+SECRETS = {"postgres": "postgres", "redis": "of-somebody-else"}
 SECONDS = 120.0
+# A user without a name and of root's group, as OpenShift assigns them.
+ANYBODY = {"runAsUser": 1000730000, "runAsGroup": 0, "fsGroup": 1000730000}
 WRAPPER = ROOT / "hack" / "systemd" / "adaf-report-scheduler"
 
 
 @pytest.fixture(scope="module")
-def values(kubectl: Kubectl, namespace: str) -> Values:
-    """The images of the installed release, whose operator would collide with a second one."""
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a CA: ca.crt and ca.key."""
+    directory = tmp_path_factory.mktemp("authority")
+    openssl(
+        directory, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+        "-subj", "/CN=a test", "-keyout", "ca.key", "-out", "ca.crt",
+    )  # fmt: skip
+    return directory
+
+
+def openssl(directory: Path, *arguments: str) -> None:
+    subprocess.run(["openssl", *arguments], cwd=directory, check=True, capture_output=True)
+
+
+def certified(kubectl: Kubectl, namespace: str, store: str, authority: Path) -> str:
+    """A Secret as cert-manager writes it; its name."""
+    names = f"subjectAltName=DNS:{store}.{namespace}.svc,DNS:localhost"
+    key, request, certificate = (f"{store}.{kind}" for kind in ("key", "csr", "crt"))
+    openssl(
+        authority, "req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={store}",
+        "-addext", names, "-keyout", key, "-out", request,
+    )  # fmt: skip
+    openssl(
+        authority, "x509", "-req", "-in", request, "-CA", "ca.crt", "-CAkey", "ca.key",
+        "-CAcreateserial", "-days", "2", "-copy_extensions", "copy", "-out", certificate,
+    )  # fmt: skip
+    files = {"tls.crt": certificate, "tls.key": key, "ca.crt": "ca.crt"}
+    kubectl(
+        "-n", namespace, "create", "secret", "generic", f"{store}-tls",
+        *(f"--from-file={name}={authority / file}" for name, file in files.items()),
+    )  # fmt: skip
+    return f"{store}-tls"
+
+
+@pytest.fixture(scope="module")
+def values(
+    kubectl: Kubectl, namespace: str, authority: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Values:
+    """An operator of this release would collide with the installed one: there is none."""
     found: Values = {
         "replicas": 0,
         "adminApi": {"replicas": 0},
@@ -33,12 +79,27 @@ def values(kubectl: Kubectl, namespace: str) -> Values:
         "crds": {"install": False},
         "secretAccessPolicy": {"enabled": False},
         "config": {"watchNamespaces": [namespace]},
+        "podSecurityContext": ANYBODY,
     }
+    built = subprocess.run(
+        [sys.executable, "-m", "hack.image", "build", "services"],
+        cwd=ROOT, check=True, capture_output=True, text=True,
+    ).stdout.split()  # fmt: skip
     for store in PORTS:
-        path = "jsonpath={.spec.template.spec.containers[0].image}"
-        image = kubectl("-n", RELEASE, "get", "statefulset", store, "-o", path)
+        image, archive = official_images.archive(
+            store, Path(built[1]), tmp_path_factory.mktemp("images")
+        )
+        load = [sys.executable, "hack/localcluster", "load", str(archive)]
+        subprocess.run(load, cwd=ROOT, check=True, capture_output=True)
         repository, _, tag = image.rpartition(":")
-        found[store] = {"image": {"repository": repository, "tag": tag}, "size": "100Mi"}
+        found[store] = {
+            "image": {"repository": repository, "tag": tag, "pullPolicy": "Never"},
+            "size": "100Mi",
+            "tls": {"existingSecret": certified(kubectl, namespace, store, authority)},
+        }
+    found["redis"]["passwordSecret"] = "of-somebody-else"
+    literal = "--from-literal=password=chosen"
+    kubectl("-n", namespace, "create", "secret", "generic", "of-somebody-else", literal)
     return found
 
 
@@ -70,7 +131,9 @@ def ready(kubectl: Kubectl, namespace: str) -> None:
 
 def password(kubectl: Kubectl, namespace: str, store: str) -> str:
     """Read as the runbook reads it."""
-    encoded = kubectl("-n", namespace, "get", "secret", store, "-o", "jsonpath={.data.password}")
+    encoded = kubectl(
+        "-n", namespace, "get", "secret", SECRETS[store], "-o", "jsonpath={.data.password}"
+    )
     return base64.b64decode(encoded).decode()
 
 
@@ -99,20 +162,31 @@ def told(*command: str, **environment: str) -> Done:
 
 
 def psql(
-    kubectl: Kubectl, namespace: str, query: str, user: str = "adaf_user", secret: str = ""
-) -> Done:
+    kubectl: Kubectl, namespace: str, query: str, user: str = "adaf_user", secret: str = "",
+    sslmode: str = "require",
+) -> Done:  # fmt: skip
     known = secret or password(kubectl, namespace, "postgres")
     with forwarded(namespace, "postgres") as port:
         return told(
             "psql", "-h", "localhost", "-p", port, "-U", user, "-d", "adaf_prod", "-X", "-A", "-t",
-            "-v", "ON_ERROR_STOP=1", "-c", query, PGPASSWORD=known,
+            "-v", "ON_ERROR_STOP=1", "-c", query, PGPASSWORD=known, PGSSLMODE=sslmode,
         )  # fmt: skip
 
 
 def redis(kubectl: Kubectl, namespace: str, *command: str) -> str:
     known = password(kubectl, namespace, "redis")
     with forwarded(namespace, "redis") as port:
-        return told("redis-cli", "-h", "localhost", "-p", port, *command, REDISCLI_AUTH=known).out
+        return told(
+            "redis-cli",
+            "-h",
+            "localhost",
+            "-p",
+            port,
+            "--tls",
+            "--insecure",
+            *command,
+            REDISCLI_AUTH=known,
+        ).out
 
 
 def test_the_history_gets_what_it_needs(kubectl: Kubectl, stores: str) -> None:
@@ -153,11 +227,20 @@ def test_postgres_refuses_wrong_credentials(kubectl: Kubectl, stores: str) -> No
 
 def test_redis_requires_the_password(kubectl: Kubectl, stores: str) -> None:
     with forwarded(stores, "redis") as port:
-        without = told("redis-cli", "-h", "localhost", "-p", port, "LLEN", "any")
+        without = told(
+            "redis-cli", "-h", "localhost", "-p", port, "--tls", "--insecure", "LLEN", "any"
+        )
     assert "NOAUTH" in without.out + without.err
     assert redis(kubectl, stores, "LLEN", "any") == "0"
     # Who has the password still does not reconfigure the server.
     assert "NOPERM" in redis(kubectl, stores, "CONFIG", "SET", "dir", "/tmp")
+
+
+def test_without_tls_nobody_comes_in(kubectl: Kubectl, stores: str) -> None:
+    assert "no encryption" in psql(kubectl, stores, "SELECT 1", sslmode="disable").err
+    with forwarded(stores, "redis") as port:
+        plain = told("redis-cli", "-h", "localhost", "-p", port, "PING")
+    assert plain.code != 0 or "PONG" not in plain.out
 
 
 def test_no_process_shows_a_password(kubectl: Kubectl, stores: str) -> None:
@@ -228,7 +311,7 @@ def test_changed_password_applies_at_the_next_start(kubectl: Kubectl, stores: st
     new = 'it\'s "new" #%&*~ \\ $(x)'
     for store in PORTS:
         data = {"stringData": {"password": new}}
-        kubectl("-n", stores, "patch", "secret", store, "-p", json.dumps(data))
+        kubectl("-n", stores, "patch", "secret", SECRETS[store], "-p", json.dumps(data))
         kubectl("-n", stores, "rollout", "restart", f"statefulset/{store}")
     ready(kubectl, stores)
     assert psql(kubectl, stores, "SELECT 1", secret=new).out == "1"

@@ -37,6 +37,7 @@ class PodSettings:
     node_selector: Mapping[str, str] = field(default_factory=dict)
     tolerations: Sequence[Body] = ()
     arbitrary_user: bool = False  # the platform chooses user and group, as OpenShift does
+    security_context: Mapping[str, Any] = field(default_factory=dict)  # of the pod; it counts
     egress_allow: Sequence[str] = ()
 
 
@@ -129,7 +130,7 @@ def _security_context(settings: PodSettings) -> Body:
     }
     if not settings.arbitrary_user:
         context |= dict.fromkeys(("runAsUser", "runAsGroup", "fsGroup"), RUNNER_USER)
-    return context
+    return {**context, **settings.security_context}
 
 
 def _environment(digest: str, egress_allow: Sequence[str]) -> list[Body]:
