@@ -17,6 +17,7 @@ from report_operator.crd.served import OPENAPI, describe_missing, missing_fields
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 5.0
+RECHECKS = 3
 
 
 class OlderCrdsError(Exception):
@@ -39,8 +40,16 @@ class CrdGuard:
         """Raises OlderCrdsError: the next life waits for the CRDs."""
         while True:
             await asyncio.sleep(seconds)
-            if await self._missing():
+            if await self._missing() and not await self._soon_complete():
                 raise OlderCrdsError(self.problem)
+
+    async def _soon_complete(self) -> bool:
+        """An API server that has just started does not know its CRDs for a moment."""
+        for _ in range(RECHECKS):
+            await asyncio.sleep(RETRY_SECONDS)
+            if not await self._missing():
+                return True
+        return False
 
     async def _openapi(self) -> Body:
         """{} where there are no CRDs at all."""

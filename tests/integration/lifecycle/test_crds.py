@@ -247,7 +247,7 @@ def test_the_operator_waits_for_the_fields_that_an_older_crd_lacks(
     namespace.wait_for_ready("daily", "Ready")
 
     install(plane, older())  # under its feet, as a rollback of the CRDs alone
-    wait_for("it ends", lambda: operator.exit_code is not None, 60, operator.log)
+    wait_for("it ends", lambda: operator.exit_code is not None, 120, operator.log)
     assert operator.exit_code == 1
 
 
