@@ -17,7 +17,7 @@ APT := postgresql postgresql-client mariadb-server mariadb-client pgbouncer redi
 
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help up up-cluster down forward test check docs crontable unit integration venv packages lock image logs demo env bench fmt fuzz chart-check
+.PHONY: help up up-cluster down forward test check docs crontable unit integration test-lifecycle venv packages lock image logs demo env bench fmt fuzz chart-check
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -71,6 +71,13 @@ integration: venv ## against the real cluster (brought up if it is not), end to 
 
 chart-check: packages venv ## kubeconform, kube-score and checkov over the chart: each finding mended or explained
 	@python -m hack.chart_check
+
+test-lifecycle: packages venv ## upgrade, rollback, uninstall, drain, dead leader: a cluster of its own (15 minutes)
+	@export ADAF_CLUSTER=$${ADAF_CLUSTER:-lifecycle}
+	trap '$(LOCAL) down' EXIT
+	$(LOCAL) up
+	eval "$$($(LOCAL) env)"
+	pytest -q -s -n 0 --timeout 1800 tests/lifecycle
 
 fuzz: venv ## 10,000 hostile objects at a running operator, on a control plane of its own
 	@FUZZ_OBJECTS=$${FUZZ_OBJECTS:-10000} pytest -q -s --timeout 3600 tests/integration/operator/test_hostile.py -k hostile_objects

@@ -101,31 +101,7 @@ class Namespace:
         """`kubectl create job JOB --from=cronjob/SCHEDULE`."""
         cronjob = self.cronjob(schedule)
         assert cronjob is not None
-        template = cronjob["spec"]["jobTemplate"]
-        meta = template["metadata"]
-        annotations = {**meta["annotations"], "cronjob.kubernetes.io/instantiate": "manual"}
-        owner = {
-            "apiVersion": "batch/v1",
-            "kind": "CronJob",
-            "name": cronjob["metadata"]["name"],
-            "uid": cronjob["metadata"]["uid"],
-            "controller": True,
-        }
-        self.call(
-            "POST",
-            self.path(BATCH, "jobs"),
-            {
-                "apiVersion": "batch/v1",
-                "kind": "Job",
-                "metadata": {
-                    "name": job,
-                    "labels": meta["labels"],
-                    "annotations": annotations,
-                    "ownerReferences": [owner],
-                },
-                "spec": template["spec"],
-            },
-        )
+        self.call("POST", self.path(BATCH, "jobs"), manual_job(cronjob, job))
 
     def jobs(self) -> builtins.list[Body]:
         return self.list(BATCH, "jobs")
@@ -171,6 +147,30 @@ class Namespace:
         found = wait_for(f"a pod of {job}", made, 60, self.jobs)
         assert found is not None
         return found
+
+
+def manual_job(cronjob: Body, name: str) -> Body:
+    """The Job that `kubectl create job NAME --from=cronjob/...` makes."""
+    template, meta = cronjob["spec"]["jobTemplate"], cronjob["metadata"]
+    made = template["metadata"]
+    owner = {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "name": meta["name"],
+        "uid": meta["uid"],
+        "controller": True,
+    }
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": name,
+            "labels": made["labels"],
+            "annotations": {**made["annotations"], "cronjob.kubernetes.io/instantiate": "manual"},
+            "ownerReferences": [owner],
+        },
+        "spec": template["spec"],
+    }
 
 
 def report(**changes: Any) -> Body:

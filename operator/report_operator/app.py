@@ -23,6 +23,7 @@ from report_operator.config import OperatorConfig
 from report_operator.controllers.admission import AdmissionController
 from report_operator.controllers.backfill import BackfillController
 from report_operator.controllers.backfill_observe import BackfillObserver
+from report_operator.controllers.crd_guard import CrdGuard
 from report_operator.controllers.definitions import Definitions
 from report_operator.controllers.history_archiver import HistoryArchiver
 from report_operator.controllers.observe import ScheduleObserver
@@ -65,6 +66,7 @@ class App:
     recorder: Recorder
     templates: TemplateChecks
     backfills: BackfillController
+    crds: CrdGuard
     resync: Resync
     redis_mirror: RedisMirror
     queues: Queues
@@ -145,6 +147,7 @@ def build(kube: KubeClient, config: OperatorConfig, identity: str, namespace: st
         recorder=recorder,
         templates=templates,
         backfills=backfills,
+        crds=CrdGuard(kube),
         resync=Resync(kube, store, config.watched, utc_now, definitions),
         redis_mirror=RedisMirror(
             kube=kube,

@@ -10,6 +10,7 @@ import os
 import socket
 import sys
 import uuid
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import uvloop
@@ -25,6 +26,7 @@ from report_operator.config import (
     OperatorConfig,
     load_config,
 )
+from report_operator.controllers.crd_guard import CrdGuard, OlderCrdsError
 from report_operator.controllers.resync import WatchBlindError
 from report_operator.logs import set_up_logging
 from report_operator.runtime import Runtime, take_signals
@@ -79,7 +81,7 @@ async def _run(config: OperatorConfig) -> int:
             config.health_port,
             config.metrics_port,
         ):
-            leading = asyncio.create_task(lease.lead(lambda: runtime.run(stop)))
+            leading = asyncio.create_task(_lead(app.crds, lease, lambda: runtime.run(stop)))
             waiting = asyncio.create_task(stop.wait())
             await asyncio.wait({leading, waiting}, return_when=asyncio.FIRST_COMPLETED)
             if runtime.started is None:
@@ -87,14 +89,19 @@ async def _run(config: OperatorConfig) -> int:
             try:
                 await leading
             except asyncio.CancelledError:
-                logger.info("stopped while waiting for the lease")
-            except (LeaseLostError, WatchBlindError) as error:
+                logger.info("stopped while waiting to lead")
+            except (LeaseLostError, WatchBlindError, OlderCrdsError) as error:
                 logger.critical("%s: starting again", error)
                 return EXIT_RESTART
             finally:
                 waiting.cancel()
     logger.info("stopped")
     return 0
+
+
+async def _lead(crds: CrdGuard, lease: Lease, work: Callable[[], Awaitable[None]]) -> None:
+    await crds.wait_until_complete()
+    await lease.lead(work)
 
 
 if __name__ == "__main__":

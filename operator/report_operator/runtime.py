@@ -70,14 +70,18 @@ class Runtime:
             "admission": self._after_cache_sync(queues.admission.run),
             "lists": self._after_cache_sync(app.redis_mirror.run),
             "events": app.recorder.run(),
+            "crds": app.crds.watch(config.resync_seconds),
             "resync": self._resync_loop(),
-            "watch": handlers.watch(
-                app.store,
-                queues,
-                config.watch_namespaces,
-                clusterwide=config.watch_all_namespaces,
-                # kopf installs its own signal handlers when it starts.
-                started=lambda: take_signals(stop),
+            # Not before: its own listings would hold up the first admission after a takeover.
+            "watch": self._after_cache_sync(
+                lambda: handlers.watch(
+                    app.store,
+                    queues,
+                    config.watch_namespaces,
+                    clusterwide=config.watch_all_namespaces,
+                    # kopf installs its own signal handlers when it starts.
+                    started=lambda: take_signals(stop),
+                )
             ),
         }
         if app.history is not None:
@@ -91,8 +95,10 @@ class Runtime:
             "leading": self.started is not None,
             "identity": self.app.identity,
         }
+        if self.app.crds.problem:
+            details["crds"] = self.app.crds.problem
         if self.started is None:
-            return True, details
+            return not self.app.crds.problem, details
         age = (utc_now() - (self.last_resync or self.started)).total_seconds()
         details["lastResyncAgeSeconds"] = round(age, 1)
         details["resyncs"] = self.resyncs

@@ -23,6 +23,19 @@ NOT_EXECUTED = {
     "--if-exists <history.dump": (
         "it needs the pod of the bundled Postgres and a dump of another major version"
     ),
+    "kubectl -n report-scheduler exec postgres-0 -- pg_dump -Fc adaf_prod >history.dump": (
+        "tests/integration/lifecycle/test_restore.py restores such a dump"
+    ),
+    "helm rollback report-scheduler -n report-scheduler": (
+        "tests/lifecycle/test_upgrade.py rolls back on a node of its own"
+    ),
+    "helm uninstall report-scheduler -n report-scheduler": (
+        "tests/lifecycle/test_upgrade.py uninstalls on a node of its own"
+    ),
+    "kubectl -n reports patch reportschedule NAME --type=merge -p "
+    '\'{"metadata": {"managedFields": [{}]}}\'': (
+        "tests/integration/lifecycle/test_crds.py sends this patch"
+    ),
 }
 
 _FENCE = re.compile(r"^( *)```(.*)$")

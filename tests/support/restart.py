@@ -10,7 +10,7 @@ from hack.testbed.operator import OperatorProcess
 
 
 @contextmanager
-def restarted(operator: OperatorProcess) -> Iterator[list[int]]:
+def restarted(operator: OperatorProcess, *, same_lease: bool = False) -> Iterator[list[int]]:
     """Restart the operator whenever it is dead, as a Deployment does; [number of starts]."""
     over = threading.Event()
     lives = [1]
@@ -19,7 +19,7 @@ def restarted(operator: OperatorProcess) -> Iterator[list[int]]:
         while not over.wait(0.05):
             if operator.exit_code is not None:
                 lives[0] += 1
-                operator.start()
+                operator.start(same_lease=same_lease)
 
     thread = threading.Thread(target=watch)
     thread.start()

@@ -1,6 +1,6 @@
 """What the cluster itself still knows of past runs."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from factories import (
     SLOT,
@@ -15,11 +15,15 @@ from factories import (
 
 from report_operator.adapters.kube.past_runs import StoredPastRuns
 from report_operator.adapters.kube.store import Store
-from report_operator.domain.runs.history import by_slot
+from report_operator.domain.runs.history import SlotSpan, by_slot
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import Outcome
 
 DAY = timedelta(days=1)
+
+
+def span(uid: str, since: datetime = SLOT) -> SlotSpan:
+    return SlotSpan("reports", "daily", uid, "executive_dashboard", since, SLOT)
 
 
 async def test_outcomes_in_status_and_jobs_count_alike() -> None:
@@ -38,7 +42,7 @@ async def test_outcomes_in_status_and_jobs_count_alike() -> None:
     store.observe_job(waiting)
     assert waiting["metadata"]["labels"]["reports.adaf.io/schedule-uid"] == UID == uid
     past = StoredPastRuns(store)
-    found = by_slot(await past.of("reports", uid, "daily", SLOT - DAY, SLOT))
+    found = by_slot(await past.of(span(uid, SLOT - DAY)))
     assert set(found) == {SLOT, SLOT - DAY}
     assert (found[SLOT].succeeded, found[SLOT].under_way) == (True, True)
     assert found[SLOT - DAY].newest.outcome is Outcome.FAILED
@@ -46,7 +50,7 @@ async def test_outcomes_in_status_and_jobs_count_alike() -> None:
     ended = merged(waiting, {"metadata": {"resourceVersion": "999"}})
     ended["status"] = {"conditions": [job_condition("Failed")]}
     store.observe_job(ended)
-    found = by_slot(await past.of("reports", uid, "daily", SLOT, SLOT))
+    found = by_slot(await past.of(span(uid)))
     assert not found[SLOT].under_way
     assert found[SLOT].succeeded  # an earlier attempt did
 
@@ -56,4 +60,4 @@ async def test_a_namesake_that_was_deleted_is_another_schedule() -> None:
     store.observe_schedule(
         merged(schedule_body(), {"status": {"recentRuns": [make_entry().to_wire()]}})
     )
-    assert await StoredPastRuns(store).of("reports", "another", "daily", SLOT, SLOT) == []
+    assert await StoredPastRuns(store).of(span("another")) == []

@@ -13,6 +13,7 @@ from report_operator.api.v1alpha1.backfill import parse_backfill_spec
 from report_operator.api.v1alpha1.backfill_spec import ReportBackfillSpec
 from report_operator.api.v1alpha1.backfill_status import ReportBackfillStatus
 from report_operator.api.v1alpha1.conditions import BackfillReason
+from report_operator.api.v1alpha1.lost_fields import refuse_lost_fields
 from report_operator.api.v1alpha1.resource import Key, SpecError, parse_status
 from report_operator.api.v1alpha1.status import RecentRun
 from report_operator.domain import names
@@ -33,6 +34,7 @@ from report_operator.domain.runs.history import (
     PastRuns,
     PastRunsUnavailableError,
     SlotPast,
+    SlotSpan,
     by_slot,
 )
 
@@ -65,7 +67,7 @@ class BackfillObserver:
         if is_over(previous):
             return found
         try:
-            found = replace(found, spec=_spec(body))
+            found = replace(found, spec=_spec(body, self.store.backfills.lost(key)))
             found = replace(found, slots=await self._remaining(key, body, found))
             if refused:
                 return replace(found, held_up=HeldUpError(BackfillReason.API_ERROR, refused))
@@ -162,12 +164,11 @@ class BackfillObserver:
     ) -> dict[tuple[str, datetime], SlotPast]:
         found: dict[tuple[str, datetime], SlotPast] = {}
         for uid, name, first, last in spans(slots):
+            body = self.store.schedules.get(Key(namespace, name)) or {}
+            report_type = str((body.get("spec") or {}).get("reportType", ""))
+            span = SlotSpan(namespace, name, uid, report_type, first, last)
             try:
-                runs = [
-                    run
-                    for source in self.past_runs
-                    for run in await source.of(namespace, uid, name, first, last)
-                ]
+                runs = [run for source in self.past_runs for run in await source.of(span)]
             except PastRunsUnavailableError as error:
                 raise HeldUpError(
                     BackfillReason.HISTORY_UNAVAILABLE,
@@ -196,8 +197,9 @@ def _relevant(body: Body) -> Body:
     }
 
 
-def _spec(body: Body) -> ReportBackfillSpec:
+def _spec(body: Body, lost: str) -> ReportBackfillSpec:
     try:
+        refuse_lost_fields(lost)
         return parse_backfill_spec(body)
     except SpecError as error:
         raise HeldUpError(BackfillReason.INVALID_SPEC, str(error)) from error

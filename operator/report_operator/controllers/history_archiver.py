@@ -26,6 +26,7 @@ from report_operator.adapters.postgres.database import HistoryUnavailableError, 
 from report_operator.adapters.postgres.writer import HistoryEntry, HistoryWriter
 from report_operator.api.v1alpha1.resource import PLURAL, Key, parse_status
 from report_operator.api.v1alpha1.status import RecentRun
+from report_operator.controllers.witnesses import Witnesses
 from report_operator.domain import names
 from report_operator.domain.deployment import Deployment
 from report_operator.domain.runs.pod import Pod
@@ -76,6 +77,7 @@ class HistoryArchiver:
     _pending: dict[str, _PendingSchedule] = field(default_factory=dict)  # by the schedule's uid
     _stored: dict[str, set[str]] = field(default_factory=dict)  # Job uids, by schedule uid
     _logs: dict[str, _PendingLog] = field(default_factory=dict)  # by Job uid
+    _witnesses: Witnesses = field(default_factory=Witnesses)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _logs_changed: asyncio.Event = field(default_factory=asyncio.Event)
     _prepared: asyncio.Event = field(default_factory=asyncio.Event)
@@ -130,21 +132,39 @@ class HistoryArchiver:
     # -- outcomes ---------------------------------------------------------------------------
 
     async def _record_loop(self) -> None:
-        if not self._prepared.is_set():
-            await self.writer.prepare()
-            await self.writer.add_deployment(self.deployment, self.clock())
-            self._prepared.set()
-        await self.writer.ping()
+        # Also after an outage: the database may be another one by then, an empty one even.
+        await self.writer.prepare()
+        await self.writer.add_deployment(self.deployment, self.clock())
+        self._prepared.set()
         while True:
+            await self._check_witnesses()
             self.metrics.dependency(DEPENDENCY, up=True)
             while self._pending:
                 await self._record_batch()
+                await self._check_witnesses()
             self._changed.clear()
             try:
                 await asyncio.wait_for(self._changed.wait(), ASK_SECONDS)
             except TimeoutError:
-                await self.writer.ping()
                 self._forget_deleted()
+
+    async def _check_witnesses(self) -> None:
+        """Records again what is told by status and Jobs, where an older database was restored.
+
+        Also asks whether PostgreSQL answers at all.
+        """
+        missing = self._witnesses.missing(await self.writer.known(self._witnesses.uids))
+        if not missing:
+            return
+        logger.warning(
+            "history lacks %d of the newest runs that were recorded, as after a restore: what "
+            "status and Jobs tell is recorded again",
+            len(missing),
+        )
+        self._witnesses.clear()
+        self._stored.clear()
+        for key in list(self.store.schedules):
+            self.enqueue_schedule(key)
 
     def _forget_deleted(self) -> None:
         for uid in self._stored.keys() - self.store.uids(PLURAL) - self._pending.keys():
@@ -192,6 +212,7 @@ class HistoryArchiver:
             if self._pending.get(uid) is item:  # else it has changed meanwhile
                 del self._pending[uid]
             done = {entry.uid for entry in pending[uid]} - refused - self._logs.keys()
+            self._witnesses.note({e.uid: e.finished_at for e in pending[uid] if e.uid in done})
             self._mark_stored(item.owner, done)
 
     def _give_up(self, uid: str, item: _PendingSchedule, error: Exception) -> None:

@@ -46,6 +46,7 @@ class Resync:
     clock: Callable[[], datetime]
     definitions: Definitions
     _suspects: set[str] = field(default_factory=set)
+    _watching: bool = False  # the watches begin after the first resync
     _blind: int = 0
 
     async def run(self) -> set[Key]:
@@ -76,7 +77,9 @@ class Resync:
                 silent.add(kind.plural)
             gone |= self.store.uids(kind.plural) - listed
         self.store.watched.clear()
-        self._check_watch(silent)
+        if self._watching:
+            self._check_watch(silent)
+        self._watching = True
         self._forget(gone)
         self.store.forget_orphan_pods()
         self.store.note_strangers()

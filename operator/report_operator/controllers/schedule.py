@@ -16,6 +16,7 @@ from report_operator.adapters.kube.skipped import REASON_LIMIT, printable
 from report_operator.adapters.kube.store import Store
 from report_operator.adapters.template_checks import CheckPendingError
 from report_operator.api.v1alpha1.conditions import ReadyReason
+from report_operator.api.v1alpha1.lost_fields import refuse_lost_fields
 from report_operator.api.v1alpha1.resource import (
     Key,
     ReportSchedule,
@@ -146,6 +147,8 @@ class ScheduleController:
         self, body: dict[str, Any], previous: ReportScheduleStatus, now: datetime
     ) -> tuple[ReportSchedule | None, ReadyProblem | None]:
         try:
+            meta = body["metadata"]
+            refuse_lost_fields(self.store.schedules.lost(Key(meta["namespace"], meta["name"])))
             schedule = parse_schedule(body)
         except SpecError as error:
             return None, ReadyProblem(ReadyReason.INVALID_SPEC, str(error))

@@ -23,7 +23,7 @@ from report_operator.adapters.postgres.schema import migrate
 from report_operator.adapters.postgres.writer import HistoryEntry, HistoryWriter
 from report_operator.domain import statistics
 from report_operator.domain.deployment import describe_deployment
-from report_operator.domain.runs.history import PastRun, PastRunsUnavailableError
+from report_operator.domain.runs.history import PastRun, PastRunsUnavailableError, SlotSpan
 from report_operator.domain.runs.record import RunRecord
 from report_operator.domain.statistics import FinishedRun, Granularity
 from report_operator.migrations.versions import runs_0001
@@ -315,16 +315,21 @@ async def test_attempts_and_past_runs_of_a_slot(writer: HistoryWriter) -> None:
         failed_record(2, attempt=2),
         failed_record(3, slot=late, attempt=1),
         make_record(4, slot=NOW - DAY),
-        make_record(5, schedule_uid="its-namesake-before"),
+        failed_record(5, schedule_uid="of-the-cluster-before", slot=NOW, attempt=1),
+        make_record(6, schedule_uid="of-the-cluster-before", slot=NOW, attempt=2),
+        make_record(7, schedule_uid="a-namesake-before", slot=late, report_type="another"),
+        make_record(8, namespace="another-team", schedule_uid="theirs", slot=late),
     )
     slot = make_record().slot
     attempts = await HistoryReader(writer.database).attempts("schedule-1", slot)
     assert [run.attempt for run in attempts] == [2, 1]
-    past = await PostgresPastRuns(writer.database).of("reports", "schedule-1", "daily", late, NOW)
+    of = SlotSpan("reports", "daily", "schedule-1", "executive_dashboard", late, NOW)
+    past = await PostgresPastRuns(writer.database).of(of)
     assert list(past) == [
         PastRun(late, 1, Outcome.FAILED),
         PastRun(slot, 1, Outcome.SUCCEEDED),
         PastRun(slot, 2, Outcome.FAILED),
+        PastRun(NOW, 2, Outcome.SUCCEEDED),
     ]
 
 
@@ -377,7 +382,7 @@ async def test_reconnects_after_a_server_restart(tmp_path: Path) -> None:
                 with pytest.raises(HistoryUnavailableError, match=r"refused|terminat|closed"):
                     await reader.ping()
             with pytest.raises(PastRunsUnavailableError):
-                await PostgresPastRuns(database).of("n", "u", "s", NOW, NOW)
+                await PostgresPastRuns(database).of(SlotSpan("n", "s", "u", "t", NOW, NOW))
             assert "refused" in (await reader.check()).reason
             server.start()
             await until_it_serves(reader)

@@ -14,10 +14,11 @@ import pytest
 from hack.testbed.history import fill
 from hack.testbed.postgres import PostgresServer
 from report_operator.adapters.postgres.database import Database, read_conninfo
-from report_operator.adapters.postgres.past_runs import PAST_RUNS
+from report_operator.adapters.postgres.past_runs import PAST_RUNS, parameters
 from report_operator.adapters.postgres.reader import HistoryReader, PageQuery
 from report_operator.adapters.postgres.schema import migrate
 from report_operator.adapters.postgres.writer import DELETE_OLD, SELECT_KNOWN
+from report_operator.domain.runs.history import SlotSpan
 from report_operator.domain.statistics import Granularity
 from report_runner.contract.result import Outcome
 
@@ -120,9 +121,10 @@ async def test_all_other_queries_use_an_index(filled: Path) -> None:
             await reader.failures(NOW - days * DAY)
             for step in Granularity:
                 await reader.performance(NOW - days * DAY, step)
-        await reader._rows(
-            PAST_RUNS, {"uid": run.schedule_uid, "since": NOW - 90 * DAY, "until": NOW}
+        span = SlotSpan(
+            run.namespace, run.schedule, run.schedule_uid, run.report_type, NOW - 90 * DAY, NOW
         )
+        await reader._rows(PAST_RUNS, parameters(span))
         await reader._rows(SELECT_KNOWN, ([run.job_uid, "unheard-of"],))
         async with database.transaction() as connection:
             cursor = await connection.execute(

@@ -17,7 +17,7 @@ from report_operator.adapters.kube.store import Store
 from report_operator.api.v1alpha1.resource import Key
 from report_operator.controllers.backfill import BackfillController
 from report_operator.controllers.backfill_observe import BackfillObserver
-from report_operator.domain.runs.history import PastRun, PastRunsUnavailableError
+from report_operator.domain.runs.history import PastRun, PastRunsUnavailableError, SlotSpan
 from report_runner.contract.result import Outcome
 from tests.support.backfills import Backfills, annotation
 
@@ -27,14 +27,12 @@ class History:
 
     up = False
 
-    async def of(
-        self, namespace: str, schedule_uid: str, schedule: str, since: datetime, until: datetime
-    ) -> Sequence[PastRun]:
+    async def of(self, span: SlotSpan) -> Sequence[PastRun]:
         if not self.up:
             raise PastRunsUnavailableError("connection refused")
-        assert until.date() == datetime(2024, 3, 3).date()  # noqa: DTZ001
+        assert span.until.date() == datetime(2024, 3, 3).date()  # noqa: DTZ001
         slot = datetime(2024, 3, 2, 5, tzinfo=UTC)
-        return [PastRun(slot, 1, Outcome.SUCCEEDED)] if since <= slot <= until else []
+        return [PastRun(slot, 1, Outcome.SUCCEEDED)] if span.since <= slot <= span.until else []
 
 
 @pytest.fixture

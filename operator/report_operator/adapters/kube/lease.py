@@ -73,7 +73,7 @@ class Lease:
         """
         logger.info("waiting for the lease %s/%s as %s", self.namespace, self.name, self.identity)
         while not await self._attempt():  # noqa: ASYNC110  (the Lease is elsewhere)
-            await asyncio.sleep(self.seconds / 7.5)
+            await asyncio.sleep(self.seconds / 10)
         logger.info("leading")
         working = asyncio.ensure_future(work())
         renewing = asyncio.ensure_future(self._renew())
@@ -93,7 +93,7 @@ class Lease:
         """Returns when the Lease is lost."""
         held_until = time.monotonic() + self.seconds * 2 / 3
         while time.monotonic() < held_until:
-            await asyncio.sleep(self.seconds / 7.5)
+            await asyncio.sleep(self.seconds / 10)
             if await self._attempt():
                 held_until = time.monotonic() + self.seconds * 2 / 3
             elif self._held_by_other:

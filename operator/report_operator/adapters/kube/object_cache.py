@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from report_operator.adapters.kube.decoding import encode
+from report_operator.api.v1alpha1.lost_fields import describe_lost
 from report_operator.api.v1alpha1.resource import Key
 from report_operator.domain.runs.run import controller_of
 
@@ -22,6 +23,7 @@ class _CompressedObject:
     version: int
     controller: str  # uid of the owner that is its controller; '' where it has none
     suspended: bool  # spec.suspend
+    lost: str  # fields of the spec that an older CRD has dropped; '' where there are none
     body: bytes  # JSON, deflated: a twentieth of what the same takes as dicts
 
 
@@ -46,7 +48,12 @@ class ObjectCache(Mapping[Key, Body]):
         kept = {name: value for name, value in meta.items() if name != "managedFields"}
         packed = zlib.compress(encode({**body, "metadata": kept}), level=1)
         self._packed[key] = _CompressedObject(
-            meta["uid"], version, controller_of(meta), _is_suspended(body), packed
+            meta["uid"],
+            version,
+            controller_of(meta),
+            _is_suspended(body),
+            describe_lost(body),
+            packed,
         )
         return True
 
@@ -69,6 +76,11 @@ class ObjectCache(Mapping[Key, Body]):
         """`spec.suspend`; False where there is no such object."""
         known = self._packed.get(key)
         return known is not None and known.suspended
+
+    def lost(self, key: Key) -> str:
+        """Fields of the spec that an older CRD has dropped; '' where there are none."""
+        known = self._packed.get(key)
+        return known.lost if known is not None else ""
 
     def drop(self, key: Key) -> None:
         """Remove an object whose newest version cannot be used: older ones are outdated."""

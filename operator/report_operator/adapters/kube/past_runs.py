@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from report_operator.adapters.kube.store import Store
 from report_operator.api.v1alpha1.resource import Key, parse_status
-from report_operator.domain.runs.history import PastRun
+from report_operator.domain.runs.history import PastRun, SlotSpan
 from report_operator.domain.runs.run import Run
 from report_runner.contract.result import Outcome
 
@@ -19,23 +18,21 @@ class StoredPastRuns:
 
     store: Store
 
-    async def of(
-        self, namespace: str, schedule_uid: str, schedule: str, since: datetime, until: datetime
-    ) -> Sequence[PastRun]:
-        """Every attempt that is known, of slots in `since <= slot <= until`."""
-        body = self.store.schedules.get(Key(namespace, schedule))
+    async def of(self, span: SlotSpan) -> Sequence[PastRun]:
+        """Every attempt that is known."""
+        body = self.store.schedules.get(Key(span.namespace, span.schedule))
         found: list[PastRun] = []
         recorded: set[str] = set()
-        if body is not None and body["metadata"]["uid"] == schedule_uid:
+        if body is not None and body["metadata"]["uid"] == span.schedule_uid:
             entries = parse_status(body).recent_runs
             recorded = {entry.uid for entry in entries}
             found += [PastRun(entry.slot, entry.attempt, entry.outcome) for entry in entries]
         found += [
             PastRun(run.slot, run.attempt, _outcome(run))
-            for run in self.store.runs_of(schedule_uid)
+            for run in self.store.runs_of(span.schedule_uid)
             if run.uid not in recorded  # status says more than its Job
         ]
-        return [run for run in found if since <= run.slot <= until]
+        return [run for run in found if span.since <= run.slot <= span.until]
 
 
 def _outcome(run: Run) -> Outcome | None:

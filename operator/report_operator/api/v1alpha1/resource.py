@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from report_operator.api.v1alpha1.problems import describe
+from report_operator.api.v1alpha1.salvage import without_unreadable
 from report_operator.api.v1alpha1.spec import ReportScheduleSpec
 from report_operator.api.v1alpha1.status import ReportScheduleStatus
 
@@ -69,8 +70,18 @@ def parse_schedule(body: Mapping[str, Any]) -> ReportSchedule:
 
 
 def parse_status(body: Mapping[str, Any]) -> ReportScheduleStatus:
-    """The status; an empty one where there is none yet, or none that can be read."""
+    """The status, as far as it can be read; an empty one where there is none yet.
+
+    One run with a reason of a later version is no cause to forget all others.
+    """
+    status = body.get("status") or {}
     try:
-        return ReportScheduleStatus.model_validate(body.get("status") or {})
+        return ReportScheduleStatus.model_validate(status)
+    except ValidationError as error:
+        if not isinstance(status, dict):
+            return ReportScheduleStatus()
+        kept = without_unreadable(status, error)
+    try:
+        return ReportScheduleStatus.model_validate(kept)
     except ValidationError:
         return ReportScheduleStatus()

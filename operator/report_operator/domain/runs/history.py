@@ -19,6 +19,18 @@ class PastRun:
     outcome: Outcome | None
 
 
+@dataclass(frozen=True, slots=True)
+class SlotSpan:
+    """Slots of one schedule, `since <= slot <= until`."""
+
+    namespace: str
+    schedule: str
+    schedule_uid: str
+    report_type: str
+    since: datetime
+    until: datetime
+
+
 class PastRunsUnavailableError(Exception):
     """A source does not answer: it is not known which runs are missing."""
 
@@ -26,10 +38,8 @@ class PastRunsUnavailableError(Exception):
 class PastRuns(Protocol):
     """A source of past runs. Several may be asked: a run that any of them has counts."""
 
-    async def of(
-        self, namespace: str, schedule_uid: str, schedule: str, since: datetime, until: datetime
-    ) -> Sequence[PastRun]:
-        """The newest known attempt of each slot in `since <= slot <= until`.
+    async def of(self, span: SlotSpan) -> Sequence[PastRun]:
+        """The newest known attempt of each slot.
 
         Where an earlier attempt succeeded and the newest one did not, that one as well. Raises
         PastRunsUnavailableError.

@@ -1,0 +1,175 @@
+"""The chart on a real node: installed, upgraded, rolled back, uninstalled."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hack.diagnostics import describe_pods
+from hack.testbed.waiting import wait_for
+from tests.e2e.conftest import Team, kubectl
+
+ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "charts" / "adaf-report-scheduler"
+(BEFORE,) = (ROOT / "tests" / "data" / "charts").glob("*.tgz")
+RELEASE = "report-scheduler"
+NAME = f"{RELEASE}-{CHART.name}"
+TEAM = "reports"
+SECONDS = 300.0  # for what takes some on a machine of its own
+INDEX, MANIFEST = "index.json", "manifest.json"
+
+
+def program(*command: str) -> str:
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(command)}: {done.stdout[-2000:]}{done.stderr[-4000:]}"
+    return done.stdout
+
+
+def helm(*arguments: str) -> str:
+    return program("helm", "--namespace", RELEASE, *arguments)
+
+
+@dataclass(frozen=True)
+class Images:
+    """Names that the node has. `before` has the same content under another name."""
+
+    now: str
+    before: str
+    services: str
+
+    def values(self, runner: str) -> list[str]:
+        # A machine that does other work as well gives a pod hardly more than it has asked for.
+        found = ["--set", "resources.requests.cpu=300m"]
+        found += ["--set", "adminApi.resources.requests.cpu=300m"]
+        for key, image in (
+            ("image", runner), ("postgres.image", self.services), ("redis.image", self.services)
+        ):  # fmt: skip
+            repository, _, tag = image.rpartition(":")
+            found += ["--set", f"{key}.repository={repository}", "--set", f"{key}.tag={tag}"]
+        return found
+
+
+def load_images() -> Images:
+    """Build the images and bring them onto the node."""
+    built = {}
+    for short in ("runner", "services"):
+        built[short] = program(sys.executable, "-m", "hack.image", "build", short).split()
+    (now, archive), (services, other) = built["runner"], built["services"]
+    before = f"{now.rpartition(':')[0]}:before"
+    with tempfile.TemporaryDirectory() as directory:
+        renamed = Path(directory, "before.tar")
+        rename(Path(archive), now, before, renamed)
+        program(sys.executable, "hack/localcluster", "load", archive, other, str(renamed))
+    return Images(now, before, services)
+
+
+def rename(archive: Path, name: str, other: str, target: Path) -> None:
+    """The image of an OCI archive under another name."""
+    tags = name.rpartition(":")[2], other.rpartition(":")[2]
+    with tarfile.open(archive) as source, tarfile.open(target, "w") as written:
+        for member in source:
+            content = source.extractfile(member)
+            if content is not None and member.name in (INDEX, MANIFEST):
+                text = content.read().decode().replace(name, other)
+                data = text.replace(f'"{tags[0]}"', f'"{tags[1]}"').encode()
+                member.size, content = len(data), io.BytesIO(data)
+            written.addfile(member, content)
+
+
+def namespaces() -> None:
+    for name in (RELEASE, TEAM):
+        body = {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {
+                "name": name,
+                "labels": {"pod-security.kubernetes.io/enforce": "restricted"},
+            },
+        }
+        kubectl("apply", "--server-side", "-f", "-", text=json.dumps(body))
+
+
+def use_cluster() -> None:
+    """Set KUBECONFIG and PATH as `hack/localcluster env` prints them."""
+    for line in program(sys.executable, "hack/localcluster", "env").splitlines():
+        name, _, value = line.removeprefix("export ").partition("=")
+        os.environ[name] = os.path.expandvars(value.strip("\"'"))
+
+
+def rolled_out(*workloads: str) -> None:
+    for workload in workloads or (
+        "statefulset/postgres", f"deployment/{NAME}", f"deployment/{NAME}-api"
+    ):  # fmt: skip
+        command = ["kubectl", "-n", RELEASE, "rollout", "status", workload, "--timeout=400s"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{done.stderr}\n{describe_pods(RELEASE)}"
+
+
+def history(query: str) -> list[list[str]]:
+    """Rows of a query to the release's own database, by its pod's shell."""
+    text = kubectl(
+        "-n", RELEASE, "exec", "postgres-0", "--",
+        "psql", "adaf_prod", "--csv", "--tuples-only", "-c", query,
+    )  # fmt: skip
+    return [line.split(",") for line in text.splitlines() if line]
+
+
+def attempts(schedule: str) -> Counter[str]:
+    """Recorded runs of each slot of a schedule that nobody made by hand."""
+    rows = history(
+        "SELECT to_char(slot, 'YYYY-MM-DD\"T\"HH24:MI:SS') FROM report_scheduler.runs "
+        f"WHERE schedule = '{schedule}' AND NOT manual"
+    )
+    return Counter(slot for (slot,) in rows)
+
+
+def items(kind: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(kubectl("-n", TEAM, "get", kind, "-o", "json"))[
+        "items"
+    ]
+    return found
+
+
+def finalizers() -> list[str]:
+    """Of what the operator makes or watches: nothing of it waits for the operator to go."""
+    kinds = "reportschedules,reportbackfills,cronjobs,configmaps"
+    return [
+        f"{body['kind']}/{body['metadata']['name']}"
+        for body in items(kinds)
+        if body["metadata"].get("finalizers")
+    ]
+
+
+def backfill_status(name: str) -> dict[str, Any]:
+    body = json.loads(kubectl("-n", TEAM, "get", "reportbackfill", name, "-o", "json"))
+    found: dict[str, Any] = body.get("status", {})
+    return found
+
+
+def wait_for_progress(name: str, further: int) -> dict[str, Any]:
+    """The backfill's status once so many more of its runs have ended."""
+    enough = backfill_status(name).get("done", 0) + further
+
+    def told() -> object:
+        return backfill_status(name), kubectl("-n", TEAM, "get", "jobs,pods", check=False)
+
+    wait_for(
+        f"{enough} runs of {name} are done",
+        lambda: backfill_status(name).get("done", 0) >= enough,
+        SECONDS,
+        told,
+    )
+    return backfill_status(name)
+
+
+def team() -> Team:
+    return Team(TEAM)
