@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import shutil
 import socket
 import subprocess
 import tempfile
@@ -13,39 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from hack.localcluster.cluster import cache_base
-from hack.localcluster.tools import content_key
+from hack.image.programs import RCLONE, go_program
 from hack.testbed.controlplane import free_port
 from hack.testbed.waiting import wait_for
 
-SOURCE = Path(__file__).resolve().parents[1] / "services" / "rclone"
-CACHE = cache_base(os.environ) / "rclone"
 HOST = "127.0.0.1"
 ACCESS_KEY, SECRET_KEY = "reports-access-key", "reports-secret-key-1"
 USER, PASSWORD = "reports", "file-server-password-1"
-
-
-def rclone_program() -> Path:
-    """The program, from the cache or built (3 minutes on two idle cores)."""
-    sources = {path.name: path.read_bytes() for path in sorted(SOURCE.iterdir())}
-    place = CACHE / content_key(sources)
-    program = place / "rclone"
-    if program.exists():
-        return program
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if program.exists():
-            return program  # another checkout has built it meanwhile
-        go = shutil.which("go")
-        assert go, "rclone is built with Go, and there is no `go` on PATH"
-        place.mkdir(parents=True, exist_ok=True)
-        made = place / ".rclone.tmp"
-        command = [go, "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", made]
-        environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"}
-        subprocess.run([*command, "."], cwd=SOURCE, env=environment, check=True)
-        made.rename(program)
-    return program
 
 
 @dataclass(frozen=True)
@@ -67,7 +38,7 @@ def _serve(kind: str, port: int, *options: str) -> Iterator[FileServer]:
         root, log = Path(directory) / "data", Path(directory) / "log"
         root.mkdir()
         command = [
-            rclone_program(), "serve", kind, "--addr", f"{HOST}:{port}", "--config", "/dev/null",
+            go_program(RCLONE), "serve", kind, "--addr", f"{HOST}:{port}", "--config", "/dev/null",
             "--dir-cache-time", "0", "--poll-interval", "0", *options, str(root),
         ]  # fmt: skip
         with log.open("w") as out, subprocess.Popen(command, stdout=out, stderr=out) as process:
