@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import csv
 import io
-import json
 import secrets
 import subprocess
 import sys
@@ -150,9 +149,13 @@ def show(found: dict[str, dict[str, Any]]) -> None:
     print("It is sent a minute after the loader's mark is there:")
     print(f"  {mark_command(up.status(WAITING)['activeRuns'][0]['reportDate'])}")
     program = Path(sys.executable).with_name("report-scheduler")
-    print(f"\n$ report-scheduler next {CALENDAR}")
+    print(f"\n$ report-scheduler next {CALENDAR} --count 5")
     done = subprocess.run(
-        [program, "next", CALENDAR], cwd=ROOT, capture_output=True, text=True, check=False
+        [program, "next", CALENDAR, "--count", "5"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     print(done.stdout or done.stderr)
 
@@ -163,9 +166,7 @@ def mark_command(day: str) -> str:
 
 
 def main() -> int:
-    image, archive = up.run(
-        sys.executable, "-m", "hack.image", "build", IMAGE, quiet=False
-    ).split()
+    image, archive = up.run(sys.executable, "-m", "hack.image", "build", IMAGE, quiet=False).split()
     up.use_cluster()
     up.load([archive])
     up.log("the image of the servers is on the node")

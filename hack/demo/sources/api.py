@@ -1,8 +1,8 @@
 """HTTP API over the demo's CSV files: JSON in pages, behind a bearer token.
 
 `GET /v1/NAME?limit=50&cursor=...` answers `{"data": {"items": [...], "next": CURSOR, "total": N}}`
-for the file NAME.csv. While the file `/tmp/maintenance/NAME` is there, it answers 503, as an API does
-that is being worked on.
+for the file NAME.csv. While `/tmp/maintenance/NAME` is there it answers 503, as an API that is being
+worked on.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 DATA = Path(os.environ.get("DATA", "/etc/demo/data"))
-MAINTENANCE = Path(os.environ.get("MAINTENANCE", "/tmp/maintenance"))  # noqa: S108  (its own pod)
+MAINTENANCE = Path(os.environ.get("MAINTENANCE", "/tmp/maintenance"))
 PORT = int(os.environ.get("PORT", "8080"))
 PAGE_LIMIT = 50
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
@@ -35,7 +35,7 @@ def _value(text: str) -> object:
     return float(text) if "." in text else int(text)
 
 
-class _Problem(Exception):
+class ProblemError(Exception):
     """An answer other than 200, with RFC 9457 problem details."""
 
     def __init__(self, status: HTTPStatus, detail: str) -> None:
@@ -44,17 +44,17 @@ class _Problem(Exception):
 
 
 def page_of(name: str, query: dict[str, list[str]]) -> dict[str, Any]:
-    """One page of a file. Raises _Problem."""
+    """One page of a file. Raises ProblemError."""
     path = DATA / f"{name}.csv"
     if not re.fullmatch("[a-z-]+", name) or not path.is_file():
-        raise _Problem(HTTPStatus.NOT_FOUND, "no such data set")
+        raise ProblemError(HTTPStatus.NOT_FOUND, "no such data set")
     if (MAINTENANCE / name).exists():
-        raise _Problem(HTTPStatus.SERVICE_UNAVAILABLE, "maintenance")
+        raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, "maintenance")
     try:
         limit = min(int(query.get("limit", [str(PAGE_LIMIT)])[0]), PAGE_LIMIT)
         start = int(query.get("cursor", ["0"])[0])
     except ValueError:
-        raise _Problem(HTTPStatus.BAD_REQUEST, "limit and cursor are numbers") from None
+        raise ProblemError(HTTPStatus.BAD_REQUEST, "limit and cursor are numbers") from None
     with path.open(newline="") as file:
         rows = [{key: _value(text) for key, text in row.items()} for row in csv.DictReader(file)]
     end = start + limit
@@ -71,24 +71,25 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     token = os.environ.get("TOKEN", "")
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         """The standard library's hook for GET."""
         url = urlsplit(self.path)
         if url.path == "/healthz":
             self._answer(HTTPStatus.OK, {"status": "ok"})
             return
+        given = self.headers.get("Authorization", "")
+        if not hmac.compare_digest(given, f"Bearer {self.token}"):
+            self._refuse(HTTPStatus.UNAUTHORIZED, "no such token")
+            return
         try:
-            if not hmac.compare_digest(
-                self.headers.get("Authorization", ""), f"Bearer {self.token}"
-            ):
-                raise _Problem(HTTPStatus.UNAUTHORIZED, "no such token")
             found = page_of(url.path.removeprefix("/v1/"), parse_qs(url.query))
-        except _Problem as problem:
-            self._answer(
-                problem.status, {"title": problem.status.phrase, "detail": str(problem)}
-            )
+        except ProblemError as problem:
+            self._refuse(problem.status, str(problem))
         else:
             self._answer(HTTPStatus.OK, {"data": found})
+
+    def _refuse(self, status: HTTPStatus, detail: str) -> None:
+        self._answer(status, {"title": status.phrase, "detail": detail})
 
     def _answer(self, status: HTTPStatus, body: dict[str, Any]) -> None:
         data = json.dumps(body).encode()
