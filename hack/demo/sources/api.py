@@ -1,8 +1,7 @@
 """HTTP API over the demo's CSV files: JSON in pages, behind a bearer token.
 
 `GET /v1/NAME?limit=50&cursor=...` answers `{"data": {"items": [...], "next": CURSOR, "total": N}}`
-for the file NAME.csv. While `/tmp/maintenance/NAME` is there it answers 503, as an API that is being
-worked on.
+for the file NAME.csv. While `/tmp/maintenance/NAME` is there, it answers 503.
 """
 
 from __future__ import annotations
