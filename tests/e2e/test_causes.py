@@ -232,9 +232,8 @@ def look(
         ),
         "event": ("\n".join(events), (cause.job, f"{cause.reason.value}: {message}")),
         "API": (
-            _PLACE.sub(r"\1", json.dumps(problem, ensure_ascii=False))
-            + " " + detail["explanation"],
-            (problem["command"], json.dumps(message, ensure_ascii=False)[1:-1], action),
+            _PLACE.sub(r"\1", f"{problem['cause']} {problem['remedy']} {detail['explanation']}"),
+            (problem["command"], message, action),
         ),
         "page": (
             page,
@@ -280,9 +279,11 @@ def counted(metrics: list[str], team: Team, cause: Cause) -> list[str]:
     """What the metrics lack of one failed run."""
     labels = (f'namespace="{team.namespace}"', f'reportschedule="{cause.name}"')
     mine = [line for line in metrics if all(label in line for label in labels)]
-    reason = f'reason="{cause.reason.value}"'
+    outcome = (f'reason="{cause.reason.value}"', 'result="Failed"')
     runs = [
-        line for line in mine if line.startswith("report_scheduler_runs_total") and reason in line
+        line
+        for line in mine
+        if line.startswith("report_scheduler_runs_total") and all(part in line for part in outcome)
     ]
     failed = [line for line in mine if line.startswith("report_scheduler_last_run_failed")]
     wrong = [line for line in (*runs, *failed) if float(line.rpartition(" ")[2]) != 1]
