@@ -17,13 +17,16 @@ APT := postgresql postgresql-client mariadb-server mariadb-client pgbouncer redi
 
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help up up-cluster down forward test check docs crontable unit integration test-lifecycle venv packages lock image logs demo env bench fmt fuzz chart-check
+.PHONY: help up examples up-cluster down forward test check docs crontable unit integration test-lifecycle venv packages lock image logs demo env bench fmt fuzz chart-check
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 up: packages venv ## cluster, image, chart, demo data, and a real report at the end
 	$(BIN)/python hack/up.py
+
+examples: up ## the reports of docs/examples on that cluster: an HTTP API, Parquet from S3, waiting, days off, a check
+	$(BIN)/python hack/examples.py
 
 up-cluster: packages ## the local cluster alone
 	$(LOCAL) up
@@ -58,6 +61,7 @@ integration: venv ## against the real cluster (brought up if it is not), end to 
 	finish() { code=$$?; [ -n "$$was_up" ] || $(LOCAL) down; exit $$code; }
 	trap finish EXIT
 	$(BIN)/python hack/up.py
+	$(BIN)/python hack/examples.py
 	eval "$$($(LOCAL) env)"
 	# What waits for whole minutes runs beside the rest, whose two workers it hardly slows down.
 	minutes=$$(mktemp)

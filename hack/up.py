@@ -28,6 +28,8 @@ ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "hack" / "demo"
 POSITIONS = ROOT / "docs" / "examples" / "weekly-positions" / "data" / "positions.csv"
 RELEASE = "report-scheduler"
+# What reports may read inside of the cluster by http and object: the servers of hack/examples.py.
+SOURCES = ("api.demo.svc:8080", "s3.demo.svc:8080")
 SCHEDULES = ("market-dashboard", "portfolio-performance", "broken-on-purpose")
 START = time.monotonic()
 RUN_SECONDS = 240.0
@@ -155,6 +157,7 @@ def install(runner: str, services: str) -> None:
         "helm", "upgrade", "--install", RELEASE, "charts/adaf-report-scheduler",
         "--namespace", RELEASE, "--take-ownership", "--force-conflicts", *values,
         "--set", "teamNamespaces={reports}", "--set", "output.fileServer.enabled=true",
+        "--set", f"config.runner.egress.allow={{{','.join(SOURCES)}}}",
         # Tests make namespaces as they go; a cluster that is shared does without.
         "--set", "config.watchAllNamespaces=true",
     )  # fmt: skip
@@ -268,23 +271,23 @@ def demo_runs() -> dict[str, dict[str, Any]]:
     kubectl("apply", "--server-side", "--force-conflicts", "-f", str(DEMO / "schedules.yaml"))
     jobs: dict[str, str] = {}
     for name in SCHEDULES:
-        wait_for(f"{name} has a CronJob", lambda name=name: _status(name).get("cronJob"), 60)
+        wait_for(f"{name} has a CronJob", lambda name=name: status(name).get("cronJob"), 60)
         jobs[name] = f"{name}-demo-{int(time.time())}"
         kubectl("-n", "reports", "create", "job", jobs[name], f"--from=cronjob/{name}")
     return {
-        name: wait_for(f"the run of {name}", lambda n=name, j=job: _outcome(n, j), RUN_SECONDS)
+        name: wait_for(f"the run of {name}", lambda n=name, j=job: outcome(n, j), RUN_SECONDS)
         for name, job in jobs.items()
     }
 
 
-def _status(name: str) -> dict[str, Any]:
+def status(name: str) -> dict[str, Any]:
     text = kubectl("-n", "reports", "get", "reportschedule", name, "-o", "json")
     found: dict[str, Any] = json.loads(text).get("status", {})
     return found
 
 
-def _outcome(name: str, job: str) -> dict[str, Any] | None:
-    runs = _status(name).get("recentRuns", [])
+def outcome(name: str, job: str) -> dict[str, Any] | None:
+    runs = status(name).get("recentRuns", [])
     return next((run for run in runs if run["job"] == job), None)
 
 
@@ -312,7 +315,7 @@ def show(outcomes: dict[str, dict[str, Any]]) -> None:
     print("\nthe newest mail's headers:")
     script = "sed '/^\\r*$/q' $(ls -t /var/lib/demo/mail/*.eml | head -1)"
     print(kubectl("-n", "demo", "exec", "deploy/mail", "--", "sh", "-c", script).strip())
-    failing = next(c for c in _status(SCHEDULES[2])["conditions"] if c["type"] == "Failing")
+    failing = next(c for c in status(SCHEDULES[2])["conditions"] if c["type"] == "Failing")
     print(f"\nand {SCHEDULES[2]}, as it should: {failing['reason']}: {failing['message']}")
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from hack.image import rootfs
 from hack.image.dockerfile import image_config
 from hack.image.oci import Layer, layer_of_tree, seal_layer, stored_layer, write_archive
+from hack.image.programs import RCLONE, go_program, module_files
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = ROOT / "hack" / "image"
@@ -49,6 +50,7 @@ class Recipe:
     requirements: Path | None = None
     distribution: bool = False  # our own Python distribution
     files: tuple[tuple[Path, str], ...] = ()  # copied as they are: (file, path in the image)
+    programs: tuple[tuple[Path, str], ...] = ()  # built: (Go module, path in the image)
 
     def system_key(self) -> str:
         return _key(["system", platform.machine()], [self.packages, HERE / "install-system"])
@@ -59,6 +61,7 @@ class Recipe:
 
     def key(self) -> str:
         inputs = [self.dockerfile, *(path for path, _ in self.files)]
+        inputs += [path for module, _ in self.programs for path in module_files(module)]
         if self.distribution:
             inputs += [HERE / "install-code", *_sources()]
         return _key(["image", self.python_key()], inputs)
@@ -88,8 +91,8 @@ class Recipe:
             layers.append(self._python(layers[0], log))
         if self.distribution:
             layers.append(self._code(log))
-        if self.files:
-            layers.append(self._files())
+        if self.files or self.programs:
+            layers.append(self._files(log))
         log(f"{self.name}: archive")
         config = image_config(self.dockerfile, version())
         write_archive(image.archive, image.name, layers, config, _architecture())
@@ -148,12 +151,16 @@ class Recipe:
         rootfs.in_chroot(root, ["/tmp/build/install-code", "/tmp/source"])
         return layer_of_tree(root / "opt/code", ["opt"], path)
 
-    def _files(self) -> Layer:
+    def _files(self, log: Progress) -> Layer:
         tree = cache_dir() / "roots" / f"files-{self.key()}"
         shutil.rmtree(tree, ignore_errors=True)
-        for file, inside in self.files:
+        files = list(self.files)
+        for module, inside in self.programs:
+            log(f"{self.name}: {module.name} (some minutes, once)")
+            files.append((go_program(module), inside))
+        for file, inside in files:
             _copy(file, tree / inside)
-        tops = sorted({Path(inside).parts[0] for _, inside in self.files})
+        tops = sorted({Path(inside).parts[0] for _, inside in files})
         layer = layer_of_tree(tree, tops, cache_dir() / "layers" / f"files-{self.key()}.tar")
         shutil.rmtree(tree)
         return layer
@@ -216,6 +223,16 @@ def recipes() -> dict[str, Recipe]:
             packages=SERVICES / "packages.txt",  # the same Debian layer
             dockerfile=DEMO / "postgres" / "Dockerfile",
             files=((DEMO / "postgres" / "start", "opt/demo/start"),),
+        ),
+        "demo-sources": Recipe(
+            name="adaf-demo-sources",
+            packages=DEMO / "sources" / "packages.txt",
+            dockerfile=DEMO / "sources" / "Dockerfile",
+            files=tuple(
+                (DEMO / "sources" / name, f"opt/demo/{name}")
+                for name in ("api.py", "mark-loaded", "start-mariadb", "start-s3")
+            ),
+            programs=((RCLONE, "opt/demo/rclone"),),
         ),
     }
 

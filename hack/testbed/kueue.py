@@ -13,9 +13,9 @@ from typing import Any
 
 import yaml
 
+from hack.image.programs import go_program, module_directory
 from hack.testbed.apiserver import CRDS
 from hack.testbed.controlplane import ControlPlane, free_port
-from hack.testbed.gotools import go_program, module_directory
 from hack.testbed.waiting import wait_for
 
 SOURCE = Path(__file__).resolve().parents[1] / "kueue"
@@ -27,12 +27,12 @@ Body = dict[str, Any]
 
 def kueue_program() -> Path:
     """The manager, from the cache or built (minutes on two idle cores)."""
-    return go_program(SOURCE, "kueue", f"{MODULE}/cmd/kueue")
+    return go_program(SOURCE, f"{MODULE}/cmd/kueue")
 
 
 @contextmanager
 def kueue(plane: ControlPlane, directory: Path) -> Iterator[None]:
-    """Kueue's CRDs, its webhooks for Jobs and its own kinds, and its manager, as long as it lasts."""
+    """Kueue's CRDs, its webhooks for Jobs and its own kinds, and its manager, in the block."""
     program, files = kueue_program(), module_directory(SOURCE, MODULE) / "config" / "components"
     for path in sorted((files / "crd" / "bases").glob("*.yaml")):
         body = yaml.safe_load(path.read_text())

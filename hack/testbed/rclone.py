@@ -10,19 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from hack.image.programs import RCLONE, go_program
 from hack.testbed.controlplane import free_port
-from hack.testbed.gotools import go_program
 from hack.testbed.waiting import wait_for
 
-SOURCE = Path(__file__).resolve().parents[1] / "services" / "rclone"
 HOST = "127.0.0.1"
 ACCESS_KEY, SECRET_KEY = "reports-access-key", "reports-secret-key-1"
 USER, PASSWORD = "reports", "file-server-password-1"
-
-
-def rclone_program() -> Path:
-    """The program, from the cache or built (3 minutes on two idle cores)."""
-    return go_program(SOURCE, "rclone")
 
 
 @dataclass(frozen=True)
@@ -44,7 +38,7 @@ def _serve(kind: str, port: int, *options: str) -> Iterator[FileServer]:
         root, log = Path(directory) / "data", Path(directory) / "log"
         root.mkdir()
         command = [
-            rclone_program(), "serve", kind, "--addr", f"{HOST}:{port}", "--config", "/dev/null",
+            go_program(RCLONE), "serve", kind, "--addr", f"{HOST}:{port}", "--config", "/dev/null",
             "--dir-cache-time", "0", "--poll-interval", "0", *options, str(root),
         ]  # fmt: skip
         with log.open("w") as out, subprocess.Popen(command, stdout=out, stderr=out) as process:

@@ -16,6 +16,7 @@ from report_runner.contract.model import parse_duration
 from report_runner.contract.query_source import QuerySource
 from report_runner.contract.reasons import Reason
 from report_runner.contract.sql import placeholder_names, query_problem, rewritten, without_end
+from report_runner.contract.words import counted
 from report_runner.models import RunError, Table
 from report_runner.packed import RowCollector
 from report_runner.sources import Fetched, SourceContext
@@ -29,6 +30,7 @@ from report_runner.sources.query_requests import (
     column_name,
 )
 from report_runner.sources.query_types import (
+    DIGITS,
     Ingoing,
     Outgoing,
     bound_value,
@@ -38,6 +40,11 @@ from report_runner.sources.query_types import (
 
 _ROWS = 10_000
 _WORD = re.compile(r"\w+")
+_DECIMAL = re.compile(r"DECIMAL\(\d+,(\d+)\)", re.ASCII)
+# Where values of different types become one column.
+_MEET = re.compile(
+    r"\b(union|except|intersect|values|case|if|coalesce|ifnull|greatest|least)\b", re.IGNORECASE
+)
 
 
 def fetch(name: str, source: QuerySource, context: SourceContext) -> Fetched:
@@ -63,7 +70,8 @@ def fetch(name: str, source: QuerySource, context: SourceContext) -> Fetched:
                 f"{field} was stopped after {field}.timeout ({source.timeout}): make it faster, or "
                 "raise that",
             ) from error
-    return Fetched(table, _warnings(field, table, columns))
+    warnings = _floating(field, table, columns) + _rounded(field, source.sql, table, columns)
+    return Fetched(table, warnings)
 
 
 def _statement(
@@ -191,7 +199,7 @@ def _value(field: str, name: str, column: Outgoing, value: Any) -> Any:
         raise RunError(Reason.CONFIGURATION_ERROR, f"{field}.sql: column {name}: {error}") from None
 
 
-def _warnings(field: str, table: Table, columns: Sequence[Ingoing]) -> tuple[str, ...]:
+def _floating(field: str, table: Table, columns: Sequence[Ingoing]) -> tuple[str, ...]:
     """What became binary floating point though no source has any: a quotient of decimals, most
     often.
     """
@@ -206,4 +214,22 @@ def _warnings(field: str, table: Table, columns: Sequence[Ingoing]) -> tuple[str
         f"{field}.sql: column {name} is floating point (DuckDB divides and averages decimals that "
         f"way): write CAST(... AS DECIMAL(18, 6)) where its digits matter"
         for name in floats
+    )
+
+
+def _rounded(field: str, sql: str, table: Table, columns: Sequence[Ingoing]) -> tuple[str, ...]:
+    """What may have lost decimals: where a DECIMAL of 38 digits (a sum) without decimals meets one
+    with them, DuckDB's common type has none of them, and it says nothing.
+    """
+    found = (_DECIMAL.fullmatch(column.type) for column in columns)
+    most = max((int(match[1]) for match in found if match), default=0)
+    if not _MEET.search(sql):
+        return ()
+    return tuple(
+        f"{field}.sql: column {name} has {counted(type_.scale, 'decimal')} and a source has "
+        f"{most}: where numbers meet (UNION, CASE, coalesce), DuckDB rounds to what fits beside 38 "
+        f"digits; write CAST(... AS DECIMAL(18, {most})) on each side, or CAST(... AS DECIMAL(18, "
+        f"{type_.scale})) where that is meant"
+        for name, type_ in zip(table.columns, table.types, strict=True)
+        if type_.precision == DIGITS and type_.scale is not None and type_.scale < most
     )

@@ -27,6 +27,9 @@ from report_runner.models import ColumnType, Table
 from report_runner.render.datacolumns import DataKind, column_kind, place_error, present
 
 DIGITS = 38  # of DuckDB's DECIMAL
+# Digits before the point that a column has at least. Not all 38: where two columns meet (UNION,
+# CASE, coalesce), DuckDB makes room for them by rounding what is behind the point.
+_WHOLE_DIGITS = 18
 _LARGEST = 2**127 - 1  # of its HUGEINT
 _WHOLE = {"int2": "SMALLINT", "int4": "INTEGER", "int8": "BIGINT"}
 _BEFORE_CHRIST = re.compile(r"(\d+-\d\d-\d\d)(.*) BC", re.ASCII)
@@ -94,7 +97,7 @@ def _whole_type(source: str, table: Table, number: int) -> str:
 
 
 def _decimal_type(source: str, table: Table, number: int, declared: ColumnType) -> str:
-    """That of the source, else as many decimals as the values have, and all other digits before."""
+    """That of the source, else as many decimals as the values have, and 18 digits before them."""
     name = table.columns[number]
     places = whole = 0
     for row, value in present(table, number):
@@ -108,7 +111,7 @@ def _decimal_type(source: str, table: Table, number: int, declared: ColumnType) 
                 f"{name}::text in the query of that source",
             )
         places, whole = max(places, scale(found)), max(whole, found.adjusted() + 1 if found else 0)
-    precision = DIGITS
+    precision = min(max(whole, _WHOLE_DIGITS) + places, DIGITS)
     if declared.precision is not None and declared.scale is not None:
         places = max(declared.scale, 0)
         whole = max(declared.precision - declared.scale, 0)

@@ -42,6 +42,11 @@ class Team:
 
     def apply(self, name: str, **spec: Any) -> None:
         """Apply a ReportSchedule that never comes due by itself, with these changes of its spec."""
+        self.apply_unobserved(name, **spec)
+        self.wait_until_observed(name)
+
+    def apply_unobserved(self, name: str, **spec: Any) -> None:
+        """The same, without waiting for the operator."""
         manifest = {
             "apiVersion": "reports.adaf.io/v1alpha1",
             "kind": "ReportSchedule",
@@ -61,7 +66,6 @@ class Team:
             },
         }
         self.apply_manifest(manifest)
-        self.wait_until_observed(name)
 
     def apply_manifest(self, manifest: dict[str, Any]) -> None:
         # JSON: PyYAML writes the key "y" without quotes, which kubectl reads as true.
@@ -115,11 +119,13 @@ class Team:
         self.start(name, job)
         return self.outcome(name, job)
 
-    def copy_secret(self, name: str, **changes: str) -> None:
+    def copy_secret(
+        self, name: str, *, of: str = "reports", to: str | None = None, **changes: str
+    ) -> None:
         """Copy a Secret of the demo, with changes."""
-        found = json.loads(kubectl("-n", "reports", "get", "secret", name, "-o", "json"))
+        found = json.loads(kubectl("-n", of, "get", "secret", name, "-o", "json"))
         keys = {key: base64.b64decode(value).decode() for key, value in found["data"].items()}
-        self.secret(name, keys | changes)
+        self.secret(to or name, keys | changes)
 
     def secret(self, name: str, keys: dict[str, str]) -> None:
         manifest = {
@@ -130,11 +136,15 @@ class Team:
         }
         self.apply_manifest(manifest)
 
-    def files(self) -> list[str]:
-        """Paths on the report volume, read on the node."""
+    def volume(self) -> Path:
+        """The report volume, on the node."""
         volume = self.kubectl("get", "pvc", CLAIM, "-o", "jsonpath={.spec.volumeName}")
         spec = json.loads(kubectl("get", "pv", volume, "-o", "json"))["spec"]
-        root = Path((spec.get("hostPath") or spec.get("local"))["path"])
+        return Path((spec.get("hostPath") or spec.get("local"))["path"])
+
+    def files(self) -> list[str]:
+        """Paths on the report volume."""
+        root = self.volume()
         return sorted(str(p.relative_to(root)) for p in root.rglob("*") if p.is_file())
 
     def events(self, name: str) -> list[tuple[str, str]]:
@@ -199,3 +209,20 @@ def make_team() -> Iterator[Callable[..., Team]]:
 @pytest.fixture
 def team(make_team: Callable[..., Team]) -> Team:
     return make_team()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How many failure causes were caused and seen on every surface."""
+    seen = [
+        str(value)
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if getattr(report, "when", None) == "call" and getattr(report, "passed", False)
+        for name, value in report.user_properties
+        if name == "failure cause"
+    ]
+    if seen:
+        terminalreporter.section("failure causes")
+        surfaces = "status, event, API, page and runbook"
+        terminalreporter.write_line(f"{len(seen)} caused, each seen in {surfaces}:")
+        terminalreporter.write_line(", ".join(seen))

@@ -7,12 +7,17 @@ from typing import Any
 
 import pytest
 
+from hack.examples import EXAMPLES
 from hack.testbed.waiting import wait_for
 from tests.e2e.conftest import Team
 from tests.support.examples import BACKFILL, SCHEDULE, Example, examples
 
-# The demo's own are run by `make up`.
-SCHEDULES = [example for example in examples(SCHEDULE) if not example.file.startswith("hack/")]
+# The demo's own are run by `make up`, and those of `make examples` by test_examples.py.
+SCHEDULES = [
+    example
+    for example in examples(SCHEDULE)
+    if not example.file.startswith("hack/") and example.name not in EXAMPLES
+]
 BACKFILLS = examples(BACKFILL)
 
 

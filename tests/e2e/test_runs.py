@@ -34,17 +34,6 @@ def test_due_slot_runs_and_is_recorded(team: Team) -> None:
     assert "RunSucceeded" in [reason for reason, _ in team.events("due")]
 
 
-def test_run_over_its_memory_limit_fails_with_resource_exhausted(team: Team) -> None:
-    team.apply("big", resources={"limits": {"memory": "12Mi"}, "requests": {"memory": "12Mi"}})
-    run = team.run("big")
-    assert run["reason"] == "ResourceExhausted"
-    assert "12Mi" in run["message"]
-    assert "spec.resources.limits.memory" in run["message"]
-    failing = team.condition("big", "Failing")
-    assert (failing["status"], failing["reason"]) == ("True", "ResourceExhausted")
-    assert team.status("big")["consecutiveFailures"] == 1
-
-
 def test_missing_secret_makes_ready_false(team: Team) -> None:
     team.apply(
         "nosecret",
@@ -69,22 +58,6 @@ def test_missing_secret_makes_ready_false(team: Team) -> None:
     )
     assert ready["reason"] == "SecretNotFound"
     assert "report-absent" in ready["message"]
-
-
-def test_full_volume_fails_with_storage_unavailable(make_team: Callable[..., Team]) -> None:
-    team = make_team("bounded", "1Mi")
-    rows = [{"text": "x" * 900, "number": n} for n in range(900)]
-    report = {
-        "title": "Large",
-        "sources": [{"name": "rows", "inline": {"rows": rows}}],
-        "template": {"builtin": "executive_dashboard"},
-        "formats": ["csv", "html"],
-    }
-    team.apply("large", report=report)
-    run = team.run("large")
-    assert run["reason"] == "StorageUnavailable"
-    assert "full" in run["message"]
-    assert [name for name in team.files() if name.endswith((".html", ".tmp"))] == []
 
 
 def test_killed_pod_is_retried_and_counted_once(team: Team) -> None:

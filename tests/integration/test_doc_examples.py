@@ -63,4 +63,4 @@ def test_example_is_rendered_with_sample_data(example: Example, tmp_path: Path) 
     assert (done.returncode, done.stderr) == (0, "")
     formats = example.body["spec"]["report"].get("formats", ["pdf"])
     reports = [path for path in out.iterdir() if not path.name.endswith(".mail.html")]
-    assert sorted(path.suffix for path in reports) == sorted(f".{name}" for name in formats)
+    assert {path.suffix for path in reports} == {f".{name}" for name in formats}

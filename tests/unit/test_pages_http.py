@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -65,6 +66,7 @@ class KnownCluster:
     """In place of the API server; `error` is what it answers from now on."""
 
     error: Exception | None = None
+    log_error: Exception | None = None
     entries: Sequence[Any] = (FAILED,)
     runs: list[Run] = field(default_factory=list)
     purged: list[str] = field(default_factory=list)
@@ -111,6 +113,8 @@ class KnownCluster:
 
     async def log_tail(self, job: Job, runs: Sequence[Run]) -> list[str]:
         self._serve()
+        if self.log_error is not None:
+            raise self.log_error
         return ["one line", HOSTILE]
 
 
@@ -161,6 +165,24 @@ def token_of(reply: Reply) -> tuple[str, str]:
     found = re.search(r'name="token" value="([0-9a-f]+)"', reply.text)
     assert found
     return found[1], reply.headers["set-cookie"].partition(";")[0]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ApiError(500, "", "no preferred addresses found; known addresses: []"), "no preferred"),
+        (TimeoutError(), "TimeoutError"),
+    ],
+)
+def test_log_of_a_node_that_is_lost_hides_nothing_else(error: Exception, said: str) -> None:
+    site = Site(KnownCluster(log_error=error))
+    page = site.get(RUN)
+    assert page.status == 200
+    assert f"cannot be read: {said}" in page.text
+    detail = site.get(RUN.replace("/runs/", "/api/admin/scheduler/jobs/"), accept="*/*")
+    job = json.loads(detail.text)
+    assert (detail.status, job["reason"], job["log"]) == (200, "ConfigurationError", [])
+    assert any(said in note for note in job["degraded"])
 
 
 @pytest.mark.parametrize("path", ["/", RUN, f"{RUN}/retry", "/schedules", SCHEDULE, "/nothing"])

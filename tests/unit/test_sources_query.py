@@ -325,6 +325,36 @@ def test_floating_point_that_came_of_decimals_is_marked() -> None:
     assert fetch("SELECT avg(a) AS mean FROM t", floats).warnings == ()
 
 
+TWO = {"jobs": column("numeric", D(7708)), "prices": column("numeric", D("314.13"))}
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT a FROM jobs UNION ALL SELECT a FROM prices ORDER BY 1",
+        "SELECT CASE WHEN p.a < 1 THEN j.a ELSE p.a END FROM jobs j, prices p",
+        "SELECT coalesce(nullif(j.a, j.a), p.a) FROM jobs j, prices p",
+        "SELECT least(j.a, p.a) FROM jobs j, prices p",
+    ],
+)
+def test_decimals_are_kept_where_columns_without_a_scale_meet(sql: str) -> None:
+    found = fetch(sql, TWO)
+    assert found.table.rows[0][0] == D("314.13")
+    assert found.warnings == ()
+
+
+def test_sums_of_different_decimals_that_meet_are_warned_of() -> None:
+    sql = "SELECT sum(a) AS total FROM prices UNION ALL SELECT sum(a) FROM jobs"
+    found = fetch(sql, TWO)
+    assert found.table.rows[0][0] == D(314)  # DuckDB's own doing
+    (warning,) = found.warnings
+    assert "q].query.sql: column total has 0 decimals and a source has 2" in warning
+    cast = sql.replace("sum(a)", "CAST(sum(a) AS DECIMAL(18, 2))")
+    assert fetch(cast, TWO).table.rows[0][0] == D("314.13")
+    assert fetch(cast, TWO).warnings == ()
+    assert fetch("SELECT sum(a) AS total FROM jobs", TWO).warnings == ()
+
+
 def test_a_quotient_by_zero_is_seen() -> None:
     assert rows("SELECT 1 / 0 AS a, 0.0 / 0 AS b")[0][0] == D("Infinity")
     assert rows("SELECT (0.0 / 0)::DOUBLE AS b")[0][0].is_nan()

@@ -15,8 +15,25 @@ MAILBOX = Path(os.environ.get("MAILBOX", "/var/lib/demo/mail"))
 PORT = int(os.environ.get("PORT", "2525"))
 
 
+UNKNOWN = "nobody@"  # no mailbox has this name, in any domain
+
+
 class Keeper:
     """Writes each message to its own file."""
+
+    async def handle_RCPT(  # noqa: N802
+        self,
+        server: SMTP,  # noqa: ARG002
+        session: Session,  # noqa: ARG002
+        envelope: Envelope,
+        address: str,
+        options: list[str],  # noqa: ARG002
+    ) -> str:
+        """Aiosmtpd's hook for a recipient."""
+        if address.startswith(UNKNOWN):
+            return "550 5.1.1 no such mailbox"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802
         """Aiosmtpd's hook for a received message."""

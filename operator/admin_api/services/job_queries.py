@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from admin_api.schemas.jobs import (
@@ -18,7 +19,9 @@ from admin_api.services.attempt_rules import attempts_of
 from admin_api.services.cluster import Cluster
 from admin_api.services.history_client import HistoryClient
 from admin_api.services.jobs import job_of_record, merge_jobs, select
+from report_operator.adapters.kube.errors import API_ERRORS, ApiError
 from report_operator.adapters.postgres.reader import StoredRun
+from report_operator.domain.runs.run import Run
 from report_runner.contract.logs import as_text
 
 
@@ -38,13 +41,26 @@ async def get_job(cluster: Cluster, history: HistoryClient, identity: str) -> Jo
     uid = stored.record.schedule_uid if stored else snapshot.uid_of(found)
     known = merge_jobs(snapshot.jobs, await history.attempts(uid, found.slot))
     attempts = attempts_of(found.namespace, found.schedule, found.slot, known)
-    detail = detail_of(found, await cluster.log_tail(found, snapshot.runs)).model_copy(
+    log, unread = await _log_of(cluster, found, snapshot.runs)
+    detail = detail_of(found, log).model_copy(
         update={
             "attempts": [SlotAttempt(**job.model_dump()) for job in reversed(attempts)],
-            "degraded": degraded,
+            "degraded": [*degraded, *unread],
         }
     )
     return detail if stored is None else with_record(detail, stored)
+
+
+async def _log_of(cluster: Cluster, job: Job, runs: Sequence[Run]) -> tuple[list[str], list[str]]:
+    """The log's last lines, and why there are none.
+
+    The API server asks the kubelet for them: where the node is lost, all else is known still.
+    """
+    try:
+        return await cluster.log_tail(job, runs), []
+    except API_ERRORS as error:
+        said = error.message if isinstance(error, ApiError) else str(error) or type(error).__name__
+        return [], [f"the log of the run's pod cannot be read: {said}"]
 
 
 def detail_of(job: Job, log: list[str]) -> JobDetail:
