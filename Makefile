@@ -11,7 +11,7 @@ LOCAL := python3 hack/localcluster
 LOCK := --quiet --generate-hashes --no-annotate --no-header --no-emit-index-url
 # The image's Python: what is fetched for it is fetched by another, which would misjudge markers.
 IMAGE_LOCK := $(LOCK) --python-version 3.11.2 --python-platform linux
-APT := postgresql postgresql-client mariadb-server mariadb-client pgbouncer redis-server redis-tools prometheus jq sysstat procps \
+APT := postgresql postgresql-client mariadb-server mariadb-client pgbouncer redis-server redis-tools prometheus prometheus-alertmanager jq sysstat procps \
        poppler-utils libreoffice-calc-nogui libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 \
        fonts-dejavu-core fonts-liberation2 fonts-symbola mmdebstrap openssl golang-go openssh-sftp-server chromium chromium-driver npm
 

@@ -16,6 +16,7 @@ from typing import Any
 from report_runner import manifest as manifests
 from report_runner import resend, storage
 from report_runner.baseline import is_begun
+from report_runner.cgroup import memory_used_percent
 from report_runner.contract.definition import Definition
 from report_runner.contract.model import parse_duration
 from report_runner.contract.numbers import exact
@@ -98,6 +99,7 @@ class RunProgress:
             manifest=self.manifest,
             warnings=len(self.warnings) or None,
             storage_used_percent=storage.used_percent(self.volume) if self.volume else None,
+            memory_used_percent=memory_used_percent(),
         )
 
 

@@ -25,7 +25,7 @@ from report_runner.contract.report import Format
 from report_runner.models import RunError
 from report_runner.render import workers
 from report_runner.render.bounded import check_size, is_too_large, too_large
-from report_runner.render.cgroup import cpu_limit, memory_limit
+from report_runner.cgroup import cpu_limit, memory_limit
 from report_runner.render.page import expand, fold
 from report_runner.render.pdf_worker import (
     Answer,

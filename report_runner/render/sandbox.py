@@ -17,7 +17,7 @@ from pathlib import Path
 
 from report_runner.contract.reasons import Reason
 from report_runner.models import RunError
-from report_runner.render.cgroup import memory_limit
+from report_runner.cgroup import memory_limit
 
 MIB = 1024 * 1024
 _POLL_SECONDS = 0.05
