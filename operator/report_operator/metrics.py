@@ -80,6 +80,12 @@ class ScheduleCollector(Collector):
             "How full the report volume of a namespace was when a run last ended there.",
             labels=("namespace", "team"),
         )
+        spaces = GaugeMetricFamily(
+            f"{PREFIX}_namespace_info",
+            "1 for each namespace that has schedules, with its team.",
+            labels=("namespace", "team"),
+        )
+        namespaces: set[str] = set()
         depth = 0
         volumes: dict[str, StorageUse] = {}
         for view in self._views():
@@ -107,15 +113,18 @@ class ScheduleCollector(Collector):
                 runs.add_metric((*labels, Outcome.SKIPPED.value, reason.value), count)
             missed.add_metric(labels, view.missed_slots)
             depth += view.queued
+            namespaces.add(view.namespace)
             known = volumes.get(view.namespace)
             if view.storage is not None and (known is None or known.at < view.storage.at):
                 volumes[view.namespace] = view.storage
         total = GaugeMetricFamily(f"{PREFIX}_queue_depth", "Runs that wait, over all schedules.")
         total.add_metric((), depth)
+        for namespace in sorted(namespaces):
+            spaces.add_metric((namespace, self._teams.of_namespace(namespace)), 1)
         for namespace, use in volumes.items():
             storage.add_metric((namespace, self._teams.of_namespace(namespace)), use.ratio)
         yield from (failed, ready, due, late, success, queued, active, waiting)
-        yield from (memory, warnings, runs, missed, total, storage)
+        yield from (memory, warnings, runs, missed, total, spaces, storage)
 
 
 def _gauge(name: str, text: str) -> GaugeMetricFamily:

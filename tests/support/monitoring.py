@@ -64,6 +64,7 @@ class PrometheusProcess:
 
     directory: Path
     target: int  # the operator's metrics port
+    alertmanager: int | None = None  # its port
     port: int = field(default_factory=free_port)
     _process: subprocess.Popen[bytes] | None = None
 
@@ -82,7 +83,10 @@ class PrometheusProcess:
                 }
             ],
         }
-        config = {"rule_files": ["rules.yaml"], "scrape_configs": [job]}
+        config: Object = {"rule_files": ["rules.yaml"], "scrape_configs": [job]}
+        if self.alertmanager is not None:
+            static = {"static_configs": [{"targets": [f"127.0.0.1:{self.alertmanager}"]}]}
+            config["alerting"] = {"alertmanagers": [static]}
         (self.directory / "rules.yaml").write_text(
             yaml.safe_dump(made["PrometheusRule"]["spec"], sort_keys=False)
         )
