@@ -73,7 +73,9 @@ class Chain:
         self.alertmanager = AlertmanagerProcess(self.directory, self.example, self.pager)
         self._stack.callback(self.alertmanager.stop)
         self.alertmanager.start()
-        self.prometheus = PrometheusProcess(self.directory, port, self.alertmanager.port)
+        self.prometheus = PrometheusProcess(
+            directory=self.directory, target=port, alertmanager=self.alertmanager.port
+        )
         self._stack.callback(self.prometheus.stop)
         self.prometheus.start()
 

@@ -101,7 +101,9 @@ def test_every_alert_has_a_team() -> None:
     for rule in alert_rules({"team": "platform"}):
         said = rule["labels"].get("team")
         by = re.search(r"by \(([^)]*)\)", rule["expr"])
-        of_series = "reportschedule:" in rule["expr"] or (by and "team" in by[1])
+        of_series = (
+            "_team" in rule["expr"] or "reportschedule:" in rule["expr"] or (by and "team" in by[1])
+        )
         assert said == "platform" or "platform" in str(said) or of_series, rule["alert"]
 
 
