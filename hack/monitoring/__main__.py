@@ -1,4 +1,4 @@
-"""`python3 -m hack.monitoring`: the Prometheus operator, Prometheus and Alertmanager on the cluster.
+"""`python3 -m hack.monitoring`: Prometheus operator, Prometheus and Alertmanager on the cluster.
 
 The cluster is that of `make up`, with the chart, which then has its monitoring switched on. Every
 step may be repeated.
@@ -37,7 +37,7 @@ WAITS = {"group_wait: 30s": "group_wait: 1s", "group_interval: 5m": "group_inter
 
 
 def operator_image() -> tuple[str, Path]:
-    """Name and archive of the Prometheus operator's image; built where it is missing (4 minutes)."""
+    """Name and archive of the Prometheus operator's image; built where it is missing."""
     sources = {name: (HERE / name).read_bytes() for name in ("go.mod", "go.sum")}
     key = content_key(sources)
     name, archive = f"localhost/prometheus-operator:dev-{key}", CACHE / f"operator-{key}.tar"

@@ -1,6 +1,6 @@
 """From a report that fails to the page, with the operator in its pod, and the dashboards beside it.
 
-Real rules, Prometheus and Alertmanager; `make test-monitoring` has them under the Prometheus operator.
+Real rules, Prometheus and Alertmanager; `make test-monitoring` has the Prometheus operator as well.
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ def prometheus(tmp_path: Path, pager: Pager) -> Iterator[PrometheusProcess]:
             return probe.connect_ex(("127.0.0.1", port)) == 0
 
     alertmanager = AlertmanagerProcess(tmp_path, "teams", pager)
-    made = PrometheusProcess(directory=tmp_path, target=port, alertmanager=alertmanager.port)
+    made = PrometheusProcess(
+        directory=tmp_path, target=port, alertmanager=alertmanager.port, interval="2s"
+    )
     try:
         wait_for("the operator's metrics", open_)
         alertmanager.start()

@@ -96,11 +96,12 @@ class PrometheusProcess(PrometheusApi):
     directory: Path
     target: int  # the operator's metrics port
     alertmanager: int | None = None  # its port
+    interval: str = "500ms"  # longer where a scrape may take that long
     port: int = field(default_factory=free_port)
     _process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        quick = {"scrapeInterval": "500ms", "ruleInterval": "500ms"}
+        quick = {"scrapeInterval": self.interval, "ruleInterval": self.interval}
         made = objects(quick)
         (endpoint,) = made["ServiceMonitor"]["spec"]["endpoints"]
         job = {

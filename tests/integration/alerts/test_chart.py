@@ -91,9 +91,9 @@ def test_severities() -> None:
         "ReportSchedulerDataCorrupted",
         "ReportSchedulerHistoryCorrupted",
     }
-    assert severities({}) == dict.fromkeys(ALERTS, {"sev3"}) | dict.fromkeys(escalating, {"sev2"})
+    assert severities({}) == {n: {"sev2" if n in escalating else "sev3"} for n in ALERTS}
     own = severities({"severity": "page", "escalationSeverity": "P1"})
-    assert own == dict.fromkeys(ALERTS, {"page"}) | dict.fromkeys(escalating, {"P1"})
+    assert own == {n: {"P1" if n in escalating else "page"} for n in ALERTS}
 
 
 def test_every_alert_has_a_team() -> None:
