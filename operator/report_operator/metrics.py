@@ -231,6 +231,27 @@ class _SkippedCollector(Collector):
         yield family
 
 
+class _LimitsCollector(Collector):
+    """What process_resident_memory_bytes and process_cpu_seconds_total may come to."""
+
+    def __init__(self) -> None:
+        self._memory, self._cpus = memory_limit(), cpu_limit()
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        memory = GaugeMetricFamily(
+            f"{PREFIX}_memory_limit_bytes",
+            "Memory that the operator may use; absent without a limit.",
+        )
+        if self._memory is not None:
+            memory.add_metric((), self._memory)
+        cpus = GaugeMetricFamily(
+            f"{PREFIX}_cpu_limit_cores",
+            "CPUs that the operator may use: its quota, else those of its node.",
+        )
+        cpus.add_metric((), self._cpus)
+        yield from (memory, cpus)
+
+
 class Metrics:
     def __init__(
         self,
@@ -275,7 +296,7 @@ class Metrics:
             "Answers of history's database that its data are corrupted (SQLSTATE XX001, XX002).",
             registry=self.registry,
         )
-        self._own_limits()
+        self.registry.register(_LimitsCollector())
         # The first name is the one of 0.1.0, kept for one release.
         self._history_pending = tuple(
             Gauge(
@@ -334,21 +355,6 @@ class Metrics:
 
     def history_corrupted(self) -> None:
         self._corruption.inc()
-
-    def _own_limits(self) -> None:
-        """What process_resident_memory_bytes and process_cpu_seconds_total may come to."""
-        limit = memory_limit()
-        if limit is not None:
-            Gauge(
-                f"{PREFIX}_memory_limit_bytes",
-                "Memory that the operator may use; absent without a limit.",
-                registry=self.registry,
-            ).set(limit)
-        Gauge(
-            f"{PREFIX}_cpu_limit_cores",
-            "CPUs that the operator may use: its quota, else those of its node.",
-            registry=self.registry,
-        ).set(cpu_limit())
 
     def dead_letters(self, count: int) -> None:
         self._dead_letters.set(count)
