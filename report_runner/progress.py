@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from report_runner import storage
+from report_runner.cgroup import memory_used_percent
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import (
     DeliveryResult,
@@ -63,4 +64,5 @@ class RunProgress:
             cache_hits=self.cached if self.cacheable else None,
             cache_misses=self.cacheable - self.cached if self.cacheable else None,
             storage_used_percent=storage.used_percent(self.volume) if self.volume else None,
+            memory_used_percent=memory_used_percent(),
         )

@@ -34,6 +34,7 @@ rules below.
 """
 _PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 _LABEL = re.compile(r"\{\{ \$labels\.(\w+) \}\}")
+_WITH = re.compile(r"\{\{ with \$labels\.(\w+) \}\}([^{]*)\{\{ \. \}\}\{\{ end \}\}")
 # Of the values below `monitoring`, those whose name in the rules is another.
 _VALUES = {
     "scheduleSeverity": "monitoring.severity` or `monitoring.severityOfTier",
@@ -81,6 +82,8 @@ def families() -> Iterator[Metric]:
         namespace="reports",
         name="daily",
         tier="critical",
+        team="finance",
+        cause="",
         last_run_failed=False,
         ready=True,
         late_after=timedelta(minutes=30),
@@ -91,6 +94,7 @@ def families() -> Iterator[Metric]:
         missed_slots=0,
         counts={},
         storage=StorageUse(now, 0.5),
+        memory_used=0.5,
     )
     backfill = BackfillView("reports", "january", {"done": 1})
     metrics = Metrics(lambda: [schedule], lambda: [backfill], {"jobs": 1})
@@ -138,7 +142,8 @@ def _alert(rule: dict[str, Any], values: dict[str, Any]) -> str:
     said = _cell(_filled(f"{notes['summary']}. {notes['description']}", values))
     anchor = notes["runbook_url"].partition("#")[2]
     link = f"[runbook](runbook.md#{anchor})"
-    return f"| `{name}`{reason} | {rule.get('for', 'at once')} | {level} | {said} | {link} |"
+    after = _filled(rule.get("for", "at once"), values)
+    return f"| `{name}`{reason} | {after} | {level} | {said} | {link} |"
 
 
 def _recorded(rule: dict[str, Any], values: dict[str, Any]) -> str:
@@ -148,6 +153,7 @@ def _recorded(rule: dict[str, Any], values: dict[str, Any]) -> str:
 def _filled(text: str, values: dict[str, Any]) -> str:
     """With the chart's own values, and labels as `<name>`; other placeholders as their name."""
     text = text.partition("Next: ")[0].rstrip()
+    text = _WITH.sub(lambda found: f"{found[2]}<{found[1]}>", text)
     text = _LABEL.sub(lambda found: f"<{found[1]}>", text)
     text = re.sub(r"\{\{ \$value[^}]*\}\}", "<value>", text)
     return _PLACEHOLDER.sub(lambda found: str(values.get(found[1], f"<{found[1]}>")), text)

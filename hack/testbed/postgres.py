@@ -48,6 +48,17 @@ class PostgresServer:
         """Immediate shutdown, as a crash."""
         self._run("pg_ctl", "-m", "immediate", "-w", "stop")
 
+    def damage(self, table: str, dbname: str = "postgres") -> None:
+        """Overwrite the header of the table's first page on disk; it is read from there again."""
+        with self.admin(dbname) as admin:
+            admin.execute("CHECKPOINT")
+            found = admin.execute("SELECT pg_relation_filepath(%s)", (table,)).fetchone()
+        assert found is not None
+        self.stop()
+        with (self.directory / str(found[0])).open("r+b") as file:
+            file.write(b"\xff" * 24)  # sizes and offsets that no page has
+        self.start()
+
     def remove(self) -> None:
         if (self.directory / "postmaster.pid").exists():
             self.stop()

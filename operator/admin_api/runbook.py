@@ -70,6 +70,11 @@ FAILURES: dict[Reason, Remedy] = {
         "The message has the last answer: ask the owner of the data, and run it again when "
         "they are there",
     ),
+    Reason.DATA_CORRUPTED: Remedy(
+        "A source's database says that its data are damaged: a page, an index",
+        "Do not run it again before the database's owner has mended them: escalate"
+        " ([ReportSchedulerDataCorrupted](#reportschedulerdatacorrupted))",
+    ),
     Reason.EMPTY_REPORT: Remedy(
         "No source had a row",
         "Is the data loaded? If that is right for the day, `spec.report.allowEmpty`",

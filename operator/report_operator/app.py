@@ -88,6 +88,7 @@ def build(kube: KubeClient, config: OperatorConfig, identity: str, namespace: st
         lambda: list(backfill_views.values()),
         kube.writes,
         store.skipped.counts,
+        config.team_names(),
     )
 
     def record_skipped(skipped: SkippedObject, body: Mapping[str, Any]) -> None:
@@ -128,6 +129,7 @@ def build(kube: KubeClient, config: OperatorConfig, identity: str, namespace: st
         metrics=metrics,
         limits=_schedule_limits(config),
         history=archive,
+        teams=config.team_names(),
         clock=utc_now,
         views=schedule_views,
     )

@@ -23,6 +23,7 @@ from report_operator.api.v1alpha1.spec import Priority, Tier
 from report_operator.domain import names
 from report_operator.domain.admission.limits import AdmissionLimits, NamespacePolicy
 from report_operator.domain.schedules.pods import PodSettings
+from report_operator.domain.teams import NamespaceTeams, Teams
 from report_runner.contract.egress import ALLOW_LIMIT, EgressPolicy, parse_entry
 
 DEFAULT_CONFIG = Path("/etc/report-scheduler/config.yaml")
@@ -56,6 +57,7 @@ PodLabels = Annotated[Labels, AfterValidator(_not_ours)]
 SecretName = Annotated[
     str, StringConstraints(max_length=253, pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")
 ]
+TeamName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9@][A-Za-z0-9._@/-]{0,62}$")]
 PodAnnotations = Annotated[dict[LabelKey, str], AfterValidator(_not_ours)]
 
 
@@ -196,6 +198,14 @@ class HistoryConfig(_Section):
     retention_days: int = Field(default=400, ge=0)
 
 
+class NamespaceTeam(_Section):
+    """Whom the alerts of a namespace are for."""
+
+    team: TeamName
+    # What else its schedules may have as the annotation reports.adaf.io/owner, to be told instead.
+    owners: list[TeamName] = Field(default_factory=list, max_length=50)
+
+
 class OperatorConfig(_Section):
     """Times are in seconds."""
 
@@ -205,6 +215,8 @@ class OperatorConfig(_Section):
     history: HistoryConfig = Field(default_factory=HistoryConfig)
     # Names of Secrets that a run may mount, as shell patterns: an allowlist.
     allowed_secrets: list[str] = Field(default_factory=lambda: ["report-*"])
+    # By namespace; without an entry the team has the namespace's name.
+    teams: dict[str, NamespaceTeam] = Field(default_factory=dict)
     watch_namespaces: list[str] = Field(default_factory=list)
     # The whole cluster instead, which has to be said: an empty list may be a slip.
     watch_all_namespaces: bool = False
@@ -247,6 +259,15 @@ class OperatorConfig(_Section):
     def secret_allowed(self, name: str) -> bool:
         """Whether a run may mount the Secret of this name."""
         return any(fnmatchcase(name, pattern) for pattern in self.allowed_secrets)
+
+    def team_names(self) -> Teams:
+        """Converts the section for the domain."""
+        return Teams(
+            {
+                name: NamespaceTeams(own.team, frozenset(own.owners))
+                for name, own in self.teams.items()
+            }
+        )
 
     def admission_limits(self) -> AdmissionLimits:
         """Converts the section for the domain."""

@@ -16,11 +16,14 @@ from report_operator.domain.admission.waiting import Hold
 from report_operator.domain.backfills.status import BackfillView
 from report_operator.domain.runs.outcomes import skipped_key
 from report_operator.domain.schedules.view import ScheduleView, StorageUse
+from report_operator.domain.teams import Teams
+from report_runner.cgroup import cpu_limit, memory_limit
 from report_runner.contract.reasons import FAILURE_REASONS, SKIP_REASONS
 from report_runner.contract.result import Outcome
 
 PREFIX = "report_scheduler"
 SCHEDULE_LABELS = ("namespace", "reportschedule", "tier")
+TEAM_LABELS = (*SCHEDULE_LABELS, "team")
 STAGE_BUCKETS = (1, 5, 15, 60, 300, 900, 1800, 3600, 10800)  # seconds
 
 WATCHED = ("cronjobs", "jobs", "pods", "reportbackfills", "reportschedules")
@@ -32,15 +35,19 @@ BackfillViews = Callable[[], Iterable[BackfillView]]
 class ScheduleCollector(Collector):
     """Gauges and counters per schedule, made from the views at each scrape."""
 
-    def __init__(self, views: Views) -> None:
-        self._views = views
+    def __init__(self, views: Views, teams: Teams) -> None:
+        self._views, self._teams = views, teams
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
         """Nothing: the labels depend on the cluster."""
         return iter(())
 
     def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
-        failed = _gauge("last_run_failed", "Whether the newest slot failed and has no report.")
+        failed = GaugeMetricFamily(
+            f"{PREFIX}_last_run_failed",
+            "Whether the newest slot failed and has no report; `cause` is the reason.",
+            labels=(*TEAM_LABELS, "cause"),
+        )
         ready = _gauge("schedule_ready", "Whether the definition is in effect.")
         due = _gauge(
             "next_due_timestamp_seconds",
@@ -53,33 +60,44 @@ class ScheduleCollector(Collector):
         waiting = _gauge(
             "runs_waiting_for_data", "Runs whose data were not ready, between two checks."
         )
+        memory = _gauge(
+            "last_run_memory_used_ratio", "Most memory of the newest run that told, of its limit."
+        )
         warnings = _gauge(
             "last_report_warnings", "Checks of the newest report's rows that did not pass."
         )
         runs = CounterMetricFamily(
-            f"{PREFIX}_runs", "Finished runs.", labels=(*SCHEDULE_LABELS, "result", "reason")
+            f"{PREFIX}_runs", "Finished runs.", labels=(*TEAM_LABELS, "result", "reason")
         )
         missed = CounterMetricFamily(
             f"{PREFIX}_missed_slots",
             "Slots that passed without a run, and that none will be made for.",
-            labels=SCHEDULE_LABELS,
+            labels=TEAM_LABELS,
         )
         storage = GaugeMetricFamily(
             f"{PREFIX}_storage_used_ratio",
             "How full the report volume of a namespace was when a run last ended there.",
-            labels=("namespace",),
+            labels=("namespace", "team"),
         )
+        spaces = GaugeMetricFamily(
+            f"{PREFIX}_namespace_info",
+            "1 for each namespace that has schedules, with its team.",
+            labels=("namespace", "team"),
+        )
+        namespaces: set[str] = set()
         depth = 0
         volumes: dict[str, StorageUse] = {}
         for view in self._views():
-            labels = (view.namespace, view.name, view.tier)
-            failed.add_metric(labels, view.last_run_failed)
+            labels = (view.namespace, view.name, view.tier, view.team)
+            failed.add_metric((*labels, view.cause), view.last_run_failed)
             ready.add_metric(labels, view.ready)
             late.add_metric(labels, view.late_after.total_seconds())
             queued.add_metric(labels, view.queued)
             active.add_metric(labels, view.active)
             waiting.add_metric(labels, view.waiting_for_data)
             warnings.add_metric(labels, view.warnings)
+            if view.memory_used is not None:
+                memory.add_metric(labels, view.memory_used)
             if view.next_due is not None:
                 due.add_metric(labels, view.next_due.timestamp())
             if view.last_success is not None:
@@ -94,19 +112,22 @@ class ScheduleCollector(Collector):
                 runs.add_metric((*labels, Outcome.SKIPPED.value, reason.value), count)
             missed.add_metric(labels, view.missed_slots)
             depth += view.queued
+            namespaces.add(view.namespace)
             known = volumes.get(view.namespace)
             if view.storage is not None and (known is None or known.at < view.storage.at):
                 volumes[view.namespace] = view.storage
         total = GaugeMetricFamily(f"{PREFIX}_queue_depth", "Runs that wait, over all schedules.")
         total.add_metric((), depth)
+        for namespace in sorted(namespaces):
+            spaces.add_metric((namespace, self._teams.of_namespace(namespace)), 1)
         for namespace, use in volumes.items():
-            storage.add_metric((namespace,), use.ratio)
+            storage.add_metric((namespace, self._teams.of_namespace(namespace)), use.ratio)
         yield from (failed, ready, due, late, success, queued, active, waiting)
-        yield from (warnings, runs, missed, total, storage)
+        yield from (memory, warnings, runs, missed, total, spaces, storage)
 
 
 def _gauge(name: str, text: str) -> GaugeMetricFamily:
-    return GaugeMetricFamily(f"{PREFIX}_{name}", text, labels=SCHEDULE_LABELS)
+    return GaugeMetricFamily(f"{PREFIX}_{name}", text, labels=TEAM_LABELS)
 
 
 class _BackfillCollector(Collector):
@@ -134,8 +155,10 @@ class _BackfillCollector(Collector):
 class _AdmissionCollector(Collector):
     """Places and the queue, made at each scrape: a run also stops starting by the clock alone."""
 
-    def __init__(self, queue: Callable[[], Queue], refusals: Callable[[], int]) -> None:
-        self._queue, self._refusals = queue, refusals
+    def __init__(
+        self, queue: Callable[[], Queue], refusals: Callable[[], int], teams: Teams
+    ) -> None:
+        self._queue, self._refusals, self._teams = queue, refusals, teams
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
         """Nothing: the labels depend on the cluster."""
@@ -152,10 +175,10 @@ class _AdmissionCollector(Collector):
         stuck = GaugeMetricFamily(
             f"{PREFIX}_runs_not_starting",
             "Admitted runs without a pod that runs, for longer than startGraceSeconds.",
-            labels=("namespace",),
+            labels=("namespace", "team"),
         )
         for namespace, count in queue.not_starting_by_namespace.items():
-            stuck.add_metric((namespace,), count)
+            stuck.add_metric((namespace, self._teams.of_namespace(namespace)), count)
         waiting = GaugeMetricFamily(
             f"{PREFIX}_held_runs", "Waiting runs by what holds them back.", labels=("hold",)
         )
@@ -207,6 +230,27 @@ class _SkippedCollector(Collector):
         yield family
 
 
+class _LimitsCollector(Collector):
+    """What process_resident_memory_bytes and process_cpu_seconds_total may come to."""
+
+    def __init__(self) -> None:
+        self._memory, self._cpus = memory_limit(), cpu_limit()
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        memory = GaugeMetricFamily(
+            f"{PREFIX}_memory_limit_bytes",
+            "Memory that the operator may use; absent without a limit.",
+        )
+        if self._memory is not None:
+            memory.add_metric((), self._memory)
+        cpus = GaugeMetricFamily(
+            f"{PREFIX}_cpu_limit_cores",
+            "CPUs that the operator may use: its quota, else those of its node.",
+        )
+        cpus.add_metric((), self._cpus)
+        yield from (memory, cpus)
+
+
 class Metrics:
     def __init__(
         self,
@@ -214,10 +258,12 @@ class Metrics:
         backfills: BackfillViews,
         writes: Mapping[str, int],
         skipped: Callable[[], Mapping[str, int]] = dict,
+        teams: Teams | None = None,
     ) -> None:
+        self._teams = teams or Teams()
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self.registry.register(ScheduleCollector(views))
+        self.registry.register(ScheduleCollector(views, self._teams))
         self.registry.register(_BackfillCollector(backfills))
         self.registry.register(_WritesCollector(writes))
         self.registry.register(_SkippedCollector(skipped))
@@ -245,6 +291,17 @@ class Metrics:
             "Slots that were given up on, as in the list for on-call.",
             registry=self.registry,
         )
+        self._refused = Gauge(
+            f"{PREFIX}_history_refused_records",
+            "Outcomes that history does not take: PostgreSQL refuses them, or they cannot be read.",
+            registry=self.registry,
+        )
+        self._corruption = Counter(
+            f"{PREFIX}_history_corruption_errors",
+            "Answers of history's database that its data are corrupted (SQLSTATE XX001, XX002).",
+            registry=self.registry,
+        )
+        self.registry.register(_LimitsCollector())
         # The first name is the one of 0.1.0, kept for one release.
         self._history_pending = tuple(
             Gauge(
@@ -267,7 +324,7 @@ class Metrics:
 
     def follow_admission(self, queue: Callable[[], Queue], refusals: Callable[[], int]) -> None:
         """Both are called at each scrape."""
-        self.registry.register(_AdmissionCollector(queue, refusals))
+        self.registry.register(_AdmissionCollector(queue, refusals, self._teams))
 
     def run_recorded(self, namespace: str, name: str, tier: str, run: RecentRun) -> None:
         """Adds the stage times of a finished run, and how often the cache served it."""
@@ -299,6 +356,13 @@ class Metrics:
         """`outcomes` returns the number of pending records; it is called at each scrape."""
         for gauge in self._history_pending:
             gauge.set_function(outcomes)
+
+    def history_refused(self, outcomes: Callable[[], float]) -> None:
+        """`outcomes` returns the number of refused records; it is called at each scrape."""
+        self._refused.set_function(outcomes)
+
+    def history_corrupted(self) -> None:
+        self._corruption.inc()
 
     def dead_letters(self, count: int) -> None:
         self._dead_letters.set(count)

@@ -17,6 +17,7 @@ class Reason(StrEnum):
     TIMEOUT = "Timeout"
     DATA_CHECK_FAILED = "DataCheckFailed"
     DATA_NOT_READY = "DataNotReady"
+    DATA_CORRUPTED = "DataCorrupted"
     EMPTY_REPORT = "EmptyReport"
     DELIVERY_FAILED = "DeliveryFailed"
     IMAGE_UNAVAILABLE = "ImageUnavailable"
@@ -56,6 +57,7 @@ EXIT_CODES: dict[Reason, int] = {
     Reason.INTERNAL_ERROR: 70,  # EX_SOFTWARE
     Reason.RESOURCE_EXHAUSTED: 71,  # EX_OSERR
     Reason.DATA_NOT_READY: 72,  # EX_OSFILE: what the run needs is not there
+    Reason.DATA_CORRUPTED: 73,  # EX_CANTCREAT has no better use here
     Reason.STORAGE_UNAVAILABLE: 74,  # EX_IOERR
     Reason.DELIVERY_FAILED: 75,  # EX_TEMPFAIL
     Reason.TIMEOUT: 76,  # EX_PROTOCOL has no better use here

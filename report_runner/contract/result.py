@@ -85,6 +85,8 @@ class RunResult(Model):
     manifest: str | None = None  # path of the manifest, relative to the report volume
     # Of the report volume, when the run ended.
     storage_used_percent: Annotated[int, Field(ge=0, le=100)] | None = None
+    # Most memory that it used, of its limit; by its end, so of the whole run.
+    memory_used_percent: Annotated[int, Field(ge=0, le=1000)] | None = None
     not_ready: WaitAnswer | None = None  # with EXIT_NOT_READY_YET alone
     warnings: Count | None = None  # checks of severity warn that did not pass
     # Sources with a cache: those whose rows an earlier run fetched, and those that this one did.

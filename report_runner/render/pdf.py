@@ -19,13 +19,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from report_runner.cgroup import cpu_limit, memory_limit
 from report_runner.contract import files
 from report_runner.contract.reasons import Reason
 from report_runner.contract.report import Format
 from report_runner.models import RunError
 from report_runner.render import workers
 from report_runner.render.bounded import check_size, is_too_large, too_large
-from report_runner.render.cgroup import cpu_limit, memory_limit
 from report_runner.render.page import expand, fold
 from report_runner.render.pdf_worker import (
     Answer,

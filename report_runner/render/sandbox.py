@@ -15,9 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from report_runner.cgroup import memory_limit
 from report_runner.contract.reasons import Reason
 from report_runner.models import RunError
-from report_runner.render.cgroup import memory_limit
 
 MIB = 1024 * 1024
 _POLL_SECONDS = 0.05

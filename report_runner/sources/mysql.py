@@ -35,6 +35,8 @@ _GRACE_SECONDS = 10  # behind the server's own time-out
 _NO_ZONE = 1298
 _OUT_OF_TIME = (1969, 3024)  # max_statement_time, max_execution_time
 _LOST = 2013
+# Incorrect key file, table crashed (1194, 1195), index corrupt, table corrupt.
+_CORRUPTED = (1034, 1194, 1195, 1712, 1877)
 # Not reached, overloaded, shutting down, killed; and the client's own errors of a connection.
 _UNAVAILABLE = frozenset(
     (1040, 1041, 1042, 1053, 1077, 1078, 1079, 1080, 1129, 1158, 1159, 1160, 1161, 1184, 1203,
@@ -246,6 +248,8 @@ def _query_errors(source: SqlSource, access: SqlAccess, redact: Redactor) -> Ite
         if code in _OUT_OF_TIME or lost:
             raise access.timed_out(source.timeout) from error
         said = f"{one_line(redact(text))}" + (f" [{code}]" if code else "")
+        if code in _CORRUPTED:
+            raise RunError(Reason.DATA_CORRUPTED, f"{access.field}.query: {said}") from error
         if code in _UNAVAILABLE or isinstance(error, OSError):
             raise RunError(Reason.DATABASE_UNAVAILABLE, f"{access.field}.query: {said}") from error
         raise access.refused(said) from error

@@ -17,6 +17,7 @@ from report_runner.redaction import Redactor
 
 MESSAGE_LIMIT = 600
 
+_CORRUPTED = ("XX001", "XX002")  # data_corrupted, index_corrupted
 _UNAVAILABLE_CLASSES = ("08", "53", "57", "58", "XX")
 _UNKNOWN_NAMES = ("42P01", "42883", "42704", "3F000")  # table, function, type, schema
 _PERMANENT_CLASSES = ("0A", "22", "25", "26", "28", "34", "3D", "3F", "42", "44")
@@ -106,6 +107,8 @@ def query_error(
     # Without a state it is the driver's: a value that cannot be sent or read.
     if state.startswith(_PERMANENT_CLASSES) or (not state and isinstance(error, errors.DataError)):
         return RunError(Reason.CONFIGURATION_ERROR, message)
+    if state in _CORRUPTED:
+        return RunError(Reason.DATA_CORRUPTED, message)
     if not state or state.startswith(_UNAVAILABLE_CLASSES):
         return RunError(Reason.DATABASE_UNAVAILABLE, message)
     return RunError(Reason.INTERNAL_ERROR, message)

@@ -60,16 +60,49 @@ def program(name: str) -> str:
 
 
 @dataclass
-class PrometheusProcess:
+class PrometheusApi:
+    """The HTTP API of a Prometheus on loopback."""
+
+    port: int
+
+    def alerts(self) -> list[Object]:
+        """Pending and firing alerts."""
+        found: list[Object] = self.get("alerts")["alerts"]
+        return found
+
+    def firing(self, name: str) -> list[Object]:
+        return [
+            alert
+            for alert in self.alerts()
+            if alert["state"] == "firing" and alert["labels"]["alertname"] == name
+        ]
+
+    def query(self, expression: str) -> list[float]:
+        """The values of an instant vector."""
+        found = self.get("query", query=expression)["result"]
+        return [float(sample["value"][1]) for sample in found]
+
+    def open(self, path: str) -> Any:
+        return urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10)
+
+    def get(self, what: str, **parameters: str) -> Any:
+        with self.open(f"/api/v1/{what}?{urllib.parse.urlencode(parameters)}") as answer:
+            return json.load(answer)["data"]
+
+
+@dataclass(kw_only=True)
+class PrometheusProcess(PrometheusApi):
     """Scrapes one operator on loopback, with the intervals of the chart's ServiceMonitor."""
 
     directory: Path
     target: int  # the operator's metrics port
+    alertmanager: int | None = None  # its port
+    interval: str = "500ms"  # longer where a scrape may take that long
     port: int = field(default_factory=free_port)
     _process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        quick = {"scrapeInterval": "500ms", "ruleInterval": "500ms"}
+        quick = {"scrapeInterval": self.interval, "ruleInterval": self.interval}
         made = objects(quick)
         (endpoint,) = made["ServiceMonitor"]["spec"]["endpoints"]
         job = {
@@ -83,7 +116,10 @@ class PrometheusProcess:
                 }
             ],
         }
-        config = {"rule_files": ["rules.yaml"], "scrape_configs": [job]}
+        config: Object = {"rule_files": ["rules.yaml"], "scrape_configs": [job]}
+        if self.alertmanager is not None:
+            static = {"static_configs": [{"targets": [f"127.0.0.1:{self.alertmanager}"]}]}
+            config["alerting"] = {"alertmanagers": [static]}
         (self.directory / "rules.yaml").write_text(
             yaml.safe_dump(made["PrometheusRule"]["spec"], sort_keys=False)
         )
@@ -113,23 +149,6 @@ class PrometheusProcess:
     def log(self) -> str:
         return self.log_file.read_text()[-3000:]
 
-    def alerts(self) -> list[Object]:
-        """Pending and firing alerts."""
-        found: list[Object] = self._get("alerts")["alerts"]
-        return found
-
-    def firing(self, name: str) -> list[Object]:
-        return [
-            alert
-            for alert in self.alerts()
-            if alert["state"] == "firing" and alert["labels"]["alertname"] == name
-        ]
-
-    def query(self, expression: str) -> list[float]:
-        """The values of an instant vector."""
-        found = self._get("query", query=expression)["result"]
-        return [float(sample["value"][1]) for sample in found]
-
     def wait_for_evaluations(self, count: int = 3) -> None:
         """Wait until the rules were evaluated this often since the call."""
         counter = "prometheus_rule_group_iterations_total"
@@ -138,24 +157,17 @@ class PrometheusProcess:
         assert self._own("prometheus_rule_evaluation_failures_total") == 0, self.log()
 
     def _own(self, metric: str) -> float:
-        with self._open("/metrics") as answer:
+        with self.open("/metrics") as answer:
             lines = answer.read().decode().splitlines()
         found = [float(line.split()[-1]) for line in lines if line.startswith(metric)]
         assert found, metric
         return sum(found)
 
-    def _open(self, path: str) -> Any:
-        return urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10)
-
-    def _get(self, what: str, **parameters: str) -> Any:
-        with self._open(f"/api/v1/{what}?{urllib.parse.urlencode(parameters)}") as answer:
-            return json.load(answer)["data"]
-
     def _ready(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, self.log()
         try:
-            with self._open("/-/ready"):
+            with self.open("/-/ready"):
                 return True
         except urllib.error.HTTPError as error:
             error.close()

@@ -59,6 +59,8 @@ CAUSES = {
     Reason.TIMEOUT: "a try took longer than 20m (spec.timeout), in stage sources",
     Reason.DATA_CHECK_FAILED: "checks[total]: 3 rows have no amount <b>",
     Reason.DATA_NOT_READY: "waitFor[loaded]: no row until 07:30, the deadline",
+    Reason.DATA_CORRUPTED: "sources.a.query: invalid page in block 0 of relation base/16390/16391 "
+    "[SQLSTATE XX001]",
     Reason.EMPTY_REPORT: "no source has a row; set spec.report.allowEmpty to true where that is no "
     "fault",
     Reason.DELIVERY_FAILED: "1 of 2 recipients did not get it: b@x.org: 550 mailbox unavailable",

@@ -15,17 +15,21 @@ from report_operator.domain.backfills.status import BackfillView
 from report_operator.domain.schedules.view import (
     ScheduleView,
     StorageUse,
+    memory_used,
     storage_use,
     warnings_of,
 )
 from report_operator.metrics import Metrics
 from report_runner.contract.reasons import FAILURE_REASONS, SKIP_REASONS, Reason
 
-LABELS = {"namespace": "reports", "reportschedule": "daily", "tier": "critical"}
+RUN_LABELS = {"namespace": "reports", "reportschedule": "daily", "tier": "critical"}
+LABELS = {**RUN_LABELS, "team": "finance"}
 VIEW = ScheduleView(
     namespace="reports",
     name="daily",
     tier="critical",
+    team="finance",
+    cause="",
     last_run_failed=False,
     ready=True,
     late_after=timedelta(minutes=30),
@@ -38,7 +42,6 @@ VIEW = ScheduleView(
     waiting_for_data=3,
 )
 PER_SCHEDULE = {
-    "last_run_failed": 0,
     "schedule_ready": 1,
     "next_due_timestamp_seconds": SLOT.timestamp(),
     "late_after_seconds": 1800,
@@ -93,8 +96,10 @@ def test_gauges_of_a_schedule() -> None:
     found = scrape(metrics)
     for name, expected in PER_SCHEDULE.items():
         assert found[name, frozenset(LABELS.items())] == expected, name
-    bad = metrics_of([replace(VIEW, last_run_failed=True, ready=False)])
-    assert value(bad, "last_run_failed", **LABELS) == 1
+    assert value(metrics, "last_run_failed", cause="", **LABELS) == 0
+    bad = metrics_of([replace(VIEW, last_run_failed=True, ready=False, cause="Timeout")])
+    assert value(bad, "last_run_failed", cause="Timeout", **LABELS) == 1
+    assert value(bad, "last_run_failed", cause="", **LABELS) is None  # one series a schedule
     assert value(bad, "schedule_ready", **LABELS) == 0
 
 
@@ -140,8 +145,8 @@ def test_how_full_the_volume_of_a_namespace_is() -> None:
         replace(VIEW, namespace="silent"),
     ]
     metrics = metrics_of(views)
-    assert value(metrics, "storage_used_ratio", namespace="reports") == 0.96
-    assert value(metrics, "storage_used_ratio", namespace="other") == 0.1
+    assert value(metrics, "storage_used_ratio", namespace="reports", team="reports") == 0.96
+    assert value(metrics, "storage_used_ratio", namespace="other", team="other") == 0.1
     assert value(metrics, "storage_used_ratio", namespace="silent") is None
 
 
@@ -162,7 +167,7 @@ def test_stages_of_finished_runs() -> None:
     metrics.run_recorded("reports", "daily", "critical", make_entry(queued_seconds=30))
 
     def stage(suffix: str, stage: str, **more: str) -> float | None:
-        return value(metrics, f"run_stage_seconds_{suffix}", stage=stage, **LABELS, **more)
+        return value(metrics, f"run_stage_seconds_{suffix}", stage=stage, **RUN_LABELS, **more)
 
     assert [stage("count", name) for name in ("queued", "pending", "running")] == [2, 1, 1]
     assert [stage("sum", name) for name in ("queued", "pending", "running")] == [30, 4, 240]
@@ -230,8 +235,32 @@ def test_places_and_what_holds_the_queue() -> None:
     metrics.follow_admission(lambda: make_queue(runs, AdmissionLimits(overall=1), {"1"}), lambda: 3)
     assert value(metrics, "places") == 1
     assert value(metrics, "places_taken") == 1
-    assert value(metrics, "runs_not_starting", namespace="a") == 1
-    assert value(metrics, "runs_not_starting", namespace="b") is None
+    assert value(metrics, "runs_not_starting", namespace="a", team="a") == 1
+    assert value(metrics, "runs_not_starting", namespace="b", team="b") is None
     assert value(metrics, "held_runs", hold="ScheduleBusy") == 0
     assert value(metrics, "held_runs", hold="OverallLimit") == 1
     assert value(metrics, "admission_refusals_total") == 3
+
+
+def test_memory_is_that_of_the_newest_run_that_told() -> None:
+    entries = [
+        make_entry("a", finished_at=SLOT, memory_used_percent=97),
+        make_entry("b", finished_at=SLOT + timedelta(minutes=2), memory_used_percent=40),
+        make_entry("c", finished_at=SLOT + timedelta(minutes=3)),  # killed: it told nothing
+    ]
+    assert memory_used(entries) == 0.4
+    assert memory_used(entries[2:]) is None
+    told = metrics_of([replace(VIEW, memory_used=0.97), replace(VIEW, name="weekly")])
+    assert value(told, "last_run_memory_used_ratio", **LABELS) == 0.97
+    weekly = {**LABELS, "reportschedule": "weekly"}
+    assert value(told, "last_run_memory_used_ratio", **weekly) is None
+
+
+def test_history_that_is_refused_or_corrupted_is_counted_from_zero() -> None:
+    metrics = metrics_of([])
+    assert value(metrics, "history_refused_records") == 0
+    assert value(metrics, "history_corruption_errors_total") == 0
+    metrics.history_refused(lambda: 3)
+    metrics.history_corrupted()
+    assert value(metrics, "history_refused_records") == 3
+    assert value(metrics, "history_corruption_errors_total") == 1

@@ -22,7 +22,11 @@ from report_operator.adapters.kube.client import KubeClient
 from report_operator.adapters.kube.errors import API_ERRORS
 from report_operator.adapters.kube.resources import PODS
 from report_operator.adapters.kube.store import Store
-from report_operator.adapters.postgres.database import HistoryUnavailableError, one_line
+from report_operator.adapters.postgres.database import (
+    HistoryCorruptedError,
+    HistoryUnavailableError,
+    one_line,
+)
 from report_operator.adapters.postgres.writer import HistoryEntry, HistoryWriter
 from report_operator.api.v1alpha1.resource import PLURAL, Key, parse_status
 from report_operator.api.v1alpha1.status import RecentRun
@@ -76,6 +80,8 @@ class HistoryArchiver:
     retention: timedelta | None
     _pending: dict[str, _PendingSchedule] = field(default_factory=dict)  # by the schedule's uid
     _stored: dict[str, set[str]] = field(default_factory=dict)  # Job uids, by schedule uid
+    # What PostgreSQL does not take, or nobody can read: Job uids by the schedule's uid.
+    _refused: dict[str, set[str]] = field(default_factory=dict)
     _logs: dict[str, _PendingLog] = field(default_factory=dict)  # by Job uid
     _witnesses: Witnesses = field(default_factory=Witnesses)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -106,6 +112,7 @@ class HistoryArchiver:
 
     async def run(self) -> None:
         self.metrics.history_pending(lambda: sum(item.waiting for item in self._pending.values()))
+        self.metrics.history_refused(lambda: sum(map(len, self._refused.values())))
         async with asyncio.TaskGroup() as group:
             group.create_task(self._with_backoff(self._record_loop))
             group.create_task(self._with_backoff(self._store_logs_loop))
@@ -120,6 +127,8 @@ class HistoryArchiver:
                 return await work()
             except HistoryUnavailableError as error:
                 self.metrics.dependency(DEPENDENCY, up=False)
+                if isinstance(error, HistoryCorruptedError):
+                    self.metrics.history_corrupted()
                 why: Exception = error
             except (psycopg.Error, *API_ERRORS) as error:
                 why = error
@@ -167,8 +176,10 @@ class HistoryArchiver:
             self.enqueue_schedule(key)
 
     def _forget_deleted(self) -> None:
-        for uid in self._stored.keys() - self.store.uids(PLURAL) - self._pending.keys():
-            del self._stored[uid]
+        known = self._stored.keys() | self._refused.keys()
+        for uid in known - self.store.uids(PLURAL) - self._pending.keys():
+            self._stored.pop(uid, None)
+            self._refused.pop(uid, None)
 
     async def _record_batch(self) -> None:
         """Records all pending outcomes of some schedules."""
@@ -211,7 +222,9 @@ class HistoryArchiver:
                 continue
             if self._pending.get(uid) is item:  # else it has changed meanwhile
                 del self._pending[uid]
-            done = {entry.uid for entry in pending[uid]} - refused - self._logs.keys()
+            entries_of = {entry.uid for entry in pending[uid]}
+            self._refused[uid] = entries_of & refused
+            done = entries_of - refused - self._logs.keys()
             self._witnesses.note({e.uid: e.finished_at for e in pending[uid] if e.uid in done})
             self._mark_stored(item.owner, done)
 
@@ -221,6 +234,7 @@ class HistoryArchiver:
         logger.error(
             "history: the outcomes of %s/%s cannot be read: %r", owner.namespace, owner.name, error
         )
+        self._refused[uid] = {uid}  # how many outcomes it has cannot be read
         del self._pending[uid]
 
     def _to_record(self, uid: str, item: _PendingSchedule) -> list[RecentRun]:

@@ -51,6 +51,7 @@ from report_operator.domain.schedules.requests import RequestedRun
 from report_operator.domain.schedules.status import undecided
 from report_operator.domain.schedules.transitions import transitions
 from report_operator.domain.schedules.view import ScheduleView, view_of
+from report_operator.domain.teams import Teams
 from report_operator.metrics import Metrics
 
 logger = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ class ScheduleController:
     metrics: Metrics
     limits: ScheduleLimits
     history: OutcomeArchive
+    teams: Teams
     clock: Callable[[], datetime]
     views: dict[Key, ScheduleView] = field(default_factory=dict)
     _counted: set[str] = field(default_factory=set)  # uids of schedules whose past is in metrics
@@ -255,7 +257,8 @@ class ScheduleController:
     ) -> None:
         """Metrics and Events."""
         status, uid = decision.update.status, body["metadata"]["uid"]
-        view = view_of(key, body["spec"], observation.plan, decision.update)
+        team = self.teams.of(key.namespace, body["metadata"].get("annotations") or {})
+        view = view_of(key, body["spec"], team, observation.plan, decision.update)
         known = observation.recorded if uid in self._counted else frozenset[str]()
         self._counted.add(uid)
         for entry in status.recent_runs:

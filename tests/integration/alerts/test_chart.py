@@ -85,10 +85,26 @@ def severities(monitoring: Values) -> dict[str, set[str]]:
 
 
 def test_severities() -> None:
-    escalating = "ReportSchedulerCriticalFailing"
-    assert severities({}) == {name: {"sev3"} for name in ALERTS} | {escalating: {"sev2"}}
+    escalating = {
+        "ReportSchedulerCriticalFailing",
+        "ReportSchedulerManyCriticalFailing",
+        "ReportSchedulerDataCorrupted",
+        "ReportSchedulerHistoryCorrupted",
+    }
+    assert severities({}) == {n: {"sev2" if n in escalating else "sev3"} for n in ALERTS}
     own = severities({"severity": "page", "escalationSeverity": "P1"})
-    assert own == {name: {"page"} for name in ALERTS} | {escalating: {"P1"}}
+    assert own == {n: {"P1" if n in escalating else "page"} for n in ALERTS}
+
+
+def test_every_alert_has_a_team() -> None:
+    """From its series, or the scheduler's own: Alertmanager knows whom to tell."""
+    for rule in alert_rules({"team": "platform"}):
+        said = rule["labels"].get("team")
+        by = re.search(r"by \(([^)]*)\)", rule["expr"])
+        of_series = (
+            "_team" in rule["expr"] or "reportschedule:" in rule["expr"] or (by and "team" in by[1])
+        )
+        assert said == "platform" or "platform" in str(said) or of_series, rule["alert"]
 
 
 def test_thresholds() -> None:
@@ -106,11 +122,27 @@ def test_thresholds() -> None:
             "queueBacklog": 2_000_000,
             "deadLetters": 1_000_000,
             "storageUsedPercent": 80,
+            "cpuUsedPercent": 70,
+            "memoryUsedPercent": 75,
+            "sourceDown": 4,
+            "criticalFailing": 5,
+            "criticalAfter": "90m",
         }
     )
     assert many["ReportSchedulerQueueBacklog"].endswith("> 2000000")
     assert many["ReportSchedulerDeadLetters"].endswith("> 1000000")
     assert many["ReportSchedulerStorageFull"].endswith("> 80")
+    assert many["ReportSchedulerCpuHigh"].endswith("> 70")
+    assert many["ReportSchedulerMemoryHigh"].endswith("> 75")
+    assert many["ReportSchedulerRunMemoryHigh"].endswith("> 75")
+    assert many["ReportSchedulerSourceDown"].endswith(">= 4")
+    assert many["ReportSchedulerManyCriticalFailing"].endswith(">= 5")
+    (critical,) = (
+        rule
+        for rule in alert_rules({"criticalAfter": "90m"})
+        if rule["alert"] == "ReportSchedulerCriticalFailing"
+    )
+    assert critical["for"] == "90m"
 
 
 def test_no_placeholder_is_left() -> None:
@@ -135,6 +167,12 @@ def test_no_placeholder_is_left() -> None:
         ({"queueBacklog": 0}, "/monitoring/queueBacklog': minimum"),
         ({"deadLetters": 0}, "/monitoring/deadLetters': minimum"),
         ({"storageUsedPercent": 100}, "/monitoring/storageUsedPercent': maximum"),
+        ({"team": "two words"}, "/monitoring/team': 'two words' does not match"),
+        ({"criticalAfter": "soon"}, "/monitoring/criticalAfter': 'soon' does not match"),
+        ({"criticalFailing": 1}, "/monitoring/criticalFailing': minimum"),
+        ({"sourceDown": 1}, "/monitoring/sourceDown': minimum"),
+        ({"cpuUsedPercent": 100}, "/monitoring/cpuUsedPercent': maximum"),
+        ({"memoryUsedPercent": 0}, "/monitoring/memoryUsedPercent': minimum"),
         ({"storageUsedPercent": 0.95}, "/monitoring/storageUsedPercent'"),
         ({"queueBacklog": "50"}, "/monitoring/queueBacklog': got string, want integer"),
         ({"ruleLabels": {"a": 1}}, "/monitoring/ruleLabels/a': got number, want string"),

@@ -33,7 +33,7 @@ def scraped(make_operator: Callable[..., OperatorProcess]) -> OperatorProcess:
 
 @pytest.fixture
 def prometheus(tmp_path: Path, scraped: OperatorProcess) -> Iterator[PrometheusProcess]:
-    made = PrometheusProcess(tmp_path, scraped.settings["metricsPort"])
+    made = PrometheusProcess(directory=tmp_path, target=scraped.settings["metricsPort"])
     try:
         made.start()
         yield made

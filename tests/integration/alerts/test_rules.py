@@ -54,12 +54,17 @@ class World:
         *,
         tier: str = "standard",
         pod: str = "a",
+        name: str = "daily",
+        namespace: str = "reports",
+        team: str = "finance",
+        cause: str = "",
     ) -> None:
         labels = (
-            f'job="metrics",pod="{pod}",namespace="reports",reportschedule="daily",tier="{tier}"'
+            f'job="metrics",pod="{pod}",namespace="{namespace}",reportschedule="{name}",'
+            f'tier="{tier}",team="{team}"'
         )
         self.series |= {
-            f"report_scheduler_last_run_failed{{{labels}}}": failed,
+            f'report_scheduler_last_run_failed{{{labels},cause="{cause}"}}': failed,
             f"report_scheduler_next_due_timestamp_seconds{{{labels}}}": due,
             f"report_scheduler_late_after_seconds{{{labels}}}": late_after,
         }
@@ -73,14 +78,25 @@ class World:
         """All firing alerts: names, with the reason where they have one."""
         self.expected.append((f"{round(minute * 60)}s", set(firing)))
 
-    def check(self) -> None:
+    def check_without_failed(self, *by: str) -> None:
+        """Of all alerts but ReportSchedulerFailed, which each of the reports has."""
+        self.check_without("", *by)
+
+    def check_without(self, name: str, *by: str) -> None:
+        """As `check_without_failed`, and without this alert."""
+        others = f'alertname!~"ReportSchedulerFailed|{name}"'
+        self.check(*by, alerts=f'ALERTS{{alertstate="firing",{others}}}')
+
+    def check(self, *by: str, alerts: str = 'ALERTS{alertstate="firing"}') -> None:
+        """Alerts are told apart by name, by reason, and by these labels."""
         (self.directory / "rules.yaml").write_text(yaml.safe_dump(rules(self.settings)))
         tests = [
             {
-                "expr": 'count by (alertname, reason) (ALERTS{alertstate="firing"})',
+                "expr": f"count by ({', '.join(('alertname', 'reason', *by))}) ({alerts})",
                 "eval_time": time,
                 "exp_samples": [
-                    {"labels": _labels(*alert), "value": 1} for alert in sorted(firing)
+                    {"labels": _labels(("alertname", "reason", *by), alert), "value": 1}
+                    for alert in sorted(firing)
                 ],
             }
             for time, firing in self.expected
@@ -92,8 +108,9 @@ class World:
         )
 
 
-def _labels(name: str, reason: str = "") -> str:
-    return f'{{alertname="{name}"' + (f', reason="{reason}"}}' if reason else "}")
+def _labels(names: tuple[str, ...], values: tuple[str, ...]) -> str:
+    pairs = zip(names, values, strict=False)
+    return "{" + ", ".join(f'{name}="{value}"' for name, value in pairs if value) + "}"
 
 
 def promtool(directory: Path, test: object) -> None:
@@ -115,6 +132,14 @@ LETTERS = ("ReportSchedulerDeadLetters",)
 FULL = ("ReportSchedulerStorageFull",)
 DATABASE = ("ReportSchedulerDatabaseDown",)
 REDIS = ("ReportSchedulerRedisDown",)
+MANY = ("ReportSchedulerManyCriticalFailing",)
+SOURCE = "ReportSchedulerSourceDown"
+NETWORK = ("ReportSchedulerSourceNetwork",)
+CORRUPTED = "ReportSchedulerDataCorrupted"
+HISTORY_CORRUPTED = ("ReportSchedulerHistoryCorrupted",)
+HISTORY_REFUSED = ("ReportSchedulerHistoryRefused",)
+MEMORY, CPU = "ReportSchedulerMemoryHigh", "ReportSchedulerCpuHigh"
+RUN_MEMORY = ("ReportSchedulerRunMemoryHigh",)
 
 
 @pytest.fixture
@@ -490,7 +515,7 @@ def test_a_dependency_that_is_down(world: World, name: str, alert: tuple[str, ..
 
 
 def schedule_labels(tier: str) -> Labels:
-    return {"namespace": "reports", "reportschedule": "daily", "tier": tier}
+    return {"namespace": "reports", "reportschedule": "daily", "tier": tier, "team": "finance"}
 
 
 def test_schedule_that_is_not_ready(world: World) -> None:
@@ -503,6 +528,235 @@ def test_schedule_that_is_not_ready(world: World) -> None:
     world.check()
 
 
+# -- several at once -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("most", [2, 3])
+def test_several_critical_reports_each_for_two_hours(world: World, most: int) -> None:
+    """Two that fail one after the other, each for less, are not several at once."""
+    world.settings = {} if most == 2 else {"criticalFailing": most}
+    world.operator()
+    later = keep(86400)
+    world.schedule(f"{keep(0, 9)} {keep(1)}", later, tier="critical")
+    world.schedule(f"{keep(0, 29)} {keep(1)}", later, tier="critical", name="weekly")
+    world.schedule(f"{keep(1, 99)} {keep(0)}", later, tier="critical", name="mended")
+    world.schedule(f"{keep(0, 49)} {keep(1)}", later, name="standard")
+
+    def firing(*alerts: tuple[str, ...]) -> list[tuple[str, ...]]:
+        return [("ReportSchedulerFailed", "failed", name) for name in ("daily", "weekly")] + [
+            ("ReportSchedulerFailed", "failed", "standard"), *alerts
+        ]  # fmt: skip
+
+    daily, weekly = ((CRITICAL[0], "", name) for name in ("daily", "weekly"))
+    world.expect(10 + 119, *firing())
+    world.expect(10 + 121, *firing(daily))
+    world.expect(30 + 119, *firing(daily))
+    world.expect(30 + 121, *firing(daily, weekly, *([MANY] if most == 2 else [])))
+    world.check("reportschedule")
+
+
+def fail_for(world: World, cause: str, reports: dict[str, int], team: str = "") -> None:
+    """So many reports of each namespace fail from minute 10 to 59."""
+    for namespace, count in reports.items():
+        for number in range(count):
+            world.schedule(
+                f"{keep(0, 9)} {keep(1, 49)} {keep(0)}", keep(86400), name=f"r{number}",
+                namespace=namespace, team=team or namespace, cause=cause,
+            )  # fmt: skip
+
+
+@pytest.mark.parametrize("least", [3, 5])
+def test_many_reports_without_their_source(world: World, least: int) -> None:
+    """Each namespace, team and cause is counted apart."""
+    world.settings = {} if least == 3 else {"sourceDown": least}
+    world.operator()
+    database, http = "DatabaseUnavailable", "ExternalSourceUnavailable"
+    fail_for(world, database, {"almost": least - 1, "reports": least})
+    fail_for(world, http, {"web": least})
+    fail_for(world, "Timeout", {"slow": least})
+    fail_for(world, database, {"shared": least - 1}, team="a")
+    world.schedule(keep(1), keep(86400), name="b", namespace="shared", team="b", cause=database)
+    world.expect(9)
+    world.expect(11, (SOURCE, "", "reports", database), (SOURCE, "", "web", http))
+    world.expect(61)
+    world.check_without(NETWORK[0], "namespace", "cause")
+
+
+@pytest.mark.parametrize(
+    ("reports", "fires"),
+    [
+        ({"a": 3}, False),  # one namespace: its own affair
+        ({"a": 1, "b": 1}, False),
+        ({"a": 2, "b": 1}, True),
+        ({"a": 40, "b": 1}, True),
+    ],
+)
+def test_sources_of_several_namespaces(world: World, reports: dict[str, int], fires: bool) -> None:
+    world.operator()
+    fail_for(world, "ExternalSourceUnavailable", reports)
+    own = [(SOURCE,)] if reports["a"] >= 3 else []
+    world.expect(9)
+    world.expect(11, *own, *([NETWORK] if fires else []))
+    world.expect(61)
+    world.check_without_failed()
+
+
+def test_no_team_speaks_for_another(world: World) -> None:
+    """Reports that one team breaks on purpose make no alert with the labels of another."""
+    world.operator()
+    fail_for(world, "DatabaseUnavailable", {"a": 5})
+    fail_for(world, "DatabaseUnavailable", {"b": 1})
+    world.expect(
+        20,
+        (SOURCE, "", "a", "a", "DatabaseUnavailable"),
+        (NETWORK[0], "", RELEASE, "data-engineering", "DatabaseUnavailable"),
+    )
+    world.check_without_failed("namespace", "team", "cause")
+
+
+def test_sources_stay_down_while_the_operator_is(world: World) -> None:
+    world.operator(resync=down("1+60", 20), start=down("-3600+0", 20), depth=down("0+0", 20))
+    for number in range(3):
+        world.schedule(
+            down("1+0", 20), down("86400+0", 20), down("1800+0", 20),
+            name=f"r{number}", cause="DatabaseUnavailable",
+        )  # fmt: skip
+    world.expect(19, (SOURCE,))
+    world.expect(200, (SOURCE,), DOWN)
+    world.check_without_failed()
+
+
+# -- corruption ----------------------------------------------------------------------------------
+
+
+def test_damaged_tables_of_reports(world: World) -> None:
+    world.operator()
+    fail_for(world, "DataCorrupted", {"reports": 2}, team="finance")
+    world.expect(9)
+    world.expect(11, (CORRUPTED, "", "reports", "finance"))
+    world.expect(61)
+    world.check_without_failed("namespace", "team")
+
+
+def test_damaged_history(world: World) -> None:
+    world.operator()
+    world.say("report_scheduler_history_corruption_errors_total", f"0+0x9 {keep(1, 200)}")
+    world.expect(9)
+    world.expect(11, HISTORY_CORRUPTED)
+    world.expect(38, HISTORY_CORRUPTED)
+    world.expect(41)
+    world.check()
+
+
+def test_refused_rows_of_history(world: World) -> None:
+    world.operator()
+    world.operator("b", resync=keep(0))
+    refused = f"0+0x9 {keep(1, 49)} {keep(0)}"
+    world.say("report_scheduler_history_refused_records", refused)
+    world.say("report_scheduler_history_refused_records", keep(0), pod="b")
+    world.expect(19)
+    world.expect(21, HISTORY_REFUSED)
+    world.expect(61)
+    world.check()
+
+
+# -- memory and CPU ------------------------------------------------------------------------------
+
+OPERATOR = f"{NAME}-5d9c7-abcde"
+GIB = 1 << 30
+
+
+PODS = {  # namespace, pod, container: the team that is told
+    (RELEASE, OPERATOR, "operator"): "data-engineering",
+    (RELEASE, f"{NAME}-api-7f9-xyz", "admin-api"): "data-engineering",
+    ("reports", "daily-1", "report"): "finance",
+}
+
+
+def limit(world: World, labels: str, by: str, *, memory: int = 0, cpus: int = 0) -> None:
+    """A limit as cAdvisor tells it, where it is 0 without one, or kube-state-metrics."""
+    if by == "cadvisor":
+        world.series |= {
+            f"container_spec_memory_limit_bytes{{{labels}}}": keep(memory),
+            f"container_spec_cpu_quota{{{labels}}}": keep(cpus * 100_000),
+            f"container_spec_cpu_period{{{labels}}}": keep(100_000),
+        }
+    else:
+        name = "kube_pod_container_resource_limits"
+        for resource, amount in (("memory", memory), ("cpu", cpus)):
+            if amount:
+                world.series[f'{name}{{{labels},resource="{resource}"}}'] = keep(amount)
+
+
+@pytest.mark.parametrize("by", ["cadvisor", "kube-state-metrics"])
+def test_memory_and_cpu_of_the_limit(world: World, by: str) -> None:
+    """At the threshold nothing fires, above it one alert for each container that is ours."""
+    world.operator()
+    # Containers of that name where there are no schedules, and one without a limit.
+    others = [("elsewhere", "daily-1", "report"), ("elsewhere", OPERATOR, "operator")]
+    used = {
+        place: f"{GIB * 95 // 100}+0x9 {keep(GIB * 96 // 100 + 1, 20)} 0+0x300" for place in PODS
+    }
+    used |= dict.fromkeys([*others, ("reports", "unlimited", "report")], keep(GIB))
+    for (namespace, pod, name), values in used.items():
+        labels = f'namespace="{namespace}",pod="{pod}",container="{name}"'
+        world.series[f"container_memory_working_set_bytes{{{labels}}}"] = values
+        cpu = 2 * 60 * 0.9, 2 * 60 * 0.92
+        usage = f"0+{cpu[0]}x40 {cpu[0] * 40 + cpu[1]}+{cpu[1]}x60"
+        world.series[f'container_cpu_usage_seconds_total{{{labels},cpu="total"}}'] = usage
+        if pod != "unlimited":
+            limit(world, labels, by, memory=GIB, cpus=2)
+        elif by == "cadvisor":
+            limit(world, labels, by)
+    world.say("report_scheduler_namespace_info", keep(1), namespace="reports", team="finance")
+    memory, cpu_alerts = (
+        [(name, "", namespace, pod, team) for (namespace, pod, _), team in PODS.items()]
+        for name in (MEMORY, CPU)
+    )
+    world.expect(14)
+    world.expect(16, *memory)
+    world.expect(32)
+    world.expect(54)
+    world.expect(64, *cpu_alerts)
+    world.check("namespace", "pod", "team")
+
+
+@pytest.mark.parametrize("cadvisor", [False, True])
+def test_what_the_operator_tells_of_itself_counts_without_cadvisor(
+    world: World, cadvisor: bool
+) -> None:
+    """Where the cluster tells of the container, that counts, and there is one alert."""
+    world.operator(OPERATOR)
+    own = {"pod": OPERATOR, "namespace": RELEASE}
+    world.say("process_resident_memory_bytes", keep(GIB), **own)
+    world.say("report_scheduler_memory_limit_bytes", keep(GIB), **own)
+    world.say("process_cpu_seconds_total", f"0+60x{END}", **own)
+    world.say("report_scheduler_cpu_limit_cores", keep(1), **own)
+    if cadvisor:
+        labels = f'namespace="{RELEASE}",pod="{OPERATOR}",container="operator"'
+        world.series |= {
+            f"container_memory_working_set_bytes{{{labels}}}": keep(GIB // 2),
+            f"container_spec_memory_limit_bytes{{{labels}}}": keep(GIB),
+            f"container_cpu_usage_seconds_total{{{labels}}}": keep(7),
+            f"container_spec_cpu_quota{{{labels}}}": keep(100_000),
+            f"container_spec_cpu_period{{{labels}}}": keep(100_000),
+        }
+    world.expect(4)
+    world.expect(22, *([] if cadvisor else [(MEMORY,), (CPU,)]))
+    world.check()
+
+
+@pytest.mark.parametrize(("percent", "fires"), [(95, False), (96, True)])
+def test_memory_of_the_newest_run(world: World, percent: int, fires: bool) -> None:
+    world.operator()
+    ratio = f"{keep(0.5, 9)} {keep(percent / 100, 9)} {keep(0.5)}"
+    world.say("report_scheduler_last_run_memory_used_ratio", ratio, **schedule_labels("bulk"))
+    world.expect(9)
+    world.expect(11, *([RUN_MEMORY] if fires else []))
+    world.expect(21)
+    world.check()
+
+
 # -- labels and texts ---------------------------------------------------------------------------
 
 
@@ -510,20 +764,25 @@ def test_labels_and_texts(world: World) -> None:
     """Every text that on-call reads."""
     world.settings = {"severityOfTier": {"critical": "sev1"}, "runbookUrl": "https://on.call/book"}
     world.operator(depth=keep(60))
-    world.schedule(due=keep(86400), failed=keep(1), tier="critical")
+    world.schedule(due=keep(86400), failed=keep(1), tier="critical", cause="DataCorrupted")
     world.say("report_scheduler_schedule_ready", keep(0), **schedule_labels("critical"))
     world.say("report_scheduler_dead_letters", keep(120))
-    world.say("report_scheduler_runs_not_starting", keep(19), namespace="reports")
-    world.say("report_scheduler_storage_used_ratio", keep(0.97), namespace="reports")
+    team = {"namespace": "reports", "team": "finance"}
+    world.say("report_scheduler_runs_not_starting", keep(19), **team)
+    world.say("report_scheduler_storage_used_ratio", keep(0.97), **team)
+    world.say("report_scheduler_last_run_memory_used_ratio", keep(0.97), **schedule_labels("bulk"))
+    world.say("report_scheduler_history_refused_records", keep(2))
     world.say("report_scheduler_dependency_up", keep(0), dependency="redis")
     (world.directory / "rules.yaml").write_text(yaml.safe_dump(rules(world.settings)))
     command = "Next: kubectl -n reports describe reportschedules.reports.adaf.io daily"
-    schedule = {"namespace": "reports", "reportschedule": "daily", "tier": "critical"}
+    schedule = schedule_labels("critical")
+    ours = {"namespace": RELEASE, "team": "data-engineering", "severity": "sev3"}
+    theirs = {"namespace": "reports", "team": "finance", "severity": "sev3"}
     cases = {
         "ReportSchedulerFailed": (
-            {**schedule, "reason": "failed", "severity": "sev1"},
+            {**schedule, "reason": "failed", "severity": "sev1", "cause": "DataCorrupted"},
             {
-                "summary": "Report reports/daily failed",
+                "summary": "Report reports/daily failed: DataCorrupted",
                 "description": "The newest slot of the critical report failed for good: its readers"
                 " got nothing. The reason and the message are in its status; a report of that slot"
                 f" or of a newer one ends this alert. {command}",
@@ -543,15 +802,49 @@ def test_labels_and_texts(world: World) -> None:
         "ReportSchedulerCriticalFailing": (
             {**schedule, "severity": "sev2"},
             {
-                "summary": "Critical report reports/daily is missing for over 2 h",
-                "description": "It has failed or been late for two hours without a break, which is"
-                " longer than its recovery may take: escalate to the Data Engineering Lead."
+                "summary": "Critical report reports/daily is missing for over 2h",
+                "description": "It has failed or been late for 2h without a break, which is longer"
+                " than its recovery may take: escalate to the Data Engineering Lead."
                 f" {command}",
                 "runbook_url": "https://on.call/book#reportschedulercriticalfailing",
             },
         ),
+        "ReportSchedulerDataCorrupted": (
+            {"namespace": "reports", "team": "finance", "severity": "sev2"},
+            {
+                "summary": "A database that reports of reports read is damaged",
+                "description": "1 reports failed since PostgreSQL (SQLSTATE XX001, XX002) or MySQL"
+                " says that a table or an index is corrupted. Escalate to the Data Engineering"
+                " Lead before anybody writes there. Next: kubectl -n reports get events"
+                " --field-selector reason=RunFailed --sort-by=.lastTimestamp",
+                "runbook_url": "https://on.call/book#reportschedulerdatacorrupted",
+            },
+        ),
+        "ReportSchedulerRunMemoryHigh": (
+            {**schedule_labels("bulk"), "severity": "sev3"},
+            {
+                "summary": "Report reports/daily used 97 % of its memory",
+                "description": "The newest run that told used more than 95 % of its limit: with"
+                " more data the next is killed (ResourceExhausted). Raise"
+                " spec.resources.limits.memory or ask for fewer rows; a run that uses less ends"
+                " this alert. Next: kubectl -n reports get reportschedules.reports.adaf.io daily"
+                " -o yaml",
+                "runbook_url": "https://on.call/book#reportschedulerrunmemoryhigh",
+            },
+        ),
+        "ReportSchedulerHistoryRefused": (
+            ours,
+            {
+                "summary": "History does not take 2 outcomes",
+                "description": "For ten minutes PostgreSQL has refused them, or they cannot be"
+                " read; they stay in status, and their Jobs in the cluster. The operator's log"
+                f" names each. Next: kubectl -n {RELEASE} logs deploy/{NAME} -c operator"
+                " --tail=1000",
+                "runbook_url": "https://on.call/book#reportschedulerhistoryrefused",
+            },
+        ),
         "ReportSchedulerQueueBacklog": (
-            {"namespace": RELEASE, "severity": "sev3"},
+            ours,
             {
                 "summary": "60 report runs wait in the queue",
                 "description": "More than 50 runs have waited for admission for ten minutes: more"
@@ -561,7 +854,7 @@ def test_labels_and_texts(world: World) -> None:
             },
         ),
         "ReportSchedulerRunsNotStarting": (
-            {"namespace": "reports", "severity": "sev3"},
+            theirs,
             {
                 "summary": "19 admitted runs of reports do not start",
                 "description": "For ten minutes runs have been admitted whose pods do not run,"
@@ -572,7 +865,7 @@ def test_labels_and_texts(world: World) -> None:
             },
         ),
         "ReportSchedulerDeadLetters": (
-            {"namespace": RELEASE, "severity": "sev3"},
+            ours,
             {
                 "summary": "120 report runs were given up on",
                 "description": "More than 100 slots have failed for good, and nobody has run them"
@@ -583,7 +876,7 @@ def test_labels_and_texts(world: World) -> None:
             },
         ),
         "ReportSchedulerStorageFull": (
-            {"namespace": "reports", "severity": "sev3"},
+            theirs,
             {
                 "summary": "The report volume of reports is 97 % full",
                 "description": "More than 95 % were in use when a run last ended there. Once it is"
@@ -592,7 +885,7 @@ def test_labels_and_texts(world: World) -> None:
             },
         ),
         "ReportSchedulerRedisDown": (
-            {"namespace": RELEASE, "severity": "sev3"},
+            ours,
             {
                 "summary": "The report scheduler cannot reach Redis",
                 "description": "Runs go on. The lists report_scheduler_queue and"

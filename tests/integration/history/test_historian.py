@@ -7,10 +7,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, cast
 
+from hack.testbed.postgres import PostgresServer
 from report_operator.adapters.kube.client import ApiError, KubeClient
 from report_operator.adapters.kube.store import Store
+from report_operator.adapters.postgres.database import Database
 from report_operator.adapters.postgres.reader import HistoryReader, PageQuery
 from report_operator.adapters.postgres.writer import HistoryWriter
 from report_operator.api.v1alpha1.resource import Key
@@ -128,6 +131,10 @@ def ended_pod() -> Pod:
     return Pod(name="pod", created_at=NOW, phase="Failed", exit_code=78)
 
 
+def shown(it: Scene, metric: str) -> float | None:
+    return it.historian.metrics.registry.get_sample_value(metric)
+
+
 async def test_failed_run_is_pruned_once_its_log_is_stored(writer: HistoryWriter) -> None:
     async with scene(writer, Logs(wait=asyncio.Event())) as it:
         it.offer(entry("bad", Reason.CONFIGURATION_ERROR), entry("good"))
@@ -194,11 +201,38 @@ async def test_record_refused_by_postgres_blocks_no_other(writer: HistoryWriter)
     async with scene(writer, Logs()) as it:
         it.offer(entry("refused"), entry("good"))
         await it.until(lambda: it.waits("refused", "good") == {"refused"})
+        assert shown(it, "report_scheduler_history_refused_records") == 1
         async with writer.database.transaction() as connection:
             await connection.execute("ALTER TABLE report_scheduler.runs DROP CONSTRAINT picky")
         it.offer(entry("refused"), entry("good"))
         await it.until(lambda: not it.waits("refused"))
+        assert shown(it, "report_scheduler_history_refused_records") == 0
+        assert shown(it, "report_scheduler_history_corruption_errors_total") == 0
     assert await kept_uids(it) == {"refused", "good"}
+
+
+async def test_damaged_history_is_told_as_what_it_is(
+    own_server: PostgresServer, tmp_path: Path
+) -> None:
+    """Nothing is given up: the outcome waits, and its Job with it."""
+    secret = own_server.make_database(tmp_path)
+    async with Database(secret, "report-scheduler-tests", 4, 10.0) as database:
+        writer = HistoryWriter(database)
+        await writer.prepare()
+        async with scene(writer, Logs()) as it:
+            it.offer(entry("before"))
+            await it.until(lambda: not it.waits("before"))
+    name = (secret / "dbname").read_text()
+    await asyncio.to_thread(own_server.damage, "report_scheduler.runs", name)
+    async with (
+        Database(secret, "report-scheduler-tests", 4, 10.0) as database,
+        scene(HistoryWriter(database), Logs()) as it,
+    ):
+        it.offer(entry("after"))
+        corrupted = "report_scheduler_history_corruption_errors_total"
+        await it.until(lambda: (shown(it, corrupted) or 0) > 0)
+        assert it.waits("after") == {"after"}
+        assert shown(it, "report_scheduler_history_refused_records") == 0
 
 
 async def test_schedule_deleted_before_its_record_is_written(writer: HistoryWriter) -> None:

@@ -37,6 +37,10 @@ class HistoryUnavailableError(Exception):
     """PostgreSQL cannot be used now; the message never holds a password."""
 
 
+class HistoryCorruptedError(HistoryUnavailableError):
+    """PostgreSQL says that its data are corrupted."""
+
+
 def read_conninfo(secret: Path, application_name: str, statement_seconds: float) -> str:
     """libpq's connection string from the current files of the Secret.
 
@@ -149,6 +153,8 @@ class Database:
         except psycopg.errors.QueryCanceled as error:
             # That one statement took too long does not mean that others would.
             raise HistoryUnavailableError(one_line(error)) from error
+        except (psycopg.errors.DataCorrupted, psycopg.errors.IndexCorrupted) as error:
+            raise HistoryCorruptedError(f"{one_line(error)} [{error.sqlstate}]") from error
         except (psycopg.OperationalError, psycopg.InterfaceError, TimeoutError) as error:
             self._down_since = time.monotonic()
             if not isinstance(error, PoolTimeout):  # else the reason was noted when it occurred

@@ -200,6 +200,9 @@ class RecentRun(ActiveRun):
     storage_used_percent: int | None = Field(
         default=None, description="How full the report volume was when it ended."
     )
+    memory_used_percent: int | None = Field(
+        default=None, description="Most memory that its last try used, of its limit."
+    )
     warnings: int | None = Field(
         default=None, description="Checks of its rows that did not pass, and only warn."
     )

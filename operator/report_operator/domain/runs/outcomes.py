@@ -72,6 +72,7 @@ def record(
         rows=sum(result.rows.values()) if result else None,
         outputs=[output.path for output in result.outputs] if result else [],
         storage_used_percent=result.storage_used_percent if result else None,
+        memory_used_percent=result.memory_used_percent if result else None,
         warnings=result.warnings if result else None,
         cache_hits=result.cache_hits if result else None,
         cache_misses=result.cache_misses if result else None,

@@ -29,7 +29,12 @@ from report_runner.contract.words import counted
 EXPLANATION_LIMIT = 4000  # characters
 OWNER_LIMIT = 200
 # A further attempt comes to the same while the schedule or the data are as they are.
-NOT_BY_RETRY = (Reason.CONFIGURATION_ERROR, Reason.DATA_CHECK_FAILED, Reason.EMPTY_REPORT)
+NOT_BY_RETRY = (
+    Reason.CONFIGURATION_ERROR,
+    Reason.DATA_CHECK_FAILED,
+    Reason.DATA_CORRUPTED,
+    Reason.EMPTY_REPORT,
+)
 
 
 class ProblemKind(StrEnum):

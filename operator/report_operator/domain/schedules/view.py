@@ -30,6 +30,8 @@ class ScheduleView:
     namespace: str
     name: str
     tier: str
+    team: str  # to whom its alerts go
+    cause: str  # why the newest slot failed, a Reason; empty where it did not
     last_run_failed: bool
     ready: bool
     late_after: timedelta
@@ -42,19 +44,23 @@ class ScheduleView:
     warnings: int = 0  # of the newest report that is not a backfill's
     storage: StorageUse | None = None  # as the newest run reported that could
     waiting_for_data: int = 0  # runs between two checks
+    memory_used: float | None = None  # 0 to 1 of its limit, the newest run that told
 
 
 def view_of(
-    key: Key, spec: Mapping[str, Any], plan: Plan | None, update: StatusUpdate
+    key: Key, spec: Mapping[str, Any], team: str, plan: Plan | None, update: StatusUpdate
 ) -> ScheduleView:
     """`spec` is that of the object, which may be invalid."""
     status = update.status
     conditions = {condition.type: condition.status for condition in status.conditions}
+    failing = conditions.get(ConditionType.FAILING) == "True"
     return ScheduleView(
         namespace=key.namespace,
         name=key.name,
         tier=spec.get("tier", "standard"),
-        last_run_failed=conditions.get(ConditionType.FAILING) == "True",
+        team=team,
+        cause=status.last_failure.reason.value if failing and status.last_failure else "",
+        last_run_failed=failing,
         ready=conditions.get(ConditionType.READY) == "True",
         late_after=plan.late_after if plan else timedelta(0),
         next_due=update.next_due if plan and not plan.suspended else None,
@@ -66,6 +72,7 @@ def view_of(
         warnings=warnings_of(status.recent_runs),
         storage=storage_use(status.recent_runs),
         waiting_for_data=status.waiting_for_data,
+        memory_used=memory_used(status.recent_runs),
     )
 
 
@@ -73,6 +80,13 @@ def warnings_of(recent: Iterable[RecentRun]) -> int:
     made = [run for run in recent if run.outcome is Outcome.SUCCEEDED and run.backfill is None]
     newest = max(made, key=lambda run: run.finished_at, default=None)
     return (newest.warnings or 0) if newest else 0
+
+
+def memory_used(recent: Iterable[RecentRun]) -> float | None:
+    """From the newest outcome that reports it; a run that was killed reports nothing."""
+    reported = [run for run in recent if run.memory_used_percent is not None]
+    newest = max(reported, key=lambda run: run.finished_at, default=None)
+    return (newest.memory_used_percent or 0) / 100 if newest else None
 
 
 def storage_use(recent: Iterable[RecentRun]) -> StorageUse | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,6 +51,22 @@ def memory_limit(root: Path = _ROOT, membership: str | None = None) -> int | Non
             if text and text.isdigit() and int(text) < 1 << 60:
                 found.append(int(text))
     return min(found, default=None)
+
+
+def memory_used_percent() -> int | None:
+    """Most memory at once, of the limit: this process and the largest that it has waited for.
+
+    Not the cgroup's own peak, which counts cached pages of files, too, and is full without harm.
+    None without a limit.
+    """
+    limit = memory_limit()
+    if not limit:
+        return None
+    kilobytes = sum(
+        resource.getrusage(who).ru_maxrss
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    return round(kilobytes * 1024 * 100 / limit)
 
 
 def cpu_limit(root: Path = _ROOT, membership: str | None = None) -> float:
