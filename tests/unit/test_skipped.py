@@ -43,7 +43,7 @@ from report_operator.domain.schedules.desired import may_skip
 from report_operator.domain.schedules.status import RunDecisions, compute_status
 from report_operator.domain.schedules.transitions import NORMAL, transitions
 from report_operator.domain.statistics import Granularity, failures, performance, totals
-from report_runner import pod_run, run
+from report_runner import making, pod_run
 from report_runner.contract.reasons import EXIT_CODES, EXIT_OK, Reason
 from report_runner.contract.result import Outcome, parse_result
 from report_runner.models import RunSkipped
@@ -91,7 +91,7 @@ def test_old_files_are_pruned_by_a_run_that_is_skipped_too(
     """Else a schedule that skips for months would keep all that it ever made."""
     run_for(tmp_path, date(2026, 11, 1), at("2026-11-01 06:00"))
     assert reports(tmp_path / "volume") == ["01"]
-    monkeypatch.setattr(run, "fetch_all", lambda *_: _skip())
+    monkeypatch.setattr(making, "fetch_all", lambda *_: _skip())
     with pytest.raises(RunSkipped):
         run_for(tmp_path, date(2026, 11, 24), at("2026-11-24 06:00"))
     assert reports(tmp_path / "volume") == []
