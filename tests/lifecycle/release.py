@@ -124,10 +124,10 @@ def history(query: str) -> list[list[str]]:
 
 
 def attempts(schedule: str) -> Counter[str]:
-    """Recorded runs of each slot of a schedule that nobody made by hand."""
+    """How many runs of each slot are recorded."""
     rows = history(
         "SELECT to_char(slot, 'YYYY-MM-DD\"T\"HH24:MI:SS') FROM report_scheduler.runs "
-        f"WHERE schedule = '{schedule}' AND NOT manual"
+        f"WHERE schedule = '{schedule}'"
     )
     return Counter(slot for (slot,) in rows)
 
