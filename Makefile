@@ -17,7 +17,7 @@ APT := postgresql postgresql-client mariadb-server mariadb-client pgbouncer redi
 
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help up up-cluster down forward test test-monitoring check docs crontable unit integration venv packages lock image logs demo env bench fmt fuzz
+.PHONY: help up up-cluster down forward test check docs crontable unit integration venv packages lock image logs demo env bench fmt fuzz
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -68,12 +68,6 @@ integration: venv ## against the real cluster (brought up if it is not), end to 
 	cat "$$minutes"; rm "$$minutes"
 	[ $$code = 0 ] || exit $$code
 	pytest -q tests/runbook
-
-test-monitoring: packages venv ## alerts and dashboards under the Prometheus operator, on the cluster of make up (its own target: 4 minutes to build at first)
-	@$(BIN)/python hack/up.py --no-demo
-	$(BIN)/python -m hack.monitoring
-	eval "$$($(LOCAL) env)"
-	pytest -q -s -n 0 tests/monitoring
 
 fuzz: venv ## 10,000 hostile objects at a running operator, on a control plane of its own
 	@FUZZ_OBJECTS=$${FUZZ_OBJECTS:-10000} pytest -q -s --timeout 3600 tests/integration/operator/test_hostile.py -k hostile_objects
