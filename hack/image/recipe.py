@@ -22,7 +22,6 @@ ROOT = Path(__file__).resolve().parents[2]
 HERE = ROOT / "hack" / "image"
 DEMO = ROOT / "hack" / "demo"
 SERVICES = ROOT / "hack" / "services"
-MONITORING = ROOT / "hack" / "monitoring"
 RECIPE = 1  # raise it where the builder itself changes what it makes
 KEEP = 4  # archives per image
 
@@ -218,11 +217,6 @@ def recipes() -> dict[str, Recipe]:
             name="adaf-services",
             packages=SERVICES / "packages.txt",
             dockerfile=SERVICES / "Dockerfile",
-        ),
-        "monitoring": Recipe(
-            name="adaf-monitoring",
-            packages=MONITORING / "packages.txt",
-            dockerfile=MONITORING / "Dockerfile",
         ),
         "demo-postgres": Recipe(
             name="adaf-demo-postgres",

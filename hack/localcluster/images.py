@@ -18,19 +18,14 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 def pause_archive(program: bytes) -> bytes:
     """The pause image, one static program that holds a pod's namespaces: a `docker save` tar."""
-    return static_archive(PAUSE_IMAGE, {"pause": program})
-
-
-def static_archive(name: str, programs: dict[str, bytes]) -> bytes:
-    """An image of static programs alone, by their path in it; the first is what it starts."""
-    layer = _tar({path: (content, 0o755) for path, content in programs.items()})
+    layer = _tar({"pause": (program, 0o755)})
     config = {
         "architecture": _ARCHITECTURES.get(platform.machine(), platform.machine()),
         "os": "linux",
-        "config": {"Entrypoint": [f"/{next(iter(programs))}"], "User": "65535:65535"},
+        "config": {"Entrypoint": ["/pause"], "User": "65535:65535"},
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
     }
-    manifest = [{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]
+    manifest = [{"Config": "config.json", "RepoTags": [PAUSE_IMAGE], "Layers": ["layer.tar"]}]
     return _tar(
         {
             "manifest.json": (json.dumps(manifest).encode(), 0o644),

@@ -12,7 +12,7 @@ from tests.support.chart import CHART, Object
 from tests.support.monitoring import PrometheusApi
 
 DIRECTORY = CHART / "files" / "dashboards"
-NEEDS_CADVISOR = "namespace_pod_container:"
+NEEDS_CADVISOR = "namespace_pod_container:"  # which tests do not scrape
 WHAT_IS_WRONG = ("Failing reports", "Alerts that fire")  # panels without a row where nothing is
 
 
@@ -55,14 +55,13 @@ def _of(dashboard: Object) -> Iterator[Query]:
 
 
 def wait_until_queries_have_series(
-    prometheus: PrometheusApi, variables: Mapping[str, str], *, wrong: bool, cadvisor: bool = False
+    prometheus: PrometheusApi, variables: Mapping[str, str], *, wrong: bool
 ) -> None:
     """Those of the panels that say what is wrong, or every other query of the dashboards."""
     chosen = {
         str(query): query.filled_in(variables)
         for query in queries()
-        if (query.panel in WHAT_IS_WRONG) is wrong
-        and (cadvisor or NEEDS_CADVISOR not in query.expression)
+        if (query.panel in WHAT_IS_WRONG) is wrong and NEEDS_CADVISOR not in query.expression
     }
     assert len(chosen) > (1 if wrong else 40)
 
