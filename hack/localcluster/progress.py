@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from hack.localcluster.cluster import ClusterError
 
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _QUIET = 20.0  # seconds after which a long step says that it still lives
 
 
@@ -32,10 +34,19 @@ def tail(log_file: Path, lines: int = 15) -> str:
     return "\n".join(f"    {line[:300]}" for line in last)
 
 
+def last_line(log_file: Path) -> str:
+    """What a command printed last, cut to fit into a line of ours."""
+    with log_file.open("rb") as log:
+        log.seek(max(0, log_file.stat().st_size - 4096))
+        lines = log.read().decode(errors="replace").replace("\r", "\n").splitlines()
+    printed = (_ESCAPES.sub("", line).strip() for line in reversed(lines))
+    return next((line[:100] for line in printed if line), "")
+
+
 def run_logged(
     command: Sequence[str],
     log_file: Path,
-    log: Progress,
+    log: Callable[[str], None],
     what: str,
     *,
     cwd: Path | None = None,
@@ -55,7 +66,7 @@ def run_logged(
                 code = process.wait(timeout=_QUIET)
                 break
             except subprocess.TimeoutExpired:
-                log(f"{what}: still at it")
+                log(f"{what}: {last_line(log_file) or 'still at it'}")
             except BaseException:
                 process.terminate()
                 process.wait()
