@@ -13,7 +13,9 @@ LOCK := --quiet --generate-hashes --no-annotate --no-header --no-emit-index-url
 IMAGE_LOCK := $(LOCK) --python-version 3.11.2 --python-platform linux
 APT := postgresql postgresql-client mariadb-server mariadb-client pgbouncer redis-server redis-tools prometheus jq sysstat procps \
        poppler-utils libreoffice-calc-nogui libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 \
-       fonts-dejavu-core fonts-liberation2 fonts-symbola mmdebstrap docker.io slirp4netns openssl golang-go openssh-sftp-server chromium chromium-driver npm
+       fonts-dejavu-core fonts-liberation2 fonts-symbola mmdebstrap openssl golang-go openssh-sftp-server chromium chromium-driver npm
+# For tests that need a Docker engine, where none answers.
+ENGINE := docker.io slirp4netns
 
 export PATH := $(BIN):$(PATH)
 
@@ -24,10 +26,10 @@ help: ## this list
 
 # Docker and Python are enough for these, on a Mac with its old make as well: one line, no packages.
 up: ## cluster, image, chart, demo data, and a real report at the end
-	@hack/with-docker || $(MAKE) --no-print-directory packages; exec python3 hack/up.py
+	@hack/with-docker || hack/packages $(APT); exec python3 hack/up.py
 
 up-cluster: ## the local cluster alone
-	@hack/with-docker || $(MAKE) --no-print-directory packages; exec $(LOCAL) up
+	@hack/with-docker || hack/packages $(APT); exec $(LOCAL) up
 
 mail: ## the demo's mails again, the newest one whole
 	@python3 -m hack.mail
@@ -87,7 +89,7 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	touch $(STAMP)
 
 packages: ## Debian packages that tests and builds need
-	@hack/packages $(APT)
+	@hack/packages $(APT) $(ENGINE)
 
 lock: venv ## pin the dependencies anew
 	uv pip compile $(LOCK) --universal --python-version 3.11 pyproject.toml --all-extras --group dev -o requirements/dev.txt
@@ -96,7 +98,7 @@ lock: venv ## pin the dependencies anew
 	uv pip compile $(IMAGE_LOCK) requirements/demo-mail.in -o requirements/demo-mail.txt
 
 image: ## build the images
-	@hack/with-docker || $(MAKE) --no-print-directory packages; exec python3 -m hack.image build
+	@hack/with-docker || hack/packages $(APT); exec python3 -m hack.image build
 
 logs: ## follow the operator's log
 	@eval "$$($(LOCAL) env)"

@@ -115,8 +115,9 @@ def _daemon(files: _Files, log: Progress) -> Iterator[Engine]:
     _install()
     _clear(files)  # what a killed process has left
     files.run.mkdir(mode=0o700)
+    children: list[subprocess.Popen[bytes]] = []
     try:
-        started = _start(files)
+        started = _start(files, children)
         log(f"a Docker engine of our own answers: version {_version(started)}")
         for kind in ("container", "volume", "network"):
             _prune(started, kind)
@@ -125,6 +126,8 @@ def _daemon(files: _Files, log: Progress) -> Iterator[Engine]:
             _prune(started, kind)
     finally:
         _clear(files)
+        for child in children:
+            child.wait()
 
 
 def _version(started: Engine) -> str:
@@ -148,7 +151,7 @@ def _install() -> None:
         )
 
 
-def _start(files: _Files) -> Engine:
+def _start(files: _Files, children: list[subprocess.Popen[bytes]]) -> Engine:
     procs = cgroups.create(files.cgroup)
     files.netns.touch()
     _checked("unshare", f"--net={files.netns}", "true")
@@ -157,7 +160,7 @@ def _start(files: _Files) -> Engine:
         "slirp4netns", "--configure", "--mtu=65520", "--disable-host-loopback",
         "--netns-type=path", str(files.netns), "tap0",
     ]  # fmt: skip
-    slirp = _spawn(files, "slirp4netns", uplink, procs, None)
+    slirp = _spawn(files, "slirp4netns", uplink, procs, children)
     _await("the engine's network", slirp, lambda: _has_device(files.netns, "tap0"), files)
     resolver = files.run / "resolv.conf"
     resolver.write_text(f"nameserver {_DNS}\n")
@@ -172,7 +175,7 @@ def _start(files: _Files) -> Engine:
     settings.write_text(json.dumps(_settings(files)))
     host = f"unix://{files.run}/docker.sock"
     dockerd = [*prefix, "dockerd", f"--config-file={settings}"]
-    process = _spawn(files, "dockerd", dockerd, procs, None)
+    process = _spawn(files, "dockerd", dockerd, procs, children)
     started = Engine(host, prefix)
     _await("dockerd", process, lambda: _answers(started), files)
     return started
@@ -205,12 +208,16 @@ def _lacks_capabilities() -> bool:
 
 
 def _spawn(
-    files: _Files, name: str, command: Sequence[str], procs: Path, namespace: Path | None
+    files: _Files,
+    name: str,
+    command: Sequence[str],
+    procs: Path,
+    children: list[subprocess.Popen[bytes]],
 ) -> processes.Process:
     pid_file = files.run / "pids" / f"{name}.json"
     log_file = files.place / f"{name}.log"
     log_file.unlink(missing_ok=True)
-    processes.spawn(command, log_file, pid_file, procs, namespace)
+    children.append(processes.spawn(command, log_file, pid_file, procs, None))
     if not (process := processes.recorded(pid_file)):
         raise ClusterError(f"{name} ended at once:\n{tail(log_file)}")
     return process

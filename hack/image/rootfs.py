@@ -7,13 +7,13 @@ import platform
 import re
 import shutil
 import subprocess
-import sys
 import tarfile
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from hack.image.oci import EPOCH
+from hack.localcluster.pip import installed_pip, present_pip
 
 SUITE = "bookworm"
 PYTHON = "3.11"  # of that suite
@@ -123,8 +123,11 @@ def download_wheels(requirements: Sequence[Path], target: Path) -> None:
     """Fetch wheels for the image's Python with this host's pip, hence its index and proxy."""
     if target.exists():
         return
+    pip = present_pip() or installed_pip()
+    if pip is None:
+        raise BuildError("no pip for fetching wheels: install python3-pip")
     machine = platform.machine()
-    command = [sys.executable, "-m", "pip", "--quiet", "download", "--only-binary", ":all:"]
+    command = [*pip, "--quiet", "download", "--only-binary", ":all:"]
     command += ["--require-hashes", "--disable-pip-version-check"]
     command += ["--python-version", PYTHON, "--implementation", "cp"]
     command += [part for tag in ("cp311", "abi3", "none") for part in ("--abi", tag)]

