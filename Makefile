@@ -11,9 +11,11 @@ LOCAL := python3 hack/localcluster
 LOCK := --quiet --generate-hashes --no-annotate --no-header --no-emit-index-url
 # The image's Python: what is fetched for it is fetched by another, which would misjudge markers.
 IMAGE_LOCK := $(LOCK) --python-version 3.11.2 --python-platform linux
+# What `make up` needs where no Docker engine answers, and what tests need besides.
+APT_UP := mmdebstrap openssl golang-go
 APT := postgresql postgresql-client mariadb-server mariadb-client pgbouncer redis-server redis-tools prometheus jq sysstat procps \
        poppler-utils libreoffice-calc-nogui libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 \
-       fonts-dejavu-core fonts-liberation2 fonts-symbola mmdebstrap openssl golang-go openssh-sftp-server chromium chromium-driver npm
+       fonts-dejavu-core fonts-liberation2 fonts-symbola openssh-sftp-server chromium chromium-driver npm
 # For tests that need a Docker engine, where none answers.
 ENGINE := docker.io slirp4netns
 
@@ -26,10 +28,10 @@ help: ## this list
 
 # Docker and Python are enough for these, on a Mac with its old make as well: one line, no packages.
 up: ## cluster, image, chart, demo data, and a real report at the end
-	@hack/with-docker || hack/packages $(APT); exec python3 hack/up.py
+	@hack/with-docker || hack/packages $(APT_UP); exec python3 hack/up.py
 
 up-cluster: ## the local cluster alone
-	@hack/with-docker || hack/packages $(APT); exec $(LOCAL) up
+	@hack/with-docker || hack/packages $(APT_UP); exec $(LOCAL) up
 
 mail: ## the demo's mails again, the newest one whole
 	@python3 -m hack.mail
@@ -89,7 +91,7 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	touch $(STAMP)
 
 packages: ## Debian packages that tests and builds need
-	@hack/packages $(APT) $(ENGINE)
+	@hack/packages $(APT_UP) $(APT) $(ENGINE)
 
 lock: venv ## pin the dependencies anew
 	uv pip compile $(LOCK) --universal --python-version 3.11 pyproject.toml --all-extras --group dev -o requirements/dev.txt
@@ -98,7 +100,7 @@ lock: venv ## pin the dependencies anew
 	uv pip compile $(IMAGE_LOCK) requirements/demo-mail.in -o requirements/demo-mail.txt
 
 image: ## build the images
-	@hack/with-docker || hack/packages $(APT); exec python3 -m hack.image build
+	@hack/with-docker || hack/packages $(APT_UP); exec python3 -m hack.image build
 
 logs: ## follow the operator's log
 	@eval "$$($(LOCAL) env)"

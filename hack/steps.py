@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from hack.diagnostics import describe_pods
+from hack.localcluster.progress import repeating
 
 ROOT = Path(__file__).resolve().parents[1]
 RELEASE = "report-scheduler"
 _START = time.monotonic()
-_QUIET = 15.0  # seconds after which a step says that it goes on
 
 
 def log(text: str) -> None:
@@ -29,19 +28,8 @@ def log(text: str) -> None:
 def doing(what: str) -> Iterator[None]:
     """Say what goes on, again and again while it lasts."""
     log(what)
-    ended = threading.Event()
-
-    def repeat() -> None:
-        while not ended.wait(_QUIET):
-            log(f"... {what}")
-
-    speaker = threading.Thread(target=repeat, daemon=True)
-    speaker.start()
-    try:
+    with repeating(lambda: log(f"... {what}")):
         yield
-    finally:
-        ended.set()
-        speaker.join()
 
 
 def run(*command: str, text: str | None = None, quiet: bool = True) -> str:

@@ -21,6 +21,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+if sys.version_info < (3, 10):  # noqa: UP036  (some Macs have another as their python3)
+    sys.exit(f"Python 3.10 or newer is needed; python3 is {sys.version.split()[0]}")
 if not __package__:  # started as a file: modules are found from the checkout's root
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 

@@ -13,6 +13,7 @@ from hack.image.recipe import Progress, cache_dir, recipes
 from hack.image.rootfs import BuildError
 from hack.localcluster.cluster import ClusterError
 from hack.localcluster.docker import docker_answers
+from hack.localcluster.progress import repeating
 
 
 def main() -> int:
@@ -40,7 +41,8 @@ def main() -> int:
             with (cache_dir() / "image.lock").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)  # two checkouts share the cache
                 try:
-                    image = known[short].build(log)
+                    with repeating(log.repeat):
+                        image = known[short].build(log)
                 except BuildError as error:
                     print(f"image {short}: {error}", file=sys.stderr)
                     return 1

@@ -187,8 +187,15 @@ class Progress:
 
     def __init__(self) -> None:
         self._start = time.monotonic()
+        self._last = ""
+
+    def repeat(self) -> None:
+        """Say once more what goes on; steps may take minutes."""
+        if self._last:
+            self(self._last)
 
     def __call__(self, text: str) -> None:
+        self._last = text if text.startswith("...") else f"... {text}"
         print(
             f"[image {time.monotonic() - self._start:5.1f} s] {text}", file=sys.stderr, flush=True
         )

@@ -6,8 +6,10 @@ import re
 import shlex
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from hack.localcluster.cluster import ClusterError
@@ -24,6 +26,24 @@ class Progress:
 
     def __call__(self, line: str) -> None:
         print(f"[{time.monotonic() - self._start:6.1f}s] {line}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def repeating(say: Callable[[], None], seconds: float = _QUIET) -> Iterator[None]:
+    """Call `say` again and again while the block lasts, from a thread of its own."""
+    ended = threading.Event()
+
+    def repeat() -> None:
+        while not ended.wait(seconds):
+            say()
+
+    speaker = threading.Thread(target=repeat, daemon=True)
+    speaker.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        speaker.join()
 
 
 def tail(log_file: Path, lines: int = 15) -> str:
