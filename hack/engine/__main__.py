@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 
@@ -38,6 +39,7 @@ def main() -> int:
     commands.add_parser("test", help="`make up` over Docker and kind, and the end-to-end tests")
     arguments = parser.parse_args()
     log = Progress()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the engine ends as well
     try:
         with engine("up", log) as used:
             environment = ready(used, log)

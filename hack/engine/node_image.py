@@ -21,7 +21,7 @@ from pathlib import Path
 from hack.engine.daemon import Engine
 from hack.localcluster.clients import clients, kind_program
 from hack.localcluster.cluster import HACK, Cluster
-from hack.localcluster.progress import Progress, run_logged
+from hack.localcluster.progress import Progress, repeating, run_logged
 from hack.localcluster.tools import content_key, node_programs
 from hack.localcluster.versions import KIND, KUBERNETES
 
@@ -65,8 +65,9 @@ def node_image(engine: Engine, cluster: Cluster, log: Progress) -> str:
             _docker(engine, cluster, log, f"docker build of {target}", "build", f"--tag={tag}",
                     f"--target={target}", str(context))  # fmt: skip
         release = Path(directory, "kubernetes-server.tar.gz")
-        log("kind builds the node image")
-        _release(engine, programs, _images(programs, kind, built), Path(directory), release)
+        log("packing a release of Kubernetes for kind")
+        with repeating(lambda: log("... packing a release of Kubernetes for kind")):
+            _release(engine, programs, _images(programs, kind, built), Path(directory), release)
         _command(
             engine, cluster, log, "kind build node-image",
             str(kind_program(cluster, log)), "build", "node-image", "--type=file",
@@ -141,7 +142,9 @@ def _images(programs: Path, kind: _Kind, built: dict[str, str]) -> dict[str, str
     command = [str(programs / "kubeadm"), "config", "images", "list"]
     command += [f"--kubernetes-version={KUBERNETES}"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    found = dict.fromkeys((*done.stdout.split(), *kind.storage), built["parts"])
+    # kind has a pause image of its own, and leaves out that of kubeadm as well.
+    wanted = [name for name in done.stdout.split() if "/pause:" not in name]
+    found = dict.fromkeys((*wanted, *kind.storage), built["parts"])
     coredns = next(name for name in found if "/coredns" in name)
     return {**found, coredns: built["coredns"], kind.kindnet: built["kindnet"],
             kind.pause: built["pause"]}  # fmt: skip
@@ -155,7 +158,7 @@ def _release(
     pause = next(name for name in images if "/pause:" in name)
     _save(engine, images, scratch, archives["all"])
     _save(engine, {pause: images[pause]}, scratch, archives["pause"])
-    with tarfile.open(target, "w:gz", compresslevel=1) as tar:
+    with tarfile.open(target, "w:gz", compresslevel=0) as tar:
         version = str(KUBERNETES).encode()
         member = tarfile.TarInfo("kubernetes/version")
         member.size = len(version)
