@@ -265,8 +265,7 @@ def main() -> int:
     built = cluster_and_images()
     use_cluster()
     log("the cluster is up, the images are built")
-    with doing("loading the images into the node"):
-        load([wanted for _, wanted in built.values()])
+    load([wanted for _, wanted in built.values()])
     namespaces()
     with doing("installing the chart: operator, admin API, Postgres, Redis"):
         install(built["runner"][0], built["services"][0])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import functools
 import os
 import shlex
 import shutil
@@ -25,7 +26,7 @@ from hack.localcluster import backends, cleanup, images, node
 from hack.localcluster.clients import clients
 from hack.localcluster.cluster import Cluster, ClusterError, this_cluster
 from hack.localcluster.docker import docker_answers
-from hack.localcluster.progress import Progress, run_logged
+from hack.localcluster.progress import Progress, repeating, run_logged
 
 
 @contextmanager
@@ -99,10 +100,11 @@ def _load(cluster: Cluster, wanted: list[str], log: Progress) -> None:
                 archive = Path(scratch, "image.tar")
                 save = ["docker", "save", f"--output={archive}", image]
                 run_logged(save, cluster.logs("load"), log, f"saving {image}")
-            size = archive.stat().st_size // 1_000_000
-            log(f"loading {Path(image).name} ({size} MB)")
-            for name in images.load(cluster, archive.resolve(), snapshotter):
-                print(name)
+            what = f"loading {Path(image).name} ({archive.stat().st_size // 1_000_000} MB)"
+            log(what)
+            with repeating(functools.partial(log, f"... {what}")):
+                loaded = images.load(cluster, archive.resolve(), snapshotter)
+            print("\n".join(loaded))
 
 
 def _status(cluster: Cluster) -> int:
