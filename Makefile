@@ -6,36 +6,47 @@ SHELL := /bin/bash
 
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
-STAMP := $(VENV)/.stamp-$(shell cat requirements/dev.txt pyproject.toml | sha256sum | cut -c1-16)
+STAMP := $(VENV)/.stamp-$(shell cat requirements/dev.txt pyproject.toml | cksum | cut -d' ' -f1)
 LOCAL := python3 hack/localcluster
 LOCK := --quiet --generate-hashes --no-annotate --no-header --no-emit-index-url
 # The image's Python: what is fetched for it is fetched by another, which would misjudge markers.
 IMAGE_LOCK := $(LOCK) --python-version 3.11.2 --python-platform linux
+# What `make up` needs where no Docker engine answers, and what tests need besides.
+APT_UP := mmdebstrap openssl golang-go
 APT := postgresql postgresql-client mariadb-server mariadb-client pgbouncer redis-server redis-tools prometheus prometheus-alertmanager jq sysstat procps \
        poppler-utils libreoffice-calc-nogui libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 \
-       fonts-dejavu-core fonts-liberation2 fonts-symbola mmdebstrap openssl golang-go openssh-sftp-server chromium chromium-driver npm
+       fonts-dejavu-core fonts-liberation2 fonts-symbola openssh-sftp-server chromium chromium-driver npm
+# For tests that need a Docker engine, where none answers.
+ENGINE := docker.io slirp4netns
 
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help up examples up-cluster down forward test check docs crontable unit integration test-lifecycle venv packages lock image logs demo env bench fmt fuzz chart-check
+.PHONY: help up examples up-cluster down mail forward test test-docker check docs crontable unit integration test-lifecycle venv packages lock image logs demo env bench fmt fuzz chart-check
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-up: packages venv ## cluster, image, chart, demo data, and a real report at the end
-	$(BIN)/python hack/up.py
+# Docker and Python are enough for these, on a Mac with its old make as well: one line, no packages.
+up: ## cluster, image, chart, demo data, and a real report at the end
+	@hack/with-docker || hack/packages $(APT_UP); exec python3 hack/up.py
 
-examples: up ## the reports of docs/examples on that cluster: an HTTP API, Parquet from S3, waiting, days off, a check
+examples: packages venv up ## the reports of docs/examples on that cluster: an HTTP API, Parquet from S3, waiting, days off, a check
 	$(BIN)/python hack/examples.py
 
-up-cluster: packages ## the local cluster alone
-	$(LOCAL) up
+up-cluster: ## the local cluster alone
+	@hack/with-docker || hack/packages $(APT_UP); exec $(LOCAL) up
+
+mail: ## the demo's mails again, the newest one whole
+	@python3 -m hack.mail
 
 down: ## remove the local cluster and all that belongs to it
 	$(LOCAL) down
 
 forward: packages venv ## admin API, Redis and Postgres on localhost: 3000, 6379, 5432
 	@$(BIN)/python hack/forward.py
+
+test-docker: packages venv ## `make up` over a Docker engine and kind, the end-to-end tests there; an engine of its own where none answers
+	@python3 -m hack.engine test
 
 test: packages venv check crontable integration ## everything: lint, types, unit, integration, end to end
 
@@ -60,7 +71,7 @@ integration: venv ## against the real cluster (brought up if it is not), end to 
 	@if $(LOCAL) status >/dev/null 2>&1; then was_up=1; else was_up=; fi
 	finish() { code=$$?; [ -n "$$was_up" ] || $(LOCAL) down; exit $$code; }
 	trap finish EXIT
-	$(BIN)/python hack/up.py
+	python3 hack/up.py
 	$(BIN)/python hack/examples.py
 	eval "$$($(LOCAL) env)"
 	# What waits for whole minutes runs beside the rest, whose two workers it hardly slows down.
@@ -99,7 +110,7 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	touch $(STAMP)
 
 packages: ## Debian packages that tests and builds need
-	@hack/packages $(APT)
+	@hack/packages $(APT_UP) $(APT) $(ENGINE)
 
 lock: venv ## pin the dependencies anew
 	uv pip compile $(LOCK) --universal --python-version 3.11 pyproject.toml --all-extras --group dev -o requirements/dev.txt
@@ -108,8 +119,8 @@ lock: venv ## pin the dependencies anew
 	uv pip compile $(LOCK) --universal --python-version 3.11 requirements/chart-check.in -o requirements/chart-check.txt
 	uv pip compile $(IMAGE_LOCK) requirements/demo-mail.in -o requirements/demo-mail.txt
 
-image: packages ## build the images
-	python3 -m hack.image build
+image: ## build the images
+	@hack/with-docker || hack/packages $(APT_UP); exec python3 -m hack.image build
 
 logs: ## follow the operator's log
 	@eval "$$($(LOCAL) env)"

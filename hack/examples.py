@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from hack import up
+from hack.finished import copy_out
+from hack.steps import ROOT, apply, kubectl, log, rolled_out, run, use_cluster, wait_for
 
-ROOT = up.ROOT
 IMAGE = "demo-sources"
 MADE = ("jobs-and-stocks", "weather-archive")  # their reports are made
 CHECKED = "price-jumps"  # its check fails
@@ -93,7 +94,7 @@ def deploy(image: str) -> None:
         for name in SERVED
     }
     s3 = {name: keys[name] for name in ("accessKeyId", "secretAccessKey")}
-    up.apply(
+    apply(
         config_map("api-data", data=data),
         config_map("s3-objects", binaryData=store),
         up.secret("demo", "demo-source-keys", keys),
@@ -103,32 +104,30 @@ def deploy(image: str) -> None:
     text = (up.DEMO / "sources.yaml").read_text()
     text = text.replace("IMAGE-SOURCES", image)
     text = text.replace("HASH-OF-DATA", up.content_hash([data, store, keys]))
-    up.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", text=text)
-    up.rolled_out("demo", "deployment/api", "deployment/s3")
+    kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", text=text)
+    rolled_out("demo", "deployment/api", "deployment/s3")
 
 
 def start() -> dict[str, str]:
     """Apply the examples and start one run of all but the one with a calendar; Jobs by schedule."""
     jobs: dict[str, str] = {}
     for name in EXAMPLES:
-        up.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(manifest(name)))
+        kubectl("apply", "--server-side", "--force-conflicts", "-f", str(manifest(name)))
     for name in EXAMPLES:
-        up.wait_for(f"{name} has a CronJob", lambda n=name: up.status(n).get("cronJob"), 60)
+        wait_for(f"{name} has a CronJob", lambda n=name: up.status(n).get("cronJob"), 60)
         if name != CALENDAR and not up.status(name).get("waitingForData"):
             jobs[name] = f"{name}-demo-{int(time.time())}"
-            up.kubectl("-n", "reports", "create", "job", jobs[name], f"--from=cronjob/{name}")
+            kubectl("-n", "reports", "create", "job", jobs[name], f"--from=cronjob/{name}")
     return jobs
 
 
 def outcomes(jobs: dict[str, str]) -> dict[str, dict[str, Any]]:
     """Wait until each run has ended; the one that waits for its data, until it waits."""
     found = {
-        name: up.wait_for(
-            f"the run of {name}", lambda n=name: up.outcome(n, jobs[n]), up.RUN_SECONDS
-        )
+        name: wait_for(f"the run of {name}", lambda n=name: up.outcome(n, jobs[n]), up.RUN_SECONDS)
         for name in (*MADE, CHECKED)
     }
-    up.wait_for(
+    wait_for(
         f"{WAITING} waits for its data",
         lambda: up.status(WAITING).get("waitingForData"),
         up.RUN_SECONDS,
@@ -138,9 +137,9 @@ def outcomes(jobs: dict[str, str]) -> dict[str, dict[str, Any]]:
 
 def show(found: dict[str, dict[str, Any]]) -> None:
     print("\n$ kubectl -n reports get reportschedules")
-    print(up.kubectl("-n", "reports", "get", "reportschedules", *EXAMPLES))
+    print(kubectl("-n", "reports", "get", "reportschedules", *EXAMPLES))
     for name in MADE:
-        for path in up.copy_out(found[name].get("outputs", [])):
+        for path in copy_out("reports", found[name].get("outputs", [])):
             print(f"{name}: {path.relative_to(ROOT)}")
     failing = next(c for c in up.status(CHECKED)["conditions"] if c["type"] == "Failing")
     print(f"\n{CHECKED}, as it should: {failing['reason']}: {failing['message']}")
@@ -166,14 +165,14 @@ def mark_command(day: str) -> str:
 
 
 def main() -> int:
-    image, archive = up.run(sys.executable, "-m", "hack.image", "build", IMAGE, quiet=False).split()
-    up.use_cluster()
+    image, archive = run(sys.executable, "-m", "hack.image", "build", IMAGE, quiet=False).split()
+    use_cluster()
     up.load([archive])
-    up.log("the image of the servers is on the node")
+    log("the image of the servers is on the node")
     deploy(image)
-    up.log("the HTTP API and the S3 store run")
+    log("the HTTP API and the S3 store run")
     found = outcomes(start())
-    up.log("each example ran once")
+    log("each example ran once")
     show(found)
     wrong = [name for name in MADE if found[name]["outcome"] != "Succeeded"]
     for name in wrong:

@@ -16,7 +16,7 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-from hack.up import RELEASE, use_cluster
+from hack.steps import RELEASE, use_cluster
 
 PAUSE_SECONDS = 1.0
 

@@ -11,57 +11,43 @@ import csv
 import hashlib
 import io
 import json
-import os
 import secrets
+import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hack.diagnostics import describe_pods
+if sys.version_info < (3, 10):  # noqa: UP036  (some Macs have another as their python3)
+    sys.exit(f"Python 3.10 or newer is needed; python3 is {sys.version.split()[0]}")
+if not __package__:  # started as a file: modules are found from the checkout's root
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-ROOT = Path(__file__).resolve().parents[1]
+from hack import mail
+from hack.finished import copy_out
+from hack.steps import (
+    RELEASE,
+    ROOT,
+    apply,
+    doing,
+    kubectl,
+    log,
+    rolled_out,
+    run,
+    use_cluster,
+    wait_for,
+)
+
 DEMO = ROOT / "hack" / "demo"
+STOCKS = DEMO / "postgres" / "stocks.csv"
 POSITIONS = ROOT / "docs" / "examples" / "weekly-positions" / "data" / "positions.csv"
-RELEASE = "report-scheduler"
 # What reports may read inside of the cluster by http and object: the servers of hack/examples.py.
 SOURCES = ("api.demo.svc:8080", "s3.demo.svc:8080")
 SCHEDULES = ("market-dashboard", "portfolio-performance", "broken-on-purpose")
-START = time.monotonic()
-RUN_SECONDS = 240.0
-
-
-def log(text: str) -> None:
-    print(f"[{time.monotonic() - START:6.1f} s] {text}", flush=True)
-
-
-def run(*command: str, text: str | None = None, quiet: bool = True) -> str:
-    """Standard output; exits with the program's output where it fails."""
-    done = subprocess.run(
-        command,
-        input=text,
-        text=True,
-        check=False,
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE if quiet else None,
-    )
-    if done.returncode:
-        sys.exit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr or ''}")
-    return done.stdout
-
-
-def kubectl(*arguments: str, text: str | None = None) -> str:
-    return run("kubectl", *arguments, text=text)
-
-
-def apply(*objects: dict[str, Any]) -> None:
-    listing = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
-    kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", text=json.dumps(listing))
+RUN_SECONDS = 480.0
 
 
 def secret(namespace: str, name: str, values: dict[str, str]) -> dict[str, Any]:
@@ -73,22 +59,12 @@ def secret(namespace: str, name: str, values: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def wait_for(what: str, probe: Callable[[], Any], seconds: float) -> Any:
-    """The first true result of `probe`, polled; exits after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not (found := probe()):
-        if time.monotonic() > deadline:
-            sys.exit(f"not within {seconds:.0f} s: {what}")
-        time.sleep(0.5)
-    return found
-
-
 def images() -> dict[str, tuple[str, str]]:
-    """Build all images; name and archive of each, by its short name."""
+    """Build all images; of each, by its short name, the name and what `load` takes for it."""
     found: dict[str, tuple[str, str]] = {}
     for short in ("runner", "services", "demo-postgres", "demo-mail"):
         name, archive = run(sys.executable, "-m", "hack.image", "build", short, quiet=False).split()
-        found[short] = (name, archive)
+        found[short] = (name, name if archive == "-" else archive)
     return found
 
 
@@ -118,15 +94,8 @@ def cluster_and_images() -> dict[str, tuple[str, str]]:
     return built
 
 
-def use_cluster() -> None:
-    """Set KUBECONFIG and PATH as `hack/localcluster env` prints them."""
-    for line in run(sys.executable, str(ROOT / "hack" / "localcluster"), "env").splitlines():
-        name, _, value = line.removeprefix("export ").partition("=")
-        os.environ[name] = os.path.expandvars(value.strip("\"'"))
-
-
-def load(archives: list[str]) -> None:
-    run(sys.executable, str(ROOT / "hack" / "localcluster"), "load", *archives)
+def load(wanted: list[str]) -> None:
+    run(sys.executable, str(ROOT / "hack" / "localcluster"), "load", *wanted, quiet=False)
 
 
 def namespaces() -> None:
@@ -170,32 +139,16 @@ def install(runner: str, services: str) -> None:
     )
 
 
-def rolled_out(namespace: str, *workloads: str) -> None:
-    """Wait until each workload is ready; exits with diagnostics where one is not."""
-    for workload in workloads:
-        done = subprocess.run(
-            ["kubectl", "-n", namespace, "rollout", "status", workload, "--timeout=180s"],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if done.returncode:
-            sys.exit(
-                f"{workload} is not ready: {done.stderr.strip()}\n\n{describe_pods(namespace)}"
-            )
-
-
 def market_data() -> dict[str, Any]:
     """The data and the SQL that loads it, as a ConfigMap."""
-    from vega_datasets import local_data
-
-    path = Path(local_data.stocks.filepath)
-    rows = list(csv.reader(io.StringIO(path.read_text())))
-    log(f"market data: {len(rows) - 1} real prices from vega-datasets")
+    stocks = STOCKS.read_text()
+    log(f"market data: {len(list(csv.reader(io.StringIO(stocks)))) - 1} real prices")
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": "market-data", "namespace": "demo"},
         "data": {
-            "stocks.csv": path.read_text(),
+            "stocks.csv": stocks,
             "positions.csv": POSITIONS.read_text(),
             "market.sql": (DEMO / "postgres" / "market.sql").read_text(),
         },
@@ -214,22 +167,26 @@ def known_secret(namespace: str, name: str) -> dict[str, str]:
     return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
 
-def certificate(host: str = "mail.demo.svc") -> dict[str, str]:
-    """A self-signed certificate for the mail server."""
+def certificate(host: str = "mail.demo.svc", image: str = "") -> dict[str, str]:
+    """A self-signed certificate for the mail server, by openssl of this machine or of the image."""
     with tempfile.TemporaryDirectory() as directory:
         key, cert = Path(directory, "tls.key"), Path(directory, "tls.crt")
-        run(
+        request = [
             "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3650",
             "-subj", f"/CN={host}", "-addext", f"subjectAltName=DNS:{host}",
-            "-keyout", str(key), "-out", str(cert),
-        )  # fmt: skip
-        return {"tls.key": key.read_text(), "tls.crt": cert.read_text()}
+        ]  # fmt: skip
+        if shutil.which("openssl"):
+            run(*request, "-keyout", str(key), "-out", str(cert))
+            return {"tls.key": key.read_text(), "tls.crt": cert.read_text()}
+    made = run("docker", "run", "--rm", image, *request, "-keyout", "-", "-out", "-")
+    begin = made.index("-----BEGIN CERTIFICATE-----")
+    return {"tls.key": made[made.index("-----BEGIN") : begin], "tls.crt": made[begin:]}
 
 
 def demo_services(built: dict[str, tuple[str, str]]) -> None:
     """Deploy database and mail server; passwords and keys are made once and kept."""
     reader = known_secret("demo", "demo-passwords").get("reader") or secrets.token_urlsafe(18)
-    tls = known_secret("demo", "demo-mail-tls") or certificate()
+    tls = known_secret("demo", "demo-mail-tls") or certificate(image=built["services"][0])
     data = market_data()
     apply(
         data,
@@ -291,30 +248,15 @@ def outcome(name: str, job: str) -> dict[str, Any] | None:
     return next((run for run in runs if run["job"] == job), None)
 
 
-def copy_out(outputs: list[str]) -> list[Path]:
-    """Copy finished files from the report volume to out/, where the volume is on this machine."""
-    claim = json.loads(kubectl("-n", "reports", "get", "pvc", "adaf-reports", "-o", "json"))
-    spec = json.loads(kubectl("get", "pv", claim["spec"]["volumeName"], "-o", "json"))["spec"]
-    source = Path((spec.get("hostPath") or spec.get("local") or {"path": "/nonexistent"})["path"])
-    target = ROOT / "out"
-    target.mkdir(exist_ok=True)
-    copied = []
-    for output in outputs:
-        if (source / output).is_file():
-            copied.append(target / Path(output).name)
-            copied[-1].write_bytes((source / output).read_bytes())
-    return copied
-
-
 def show(outcomes: dict[str, dict[str, Any]]) -> None:
     print("\n$ kubectl get reportschedules -A")
     print(kubectl("get", "reportschedules", "-A"))
     for name in SCHEDULES[:2]:
-        for path in copy_out(outcomes[name].get("outputs", [])):
+        for path in copy_out("reports", outcomes[name].get("outputs", [])):
             print(f"{name}: {path.relative_to(ROOT)}")
-    print("\nthe newest mail's headers:")
-    script = "sed '/^\\r*$/q' $(ls -t /var/lib/demo/mail/*.eml | head -1)"
-    print(kubectl("-n", "demo", "exec", "deploy/mail", "--", "sh", "-c", script).strip())
+    print("\nthe newest mail's headers (make mail: all of it):")
+    if newest := mail.names():
+        print(mail.headers(mail.fetch(newest[0])[1]))
     failing = next(c for c in status(SCHEDULES[2])["conditions"] if c["type"] == "Failing")
     print(f"\nand {SCHEDULES[2]}, as it should: {failing['reason']}: {failing['message']}")
 
@@ -326,17 +268,16 @@ def main() -> int:
     built = cluster_and_images()
     use_cluster()
     log("the cluster is up, the images are built")
-    load([archive for _, archive in built.values()])
-    log("the images are on the node")
+    load([wanted for _, wanted in built.values()])
     namespaces()
-    install(built["runner"][0], built["services"][0])
-    log("the chart is installed; the operator, Postgres and Redis run")
-    demo_services(built)
-    log("the demo's database and mail server run")
+    with doing("installing the chart: operator, admin API, Postgres, Redis"):
+        install(built["runner"][0], built["services"][0])
+    with doing("starting the demo's database and mail server"):
+        demo_services(built)
     if args.no_demo:
         return 0
-    outcomes = demo_runs()
-    log("each schedule ran once")
+    with doing("running each of the demo's schedules once"):
+        outcomes = demo_runs()
     show(outcomes)
     wrong = [name for name in SCHEDULES[:2] if outcomes[name]["outcome"] != "Succeeded"]
     for name in wrong:

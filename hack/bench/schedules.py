@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+from hack.steps import use_cluster
 from hack.testbed.programs import project_program
-from hack.up import use_cluster
 from report_operator.adapters.kube.client import Body, KubeClient
 from report_operator.adapters.kube.resources import CONFIGMAPS, CRONJOBS, SCHEDULES
 from report_operator.domain import names

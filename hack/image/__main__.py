@@ -1,4 +1,7 @@
-"""`python3 -m hack.image build|name [IMAGE...]`: one line per image on standard output."""
+"""`python3 -m hack.image build|name [IMAGE...]`: one line per image on standard output.
+
+Name and archive; where a Docker engine answers, which then has the image, `-` for the archive.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,9 @@ import sys
 
 from hack.image.recipe import Progress, cache_dir, recipes
 from hack.image.rootfs import BuildError
+from hack.localcluster.cluster import ClusterError
+from hack.localcluster.docker import docker_answers
+from hack.localcluster.progress import repeating
 
 
 def main() -> int:
@@ -22,17 +28,25 @@ def main() -> int:
         parser.error(f"no such image: {', '.join(unknown)}; known: {', '.join(known)}")
     log = Progress()
     cache_dir().mkdir(parents=True, exist_ok=True)
+    docker = docker_answers()
     for short in arguments.image or known:
         image = known[short].image()
-        if arguments.command == "build":
+        if arguments.command == "build" and docker:
+            try:
+                known[short].docker_build(log)
+            except ClusterError as error:
+                print(f"image {short}: {error}", file=sys.stderr)
+                return 1
+        elif arguments.command == "build":
             with (cache_dir() / "image.lock").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)  # two checkouts share the cache
                 try:
-                    image = known[short].build(log)
+                    with repeating(log.repeat):
+                        image = known[short].build(log)
                 except BuildError as error:
                     print(f"image {short}: {error}", file=sys.stderr)
                     return 1
-        print(f"{image.name} {image.archive}")
+        print(f"{image.name} {'-' if docker else image.archive}")
     return 0
 
 

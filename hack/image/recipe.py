@@ -17,6 +17,8 @@ from hack.image import rootfs
 from hack.image.dockerfile import image_config
 from hack.image.oci import Layer, layer_of_tree, seal_layer, stored_layer, write_archive
 from hack.image.programs import RCLONE, go_program, module_files
+from hack.localcluster.docker import has_image
+from hack.localcluster.progress import run_logged
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = ROOT / "hack" / "image"
@@ -98,6 +100,15 @@ class Recipe:
         write_archive(image.archive, image.name, layers, config, _architecture())
         self._forget_old()
         return image
+
+    def docker_build(self, log: Progress) -> None:
+        """Have the engine build the Dockerfile, unless it has the image. Raises ClusterError."""
+        name = self.image().name
+        if has_image(name):
+            return
+        log(f"{self.name}: docker build")
+        command = ["docker", "build", f"--tag={name}", f"--file={self.dockerfile}", str(ROOT)]
+        run_logged(command, cache_dir() / "logs" / f"{self.name}.log", log, self.name)
 
     def _system(self, log: Progress) -> Layer:
         path = cache_dir() / "layers" / f"system-{self.system_key()}.tar"
@@ -183,9 +194,18 @@ class Progress:
 
     def __init__(self) -> None:
         self._start = time.monotonic()
+        self._last = ""
+
+    def repeat(self) -> None:
+        """Say once more what goes on; steps may take minutes."""
+        if self._last:
+            self(self._last)
 
     def __call__(self, text: str) -> None:
-        print(f"[image {time.monotonic() - self._start:5.1f} s] {text}", file=sys.stderr)
+        self._last = text if text.startswith("...") else f"... {text}"
+        print(
+            f"[image {time.monotonic() - self._start:5.1f} s] {text}", file=sys.stderr, flush=True
+        )
 
 
 def version() -> str:

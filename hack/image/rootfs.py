@@ -7,13 +7,13 @@ import platform
 import re
 import shutil
 import subprocess
-import sys
 import tarfile
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from hack.image.oci import EPOCH
+from hack.localcluster.pip import installed_pip, present_pip
 
 SUITE = "bookworm"
 PYTHON = "3.11"  # of that suite
@@ -43,9 +43,9 @@ def debootstrap(packages: Sequence[str], setup: Path, setup_input: Path, target:
     """A tar of Debian with `packages`, after the script `setup` ran inside with one file."""
     with tempfile.TemporaryDirectory() as directory:
         options = Path(directory, "apt.conf")
-        options.write_text(_host_apt_options())
+        options.write_text(host_apt_options())
         sources = Path(directory, "sources.list")
-        sources.write_text("\n".join(_host_sources()) + "\n")
+        sources.write_text("\n".join(host_sources()) + "\n")
         command = ["mmdebstrap", "--variant=essential", "--mode=root", "--format=tar"]
         # /usr merged from the start: the package that merges it later brings all of Perl.
         command += ["--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr"]
@@ -65,7 +65,7 @@ def debootstrap(packages: Sequence[str], setup: Path, setup_input: Path, target:
         run(command, "mmdebstrap", env=os.environ | {"SOURCE_DATE_EPOCH": str(EPOCH)})
 
 
-def _host_sources() -> list[str]:
+def host_sources() -> list[str]:
     """This host's own Debian mirrors, where it runs the same suite; else the public ones."""
     if not shutil.which("apt-get"):
         return list(_MIRRORS)
@@ -89,7 +89,7 @@ def _host_sources() -> list[str]:
     return sorted(set(found)) if any(f" {SUITE} main" in line for line in found) else list(_MIRRORS)
 
 
-def _host_apt_options() -> str:
+def host_apt_options() -> str:
     dump = subprocess.run(
         ["apt-config", "dump", "Acquire"], check=False, capture_output=True, text=True
     ).stdout
@@ -123,8 +123,11 @@ def download_wheels(requirements: Sequence[Path], target: Path) -> None:
     """Fetch wheels for the image's Python with this host's pip, hence its index and proxy."""
     if target.exists():
         return
+    pip = present_pip() or installed_pip()
+    if pip is None:
+        raise BuildError("no pip for fetching wheels: install python3-pip")
     machine = platform.machine()
-    command = [sys.executable, "-m", "pip", "--quiet", "download", "--only-binary", ":all:"]
+    command = [*pip, "--quiet", "download", "--only-binary", ":all:"]
     command += ["--require-hashes", "--disable-pip-version-check"]
     command += ["--python-version", PYTHON, "--implementation", "cp"]
     command += [part for tag in ("cp311", "abi3", "none") for part in ("--abi", tag)]

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import functools
 import os
 import shlex
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,9 +23,10 @@ if not __package__:  # started as a directory: modules are found from the checko
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from hack.localcluster import backends, cleanup, images, node
+from hack.localcluster.clients import clients
 from hack.localcluster.cluster import Cluster, ClusterError, this_cluster
-from hack.localcluster.progress import Progress
-from hack.localcluster.tools import clients
+from hack.localcluster.docker import docker_answers
+from hack.localcluster.progress import Progress, repeating, run_logged
 
 
 @contextmanager
@@ -45,7 +48,7 @@ def _backend(cluster: Cluster) -> str:
 def _up(cluster: Cluster, log: Progress) -> None:
     context = os.environ.get("KUBECONTEXT")
     present = _backend(cluster)
-    wanted = "user" if context else present or ("kind" if backends.docker_answers() else "node")
+    wanted = "user" if context else present or ("kind" if docker_answers() else "node")
     if present and present != wanted:
         raise ClusterError(
             f"the cluster {cluster.name} is there already, made another way ({present}): `down` "
@@ -61,33 +64,47 @@ def _up(cluster: Cluster, log: Progress) -> None:
 
 
 def _down(cluster: Cluster, log: Progress, *, purge: bool) -> None:
-    if _backend(cluster) == "kind":
+    backend = _backend(cluster)
+    if backend == "kind":
         backends.kind_down(cluster, log)
-    node_there = _backend(cluster) != "user"
-    if node_there and cluster.state.exists():
-        node.require_root()
-    if node_there:
-        cleanup.node(cluster)
-    elif cluster.state.exists():
+    elif backend == "user":
         shutil.rmtree(cluster.state)
+    else:
+        if cluster.state.exists():
+            node.require_root()
+        if not os.geteuid():
+            cleanup.node(cluster)
     if purge:
-        for kept in ("node", "clients", "kind"):
+        for kept in ("node", "clients", "kind", "kind-node", "engine"):
             shutil.rmtree(cluster.base / kept, ignore_errors=True)
     log(f"nothing is left of the cluster {cluster.name}")
 
 
-def _load(cluster: Cluster, archives: list[Path], log: Progress) -> None:
+def _load(cluster: Cluster, wanted: list[str], log: Progress) -> None:
     backend = _backend(cluster)
-    if backend == "user":
-        raise ClusterError("images are not loaded into your own cluster: push them to its registry")
-    for archive in archives:
-        if backend == "kind":
-            backends.kind_load(cluster, archive, log)
-            continue
-        node.running(cluster)
-        snapshotter = cluster.config("snapshotter").read_text()
-        for name in images.load(cluster, archive.resolve(), snapshotter):
-            print(name)
+    if backend in ("user", "kind"):
+        kind = cluster.context if backend == "kind" else backends.user_kind(cluster, log)
+        if kind is None:
+            raise ClusterError(
+                "images are loaded into a node of this machine alone, also of a kind cluster of "
+                "yours: push them to your cluster's registry"
+            )
+        backends.kind_load(cluster, kind, wanted, log)
+        return
+    node.running(cluster)
+    snapshotter = cluster.config("snapshotter").read_text()
+    with tempfile.TemporaryDirectory() as scratch:
+        for image in wanted:
+            archive = Path(image)
+            if not archive.is_file():
+                archive = Path(scratch, "image.tar")
+                save = ["docker", "save", f"--output={archive}", image]
+                run_logged(save, cluster.logs("load"), log, f"saving {image}")
+            what = f"loading {Path(image).name} ({archive.stat().st_size // 1_000_000} MB)"
+            log(what)
+            with repeating(functools.partial(log, f"... {what}")):
+                loaded = images.load(cluster, archive.resolve(), snapshotter)
+            print("\n".join(loaded))
 
 
 def _status(cluster: Cluster) -> int:
@@ -115,8 +132,8 @@ def _arguments() -> argparse.Namespace:
     down = commands.add_parser("down", help="remove it with all its data")
     down.add_argument("--purge", action="store_true", help="remove the built programs as well")
     commands.add_parser("status", help="which part runs and is ready; exit code 1 if any is not")
-    load = commands.add_parser("load", help="import image archives, so that pods find them")
-    load.add_argument("archive", nargs="+", type=Path)
+    load = commands.add_parser("load", help="import images, so that pods find them")
+    load.add_argument("image", nargs="+", help="an archive, or an image of the Docker engine")
     commands.add_parser("kubeconfig", help="print the kubeconfig's path")
     commands.add_parser("exec-path", help="print the directory with kubectl and helm")
     commands.add_parser("env", help='for eval "$(...)": KUBECONFIG, and PATH with kubectl and helm')
@@ -145,7 +162,7 @@ def main() -> int:
             actions: dict[str, Callable[[], None]] = {
                 "up": lambda: _up(cluster, log),
                 "down": lambda: _down(cluster, log, purge=arguments.purge),
-                "load": lambda: _load(cluster, arguments.archive, log),
+                "load": lambda: _load(cluster, arguments.image, log),
             }
             with _locked(cluster, log):
                 actions[command]()

@@ -8,22 +8,13 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from hack.localcluster.clients import clients, kind_program
 from hack.localcluster.cluster import HACK, Cluster, ClusterError
+from hack.localcluster.docker import docker_answers, megabytes
 from hack.localcluster.progress import Progress, run_logged
-from hack.localcluster.tools import clients, kind_program
 from hack.localcluster.versions import KIND_IMAGE
 
 _KIND_CONFIG = HACK / "kind.yaml"
-
-
-def docker_answers() -> bool:
-    if not shutil.which("docker"):
-        return False
-    try:
-        done = subprocess.run(["docker", "info"], capture_output=True, check=False, timeout=20)
-    except subprocess.TimeoutExpired:
-        return False
-    return done.returncode == 0
 
 
 def user_up(cluster: Cluster, context: str, log: Progress) -> None:
@@ -46,8 +37,22 @@ def user_up(cluster: Cluster, context: str, log: Progress) -> None:
     log(f"using your cluster {context}")
 
 
+def user_kind(cluster: Cluster, log: Progress) -> str | None:
+    """Name of the user's cluster in kind, where it is one of the engine that answers here."""
+    if not docker_answers():
+        return None
+    kubectl = str(clients(cluster, log) / "kubectl")
+    where = "--output=jsonpath={.items[*].spec.providerID}"
+    ids = _output(
+        [kubectl, f"--kubeconfig={cluster.kubeconfig}", "get", "nodes", where], "kubectl failed"
+    )
+    names = {node.split("/")[3] for node in ids.split() if node.startswith("kind://")}
+    here = _output([str(kind_program(cluster, log)), "get", "clusters"], "kind failed").split()
+    return next((name for name in names if name in here), None)
+
+
 def kind_up(cluster: Cluster, log: Progress) -> None:
-    """Create the kind cluster unless one answers."""
+    """Create the kind cluster unless one answers. KIND_NODE_IMAGE is another image of its node."""
     kind = str(kind_program(cluster, log))
     kubectl = str(clients(cluster, log) / "kubectl")
     own = [kubectl, f"--kubeconfig={cluster.kubeconfig}", "--request-timeout=10s"]
@@ -60,28 +65,43 @@ def kind_up(cluster: Cluster, log: Progress) -> None:
         kind_down(cluster, log)
     cluster.state.mkdir(parents=True, exist_ok=True)
     cluster.backend.write_text("kind")
+    image = os.environ.get("KIND_NODE_IMAGE") or KIND_IMAGE
     create = [kind, "create", "cluster", f"--name={cluster.context}", f"--config={_KIND_CONFIG}"]
-    create += [f"--image={KIND_IMAGE}"]
+    create += [f"--image={image}"]
     command = [*create, f"--kubeconfig={cluster.kubeconfig}", "--wait=180s"]
-    log("kind makes a cluster")
+    log(f"kind makes a cluster of {image.partition('@')[0]}")
     run_logged(command, cluster.logs("kind"), log, "kind")
     rename = ["config", "rename-context", f"kind-{cluster.context}", cluster.context]
     _output([*own, *rename], "kubectl failed")
 
 
 def kind_down(cluster: Cluster, log: Progress) -> None:
-    """Delete the kind cluster, if there is one."""
-    kind = str(kind_program(cluster, log))
-    _output([kind, "delete", "cluster", f"--name={cluster.context}"], "kind failed")
+    """Delete the kind cluster and its files, if there is one."""
+    if docker_answers():
+        kind = str(kind_program(cluster, log))
+        _output([kind, "delete", "cluster", f"--name={cluster.context}"], "kind failed")
+    else:
+        log("no Docker engine answers: whatever it had of the cluster stays there")
+    shutil.rmtree(cluster.state, ignore_errors=True)
 
 
-def kind_load(cluster: Cluster, archive: Path, log: Progress) -> None:
-    """Import an image archive into the kind node."""
+def kind_load(cluster: Cluster, name: str, images: Sequence[str], log: Progress) -> None:
+    """Import images of the engine, or archives, into all nodes of a kind cluster.
+
+    Raises ClusterError where kind cannot.
+    """
     kind = str(kind_program(cluster, log))
-    _output(
-        [kind, "load", "image-archive", str(archive), f"--name={cluster.context}"],
-        f"{archive}: not loaded",
-    )
+    archives = [image for image in images if Path(image).is_file()]
+    named = [image for image in images if image not in archives]
+    log_file = cluster.logs("kind-load")
+    if named:
+        what = f"loading {len(named)} images ({megabytes(named)} MB) into kind"
+        log(what)
+        run_logged([kind, "load", "docker-image", *named, f"--name={name}"], log_file, log, what)
+    for archive in archives:
+        what = f"loading {Path(archive).name} into kind"
+        log(what)
+        run_logged([kind, "load", "image-archive", archive, f"--name={name}"], log_file, log, what)
 
 
 def _output(command: Sequence[str], problem: str) -> str:

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hack.localcluster import cgroups, cleanup, config, images, network, processes
+from hack.localcluster.clients import clients
 from hack.localcluster.cluster import HACK, Cluster, ClusterError, free_port
 from hack.localcluster.components import Component, components
 from hack.localcluster.kubeapi import Api
 from hack.localcluster.progress import Progress, tail, wait_until
-from hack.localcluster.tools import NodePrograms, clients, install_debian_packages, node_programs
+from hack.localcluster.tools import NodePrograms, install_debian_packages, node_programs
 
 _CAP_SYS_RESOURCE = 24
 _ADDONS = HACK / "localcluster" / "addons.yaml"

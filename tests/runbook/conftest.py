@@ -24,6 +24,7 @@ from hack.testbed.waiting import wait_for
 from tests.e2e.conftest import installed, kubectl, make_team, team
 from tests.runbook.blocks import read_blocks
 from tests.support.loopback import loopback_port, private_loopback
+from tests.support.volumes import claim_directory
 
 __all__ = ["installed", "make_team", "team"]
 
@@ -161,13 +162,10 @@ def host(loopback: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
     for name, text in scripts.items():
         (directory / name).write_text(f"#!/bin/sh\nset -e\n{text}\n")
         (directory / name).chmod(0o755)
-    claim = kubectl("-n", "reports", "get", "pvc", "adaf-reports", "-o", "json")
-    volume = json.loads(claim)["spec"]["volumeName"]
-    spec = json.loads(kubectl("get", "pv", volume, "-o", "json"))["spec"]
     mounted = not OUTPUT.exists() and not OUTPUT.is_symlink()
     if mounted:
         OUTPUT.parent.mkdir(parents=True, exist_ok=True)
-        OUTPUT.symlink_to((spec.get("hostPath") or spec.get("local"))["path"])
+        OUTPUT.symlink_to(claim_directory("reports", "adaf-reports"))
     try:
         yield directory
     finally:

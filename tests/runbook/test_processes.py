@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from hack.localcluster.cluster import this_cluster
 from hack.testbed.waiting import wait_for
-from tests.e2e.conftest import Team
+from tests.e2e.conftest import Team, kubectl
 from tests.e2e.test_services import query
+from tests.runbook.conftest import RELEASE
 
 
 def found_by_name(pattern: str, cgroup: str) -> list[int]:
@@ -23,13 +23,17 @@ def found_by_name(pattern: str, cgroup: str) -> list[int]:
 
 def _cgroups(pid: int) -> str:
     try:
-        return Path(f"/proc/{pid}/cgroup").read_text()
+        # A pod's cgroup has its uid; with underscores where systemd makes it.
+        return Path(f"/proc/{pid}/cgroup").read_text().replace("_", "-")
     except OSError:
         return ""  # it has ended
 
 
 def test_pgrep_finds_the_scheduler_by_name() -> None:
-    assert found_by_name("report-scheduler", this_cluster(os.environ).name)
+    name = "app.kubernetes.io/name=adaf-report-scheduler"
+    only = "jsonpath={.items[0].metadata.uid}"
+    uid = kubectl("-n", RELEASE, "get", "pods", "-l", name, "-o", only)
+    assert found_by_name("report-scheduler", uid)
 
 
 def terminate_generator(team: Team, *known: str) -> str:

@@ -17,7 +17,7 @@ EXECUTED = frozenset(
 # Commands of documentation that no test executes, and why.
 NOT_EXECUTED = {
     "docker build -f hack/services/Dockerfile --tag adaf-services:0.1.0 .": (
-        "there is no container engine here; hack/image builds the same Dockerfile"
+        "a Docker engine has to be there; `make test-docker` builds the same Dockerfile"
     ),
     "kubectl -n report-scheduler exec -i postgres-0 -- pg_restore -d adaf_prod --clean "
     "--if-exists <history.dump": (

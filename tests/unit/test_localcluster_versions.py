@@ -23,7 +23,10 @@ TEXTS = sorted(
 SAID = re.compile(r"Kubernetes\s+v?(\d+\.\d+(?:\.\d+)?)\b(?!\s+(?:or|and)\s+newer)")
 STAGING = re.compile(r"^\s*(?:k8s\.io/[\w-]+ => )?(k8s\.io/[\w-]+) v(\d+)\.(\d+)\.(\d+)\b", re.M)
 # Modules of the organisation that have releases of their own.
-INDEPENDENT = {"k8s.io/klog", "k8s.io/utils", "k8s.io/gengo", "k8s.io/kube-openapi"}
+INDEPENDENT = {
+    *("k8s.io/klog", "k8s.io/utils", "k8s.io/gengo", "k8s.io/kube-openapi"),
+    "k8s.io/system-validators",
+}
 
 
 def required(go_mod: Path, module: str) -> str:
