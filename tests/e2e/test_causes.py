@@ -230,7 +230,7 @@ def look(
             f"{told['reason']} {message} / {status['explanation']}",
             (cause.reason.value, *cause.says, f"{cause.reason.value}: slot"),
         ),
-        "event": ("\n".join(events), (cause.job, f"{cause.reason.value}: {message}")),
+        "event": ("\n".join(events), (cause.job, *event_parts(cause, message))),
         "API": (
             _PLACE.sub(r"\1", f"{problem['cause']} {problem['remedy']} {detail['explanation']}"),
             (problem["command"], message, action),
@@ -260,6 +260,13 @@ def look(
         )
         lost["metrics"] = counted(metrics, team, cause)
     return {name: parts for name, parts in lost.items() if parts}
+
+
+def event_parts(cause: Cause, message: str) -> tuple[str, ...]:
+    """What keeps a run from starting is said once, in the words of the first moment."""
+    return (
+        (f"{cause.reason.value}: {message}",) if cause.starts else (cause.reason.value, *cause.says)
+    )
 
 
 def ended_run(api: Api, identity: str, cause: Cause, message: str) -> tuple[list[str], list[str]]:
