@@ -6,6 +6,7 @@ import hashlib
 import logging
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from report_runner import manifest as manifests
-from report_runner import resend, storage
+from report_runner import resend, storage, tracing
 from report_runner.baseline import is_begun
+from report_runner.contract import traces
 from report_runner.contract.definition import Definition
 from report_runner.contract.model import parse_duration
 from report_runner.contract.numbers import exact
@@ -80,6 +82,7 @@ class RunProgress:
 
     def enter(self, stage: str) -> None:
         self.stage = stage
+        tracing.stage(stage)
         logger.info("stage %s", stage)
 
     def result(self, outcome: Outcome, reason: Reason | None, message: str) -> RunResult:
@@ -109,6 +112,7 @@ def make_report(
     clock: Callable[[], datetime],
 ) -> RunResult:
     """Make, store and deliver the report. Raises RunError, or RunSkipped."""
+    progress.enter("definition")
     progress.volume = paths.output
     definition = read_definition(paths.definition, environment)
     run = progress.run = read_stamps(environment)
@@ -372,8 +376,14 @@ def _deliver(
     errors: list[RunError] = []
     for name, spec in definition.delivery.channels().items():
         try:
-            ledger = Ledger(name, run.run_id, entries, save, clock)
-            deliver_once(CHANNELS[name](spec, context), ledger, progress.deliveries)
+            with tracing.span(traces.CHANNEL, {traces.NAME: name}) as attributes:
+                ledger = Ledger(name, run.run_id, entries, save, clock)
+                results: list[DeliveryResult] = []
+                try:
+                    deliver_once(CHANNELS[name](spec, context), ledger, results)
+                finally:
+                    progress.deliveries += results
+                    attributes |= _targets(results)
         except RunError as error:
             errors.append(error)
     problems = _undelivered(progress.deliveries)
@@ -386,6 +396,12 @@ def _deliver(
             reasons.pop() if len(reasons) == 1 else Reason.DELIVERY_FAILED,
             ". ".join([*(error.message for error in errors), *problems]),
         )
+
+
+def _targets(results: Sequence[DeliveryResult]) -> dict[str, traces.Value]:
+    """How many targets, by status."""
+    counts = Counter(item.status for item in results)
+    return {f"{traces.TARGETS}.{status.value}": count for status, count in counts.items()}
 
 
 def _undelivered(deliveries: Sequence[DeliveryResult]) -> list[str]:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import shutil
 import socket
 import subprocess
 import tempfile
@@ -13,13 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from hack.localcluster.cluster import cache_base
-from hack.localcluster.tools import content_key
 from hack.testbed.controlplane import free_port
+from hack.testbed.programs import go_program
 from hack.testbed.waiting import wait_for
 
 SOURCE = Path(__file__).resolve().parents[1] / "services" / "rclone"
-CACHE = cache_base(os.environ) / "rclone"
 HOST = "127.0.0.1"
 ACCESS_KEY, SECRET_KEY = "reports-access-key", "reports-secret-key-1"
 USER, PASSWORD = "reports", "file-server-password-1"
@@ -27,25 +22,7 @@ USER, PASSWORD = "reports", "file-server-password-1"
 
 def rclone_program() -> Path:
     """The program, from the cache or built (3 minutes on two idle cores)."""
-    sources = {path.name: path.read_bytes() for path in sorted(SOURCE.iterdir())}
-    place = CACHE / content_key(sources)
-    program = place / "rclone"
-    if program.exists():
-        return program
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if program.exists():
-            return program  # another checkout has built it meanwhile
-        go = shutil.which("go")
-        assert go, "rclone is built with Go, and there is no `go` on PATH"
-        place.mkdir(parents=True, exist_ok=True)
-        made = place / ".rclone.tmp"
-        command = [go, "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", made]
-        environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"}
-        subprocess.run([*command, "."], cwd=SOURCE, env=environment, check=True)
-        made.rename(program)
-    return program
+    return go_program(SOURCE, "rclone")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -24,9 +25,14 @@ from report_operator.domain import names
 from report_operator.domain.admission.limits import AdmissionLimits, NamespacePolicy
 from report_operator.domain.schedules.pods import PodSettings
 from report_runner.contract.egress import ALLOW_LIMIT, EgressPolicy, parse_entry
+from report_runner.logs import LogFormat, LogLevel
 
 DEFAULT_CONFIG = Path("/etc/report-scheduler/config.yaml")
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h
+
+
+# No user, no query and no fragment: what follows is ours.
+ENDPOINT = r"^(https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?)?$"
 
 
 class ConfigError(ValueError):
@@ -160,6 +166,20 @@ class RunnerConfig(_Section):
         )
 
 
+class LoggingConfig(_Section):
+    """Of the operator, the admin API and the runs."""
+
+    format: LogFormat = LogFormat.JSON
+    level: LogLevel = LogLevel.INFO
+
+
+class TracingConfig(_Section):
+    """Where traces of runs go; no author has a say in it."""
+
+    # The base URL of a collector that speaks OTLP over HTTP, such as http://collector.otel.svc:4318.
+    endpoint: str = Field(default="", max_length=300, pattern=ENDPOINT)
+
+
 class HistoryConfig(_Section):
     """Finished Jobs that stay for `kubectl logs`, and outcomes that stay in status."""
 
@@ -176,6 +196,8 @@ class OperatorConfig(_Section):
     runner: RunnerConfig
     admission: AdmissionConfig = Field(default_factory=AdmissionConfig)
     history: HistoryConfig = Field(default_factory=HistoryConfig)
+    logging: LoggingConfig = Field(default_factory=LoggingConfig)
+    tracing: TracingConfig = Field(default_factory=TracingConfig)
     # Names of Secrets that a run may mount, as shell patterns: an allowlist.
     allowed_secrets: list[str] = Field(default_factory=lambda: ["report-*"])
     watch_namespaces: list[str] = Field(default_factory=list)
@@ -218,6 +240,16 @@ class OperatorConfig(_Section):
     def secret_allowed(self, name: str) -> bool:
         """Whether a run may mount the Secret of this name."""
         return any(fnmatchcase(name, pattern) for pattern in self.allowed_secrets)
+
+    def pod_settings(self) -> PodSettings:
+        """Converts what concerns the pods of runs for their template."""
+        logging, usual = self.logging, LoggingConfig()
+        return replace(
+            self.runner.pod_settings(),
+            log_format="" if logging.format is usual.format else logging.format.value,
+            log_level="" if logging.level is usual.level else logging.level.value,
+            otlp_endpoint=self.tracing.endpoint,
+        )
 
     def admission_limits(self) -> AdmissionLimits:
         """Converts the section for the domain."""

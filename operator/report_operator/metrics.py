@@ -18,6 +18,7 @@ from report_operator.domain.runs.outcomes import skipped_key
 from report_operator.domain.schedules.view import ScheduleView, StorageUse
 from report_runner.contract.reasons import FAILURE_REASONS, SKIP_REASONS
 from report_runner.contract.result import Outcome
+from report_runner.outbox import Counts
 
 PREFIX = "report_scheduler"
 SCHEDULE_LABELS = ("namespace", "reportschedule", "tier")
@@ -207,6 +208,21 @@ class _SkippedCollector(Collector):
         yield family
 
 
+class _TracesCollector(Collector):
+    """Spans of runs, by whether the collector took them."""
+
+    def __init__(self, counts: Counts) -> None:
+        self._counts = counts
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        family = CounterMetricFamily(
+            f"{PREFIX}_trace_spans", "Spans of traces that were to be exported.", labels=("result",)
+        )
+        family.add_metric(("sent",), self._counts.sent)
+        family.add_metric(("dropped",), self._counts.dropped)
+        yield family
+
+
 class Metrics:
     def __init__(
         self,
@@ -262,6 +278,11 @@ class Metrics:
     def follow_admission(self, queue: Callable[[], Queue], refusals: Callable[[], int]) -> None:
         """Both are called at each scrape."""
         self.registry.register(_AdmissionCollector(queue, refusals))
+
+    def follow_traces(self, counts: Counts | None) -> None:
+        """None: traces are off."""
+        if counts is not None:
+            self.registry.register(_TracesCollector(counts))
 
     def run_recorded(self, namespace: str, name: str, tier: str, run: RecentRun) -> None:
         """Adds the stage times of a finished run."""

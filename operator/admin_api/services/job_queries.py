@@ -20,6 +20,7 @@ from admin_api.services.history_client import HistoryClient
 from admin_api.services.jobs import job_of_record, merge_jobs, select
 from report_operator.adapters.postgres.reader import StoredRun
 from report_runner.contract.logs import as_text
+from report_runner.contract.traces import trace_id
 
 
 async def list_jobs(cluster: Cluster, history: HistoryClient, query: JobsQuery) -> Jobs:
@@ -52,6 +53,7 @@ def detail_of(job: Job, log: list[str]) -> JobDetail:
     return JobDetail(
         **job.model_dump(),
         log=as_text(log),
+        trace_id=trace_id(job.id),
         log_command=f"kubectl -n {job.namespace} logs job/{job.job}",
     )
 
