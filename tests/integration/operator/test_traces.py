@@ -74,5 +74,4 @@ def test_a_lost_collector_keeps_no_outcome_back(
         lambda: "spans of traces are not taken" in operator.log_file.read_text(),
         30,
     )
-    operator.stop()
-    assert operator.exit_code == 0
+    assert operator.terminate() == 0
