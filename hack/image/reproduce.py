@@ -1,4 +1,4 @@
-"""`python3 -m hack.image.reproduce [IMAGE...]`: builds each twice from nothing, and compares digests.
+"""`python3 -m hack.image.reproduce [IMAGE...]`: builds each twice, compares digests.
 
 The two builds share no cache: packages and wheels are fetched twice. What a registry has changed in
 between shows as a difference as well; the layer that differs is named, and its first files that do.
@@ -15,7 +15,7 @@ import tarfile
 import tempfile
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 FILES_NAMED = 10
 
@@ -78,11 +78,14 @@ def differences(one: Path, other: Path) -> list[str]:
 
 
 def _contents(archive: Path, digest: str) -> dict[str, object]:
-    with tarfile.open(archive) as tar, tarfile.open(fileobj=tar.extractfile(_blob(digest))) as layer:
+    with (
+        tarfile.open(archive) as tar,
+        tarfile.open(fileobj=tar.extractfile(_blob(digest))) as layer,
+    ):
         return {
             item.name: (
                 item.mode, item.uid, item.gid, item.mtime, item.type, item.linkname,
-                hashlib.sha256(layer.extractfile(item).read()).hexdigest() if item.isreg() else "",
+                hashlib.sha256(_file(layer, item).read()).hexdigest() if item.isreg() else "",
             )
             for item in layer
         }  # fmt: skip
@@ -93,9 +96,13 @@ def _blob(digest: str) -> str:
 
 
 def _read(tar: tarfile.TarFile, name: str) -> bytes:
-    file = tar.extractfile(name)
+    return _file(tar, name).read()
+
+
+def _file(tar: tarfile.TarFile, member: str | tarfile.TarInfo) -> IO[bytes]:
+    file = tar.extractfile(member)
     assert file is not None
-    return file.read()
+    return file
 
 
 if __name__ == "__main__":

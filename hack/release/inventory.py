@@ -27,7 +27,7 @@ _CLASSIFIER = "License :: OSI Approved :: "
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """`licences` are names or SPDX expressions as the package has them; `texts` the texts itself."""
+    """`licences` are names or SPDX expressions as the package has them, `texts` the whole."""
 
     kind: str  # deb, pypi or npm
     name: str

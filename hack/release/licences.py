@@ -10,7 +10,6 @@ import argparse
 import hashlib
 import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from hack.image.recipe import ROOT, Progress, recipes
 from hack.release.inventory import Component, read_image
@@ -27,8 +26,8 @@ Python packages with the lock file. The whole texts are in the images (`/usr/sha
 `*.dist-info`), and in one file of each release (`licences.txt`). No Go program ships: those of
 `hack/` are of tests and of the local cluster.
 
-Our own code is under Apache-2.0 ([LICENSE](LICENSE)). A licence is given as the package itself names
-it; of a Debian package these are the licences of its source, parts that are not installed included.
+Our own code is under Apache-2.0 ([LICENSE](LICENSE)). A licence is given as the package itself has
+it; of a Debian package these are the licences of its source, with parts that are not installed.
 """
 _TITLES = {
     "pypi": ("Python packages", "in the image of operator and runs"),
