@@ -80,7 +80,7 @@ def differences(one: Path, other: Path) -> list[str]:
 def _contents(archive: Path, digest: str) -> dict[str, object]:
     with (
         tarfile.open(archive) as tar,
-        tarfile.open(fileobj=tar.extractfile(_blob(digest))) as layer,
+        tarfile.open(fileobj=_file(tar, _blob(digest))) as layer,
     ):
         return {
             item.name: (
