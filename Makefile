@@ -21,7 +21,7 @@ ENGINE := docker.io slirp4netns
 
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help up examples up-cluster down mail forward test test-docker check docs crontable unit integration test-lifecycle venv packages lock image logs demo env bench fmt fuzz chart-check
+.PHONY: help up examples up-cluster down mail forward test test-docker check docs crontable unit integration test-lifecycle venv packages lock image reproducible licences release audit logs demo env bench fmt fuzz chart-check
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -118,9 +118,24 @@ lock: venv ## pin the dependencies anew
 	uv pip compile $(IMAGE_LOCK) requirements/build.in -o requirements/build.txt
 	uv pip compile $(LOCK) --universal --python-version 3.11 requirements/chart-check.in -o requirements/chart-check.txt
 	uv pip compile $(IMAGE_LOCK) requirements/demo-mail.in -o requirements/demo-mail.txt
+	uv pip compile $(LOCK) --python-version 3.11 requirements/audit.in -o requirements/audit.txt
 
 image: ## build the images
 	@hack/with-docker || hack/packages $(APT_UP); exec python3 -m hack.image build
+
+reproducible: packages ## each image built twice from nothing: the same digest
+	python3 -m hack.image.reproduce
+
+licences: packages ## THIRD_PARTY_LICENSES.md, made anew from the images
+	python3 -m hack.release.licences --write
+
+release: packages ## images, chart, SBOMs, licences, provenance and checksums in dist/
+	python3 -m hack.release $(RELEASE)
+
+audit: venv ## known flaws of dependencies, where their data can be reached
+	@[ -x .venv-audit/bin/pip-audit ] || python3 -m venv .venv-audit
+	uv pip install --quiet --python .venv-audit/bin/python --require-hashes -r requirements/audit.txt
+	python -m hack.release.audit
 
 logs: ## follow the operator's log
 	@eval "$$($(LOCAL) env)"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import signal
@@ -20,6 +19,7 @@ from report_runner.mounted import Secrets
 from report_runner.progress import RunProgress
 from report_runner.redaction import Redactor
 from report_runner.run import make_report
+from report_runner.telemetry import exported, set_up_run_logging
 from report_runner.waiting import DataNotReadyYet
 
 EXIT_TERMINATED = 128 + signal.SIGTERM
@@ -31,38 +31,22 @@ class TerminatedError(BaseException):
     """SIGTERM was received; a BaseException, so that `finally` and `with` blocks clean up."""
 
 
-class _JsonFormatter(logging.Formatter):
-    """One line of JSON for each record, with the run and without values of Secrets."""
-
-    def __init__(self, redact: Redactor) -> None:
-        super().__init__()
-        self._redact = redact
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Time, level, run, message, and the traceback where there is one."""
-        line = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
-            "run": os.environ.get("REPORT_RUN_ID", ""),
-            "message": self._redact(record.getMessage()),
-        }
-        if record.exc_info:
-            line["traceback"] = self._redact(self.formatException(record.exc_info))
-        return json.dumps(line, ensure_ascii=False)
-
-
 def run_in_pod() -> int:
     """Make the report of this pod; returns an exit code of report_runner.contract.reasons."""
     paths = find_paths(os.environ)
     secrets = Secrets(paths.secrets)
     prepare(secrets)
     progress = RunProgress()
-    result, code = account(
-        progress, lambda: make_report(paths, dict(os.environ), secrets, progress, now)
-    )
-    result = redacted(result, secrets.redact)
-    logger.info("%s: %s", result.outcome.value, result.message)
-    left = _leave(paths.termination_log, result)
+    with exported(os.environ) as telemetry:
+        result, code = account(
+            progress, lambda: make_report(paths, dict(os.environ), secrets, progress, now)
+        )
+        # What is left to do is short and has a bound: a stop has nothing to end any more.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        result = redacted(result, secrets.redact)
+        logger.info("%s: %s", result.outcome.value, result.message)
+        left = _leave(paths.termination_log, result)
+        telemetry.finish(result)
     # The exit code alone says of a skipped run that its report was delivered.
     if result.outcome is Outcome.SKIPPED and not left:
         return EXIT_CODES[Reason.INTERNAL_ERROR]
@@ -71,11 +55,7 @@ def run_in_pod() -> int:
 
 def prepare(secrets: Secrets) -> None:
     """The log, without values of Secrets, and SIGTERM as TerminatedError."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(_JsonFormatter(secrets.redact))
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    for name in ("weasyprint", "fontTools"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    set_up_run_logging(os.environ, secrets.redact)
     signal.signal(signal.SIGTERM, _terminate)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from report_runner import storage
+from report_runner import storage, tracing
 from report_runner.cgroup import memory_used_percent
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import (
@@ -44,6 +44,7 @@ class RunProgress:
 
     def enter(self, stage: str) -> None:
         self.stage = stage
+        tracing.stage(stage)
         logger.info("stage %s", stage)
 
     def result(self, outcome: Outcome, reason: Reason | None, message: str) -> RunResult:

@@ -42,6 +42,7 @@ def make_report(
     clock: Callable[[], datetime],
 ) -> RunResult:
     """Make, store and deliver the report. Raises RunError, or RunSkipped."""
+    progress.enter("definition")
     progress.volume = paths.output
     definition = read_definition(paths.definition, environment)
     run = progress.run = read_stamps(environment)

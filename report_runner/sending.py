@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
 from report_runner import manifest as manifests
+from report_runner import tracing
+from report_runner.contract import traces
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import DeliveryResult, DeliveryStatus
 from report_runner.delivery import CHANNELS, DeliveryContext
@@ -66,8 +69,14 @@ def deliver(
     errors: list[RunError] = []
     for name, spec in definition.delivery.channels().items():
         try:
-            ledger = Ledger(name, run.run_id, entries, save, clock)
-            deliver_once(CHANNELS[name](spec, context), ledger, progress.deliveries)
+            with tracing.span(traces.CHANNEL, {traces.NAME: name}) as attributes:
+                ledger = Ledger(name, run.run_id, entries, save, clock)
+                results: list[DeliveryResult] = []
+                try:
+                    deliver_once(CHANNELS[name](spec, context), ledger, results)
+                finally:
+                    progress.deliveries += results
+                    attributes |= _targets(results)
         except RunError as error:
             errors.append(error)
     problems = _undelivered(progress.deliveries)
@@ -80,6 +89,12 @@ def deliver(
             reasons.pop() if len(reasons) == 1 else Reason.DELIVERY_FAILED,
             ". ".join([*(error.message for error in errors), *problems]),
         )
+
+
+def _targets(results: Sequence[DeliveryResult]) -> dict[str, traces.Value]:
+    """How many targets, by status."""
+    counts = Counter(item.status for item in results)
+    return {f"{traces.TARGETS}.{status.value}": count for status, count in counts.items()}
 
 
 def _undelivered(deliveries: Sequence[DeliveryResult]) -> list[str]:

@@ -37,6 +37,8 @@ from report_runner.contract.files import (
     parts_of,
 )
 from report_runner.contract.reasons import EXIT_OK
+from report_runner.logs import set_up_logging
+from report_runner.telemetry import log_settings
 
 logger = logging.getLogger(__name__)
 
@@ -207,7 +209,7 @@ async def _until_gone(receive: Any) -> None:
 
 def serve(root: Path, host: str, port: int) -> int:
     """Until TERM; the exit code."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    set_up_logging(*log_settings(os.environ), redact=str)  # it has no Secret
     # uvicorn raises the signal that ended it once more when it is done; it has been obeyed then.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)

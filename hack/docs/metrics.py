@@ -18,6 +18,7 @@ from report_operator.domain.schedules.view import ScheduleView, StorageUse
 from report_operator.metrics import Metrics
 from report_runner.contract.reasons import FAILURE_REASONS, SKIP_REASONS
 from report_runner.contract.result import Outcome
+from report_runner.outbox import Counts
 
 CHART = Path(__file__).resolve().parents[2] / "charts" / "adaf-report-scheduler"
 INTRODUCTION = """\
@@ -99,6 +100,7 @@ def families() -> Iterator[Metric]:
     backfill = BackfillView("reports", "january", {"done": 1})
     metrics = Metrics(lambda: [schedule], lambda: [backfill], {"jobs": 1})
     metrics.follow_admission(lambda: Queue((), taken=0, places=1), lambda: 0)
+    metrics.follow_traces(Counts())
     metrics.dependency("postgres", up=True)
     run = RecentRun.model_construct(
         None,

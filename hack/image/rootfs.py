@@ -51,6 +51,8 @@ def debootstrap(packages: Sequence[str], setup: Path, setup_input: Path, target:
         command += ["--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr"]
         command += [f"--include={','.join(packages)}", f"--aptopt={options}"]
         command += [f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in _UNUSED]
+        # Whoever hands a package on hands its licence on.
+        command += ["--dpkgopt=path-include=/usr/share/doc/*/copyright"]
         command += [
             f'--customize-hook=install -D -t "$1/tmp/build" {setup} {setup_input}',
             f'--customize-hook=chroot "$1" /tmp/build/{setup.name} /tmp/build/{setup_input.name}',

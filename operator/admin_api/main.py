@@ -39,6 +39,7 @@ from report_operator.config import (
 )
 from report_operator.logs import set_up_logging
 from report_runner.bounded_http import Limits, make_server
+from report_runner.logs import LogFormat
 
 LOOPBACK = "127.0.0.1"
 PORT = 3000
@@ -64,14 +65,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--network", action="store_true", help="listen beyond loopback, for callers with a token"
     )
-    parser.add_argument("--log-format", choices=("json", "text"), default="json")
+    parser.add_argument("--log-format", choices=[*LogFormat], help="instead of logging.format")
     args = parser.parse_args(argv)
     try:
         config = load_config(args.config)
     except ConfigError as error:
         print(f"report-scheduler-api: {error}", file=sys.stderr)
         return EXIT_CONFIG
-    set_up_logging(args.log_format, "INFO")
+    set_up_logging(config, args.log_format)
     # uvicorn raises the signal that ended it again after its shutdown: ignore it then.
     signal.signal(signal.SIGTERM, lambda *_: None)
     asyncio.run(_serve(config, args.port, args.health_port, network=args.network))

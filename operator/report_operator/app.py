@@ -18,6 +18,7 @@ from report_operator.adapters.postgres.past_runs import PostgresPastRuns
 from report_operator.adapters.postgres.writer import HistoryWriter
 from report_operator.adapters.redis.lists import RedisLists
 from report_operator.adapters.template_checks import TemplateChecks
+from report_operator.adapters.traces import TraceExport
 from report_operator.api.v1alpha1.resource import Key
 from report_operator.config import OperatorConfig
 from report_operator.controllers.admission import AdmissionController
@@ -71,6 +72,7 @@ class App:
     redis_mirror: RedisMirror
     queues: Queues
     history: History | None
+    traces: TraceExport
 
 
 def utc_now() -> datetime:
@@ -109,6 +111,8 @@ def build(kube: KubeClient, config: OperatorConfig, identity: str, namespace: st
     )
     metrics.follow_admission(admission.queue, lambda: admission.refusals)
     history = _build_history(kube, config, store, metrics, enqueue_schedule)
+    traces = TraceExport(config.tracing.endpoint, version(DISTRIBUTION))
+    metrics.follow_traces(traces.counts)
     archive = history.archiver if history else NoArchive()
     schedules = ScheduleController(
         kube=kube,
@@ -116,7 +120,7 @@ def build(kube: KubeClient, config: OperatorConfig, identity: str, namespace: st
         owned_resources=OwnedResources(
             kube,
             store,
-            config.runner.pod_settings(),
+            config.pod_settings(),
             config.secret_allowed,
             definitions,
             recorder,
@@ -130,6 +134,7 @@ def build(kube: KubeClient, config: OperatorConfig, identity: str, namespace: st
         limits=_schedule_limits(config),
         history=archive,
         teams=config.team_names(),
+        traces=traces,
         clock=utc_now,
         views=schedule_views,
     )
@@ -163,6 +168,7 @@ def build(kube: KubeClient, config: OperatorConfig, identity: str, namespace: st
         ),
         queues=queues,
         history=history,
+        traces=traces,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -25,9 +26,14 @@ from report_operator.domain.admission.limits import AdmissionLimits, NamespacePo
 from report_operator.domain.schedules.pods import PodSettings
 from report_operator.domain.teams import NamespaceTeams, Teams
 from report_runner.contract.egress import ALLOW_LIMIT, EgressPolicy, parse_entry
+from report_runner.logs import LogFormat, LogLevel
 
 DEFAULT_CONFIG = Path("/etc/report-scheduler/config.yaml")
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h
+
+
+# No user, no query and no fragment: what follows is ours.
+ENDPOINT = r"^(https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?)?$"
 
 
 class ConfigError(ValueError):
@@ -188,6 +194,20 @@ class KueueConfig(_Section):
     enabled: bool = False
 
 
+class LoggingConfig(_Section):
+    """Of the operator, the admin API and the runs."""
+
+    format: LogFormat = LogFormat.JSON
+    level: LogLevel = LogLevel.INFO
+
+
+class TracingConfig(_Section):
+    """Where traces of runs go; no author has a say in it."""
+
+    # The base URL of a collector that speaks OTLP over HTTP, such as http://collector.otel.svc:4318.
+    endpoint: str = Field(default="", max_length=300, pattern=ENDPOINT)
+
+
 class HistoryConfig(_Section):
     """Finished Jobs that stay for `kubectl logs`, and outcomes that stay in status."""
 
@@ -213,6 +233,8 @@ class OperatorConfig(_Section):
     admission: AdmissionConfig = Field(default_factory=AdmissionConfig)
     kueue: KueueConfig = Field(default_factory=KueueConfig)
     history: HistoryConfig = Field(default_factory=HistoryConfig)
+    logging: LoggingConfig = Field(default_factory=LoggingConfig)
+    tracing: TracingConfig = Field(default_factory=TracingConfig)
     # Names of Secrets that a run may mount, as shell patterns: an allowlist.
     allowed_secrets: list[str] = Field(default_factory=lambda: ["report-*"])
     # By namespace; without an entry the team has the namespace's name.
@@ -267,6 +289,16 @@ class OperatorConfig(_Section):
                 name: NamespaceTeams(own.team, frozenset(own.owners))
                 for name, own in self.teams.items()
             }
+        )
+
+    def pod_settings(self) -> PodSettings:
+        """Converts what concerns the pods of runs for their template."""
+        logging, usual = self.logging, LoggingConfig()
+        return replace(
+            self.runner.pod_settings(),
+            log_format="" if logging.format is usual.format else logging.format.value,
+            log_level="" if logging.level is usual.level else logging.level.value,
+            otlp_endpoint=self.tracing.endpoint,
         )
 
     def admission_limits(self) -> AdmissionLimits:

@@ -30,6 +30,7 @@ from report_operator.controllers.crd_guard import CrdGuard, OlderCrdsError
 from report_operator.controllers.resync import WatchBlindError
 from report_operator.logs import set_up_logging
 from report_operator.runtime import Runtime, take_signals
+from report_runner.logs import LogFormat, LogLevel
 
 logger = logging.getLogger("report_operator")
 
@@ -45,8 +46,10 @@ def main(argv: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="reconcile until stopped")
     run.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="YAML file")
-    run.add_argument("--log-format", choices=("json", "text"), default="json")
-    run.add_argument("--log-level", default="INFO", choices=("DEBUG", "INFO", "WARNING"))
+    run.add_argument("--log-format", choices=[*LogFormat], help="instead of logging.format")
+    run.add_argument(
+        "--log-level", type=str.lower, choices=[*LogLevel], help="instead of logging.level"
+    )
     check = commands.add_parser("check-config", help="validate a configuration file")
     check.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="YAML file")
     args = parser.parse_args(argv)
@@ -58,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.command == "check-config":
         print(f"{args.config}: valid")
         return 0
-    set_up_logging(args.log_format, args.log_level)
+    set_up_logging(config, args.log_format, args.log_level)
     # A fifth of the CPU time would go into collecting what is no garbage: modules and events.
     gc.freeze()
     gc.set_threshold(GC_ALLOCATIONS, 20, 20)
@@ -95,6 +98,7 @@ async def _run(config: OperatorConfig) -> int:
                 return EXIT_RESTART
             finally:
                 waiting.cancel()
+        app.traces.close()
     logger.info("stopped")
     return 0
 

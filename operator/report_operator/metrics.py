@@ -20,6 +20,7 @@ from report_operator.domain.teams import Teams
 from report_runner.cgroup import cpu_limit, memory_limit
 from report_runner.contract.reasons import FAILURE_REASONS, SKIP_REASONS
 from report_runner.contract.result import Outcome
+from report_runner.outbox import Counts as SpanCounts
 
 PREFIX = "report_scheduler"
 SCHEDULE_LABELS = ("namespace", "reportschedule", "tier")
@@ -251,6 +252,21 @@ class _LimitsCollector(Collector):
         yield from (memory, cpus)
 
 
+class _TracesCollector(Collector):
+    """Spans of runs, by whether the collector took them."""
+
+    def __init__(self, counts: SpanCounts) -> None:
+        self._counts = counts
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        family = CounterMetricFamily(
+            f"{PREFIX}_trace_spans", "Spans of traces that were to be exported.", labels=("result",)
+        )
+        family.add_metric(("sent",), self._counts.sent)
+        family.add_metric(("dropped",), self._counts.dropped)
+        yield family
+
+
 class Metrics:
     def __init__(
         self,
@@ -325,6 +341,11 @@ class Metrics:
     def follow_admission(self, queue: Callable[[], Queue], refusals: Callable[[], int]) -> None:
         """Both are called at each scrape."""
         self.registry.register(_AdmissionCollector(queue, refusals, self._teams))
+
+    def follow_traces(self, counts: SpanCounts | None) -> None:
+        """None: traces are off."""
+        if counts is not None:
+            self.registry.register(_TracesCollector(counts))
 
     def run_recorded(self, namespace: str, name: str, tier: str, run: RecentRun) -> None:
         """Adds the stage times of a finished run, and how often the cache served it."""

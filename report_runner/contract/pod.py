@@ -31,9 +31,14 @@ ENV_PARAMETERS = "REPORT_PARAMETERS"
 # To whom it is sent again (contract.resend); empty for most runs.
 ENV_RESEND = "REPORT_RESEND"
 ENV_POD_NAME = "REPORT_POD_NAME"
+ENV_NAMESPACE = "REPORT_NAMESPACE"
 
 # Where a run may connect to beside public addresses: entries of contract.egress with commas between
 # them. A value of the pod's own spec, from the operator's configuration; no author writes it.
 ENV_EGRESS_ALLOW = "REPORT_EGRESS_ALLOW"
+# Values of the pod's own spec too, where the operator's configuration is not as usual.
+ENV_LOG_FORMAT = "REPORT_LOG_FORMAT"  # json or text
+ENV_LOG_LEVEL = "REPORT_LOG_LEVEL"  # debug, info, warning or error
+ENV_OTLP_ENDPOINT = "REPORT_OTLP_ENDPOINT"  # base URL of a collector of traces
 # Set by the kubelet in every pod.
 ENV_API_SERVER = "KUBERNETES_SERVICE_HOST"

@@ -8,6 +8,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from report_runner import tracing
+from report_runner.contract import traces
 from report_runner.contract.files import TEMPORARY_SUFFIX
 from report_runner.contract.report import BuiltinTemplate, Format
 from report_runner.formats import FORMATS, RenderJob
@@ -61,7 +63,8 @@ def _write(
     for source in FORMATS[wanted].files_of(data):
         path = directory / f"report{wanted.suffix_of(source)}{TEMPORARY_SUFFIX}"
         job = RenderJob(data, path, page, worker, source)
-        count = FORMATS[wanted].write(job)
+        with tracing.span(traces.FORMAT, {traces.NAME: wanted.value}):
+            count = FORMATS[wanted].write(job)
         documents.append(Document(wanted, path, count, source, tuple(job.notes)))
         check_run(documents)  # before the next one, which takes space as well
     return documents

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+from report_runner import tracing
+from report_runner.contract import traces
 from report_runner.sources import inline
 from report_runner.sources.cache import Cache
 from report_runner.sources.inline import inline_table
@@ -68,6 +70,11 @@ def fetch_all(context: SourceContext, cache: Cache | None = None) -> dict[str, F
         begin = time.monotonic()
         tables = {name: done.table for name, done in fetched.items()}
         fetch = partial(SOURCES[field]().fetch, source.name, spec, replace(context, tables=tables))
-        found = cache.fetch(source, context, fetch) if cache else fetch()
+        with tracing.span(
+            traces.SOURCE, {traces.NAME: source.name, traces.KIND: field}
+        ) as attributes:
+            found = cache.fetch(source, context, fetch) if cache else fetch()
+            attributes |= {traces.ROWS: len(found.table.rows)}
+            attributes |= {traces.CACHED: found.cached_at is not None}
         fetched[source.name] = replace(found, seconds=time.monotonic() - begin)
     return fetched

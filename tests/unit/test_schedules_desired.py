@@ -193,6 +193,7 @@ def test_environment_comes_from_what_admission_stamps() -> None:
         "REPORT_ATTEMPT": "metadata.annotations['reports.adaf.io/attempt']",
         "REPORT_RESEND": "metadata.annotations['reports.adaf.io/resend']",
         "REPORT_POD_NAME": "metadata.name",
+        "REPORT_NAMESPACE": "metadata.namespace",
     }
 
 

@@ -118,13 +118,22 @@ has(object.metadata.labels) && 'reports.adaf.io/schedule-uid' in object.metadata
   message: {{ printf "a run's container is report-generator run (of a look, verify) of the image %s" $repository | quote }}
 - expression: >-
     {{ .unless }} ((!has(variables.container.env) || variables.container.env.all(e,
-    (e.name in ['REPORT_DEFINITION_SHA256', 'REPORT_SLOT', 'REPORT_DATE', 'REPORT_DUE_AT', 'REPORT_RUN_ID', 'REPORT_ATTEMPT', 'REPORT_RESEND', 'REPORT_POD_NAME', 'REPORT_PARAMETERS']
+    (e.name in ['REPORT_DEFINITION_SHA256', 'REPORT_SLOT', 'REPORT_DATE', 'REPORT_DUE_AT', 'REPORT_RUN_ID', 'REPORT_ATTEMPT', 'REPORT_RESEND', 'REPORT_POD_NAME', 'REPORT_NAMESPACE', 'REPORT_PARAMETERS']
     && (!has(e.valueFrom) || has(e.valueFrom.fieldRef)))
     {{- with dig "egress" "allow" list $runner }}
     || (e.name == 'REPORT_EGRESS_ALLOW' && !has(e.valueFrom) && e.value == {{ join "," . | squote }})
-    {{- end }}))
+    {{- end }}
+    {{- with dig "tracing" "endpoint" "" .root.Values.config }}
+    || (e.name == 'REPORT_OTLP_ENDPOINT' && !has(e.valueFrom) && e.value == {{ squote . }})
+    {{- end }}
+    {{- with dig "logging" "format" "json" .root.Values.config }}{{ if ne . "json" }}
+    || (e.name == 'REPORT_LOG_FORMAT' && !has(e.valueFrom) && e.value == {{ squote . }})
+    {{- end }}{{ end }}
+    {{- with dig "logging" "level" "info" .root.Values.config }}{{ if ne . "info" }}
+    || (e.name == 'REPORT_LOG_LEVEL' && !has(e.valueFrom) && e.value == {{ squote . }})
+    {{- end }}{{ end }}))
     && (!has(variables.container.envFrom) || size(variables.container.envFrom) == 0))
-  message: a run's environment is its digest, its stamps and config.runner.egress.allow, and nothing of Secrets and ConfigMaps
+  message: a run's environment is its digest, its stamps, config.runner.egress.allow, config.logging and config.tracing, and nothing of Secrets and ConfigMaps
 - expression: >-
     {{ .unless }} (!has(variables.container.lifecycle) && !has(variables.container.livenessProbe)
     && !has(variables.container.readinessProbe) && !has(variables.container.startupProbe)

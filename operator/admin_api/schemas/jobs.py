@@ -141,6 +141,10 @@ class JobDetail(Job):
         description="The last lines of its newest pod, as text, a traceback's indented by four "
         "spaces; those of a failed run are stored.",
     )
+    trace_id: str = Field(
+        description="Of its trace in OpenTelemetry, where the operator's configuration has traces "
+        "exported (config.tracing)."
+    )
     log_command: str = Field(description="The whole log, while the pod exists.")
     degraded: Degraded = Field(default_factory=list)
 

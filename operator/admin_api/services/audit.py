@@ -8,12 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from admin_api.errors import UNREACHABLE
 from report_operator.adapters.kube.client import KubeClient
 from report_operator.adapters.kube.resources import EVENTS
-from report_operator.domain.names import FIELD_MANAGER
+from report_operator.domain.names import FIELD_MANAGER, schedule_of_job_id
 from report_operator.domain.times import format_time
+from report_runner.logs import about
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +60,8 @@ class Audit:
 
         An Event that cannot be written is only logged, because the action has been taken.
         """
-        logger.info("audit: %s by %s: %s", action.name.lower(), requested_by, target)
+        extra = _about(target, reference)
+        logger.info("audit: %s by %s: %s", action.name.lower(), requested_by, target, extra=extra)
         digest = hashlib.sha256(f"{reference.uid}/{action}/{target}".encode()).hexdigest()[:16]
         now = format_time(self.clock())
         body = {
@@ -88,4 +91,13 @@ class Audit:
         try:
             await self.kube.create(EVENTS, reference.namespace, body)
         except UNREACHABLE as error:
-            logger.warning("audit: the Event was not written: %s", error)
+            logger.warning("audit: the Event was not written: %s", error, extra=extra)
+
+
+def _about(target: str, reference: ObjectReference) -> dict[str, Any]:
+    """`extra` of the line, where the target begins with a run's id."""
+    identity = target.split(" ", 1)[0]
+    if schedule_of_job_id(identity) is None:
+        return {}
+    namespace, _, run = identity.partition(".")
+    return about(run, namespace, reference.name if reference.kind == "Job" else "")

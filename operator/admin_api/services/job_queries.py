@@ -23,6 +23,7 @@ from report_operator.adapters.kube.errors import API_ERRORS, ApiError
 from report_operator.adapters.postgres.reader import StoredRun
 from report_operator.domain.runs.run import Run
 from report_runner.contract.logs import as_text
+from report_runner.contract.traces import trace_id
 
 
 async def list_jobs(cluster: Cluster, history: HistoryClient, query: JobsQuery) -> Jobs:
@@ -68,6 +69,7 @@ def detail_of(job: Job, log: list[str]) -> JobDetail:
     return JobDetail(
         **job.model_dump(),
         log=as_text(log),
+        trace_id=trace_id(job.id),
         log_command=f"kubectl -n {job.namespace} logs job/{job.job}",
     )
 

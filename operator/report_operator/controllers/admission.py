@@ -25,6 +25,7 @@ from report_operator.domain.cron.schedule import load_zone
 from report_operator.domain.runs.data_wait import enqueue_patch
 from report_operator.domain.runs.pod import Pod
 from report_operator.domain.runs.run import Run
+from report_operator.domain.runs.spans import about_run
 from report_operator.domain.schedules.zone_data import slot_date
 from report_operator.domain.times import format_time
 
@@ -111,7 +112,8 @@ class AdmissionController:
         ) as error:  # an annotation is not a time zone or a date
             self._refuse(run, str(error))
             return
-        await self._patch(run, patch)
+        if await self._patch(run, patch):
+            logger.info("%s/%s is admitted", run.namespace, run.name, extra=about_run(run))
 
     async def _enqueue_checks(self) -> None:
         """Put the runs into the queue whose next check is due: whether their data are ready."""
@@ -124,19 +126,26 @@ class AdmissionController:
             if refusal is None or refusal.retry_at <= now:
                 await self._patch(run, enqueue_patch(run.resource_version, wait, now))
 
-    async def _patch(self, run: Run, patch: dict[str, Any]) -> None:
+    async def _patch(self, run: Run, patch: dict[str, Any]) -> bool:
+        """Whether it was taken. Raises where the API server does not serve at all."""
         try:
             answer = await self.kube.patch(JOBS, run.namespace, run.name, patch)
         except ApiError as error:
             if error.status == 404 or error.is_conflict:
-                logger.debug("%s/%s changed before admission", run.namespace, run.name)
-                return
+                logger.debug(
+                    "%s/%s changed before admission",
+                    run.namespace,
+                    run.name,
+                    extra=about_run(run),
+                )
+                return False
             if error.status in SERVER_STATUSES:
                 raise
             self._refuse(run, f"{error.status}: {error.message}")
-            return
+            return False
         self._refused.pop(run.uid, None)
         self.store.observe_job(answer)
+        return True
 
     def _refuse(self, run: Run, why: str) -> None:
         known = self._refused.get(run.uid)
@@ -148,6 +157,7 @@ class AdmissionController:
         logger.warning(
             "%s/%s could not be admitted (%d times), again in %.0f s; others go on: %s",
             run.namespace, run.name, times, pause.total_seconds(), why,
+            extra=about_run(run),
         )  # fmt: skip
 
     def _check_after(self) -> timedelta | None:

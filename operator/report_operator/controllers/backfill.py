@@ -40,6 +40,7 @@ from report_operator.domain.backfills.status import (
 )
 from report_operator.domain.runs.attempts import Attempt, BackfillMark, job_of_attempt
 from report_operator.domain.runs.refusals import explain_refusal, is_refusal
+from report_operator.domain.runs.spans import about_run
 from report_operator.domain.times import format_time
 
 logger = logging.getLogger(__name__)
@@ -213,7 +214,9 @@ class BackfillController:
         live = await self.kube.get(BACKFILLS, key.namespace, key.name)
         for run in left:
             if live is None or live["metadata"]["uid"] != run.backfill_uid:
-                logger.info("%s is gone: its queued run %s is deleted", key, run.name)
+                logger.info(
+                    "%s is gone: its queued run %s is deleted", key, run.name, extra=about_run(run)
+                )
                 await self.kube.delete(JOBS, run.namespace, run.name, run.uid)
 
     def _forget(self, key: Key) -> None:

@@ -20,6 +20,7 @@ from report_operator.api.v1alpha1.resource import API_VERSION, Key, ReportSchedu
 from report_operator.api.v1alpha1.status import ReportScheduleStatus
 from report_operator.domain import names
 from report_operator.domain.runs.refusals import is_refusal
+from report_operator.domain.runs.spans import about_job
 from report_operator.domain.schedules.cronjob import is_orphan, is_settled
 from report_operator.domain.schedules.desired import job_for_slot
 from report_operator.domain.schedules.exact import holds_metadata, is_exact_spec, replacement
@@ -207,6 +208,7 @@ class CronJobWriter:
                 meta["namespace"],
                 meta["name"],
                 slot,
+                extra=about_job(schedule.key, slot, answer),
             )
             self.store.observe_job(answer)
 

@@ -36,6 +36,7 @@ from report_operator.domain.deployment import Deployment
 from report_operator.domain.runs.pod import Pod
 from report_operator.domain.runs.record import LOG_LINES, Owner, deliveries_of, log_tail, record_of
 from report_operator.domain.runs.run import Run
+from report_operator.domain.runs.spans import about_entry, about_identity
 from report_operator.metrics import Metrics
 from report_runner.contract.result import Outcome
 
@@ -62,7 +63,7 @@ class _PendingSchedule:
 @dataclass(frozen=True, slots=True)
 class _PendingLog:
     owner: Owner
-    job_uid: str
+    entry: RecentRun
     pod: str
 
 
@@ -205,13 +206,16 @@ class HistoryArchiver:
                 try:
                     record = HistoryEntry(record_of(owner, entry, run, pods), deliveries_of(pods))
                 except Exception as error:  # noqa: BLE001  (one outcome stops no other)
-                    logger.error("history: %s is left out: %r", entry.job, error)  # noqa: TRY400
+                    extra = about_entry(owner.namespace, owner.name, entry)
+                    logger.error(  # noqa: TRY400
+                        "history: %s is left out: %r", entry.job, error, extra=extra
+                    )
                     unreadable.add(entry.uid)
                     continue
                 if entry.uid not in known:
                     new.append(record)
                 if entry.outcome is Outcome.FAILED and pods:
-                    logs[entry.uid] = _PendingLog(owner, entry.uid, pods[-1].name)
+                    logs[entry.uid] = _PendingLog(owner, entry, pods[-1].name)
         refused = await self._add(new) | unreadable
         for job_uid in logs.keys() - refused:
             if len(self._logs) < LOGS_WAITING:
@@ -263,7 +267,10 @@ class HistoryArchiver:
             if len(entries) == 1:
                 record = entries[0].record
                 why = error.diag.message_primary or one_line(error)  # without the row's values
-                logger.error("history: %s is refused: %s", record.job_id, why)  # noqa: TRY400
+                extra = about_identity(record.identity)
+                logger.error(  # noqa: TRY400
+                    "history: %s is refused: %s", record.job_id, why, extra=extra
+                )
                 return {record.job_uid}
             refused: set[str] = set()
             for entry in entries:
@@ -290,9 +297,9 @@ class HistoryArchiver:
                 batch = list(islice(self._logs.values(), LOGS_AT_ONCE))
                 texts = await asyncio.gather(*(self._tail(pending) for pending in batch))
                 for pending, text in zip(batch, texts, strict=True):
-                    await self.writer.add_log(pending.job_uid, text)
-                    del self._logs[pending.job_uid]
-                    self._mark_stored(pending.owner, {pending.job_uid})
+                    await self.writer.add_log(pending.entry.uid, text)
+                    del self._logs[pending.entry.uid]
+                    self._mark_stored(pending.owner, {pending.entry.uid})
             self._logs_changed.clear()
             await self._logs_changed.wait()
 
@@ -302,7 +309,13 @@ class HistoryArchiver:
             async with asyncio.timeout(LOG_SECONDS):
                 lines = await self.kube.log_tail(pending.owner.namespace, pending.pod, LOG_LINES)
         except API_ERRORS as error:
-            logger.info("the log of %s was not kept: %s", pending.pod, error or "no answer in time")
+            owner = pending.owner
+            logger.info(
+                "the log of %s was not kept: %s",
+                pending.pod,
+                error or "no answer in time",
+                extra=about_entry(owner.namespace, owner.name, pending.entry),
+            )
             return ""
         return log_tail(lines)
 

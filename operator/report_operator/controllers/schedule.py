@@ -15,6 +15,7 @@ from report_operator.adapters.kube.resources import JOBS, SCHEDULES
 from report_operator.adapters.kube.skipped import REASON_LIMIT, printable
 from report_operator.adapters.kube.store import Store
 from report_operator.adapters.template_checks import CheckPendingError
+from report_operator.adapters.traces import TraceExport
 from report_operator.api.v1alpha1.conditions import ReadyReason
 from report_operator.api.v1alpha1.lost_fields import refuse_lost_fields
 from report_operator.api.v1alpha1.resource import (
@@ -24,7 +25,7 @@ from report_operator.api.v1alpha1.resource import (
     parse_schedule,
     parse_status,
 )
-from report_operator.api.v1alpha1.status import ReportScheduleStatus
+from report_operator.api.v1alpha1.status import RecentRun, ReportScheduleStatus
 from report_operator.controllers.cronjobs import PredecessorPresentError
 from report_operator.controllers.observe import ScheduleObserver
 from report_operator.controllers.outcome_archive import OutcomeArchive
@@ -33,6 +34,7 @@ from report_operator.domain import names
 from report_operator.domain.runs.attempts import job_of_attempt
 from report_operator.domain.runs.data_wait import wait_patch
 from report_operator.domain.runs.refusals import NO_JOB, explain_refusal, is_refusal
+from report_operator.domain.runs.spans import about_entry, about_job, about_run, spans_of
 from report_operator.domain.schedules.decision import (
     Decision,
     OverdueRun,
@@ -75,6 +77,7 @@ class ScheduleController:
     limits: ScheduleLimits
     history: OutcomeArchive
     teams: Teams
+    traces: TraceExport
     clock: Callable[[], datetime]
     views: dict[Key, ScheduleView] = field(default_factory=dict)
     _counted: set[str] = field(default_factory=set)  # uids of schedules whose past is in metrics
@@ -196,7 +199,7 @@ class ScheduleController:
         patch = wait_patch(run.resource_version, item.wait)
         answer = await self.kube.patch(JOBS, run.namespace, run.name, patch)
         self.store.observe_job(answer)
-        logger.info("%s/%s %s", run.namespace, run.name, item.wait.describe())
+        logger.info("%s/%s %s", run.namespace, run.name, item.wait.describe(), extra=about_run(run))
 
     async def _catch_up(
         self, key: Key, observation: Observation, slots: Sequence[datetime]
@@ -213,7 +216,8 @@ class ScheduleController:
                     raise
                 return RefusedSlot(slot, explain_refusal(error.message, NO_JOB), catch_up=True)
             if answer is not None:
-                logger.info("%s: made the Job of the missed slot %s", key, slot)
+                extra = about_job(key, slot, job)
+                logger.info("%s: made the Job of the missed slot %s", key, slot, extra=extra)
                 self.store.observe_job(answer)
         return None
 
@@ -267,6 +271,17 @@ class ScheduleController:
         for event in transitions(observation.previous, status):
             self.recorder.record(body, event)
         self.views[key] = view
+        for entry in status.recent_runs:
+            if entry.uid not in observation.recorded:
+                self._tell(key, body, entry)
+
+    def _tell(self, key: Key, body: dict[str, Any], entry: RecentRun) -> None:
+        """Of a run whose outcome has just been recorded: in log and trace."""
+        why = f": {entry.reason.value}" if entry.reason else ""
+        outcome = entry.outcome.value.lower()
+        extra = about_entry(key.namespace, key.name, entry)
+        logger.info("%s/%s %s%s", key.namespace, entry.job, outcome, why, extra=extra)
+        self.traces.add(spans_of(key.namespace, key.name, body["spec"], entry))
 
     def _forget(self, key: Key) -> None:
         self.views.pop(key, None)

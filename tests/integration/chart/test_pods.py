@@ -35,7 +35,6 @@ PLACED: Values = {
     "imagePullSecrets": [{"name": "own"}],
     "image": {"repository": "team/reports", "digest": DIGEST},
     "commonLabels": {"cost-centre": "7"},
-    "logging": {"level": "DEBUG", "format": "text"},
     "replicas": 2,
     "priorityClassName": "all",
     "nodeSelector": {"pool": "all"},
@@ -137,9 +136,7 @@ def test_process_settings(placed: list[Object]) -> None:
     assert deployment["revisionHistoryLimit"] == 2
     assert deployment["template"]["spec"]["serviceAccountName"] == "of-the-platform"
     (container,) = deployment["template"]["spec"]["containers"]
-    assert container["command"][3:] == [
-        "--log-level=DEBUG", "--log-format=text", "--config=/other"
-    ]  # fmt: skip
+    assert container["command"][3:] == ["--config=/other"]
     assert container["livenessProbe"]["failureThreshold"] == 9
     assert container["livenessProbe"]["periodSeconds"] == 15
     assert {"name": "HTTPS_PROXY", "value": "http://proxy:3128"} in container["env"]
@@ -237,7 +234,7 @@ def test_a_null_takes_a_key_out_of_a_security_context() -> None:
         ({"extraVolumes": [{"name": "config"}]}, "/extraVolumes/0/name"),
         ({"containerSecurityContext": {"privileged": True}}, "privileged"),
         ({"livenessProbe": {"httpGet": {"path": "/"}}}, "httpGet"),
-        ({"logging": {"level": "LOUD"}}, "/logging/level"),
+        ({"config": {"logging": {"level": "loud"}}}, "/config/logging/level"),
         ({"helmTest": {"namespace": "elsewhere"}}, "elsewhere is not watched"),
         ({"imagePullSecrets": ["pull"]}, "/imagePullSecrets/0"),
     ],

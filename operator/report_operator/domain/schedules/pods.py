@@ -39,6 +39,19 @@ class PodSettings:
     arbitrary_user: bool = False  # the platform chooses user and group, as OpenShift does
     security_context: Mapping[str, Any] = field(default_factory=dict)  # of the pod; it counts
     egress_allow: Sequence[str] = ()
+    log_format: str = ""  # as usual
+    log_level: str = ""
+    otlp_endpoint: str = ""  # of the collector of traces
+
+    def variables(self) -> dict[str, str]:
+        """What the pod is told of the operator's configuration, where it is not as usual."""
+        found = {
+            podcontract.ENV_EGRESS_ALLOW: ",".join(self.egress_allow),
+            podcontract.ENV_LOG_FORMAT: self.log_format,
+            podcontract.ENV_LOG_LEVEL: self.log_level,
+            podcontract.ENV_OTLP_ENDPOINT: self.otlp_endpoint,
+        }
+        return {name: value for name, value in found.items() if value}
 
 
 def pod_template(
@@ -71,7 +84,7 @@ def pod_template(
                 "image": settings.image,
                 "imagePullPolicy": settings.image_pull_policy,
                 "command": ["report-generator", "run"],
-                "env": _environment(digest, settings.egress_allow),
+                "env": _environment(digest, settings),
                 "resources": run_resources(spec.resources, settings.default_resources),
                 "terminationMessagePath": podcontract.TERMINATION_LOG,
                 "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -133,7 +146,7 @@ def _security_context(settings: PodSettings) -> Body:
     return {**context, **settings.security_context}
 
 
-def _environment(digest: str, egress_allow: Sequence[str]) -> list[Body]:
+def _environment(digest: str, settings: PodSettings) -> list[Body]:
     stamped = {
         podcontract.ENV_SLOT: names.ANNOTATION_SLOT,
         podcontract.ENV_REPORT_DATE: names.ANNOTATION_REPORT_DATE,
@@ -147,15 +160,14 @@ def _environment(digest: str, egress_allow: Sequence[str]) -> list[Body]:
         for variable, annotation in stamped.items()
     }
     paths[podcontract.ENV_POD_NAME] = "metadata.name"
-    allowed = ",".join(egress_allow)
-    egress = [{"name": podcontract.ENV_EGRESS_ALLOW, "value": allowed}] if allowed else []
+    paths[podcontract.ENV_NAMESPACE] = "metadata.namespace"
     return [
         {"name": podcontract.ENV_DEFINITION_SHA256, "value": digest},
         *(
             {"name": variable, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}}
             for variable, path in paths.items()
         ),
-        *egress,
+        *({"name": name, "value": value} for name, value in settings.variables().items()),
     ]
 
 

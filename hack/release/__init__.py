@@ -1,0 +1,1 @@
+"""What a release has beside its images: chart, SBOM, licences, checksums, provenance."""

@@ -1,0 +1,77 @@
+"""The operator's spans at a real collector: one trace for each run, joined by the runs' ids."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from hack.testbed.collector import collector
+from hack.testbed.namespace import Namespace
+from hack.testbed.operator import OperatorProcess
+from hack.testbed.waiting import wait_for
+from report_operator.domain import names
+from report_runner.contract import pod, traces
+from report_runner.contract.reasons import Reason
+from report_runner.contract.result import Outcome, RunResult, dump_result
+
+SAID = RunResult(
+    outcome=Outcome.FAILED, reason=Reason.CONFIGURATION_ERROR, message="canary@example.com"
+)
+
+
+def test_a_run_has_one_trace_and_its_lines_have_its_id(
+    namespace: Namespace, make_operator: Callable[..., OperatorProcess]
+) -> None:
+    with collector() as receiving:
+        operator = make_operator(tracing={"endpoint": receiving.endpoint})
+        operator.start()
+        operator.wait_until_leading()
+        namespace.apply("daily")
+        namespace.wait_until_observed("daily")
+        namespace.start("daily", "run-1")
+        body = namespace.pod_of("run-1")
+        (container,) = body["spec"]["containers"]
+        variables = {item["name"]: item.get("value") for item in container["env"]}
+        assert variables[pod.ENV_OTLP_ENDPOINT] == receiving.endpoint
+        run = body["metadata"]["annotations"][names.ANNOTATION_RUN_ID]
+        identity = f"{namespace.name}.{run}"
+        namespace.end_pod(body, 78, dump_result(SAID))
+        trace = traces.trace_id(identity)
+        spans = wait_for(
+            "the trace",
+            lambda: {span.name: span for span in receiving.spans(trace)},
+            60,
+            lambda: (receiving.bodies, namespace.status("daily")),
+        )
+        assert {"report run", "admission", "pod"} <= set(spans)
+        whole = spans["report run"]
+        assert whole.wire["spanId"] == traces.span_id(identity, traces.RUN)
+        assert whole.wire["status"] == {"code": 2, "message": "ConfigurationError"}
+        assert whole.attributes["report.run_id"] == run
+        assert whole.resource["service.name"] == "report-scheduler"
+        # The parent that the runner of this run names, without having been told.
+        assert spans["pod"].wire["spanId"] == traces.span_id(identity, traces.POD)
+        assert b"canary" not in b"".join(receiving.bodies)
+        lines = [json.loads(line) for line in operator.log_file.read_text().splitlines()]
+        told = {line["message"].split()[-1] for line in lines if line.get("run") == run}
+        assert {"admitted", "ConfigurationError"} <= told
+        assert {line["trace_id"] for line in lines if line.get("run") == run} == {trace}
+
+
+def test_a_lost_collector_keeps_no_outcome_back(
+    namespace: Namespace, make_operator: Callable[..., OperatorProcess]
+) -> None:
+    operator = make_operator(tracing={"endpoint": "http://127.0.0.1:1"})
+    operator.start()
+    operator.wait_until_leading()
+    namespace.apply("daily")
+    namespace.wait_until_observed("daily")
+    namespace.start("daily", "run-1")
+    namespace.end_pod(namespace.pod_of("run-1"), 78, dump_result(SAID))
+    wait_for("the outcome", lambda: namespace.status("daily").get("lastFailure"), 60)
+    wait_for(
+        "a line about it",
+        lambda: "spans of traces are not taken" in operator.log_file.read_text(),
+        30,
+    )
+    assert operator.terminate() == 0
