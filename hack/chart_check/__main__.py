@@ -19,9 +19,9 @@ import yaml
 
 from hack.chart_check import findings, schemas
 from hack.image.recipe import cache_dir
+from hack.localcluster.clients import clients
 from hack.localcluster.cluster import this_cluster
 from hack.localcluster.progress import Progress
-from hack.localcluster.tools import clients
 from hack.testbed.controlplane import ControlPlane
 
 HERE = Path(__file__).resolve().parent

@@ -27,9 +27,9 @@ from hack.image.oci import EPOCH
 from hack.image.recipe import ROOT, Progress, recipes, version
 from hack.image.reproduce import image_digest
 from hack.image.rootfs import BuildError
+from hack.localcluster.clients import clients
 from hack.localcluster.cluster import ClusterError, this_cluster
 from hack.localcluster.progress import Progress as ClusterProgress
-from hack.localcluster.tools import clients
 from hack.release.inventory import Component, read_image
 from hack.release.licences import SHIPPED, texts
 from hack.release.sbom import make_sbom

@@ -13,9 +13,9 @@ from urllib.parse import quote
 
 import pytest
 
+from hack.localcluster.clients import clients
 from hack.localcluster.cluster import this_cluster
 from hack.localcluster.progress import Progress
-from hack.localcluster.tools import clients
 from hack.testbed.admin_api import Api, fail_once
 from hack.testbed.namespace import BATCH, CORE, MERGE, SCHEDULES, Namespace, report
 from hack.testbed.programs import project_program

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from hack.localcluster.clients import clients
 from hack.localcluster.cluster import this_cluster
 from hack.localcluster.progress import Progress
-from hack.localcluster.tools import clients
 from hack.testbed.namespace import Namespace
 
 Run = Callable[..., subprocess.CompletedProcess[str]]

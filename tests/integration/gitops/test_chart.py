@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from hack.localcluster.clients import clients
 from hack.localcluster.cluster import this_cluster
 from hack.localcluster.progress import Progress
-from hack.localcluster.tools import clients
 from tests.support.chart import CHART, RELEASE
 
 OWN = ("--set", "postgres.existingSecret=history", "--set", "redis.existingSecret=lists")
