@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from factories import MINUTE, SLOT, make_entry, make_schedule, schedule_body, update_at
 from test_data_wait import NONE_YET, waiting_run
-from test_operator_metrics import LABELS, metrics_of, value
+from test_operator_metrics import RUN_LABELS, metrics_of, value
 
 from admin_api.schemas.queue import CleanupRequest
 from admin_api.services.cleanup_rules import to_purge
@@ -52,7 +52,7 @@ def test_cleanup_of_the_queue_leaves_what_waits_for_data() -> None:
 def test_time_that_a_run_waited_for_data_is_a_stage() -> None:
     metrics = metrics_of([])
     metrics.run_recorded("reports", "daily", "critical", make_entry(data_wait_seconds=600))
-    found = value(metrics, "run_stage_seconds_sum", stage="waiting_for_data", **LABELS)
+    found = value(metrics, "run_stage_seconds_sum", stage="waiting_for_data", **RUN_LABELS)
     assert found == 600
 
 

@@ -184,7 +184,7 @@ def test_hits_of_the_cache_are_of_schedules_that_have_one() -> None:
     found = [key for key in scrape(metrics) if key[0] == "source_cache_total"]
     assert len(found) == 2  # none for `other`
     for result in ("hit", "miss"):
-        assert value(metrics, "source_cache_total", result=result, **LABELS) == 3
+        assert value(metrics, "source_cache_total", result=result, **RUN_LABELS) == 3
 
 
 def test_operator_itself() -> None:

@@ -41,7 +41,8 @@ def site_with_files(monkeypatch: pytest.MonkeyPatch, error: Exception | None = N
 
     monkeypatch.setattr(FileServers, "open", refuse)
     return Site(
-        KnownCluster(error, [make_entry("1", outputs=OUTPUTS, report_date=DAY)]), servers=servers
+        KnownCluster(error, entries=[make_entry("1", outputs=OUTPUTS, report_date=DAY)]),
+        servers=servers,
     )
 
 
@@ -74,7 +75,7 @@ def test_a_file_that_was_made_and_removed_is_410(monkeypatch: pytest.MonkeyPatch
 
 async def test_a_volume_that_hangs_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output_files, "SECONDS", 0.05)
-    site = Site(KnownCluster(None, [make_entry("1", outputs=OUTPUTS, report_date=DAY)]))
+    site = Site(KnownCluster(entries=[make_entry("1", outputs=OUTPUTS, report_date=DAY)]))
     (job,) = (await site.cluster.snapshot()).jobs
 
     async def hangs(namespace: str, path: str) -> bool | None:
@@ -96,7 +97,7 @@ async def test_a_volume_that_hangs_keeps_nobody_waiting(monkeypatch: pytest.Monk
 
 async def test_many_files_are_not_all_asked_for() -> None:
     many = [f"2026/11/24/{number}.csv" for number in range(output_files.CHECKED + 1)]
-    site = Site(KnownCluster(None, [make_entry("1", outputs=many)]))
+    site = Site(KnownCluster(entries=[make_entry("1", outputs=many)]))
     (job,) = (await site.cluster.snapshot()).jobs
     found = await with_states(detail_of(job, []), lambda *_: exists("reports", HERE))
     assert [file.state for file in found.files] == [OutputState.AVAILABLE] * (

@@ -23,6 +23,7 @@ from report_runner.environment import RunStamps
 from report_runner.models import ColumnType, Table
 from report_runner.mounted import Secrets
 from report_runner.packed import PackedRows
+from report_runner.sources import cache
 from report_runner.sources.cache import FOLDER, Cache
 from report_runner.sources.exact_rows import lines_of, table_of
 from report_runner.sources.protocol import Fetched, SourceContext
@@ -46,6 +47,12 @@ TABLE = Table(
     ],
     (ColumnType("numeric", 12, 2), ColumnType("text")),
 )
+
+
+@pytest.fixture(autouse=True)
+def _room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the disk of the tests holds besides."""
+    monkeypatch.setattr(cache, "FULL_PERCENT", 100)
 
 
 def shape(value: Any) -> Any:
@@ -305,8 +312,6 @@ def test_a_volume_that_cannot_be_written_is_no_failure(
 def test_the_oldest_entries_go(
     ask: Callable[..., Fetched], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from report_runner.sources import cache
-
     database = Database()
     ask(database)
     size = entries(tmp_path)[0].stat().st_size
@@ -321,8 +326,6 @@ def test_the_oldest_entries_go(
 def test_rows_that_are_too_many_are_not_kept(
     ask: Callable[..., Fetched], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from report_runner.sources import cache
-
     monkeypatch.setattr(cache, "ENTRY_LIMIT", 10)
     database = Database()
     assert ask(database).table is TABLE
