@@ -153,6 +153,16 @@ def test_retry_has_the_values_of_the_attempt_before() -> None:
     assert (dict(item.attempt.parameters), item.attempt.resend) == ({"floor": "5"}, "all")
 
 
+def test_retry_without_the_values_of_the_attempt_before_makes_nothing() -> None:
+    """Only its Job says which they were."""
+    failed = make_entry("bad", Reason.DATABASE_UNAVAILABLE, overridden=True)
+    found = decide((failed,), requests=RETRY)
+    assert not found.make
+    assert handled(found.retry) == ("daily-bad", None)
+    assert found.retry is not None
+    assert "generate" in found.retry.message
+
+
 @pytest.mark.parametrize(
     ("recent", "runs", "job"),
     [

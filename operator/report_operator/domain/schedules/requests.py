@@ -142,6 +142,14 @@ def _retry(
     newest = _newest(observation, recent, entry.slot)
     if newest is not None and newest.attempt > entry.attempt:
         return _handled(observation, value, _job(newest), "is the further attempt of its slot")
+    if live is None and entry.overridden:
+        return _handled(
+            observation,
+            value,
+            None,
+            "had parameters of its own, or was sent again, and the Job that alone says how is gone: "
+            "no run was made; `report-scheduler generate` with --parameter and --resend makes one",
+        )
     if observation.cronjob is None:
         return None
     attempt = Attempt(
