@@ -147,7 +147,7 @@ def _retry(
             observation,
             value,
             None,
-            "had parameters of its own, or was sent again, and the Job that alone says how is gone: "
+            "had parameters of its own, or was sent again, and the Job that says how is gone: "
             "no run was made; `report-scheduler generate` with --parameter and --resend makes one",
         )
     if observation.cronjob is None:
