@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 FINISH_SECONDS = 5.0  # at a stop, for what is being written
 STALE_RESYNCS = 4  # resyncs that may fail before the process counts as hung
 RESYNC_RETRY_SECONDS = 5.0
+RECONCILES_A_SECOND = 200  # of what a resync finds
 
 
 def take_signals(stop: asyncio.Event) -> None:
@@ -146,8 +147,10 @@ class Runtime:
             # The liveness probe sees that no resync succeeds: to end here would be no better.
             logger.exception("resync")
             return False
+        # After a takeover that is every schedule: the first admission does not wait for them all.
         for key in changed:
-            self.app.queues.enqueue_schedule(key)
+            delay = random.uniform(0, len(changed) / RECONCILES_A_SECOND)  # noqa: S311
+            self.app.queues.schedules.add_after(key, delay)
         self.last_resync = utc_now()
         self.resyncs += 1
         self._cache_synced.set()
