@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from email.message import Message
 from pathlib import Path
@@ -131,14 +131,28 @@ def test_second_attempt_neither_renders_nor_mails_again(here: Pod) -> None:
         assert [recipient for recipient, _ in mails] == BOARD
 
 
+@pytest.fixture
+def twice_the_rows(database: Any) -> Iterator[Callable[[], None]]:
+    """Adds the rows of QUERY once more when it is called; they are gone after the test."""
+
+    def add() -> None:
+        with database.admin() as admin:
+            admin.execute(
+                "INSERT INTO positions SELECT day, 'MORE', amount FROM positions WHERE amount < 20"
+            )
+
+    yield add
+    with database.admin() as admin:
+        admin.execute("DELETE FROM positions WHERE isin = 'MORE'")
+
+
 def test_resend_makes_the_report_anew_and_sends_it_to_those_who_are_named(
-    here: Pod, database: Any
+    here: Pod, twice_the_rows: Callable[[], None]
 ) -> None:
     with mailing(here) as mails:
         here.define(QUERY, board())
         _, first, _ = here.run()
-        with database.admin() as admin:
-            admin.execute("INSERT INTO positions SELECT * FROM positions WHERE amount < 20")
+        twice_the_rows()
         second = RUN_ID.removesuffix("1") + "2"
         asked = {pod.ENV_RUN_ID: second, pod.ENV_ATTEMPT: "2"}
         code, known, _ = here.run(**asked, **{pod.ENV_RESEND: '["nobody@example.com"]'})
