@@ -57,7 +57,8 @@ check: venv ## lint, types, layers, drift, unit tests
 	mypy --config-file tests/mypy.ini tests hack
 	lint-imports --no-cache >/dev/null || lint-imports
 	python -m report_operator.crd --check
-	$(MAKE) -s docs
+	python -m hack.docs --check
+	zensical build --strict --clean
 	pytest -q -n 2 tests/unit tests/contract/test_corpus_models.py tests/contract/test_corpus_preview.py
 
 docs: venv ## the documentation as a site in out/site; a page that is stale or a link that is dead fails

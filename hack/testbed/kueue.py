@@ -22,6 +22,14 @@ SOURCE = Path(__file__).resolve().parents[1] / "kueue"
 MODULE = "sigs.k8s.io/kueue"
 KUEUE = "/apis/kueue.x-k8s.io/v1beta2"
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
+# Certificates that it does not manage itself it reads there, and nowhere else.
+IN_ITS_OWN_ETC = """\
+mount -t tmpfs tmpfs /etc
+mkdir -p /etc/kueue/metrics/certs
+cp "$1/tls.crt" "$1/tls.key" /etc/kueue/metrics/certs/
+shift
+exec "$@"
+"""
 Body = dict[str, Any]
 
 
@@ -39,11 +47,13 @@ def kueue(plane: ControlPlane, directory: Path) -> Iterator[None]:
         apply = f"{CRDS}/{body['metadata']['name']}?fieldManager=tests&force=true"
         answer = plane.api.call("PATCH", apply, body, "application/apply-patch+yaml")
         assert answer.code < 300, answer.message
+    wait_for("Kueue's kinds are served", lambda: _serves(plane, "workloads"), 60)
     port, health = free_port(), free_port()
     _certificates(plane, directory)
     config, log = directory / "kueue.yaml", directory / "kueue.log"
     config.write_text(yaml.safe_dump(_configuration(port, health, directory)))
-    command = [program, f"--config={config}", f"--kubeconfig={plane.kubeconfig}"]
+    command = ["unshare", "--mount", "sh", "-euc", IN_ITS_OWN_ETC, "sh", directory, program]
+    command += [f"--config={config}", f"--kubeconfig={plane.kubeconfig}"]
     command.append("--feature-gates=VisibilityOnDemand=false")
     with (
         log.open("w") as out,
@@ -53,7 +63,13 @@ def kueue(plane: ControlPlane, directory: Path) -> Iterator[None]:
     ):
         made = []
         try:
-            wait_for("Kueue is ready", lambda: _answers(health), 120, log.read_text)
+            wait_for(
+                "Kueue is ready",
+                lambda: _answers(health) or manager.poll() is not None,
+                120,
+                log.read_text,
+            )
+            assert manager.poll() is None, log.read_text()
             made = _webhooks(plane, files, port, directory)
             yield
         finally:
@@ -81,6 +97,11 @@ def _certificates(plane: ControlPlane, directory: Path) -> None:
     pki = plane.directory / "pki"
     shutil.copy(pki / "kube-apiserver.crt", directory / "tls.crt")
     shutil.copy(pki / "kube-apiserver.key", directory / "tls.key")
+
+
+def _serves(plane: ControlPlane, plural: str) -> bool:
+    found = plane.api.call("GET", KUEUE)
+    return found.code == 200 and any(item["name"] == plural for item in found.body["resources"])
 
 
 def _answers(port: int) -> bool:

@@ -74,7 +74,7 @@ def create(plane: ControlPlane, path: str, body: dict[str, Any]) -> None:
 def begin(namespace: Namespace, name: str, **spec: Any) -> str:
     """Start a run of a new schedule; the name of its Job."""
     namespace.apply(name, resources=ONE_RUN, **spec)
-    namespace.wait_for_ready(name, "Valid")
+    namespace.wait_for_ready(name, "Ready")
     namespace.start(name, f"{name}-1")
     return f"{name}-1"
 
