@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+import uvloop
 
 from report_operator.adapters.kube import workqueue
 from report_operator.adapters.kube.workqueue import WorkQueue
@@ -216,3 +217,17 @@ async def test_finish_waits_for_a_bounded_time() -> None:
 async def test_idle_queue_is_finished_at_once() -> None:
     async with working(Work()) as queue:
         await queue.finish(3600)
+
+
+def test_earliest_of_several_times_counts_in_the_operators_own_loop() -> None:
+    """Handles of uvloop that are due almost now do not say when."""
+
+    async def add_twice() -> list[str]:
+        work = Work()
+        async with working(work) as queue:
+            queue.add_after("almost now", 0.0001)
+            queue.add_after("almost now", 3600)
+            assert await work.started.get() == "almost now"
+        return work.done
+
+    assert uvloop.run(add_twice()) == ["almost now"]

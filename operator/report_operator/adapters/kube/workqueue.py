@@ -30,7 +30,8 @@ class WorkQueue(Generic[K]):
         self._waiting: set[K] = set()  # in _ready
         self._running: set[K] = set()
         self._again: set[K] = set()  # added while running
-        self._timers: dict[K, asyncio.TimerHandle] = {}
+        self._timers: dict[K, asyncio.Handle] = {}
+        self._due: dict[K, float] = {}  # uvloop's handles do not say when, if that is almost now
         self._failures: dict[K, int] = {}
         self._closing = asyncio.Event()
         self._all_ended = asyncio.Event()  # while closing
@@ -46,15 +47,15 @@ class WorkQueue(Generic[K]):
         """Work on the key later; of several times the earliest counts."""
         loop = asyncio.get_running_loop()
         due = loop.time() + max(seconds, 0.0)
-        timer = self._timers.get(key)
-        if timer is not None:
-            if timer.when() <= due:
+        if key in self._timers:
+            if self._due[key] <= due:
                 return
-            timer.cancel()
+            self._timers[key].cancel()
+        self._due[key] = due
         self._timers[key] = loop.call_at(due, self._fire, key)
 
     def _fire(self, key: K) -> None:
-        del self._timers[key]
+        del self._timers[key], self._due[key]
         self.add(key)
 
     async def run(self) -> None:
@@ -67,6 +68,7 @@ class WorkQueue(Generic[K]):
             for timer in self._timers.values():
                 timer.cancel()
             self._timers.clear()
+            self._due.clear()
 
     async def finish(self, seconds: float) -> None:
         """Start nothing more, and wait at most this long for what is running."""
