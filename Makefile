@@ -21,7 +21,7 @@ ENGINE := docker.io slirp4netns
 
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help up examples up-cluster down mail forward test test-docker check docs crontable unit integration test-lifecycle venv packages lock image reproducible licences release audit logs demo env bench fmt fuzz chart-check
+.PHONY: help up examples up-cluster down mail forward test test-docker check docs crontable unit integration test-lifecycle test-kueue venv packages lock image reproducible licences release audit logs demo env bench fmt fuzz chart-check
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -94,6 +94,9 @@ test-lifecycle: packages venv ## upgrade, rollback, uninstall, drain, dead leade
 	$(LOCAL) up
 	eval "$$($(LOCAL) env)"
 	pytest -q -s -n 0 --timeout 1800 tests/lifecycle
+
+test-kueue: packages venv ## runs that a real Kueue lets start, on a control plane of its own (6 minutes to build at first)
+	@pytest -q -n 0 tests/kueue
 
 fuzz: venv ## 10,000 hostile objects at a running operator, on a control plane of its own
 	@FUZZ_OBJECTS=$${FUZZ_OBJECTS:-10000} pytest -q -s --timeout 3600 tests/integration/operator/test_hostile.py -k hostile_objects

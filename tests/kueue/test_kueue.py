@@ -9,7 +9,7 @@ import pytest
 
 from hack.testbed.controlplane import ControlPlane
 from hack.testbed.kueue import KUEUE, kueue
-from hack.testbed.namespace import BATCH, MERGE, Namespace
+from hack.testbed.namespace import BATCH, CORE, MERGE, Namespace
 from hack.testbed.operator import OperatorProcess
 from hack.testbed.waiting import wait_for
 
@@ -131,8 +131,8 @@ def test_run_that_kueue_takes_back_is_queued_and_runs_once_more(
     wait_for("it is suspended", lambda: not resumed(namespace, name), 60, namespace.jobs)
     wait_for("it is queued", lambda: namespace.status("evicted").get("queued") == 1, 60)
     assert namespace.status("evicted").get("recentRuns", []) == []
-    # The kubelet would end it: the Job controller has asked for that.
-    namespace.call("DELETE", namespace.path("/api/v1", "pods", pod["metadata"]["name"]))
+    # A pod that was on a node would be ended by its kubelet.
+    plane.api.call("DELETE", namespace.path(CORE, "pods", pod["metadata"]["name"]))
 
     plane.api.call("PATCH", path, {"spec": {"stopPolicy": "None"}}, MERGE)
     wait_for("it runs again", lambda: resumed(namespace, name), 60, namespace.jobs)
