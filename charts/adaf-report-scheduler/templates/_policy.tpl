@@ -115,7 +115,7 @@ has(object.metadata.labels) && 'reports.adaf.io/schedule-uid' in object.metadata
     && has(variables.container.command)
     && variables.container.command == ['report-generator', variables.verifies ? 'verify' : 'run']
     && (!has(variables.container.args) || size(variables.container.args) == 0))
-  message: {{ printf "a run's container is report-generator run (of a look, verify) of the image %s" $repository | quote }}
+  message: {{ printf "a run's container is report-generator run of the image %s, or verify to look at what was sent" $repository | quote }}
 - expression: >-
     {{ .unless }} ((!has(variables.container.env) || variables.container.env.all(e,
     (e.name in ['REPORT_DEFINITION_SHA256', 'REPORT_SLOT', 'REPORT_DATE', 'REPORT_DUE_AT', 'REPORT_RUN_ID', 'REPORT_ATTEMPT', 'REPORT_RESEND', 'REPORT_POD_NAME', 'REPORT_NAMESPACE', 'REPORT_PARAMETERS']
