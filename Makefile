@@ -21,7 +21,7 @@ ENGINE := docker.io slirp4netns
 
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help up examples up-cluster down mail forward test test-docker check docs crontable unit integration test-lifecycle venv packages lock image reproducible licences release audit logs demo env bench fmt fuzz chart-check
+.PHONY: help up examples up-cluster down mail forward test test-docker test-monitoring check docs crontable unit integration test-lifecycle venv packages lock image reproducible licences release audit logs demo env bench fmt fuzz chart-check
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -94,6 +94,12 @@ test-lifecycle: packages venv ## upgrade, rollback, uninstall, drain, dead leade
 	$(LOCAL) up
 	eval "$$($(LOCAL) env)"
 	pytest -q -s -n 0 --timeout 1800 tests/lifecycle
+
+test-monitoring: packages venv ## alerts and dashboards under the real Prometheus operator, on the cluster of make up (the first time it is built: 10 minutes)
+	@$(BIN)/python hack/up.py --no-demo
+	$(BIN)/python -m hack.monitoring
+	eval "$$($(LOCAL) env)"
+	pytest -q -s -n 0 tests/monitoring
 
 fuzz: venv ## 10,000 hostile objects at a running operator, on a control plane of its own
 	@FUZZ_OBJECTS=$${FUZZ_OBJECTS:-10000} pytest -q -s --timeout 3600 tests/integration/operator/test_hostile.py -k hostile_objects
