@@ -36,6 +36,8 @@ VALUES = {
     "monitoring.dashboards.configMaps": "true",
     "monitoring.scrapeInterval": "5s",
     "monitoring.ruleInterval": "5s",
+    # A namespace of tests whose team has a route of its own in the docs' example.
+    "config.teams.finance-reports.team": "finance",
 }
 WAITS = {"group_wait: 30s": "group_wait: 1s", "group_interval: 5m": "group_interval: 5s"}
 
@@ -94,6 +96,7 @@ def switch_on() -> None:
         "helm", "upgrade", RELEASE, "charts/adaf-report-scheduler", "--namespace", RELEASE,
         "--reuse-values", "--force-conflicts", *values,
     )  # fmt: skip
+    rolled_out(RELEASE, f"deployment/{RELEASE}-adaf-report-scheduler")
 
 
 def wait_until_it_runs() -> None:
