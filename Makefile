@@ -21,7 +21,7 @@ ENGINE := docker.io slirp4netns
 
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help up examples up-cluster down mail forward test test-docker test-monitoring check docs crontable unit integration test-lifecycle venv packages lock image reproducible licences release audit logs demo env bench fmt fuzz chart-check
+.PHONY: help up examples up-cluster down mail forward test test-docker test-monitoring pictures check docs crontable unit integration test-lifecycle venv packages lock image reproducible licences release audit logs demo env bench fmt fuzz chart-check
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -100,6 +100,9 @@ test-monitoring: packages venv ## alerts and dashboards under the real Prometheu
 	$(BIN)/python -m hack.monitoring
 	eval "$$($(LOCAL) env)"
 	pytest -q -s -n 0 tests/monitoring
+
+pictures: venv ## the dashboards for docs/images, drawn from the Prometheus of make test-monitoring (10 minutes)
+	@$(BIN)/python -m hack.dashboard_pictures
 
 fuzz: venv ## 10,000 hostile objects at a running operator, on a control plane of its own
 	@FUZZ_OBJECTS=$${FUZZ_OBJECTS:-10000} pytest -q -s --timeout 3600 tests/integration/operator/test_hostile.py -k hostile_objects

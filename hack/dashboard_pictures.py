@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import Any, Protocol
 
 import vl_convert
 
@@ -31,7 +31,7 @@ from hack.up import demo_runs
 DIRECTORY = ROOT / "docs" / "images"
 VARIABLES = {"namespace": ".+", "reportschedule": ".+"}  # Grafana's "All"
 CELL, ROW, GAP, HEAD = 40, 26, 6, 24  # pixels: Grafana's grid, and a panel's title
-POINTS = 90
+POINTS = 72
 GOOD, BAD, INK, FAINT, FRAME = "#3f8f5f", "#c4483c", "#22272e", "#6b737d", "#d5d9de"
 STYLE = f'font-family="DejaVu Sans, Helvetica, Arial, sans-serif" fill="{INK}"'
 THEME = {
@@ -39,9 +39,10 @@ THEME = {
     "axis": {"grid": True, "gridColor": "#eceef0", "domainColor": FRAME, "tickColor": FRAME,
              "labelColor": FAINT, "labelFontSize": 9, "title": None},
     "legend": {"orient": "bottom", "title": None, "labelFontSize": 9, "labelColor": INK,
-               "symbolType": "stroke", "columns": 4, "labelLimit": 160},
+               "symbolType": "stroke", "columns": 3, "labelLimit": 125},
     "view": {"stroke": None},
 }  # fmt: skip
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,25 +53,39 @@ class Series:
     points: Sequence[tuple[float, float]]
 
 
+class Answers(Protocol):
+    """What each query gave, every `step` seconds of the picture's time or at its end."""
+
+    @property
+    def step(self) -> float: ...
+
+    def over_time(self, expression: str) -> list[Series]: ...
+
+    def at_the_end(self, expression: str) -> list[Series]: ...
+
+
 @dataclass(frozen=True, slots=True)
-class Source:
+class PrometheusAnswers:
     """A Prometheus on loopback, asked for the time from `start` to `end` (Unix seconds)."""
 
     port: int
     start: float
     end: float
 
+    @property
+    def step(self) -> float:
+        return (self.end - self.start) / POINTS
+
     def over_time(self, expression: str) -> list[Series]:
-        step = (self.end - self.start) / POINTS
-        asked = {"start": self.start, "end": self.end, "step": step}
+        asked = {"start": self.start, "end": self.end, "step": self.step}
         return [
-            Series(item["metric"], _numbers(item["values"]))
+            Series(item["metric"], numbers(item["values"]))
             for item in self._get("query_range", query=expression, **asked)
         ]
 
     def at_the_end(self, expression: str) -> list[Series]:
         return [
-            Series(item["metric"], _numbers([item["value"]]))
+            Series(item["metric"], numbers([item["value"]]))
             for item in self._get("query", query=expression, time=self.end)
         ]
 
@@ -80,13 +95,17 @@ class Source:
             return json.load(answer)["data"]["result"]
 
 
-def _numbers(values: Sequence[tuple[float, str]]) -> list[tuple[float, float]]:
+def numbers(values: Sequence[tuple[float, str]]) -> list[tuple[float, float]]:
+    """The samples that can be drawn: a quantile of nothing is NaN."""
     found = [(float(at), float(text)) for at, text in values]
     return [(at, value) for at, value in found if math.isfinite(value)]
 
 
 def legend(template: str, labels: Mapping[str, str]) -> str:
     """As Grafana fills in a legend: a label that is missing is empty."""
+    names = re.findall(r"\{\{(\w+)\}\}", template)
+    if names and not any(name in labels for name in names):
+        return "none"
     return re.sub(r"\{\{(\w+)\}\}", lambda found: labels.get(found[1], ""), template).strip()
 
 
@@ -105,53 +124,94 @@ def shown(value: float, unit: str) -> str:
     return f"{value:.3g}" if value % 1 or abs(value) >= 1e6 else f"{value:.0f}"
 
 
-def chart(panel: Panel, rows: list[dict[str, Any]], width: int, height: int) -> str:
-    """A panel over time as SVG; `rows` have `at` (milliseconds), `value` and `series`."""
+def runs_of(
+    points: Sequence[tuple[float, float]], step: float
+) -> Iterator[list[tuple[float, float]]]:
+    """Split where a sample is missing, so that no line is drawn where nothing was measured."""
+    part: list[tuple[float, float]] = []
+    for point in points:
+        if part and point[0] - part[-1][0] > 1.5 * step:
+            yield part
+            part = []
+        part.append(point)
+    if part:
+        yield part
+
+
+def bends(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Without the points inside of a level stretch: the same line in fewer bytes."""
+    last = len(points) - 1
+    return [
+        point
+        for place, point in enumerate(points)
+        if place in {0, last} or not points[place - 1][1] == point[1] == points[place + 1][1]
+    ]
+
+
+def rows_of(panel: Panel, series: Sequence[tuple[str, Series]], step: float) -> list[Row]:
+    """`at` in milliseconds; `part` numbers the lines, of which a series may have several."""
+    parts = [(name, part) for name, one in series for part in runs_of(one.points, step)]
+    return [
+        {"at": at * 1000, "value": value, "series": name, "part": number}
+        for number, (name, part) in enumerate(parts)
+        # What is stacked needs all points of every series.
+        for at, value in (part if panel.stacked else bends(part))
+    ]
+
+
+def chart(panel: Panel, rows: Sequence[Row], width: int, height: int) -> str:
+    """A panel over time as SVG."""
     scaled = {"percentunit": ".0%", "bytes": ".2s", "s": "~s", "short": "~s"}[panel.unit]
-    spec: dict[str, Any] = {
+    least: Row = {"domainMin": 0}
+    if not any(row["value"] for row in rows):
+        least["domainMax"] = 1
+    encoding: Row = {
+        "x": {
+            "field": "at",
+            "type": "temporal",
+            "scale": {"type": "utc"},
+            "axis": {"format": "%H:%M", "tickCount": 5},
+        },
+        "y": {
+            "field": "value",
+            "type": "quantitative",
+            "stack": "zero" if panel.stacked else None,
+            "scale": least,
+            "axis": {"format": scaled, "tickCount": 4},
+        },
+        "color": {"field": "series", "type": "nominal", "scale": {"scheme": "tableau10"}},
+    }
+    if not panel.stacked:
+        encoding["detail"] = {"field": "part", "type": "nominal"}
+    spec: Row = {
         "width": width,
         "height": height,
         "autosize": {"type": "fit", "contains": "padding"},
         "background": None,
-        "data": {"values": rows},
-        "mark": {"type": "area", "opacity": 0.6, "line": True, "interpolate": "step-after"}
+        "data": {"values": list(rows)},
+        "mark": {"type": "area", "opacity": 0.6, "line": True}
         if panel.stacked
-        else {"type": "line", "strokeWidth": 1.5, "interpolate": "step-after"},
-        "encoding": {
-            "x": {
-                "field": "at",
-                "type": "temporal",
-                "scale": {"type": "utc"},
-                "axis": {"format": "%H:%M", "tickCount": 5},
-            },
-            "y": {
-                "field": "value",
-                "type": "quantitative",
-                "stack": "zero" if panel.stacked else None,
-                "scale": {"domainMin": 0},
-                "axis": {"format": scaled, "tickCount": 4},
-            },
-            "color": {"field": "series", "type": "nominal", "scale": {"scheme": "tableau10"}},
-        },
+        else {"type": "line", "strokeWidth": 1.5},
+        "encoding": encoding,
     }
     made: str = vl_convert.vegalite_to_svg(spec, config=THEME, allowed_base_urls=[])
-    return made
+    return re.sub(r' (aria-[a-z]+|role|class)="[^"]*"', "", made)  # the page has a text for all
 
 
-def draw(panel: Panel, source: Source, width: int, height: int) -> str:
+def draw(panel: Panel, answers: Answers, width: int, height: int) -> str:
     """What is below a panel's title, as an SVG fragment."""
     asked = [(filled_in(query, VARIABLES), template) for query, template in panel.queries]
     if panel.kind == "stat":
-        found = source.at_the_end(asked[0][0])
+        found = answers.at_the_end(asked[0][0])
         return _stat(panel, found[0].points[0][1] if found and found[0].points else None, width)
     if panel.kind == "table":
-        return _table(source.at_the_end(asked[0][0]), width, height)
-    rows = [
-        {"at": at * 1000, "value": value, "series": legend(template, series.labels)}
+        return _table(answers.at_the_end(asked[0][0]), width, height)
+    series = [
+        (legend(template, one.labels), one)
         for query, template in asked
-        for series in source.over_time(query)
-        for at, value in series.points
+        for one in answers.over_time(query)
     ]
+    rows = rows_of(panel, series, answers.step)
     return chart(panel, rows, width, height) if rows else _nothing(width, height)
 
 
@@ -187,13 +247,13 @@ def _nothing(width: int, height: int) -> str:
     return f'<text {at} font-size="11" style="fill:{FAINT}">no data</text>'
 
 
-def picture(dashboard: Dashboard, source: Source) -> str:
+def picture(dashboard: Dashboard, answers: Answers) -> str:
     """The dashboard as one SVG."""
     parts, bottom = [], 0
     for panel, (left, top) in positions(dashboard.panels):
         x, y = left * CELL, top * ROW
         width, height = panel.width * CELL - GAP, panel.height * ROW - GAP
-        inner = draw(panel, source, width - 2, height - HEAD - 4)
+        inner = draw(panel, answers, width - 2, height - HEAD - 4)
         parts.append(
             f'<g transform="translate({x},{y})">'
             f'<rect width="{width}" height="{height}" rx="3" fill="#fff" stroke="{FRAME}"/>'
@@ -230,20 +290,29 @@ def forwarded(service: str, namespace: str, port: int) -> Iterator[int]:
             forward.kill()
 
 
+def run_demo(seconds: float) -> None:
+    """The demo's reports, again and again for so long."""
+    start = time.monotonic()
+    while (passed := time.monotonic() - start) < seconds:
+        log(f"the demo's reports ({passed:.0f} of {seconds:.0f} s)")
+        demo_runs()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=6, help="runs of each of the demo's reports")
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--minutes", type=float, default=12, help="what a picture shows")
+    parser.add_argument("--no-runs", action="store_true", help="draw what has happened anyway")
+    arguments = parser.parse_args()
     use_cluster()
-    start = time.time()
-    for number in range(rounds):
-        log(f"the demo's reports, round {number + 1} of {rounds}")
-        demo_runs()
+    if not arguments.no_runs:
+        run_demo(arguments.minutes * 60)
     DIRECTORY.mkdir(exist_ok=True)
     with forwarded("prometheus-operated", "monitoring", 9090) as port:
+        end = time.time()
+        source = PrometheusAnswers(port, end - arguments.minutes * 60, end)
         for dashboard in DASHBOARDS:
             path = DIRECTORY / f"{dashboard.uid}.svg"
-            path.write_text(picture(dashboard, Source(port, start, time.time())))
+            path.write_text(picture(dashboard, source))
             log(f"{path.relative_to(ROOT)}: {path.stat().st_size // 1024} KiB")
 
 

@@ -123,7 +123,7 @@ OVERVIEW_DASHBOARD = Dashboard(
             "Failures by reason", "Failed runs in an hour.",
             [(
                 "sum by (reason) (increase(report_scheduler_runs_total"
-                f'{{{NAMESPACES}, result="Failed"}}[1h]))', "{{reason}}",
+                f'{{{NAMESPACES}, result="Failed"}}[1h])) > 0 or vector(0)', "{{reason}}",
             )],
             stacked=True,
         ),
@@ -137,7 +137,7 @@ OVERVIEW_DASHBOARD = Dashboard(
         ),
         Panel(
             "What holds runs back", "Waiting runs by what they wait for.",
-            [("max by (hold) (report_scheduler_held_runs)", "{{hold}}")],
+            [("max by (hold) (report_scheduler_held_runs) > 0 or vector(0)", "{{hold}}")],
             stacked=True,
         ),
         Panel(
@@ -315,8 +315,9 @@ RUNS_DASHBOARD = Dashboard(
         ),
         _stat(
             "Success", "Of the runs of a day that were to send.",
-            f'sum(report_scheduler_runs_total{{{NAMESPACES}, result="Succeeded"}}) / '
-            f'sum(report_scheduler_runs_total{{{NAMESPACES}, result=~"Succeeded|Failed"}})',
+            f'sum(increase(report_scheduler_runs_total{{{NAMESPACES}, result="Succeeded"}}[1d])) / '
+            f'(sum(increase(report_scheduler_runs_total{{{NAMESPACES}, '
+            'result=~"Succeeded|Failed"}[1d])) > 0)',
             None, "percentunit",
         ),
         *(
