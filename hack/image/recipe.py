@@ -27,6 +27,7 @@ SERVICES = ROOT / "hack" / "services"
 MONITORING = ROOT / "hack" / "monitoring"
 RECIPE = 2  # raise it where the builder itself changes what it makes
 KEEP = 4  # archives per image
+BY_NAME = {"monitoring"}  # built where it is named alone: for a test of its own, and for long
 
 
 def cache_dir() -> Path:
