@@ -21,7 +21,7 @@ ENGINE := docker.io slirp4netns
 
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help up examples up-cluster down mail forward test test-docker check docs crontable unit integration test-lifecycle test-kueue venv packages lock image reproducible licences release audit logs demo env bench fmt fuzz chart-check
+.PHONY: help up examples up-cluster down mail forward test test-docker check docs crontable unit integration test-lifecycle test-kueue venv packages lock image reproducible licences release audit logs demo env bench fmt fuzz chart-check test-monitoring pictures
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -97,6 +97,15 @@ test-lifecycle: packages venv ## upgrade, rollback, uninstall, drain, dead leade
 
 test-kueue: packages venv ## runs that a real Kueue lets start, on a control plane of its own (6 minutes to build at first)
 	@pytest -q -n 0 tests/kueue
+
+test-monitoring: packages venv ## alerts and dashboards under the real Prometheus operator, on the cluster of make up (the first time it is built: 10 minutes)
+	@$(BIN)/python hack/up.py --no-demo
+	$(BIN)/python -m hack.monitoring
+	eval "$$($(LOCAL) env)"
+	pytest -q -s -n 0 tests/monitoring
+
+pictures: venv ## the dashboards for docs/images, drawn from the Prometheus of make test-monitoring (10 minutes)
+	@$(BIN)/python -m hack.dashboard_pictures
 
 fuzz: venv ## 10,000 hostile objects at a running operator, on a control plane of its own
 	@FUZZ_OBJECTS=$${FUZZ_OBJECTS:-10000} pytest -q -s --timeout 3600 tests/integration/operator/test_hostile.py -k hostile_objects

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -122,7 +123,7 @@ OVERVIEW_DASHBOARD = Dashboard(
             "Failures by reason", "Failed runs in an hour.",
             [(
                 "sum by (reason) (increase(report_scheduler_runs_total"
-                f'{{{NAMESPACES}, result="Failed"}}[1h]))', "{{reason}}",
+                f'{{{NAMESPACES}, result="Failed"}}[1h])) > 0 or vector(0)', "{{reason}}",
             )],
             stacked=True,
         ),
@@ -136,7 +137,7 @@ OVERVIEW_DASHBOARD = Dashboard(
         ),
         Panel(
             "What holds runs back", "Waiting runs by what they wait for.",
-            [("max by (hold) (report_scheduler_held_runs)", "{{hold}}")],
+            [("max by (hold) (report_scheduler_held_runs) > 0 or vector(0)", "{{hold}}")],
             stacked=True,
         ),
         Panel(
@@ -314,8 +315,9 @@ RUNS_DASHBOARD = Dashboard(
         ),
         _stat(
             "Success", "Of the runs of a day that were to send.",
-            f'sum(report_scheduler_runs_total{{{NAMESPACES}, result="Succeeded"}}) / '
-            f'sum(report_scheduler_runs_total{{{NAMESPACES}, result=~"Succeeded|Failed"}})',
+            f'sum(increase(report_scheduler_runs_total{{{NAMESPACES}, result="Succeeded"}}[1d])) / '
+            f'(sum(increase(report_scheduler_runs_total{{{NAMESPACES}, '
+            'result=~"Succeeded|Failed"}[1d])) > 0)',
             None, "percentunit",
         ),
         *(
@@ -383,7 +385,10 @@ def render(dashboard: Dashboard) -> str:
             for title, uid in dashboard.links
         ],
         "templating": {"list": [_source(), *map(_variable, dashboard.variables)]},
-        "panels": list(_placed(dashboard.panels)),
+        "panels": [
+            _panel(panel, number, {"x": x, "y": y, "w": panel.width, "h": panel.height})
+            for number, (panel, (x, y)) in enumerate(positions(dashboard.panels), 1)
+        ],
     }  # fmt: skip
     return json.dumps(body, indent=1) + "\n"
 
@@ -417,15 +422,25 @@ def _variable(name: str) -> Object:
     }
 
 
-def _placed(panels: Sequence[Panel]) -> list[Object]:
+def positions(panels: Sequence[Panel]) -> list[tuple[Panel, tuple[int, int]]]:
+    """Each panel with its left and top, in Grafana's grid."""
     placed, x, y, row = [], 0, 0, 0
-    for number, panel in enumerate(panels, 1):
+    for panel in panels:
         if x + panel.width > WIDTH:
             x, y, row = 0, y + row, 0
-        at = {"x": x, "y": y, "w": panel.width, "h": panel.height}
-        placed.append(_panel(panel, number, at))
+        placed.append((panel, (x, y)))
         x, row = x + panel.width, max(row, panel.height)
     return placed
+
+
+def filled_in(expression: str, variables: Mapping[str, str]) -> str:
+    """A query as Grafana sends it. Raises ValueError for a variable without a value."""
+    text = expression
+    for name, value in {"__rate_interval": "5m", **variables}.items():
+        text = re.sub(rf"\$(\{{{name}\}}|{name}\b)", lambda _, v=value: v, text)
+    if "$" in text:
+        raise ValueError(f"a variable has no value: {text}")
+    return text
 
 
 def _panel(panel: Panel, number: int, at: Object) -> Object:

@@ -1,6 +1,7 @@
 """`python3 -m hack.image build|name [IMAGE...]`: one line per image on standard output.
 
 Name and archive; where a Docker engine answers, which then has the image, `-` for the archive.
+Without names it is all images but those of one test.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import argparse
 import fcntl
 import sys
 
-from hack.image.recipe import Progress, cache_dir, recipes
+from hack.image.recipe import BY_NAME, Progress, cache_dir, recipes
 from hack.image.rootfs import BuildError
 from hack.localcluster.cluster import ClusterError
 from hack.localcluster.docker import docker_answers
@@ -21,7 +22,7 @@ def main() -> int:
     known = recipes()
     parser = argparse.ArgumentParser(prog="python3 -m hack.image", description=__doc__)
     parser.add_argument("command", choices=["build", "name"])
-    parser.add_argument("image", nargs="*", help=f"of {', '.join(known)}; all unless named")
+    parser.add_argument("image", nargs="*", help=f"of {', '.join(known)}")
     arguments = parser.parse_args()
     unknown = sorted(set(arguments.image) - set(known))
     if unknown:
@@ -29,7 +30,7 @@ def main() -> int:
     log = Progress()
     cache_dir().mkdir(parents=True, exist_ok=True)
     docker = docker_answers()
-    for short in arguments.image or known:
+    for short in arguments.image or [name for name in known if name not in BY_NAME]:
         image = known[short].image()
         if arguments.command == "build" and docker:
             try:

@@ -6,6 +6,7 @@ import fcntl
 import os
 import shutil
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 from hack.localcluster.cluster import cache_base
@@ -14,19 +15,42 @@ from hack.localcluster.tools import content_key
 RCLONE = Path(__file__).resolve().parents[1] / "services" / "rclone"
 
 
-def module_files(module: Path) -> list[Path]:
-    """What the program is made of."""
-    return sorted(path for path in module.iterdir() if path.suffix in (".go", ".mod", ".sum"))
+@dataclass(frozen=True, slots=True)
+class GoProgram:
+    """`package` may be one of another module, which `module`'s go.mod names; `tags` by commas."""
+
+    module: Path
+    package: str = "."
+    tags: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.module.name if self.package == "." else Path(self.package).name
+
+    def settings(self) -> list[str]:
+        """What says how it is built, beside the module's files."""
+        return [word for word in (self.package.removeprefix("."), self.tags) if word]
+
+    def files(self) -> list[Path]:
+        """What it is made of."""
+        suffixes = (".go", ".mod", ".sum")
+        return sorted(path for path in self.module.iterdir() if path.suffix in suffixes)
 
 
-def go_program(module: Path, package: str = ".") -> Path:
+def go_program(module: Path, package: str = ".", tags: str = "") -> Path:
     """The static program of a Go module, from the cache or built (rclone: 3 minutes, once).
 
-    `package` may be one of another module, which `module`'s go.mod names.
+    `package` and `tags` as in GoProgram.
     """
-    name = module.name
-    cache = cache_base(os.environ) / name
-    place = cache / content_key({path.name: path.read_bytes() for path in module_files(module)})
+    return build(GoProgram(module, package, tags))
+
+
+def build(wanted: GoProgram) -> Path:
+    """The static program, from the cache or built."""
+    name, module = wanted.name, wanted.module
+    cache = cache_base(os.environ) / module.name
+    content = {path.name: path.read_bytes() for path in wanted.files()}
+    place = cache / content_key(content, *wanted.settings())
     program = place / name
     if program.exists():
         return program
@@ -39,9 +63,10 @@ def go_program(module: Path, package: str = ".") -> Path:
         assert go, f"{name} is built with Go, and there is no `go` on PATH"
         place.mkdir(parents=True, exist_ok=True)
         made = place / f".{name}.tmp"
-        command = [go, "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", made]
+        command = [go, "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w"]
+        command += ["-tags", wanted.tags, "-o", str(made), wanted.package]
         environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"}
-        subprocess.run([*command, package], cwd=module, env=environment, check=True)
+        subprocess.run(command, cwd=module, env=environment, check=True)
         made.rename(program)
     return program
 

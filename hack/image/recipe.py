@@ -16,7 +16,7 @@ from pathlib import Path
 from hack.image import rootfs
 from hack.image.dockerfile import image_config
 from hack.image.oci import Layer, layer_of_tree, seal_layer, stored_layer, write_archive
-from hack.image.programs import RCLONE, go_program, module_files
+from hack.image.programs import RCLONE, GoProgram, build
 from hack.localcluster.docker import has_image
 from hack.localcluster.progress import run_logged
 
@@ -24,8 +24,10 @@ ROOT = Path(__file__).resolve().parents[2]
 HERE = ROOT / "hack" / "image"
 DEMO = ROOT / "hack" / "demo"
 SERVICES = ROOT / "hack" / "services"
+MONITORING = ROOT / "hack" / "monitoring"
 RECIPE = 2  # raise it where the builder itself changes what it makes
 KEEP = 4  # archives per image
+BY_NAME = {"monitoring"}  # built where it is named alone: for a test of its own, and for long
 
 
 def cache_dir() -> Path:
@@ -52,7 +54,7 @@ class Recipe:
     requirements: Path | None = None
     distribution: bool = False  # our own Python distribution
     files: tuple[tuple[Path, str], ...] = ()  # copied as they are: (file, path in the image)
-    programs: tuple[tuple[Path, str], ...] = ()  # built: (Go module, path in the image)
+    programs: tuple[tuple[GoProgram, str], ...] = ()  # built: (program, path in the image)
 
     def system_key(self) -> str:
         return _key(["system", platform.machine()], [self.packages, HERE / "install-system"])
@@ -63,10 +65,11 @@ class Recipe:
 
     def key(self) -> str:
         inputs = [self.dockerfile, *(path for path, _ in self.files)]
-        inputs += [path for module, _ in self.programs for path in module_files(module)]
+        inputs += [path for program, _ in self.programs for path in program.files()]
         if self.distribution:
             inputs += [HERE / "install-code", *_sources()]
-        return _key(["image", self.python_key()], inputs)
+        settings = [word for program, _ in self.programs for word in program.settings()]
+        return _key(["image", self.python_key(), *settings], inputs)
 
     def _locks(self) -> list[Path]:
         if self.requirements is None:
@@ -166,9 +169,9 @@ class Recipe:
         tree = cache_dir() / "roots" / f"files-{self.key()}"
         shutil.rmtree(tree, ignore_errors=True)
         files = list(self.files)
-        for module, inside in self.programs:
-            log(f"{self.name}: {module.name} (some minutes, once)")
-            files.append((go_program(module), inside))
+        for program, inside in self.programs:
+            log(f"{self.name}: {program.name} (some minutes, once)")
+            files.append((build(program), inside))
         for file, inside in files:
             _copy(file, tree / inside)
         tops = sorted({Path(inside).parts[0] for _, inside in files})
@@ -238,6 +241,12 @@ def recipes() -> dict[str, Recipe]:
             packages=SERVICES / "packages.txt",
             dockerfile=SERVICES / "Dockerfile",
         ),
+        "monitoring": Recipe(
+            name="adaf-monitoring",
+            packages=MONITORING / "packages.txt",
+            dockerfile=MONITORING / "Dockerfile",
+            programs=tuple((program, f"usr/bin/{program.name}") for program in _monitoring()),
+        ),
         "demo-postgres": Recipe(
             name="adaf-demo-postgres",
             packages=SERVICES / "packages.txt",  # the same Debian layer
@@ -252,9 +261,23 @@ def recipes() -> dict[str, Recipe]:
                 (DEMO / "sources" / name, f"opt/demo/{name}")
                 for name in ("api.py", "mark-loaded", "start-mariadb", "start-s3")
             ),
-            programs=((RCLONE, "opt/demo/rclone"),),
+            programs=((GoProgram(RCLONE), "opt/demo/rclone"),),
         ),
     }
+
+
+def _monitoring() -> list[GoProgram]:
+    """The Prometheus operator, and a Prometheus with discovery in Kubernetes, unlike Debian's."""
+    operator = "github.com/prometheus-operator/prometheus-operator/cmd"
+    return [
+        GoProgram(MONITORING, f"{operator}/operator"),
+        GoProgram(MONITORING, f"{operator}/prometheus-config-reloader"),
+        GoProgram(
+            MONITORING,
+            "github.com/prometheus/prometheus/cmd/prometheus",
+            "remove_all_sd,enable_kubernetes_sd",
+        ),
+    ]
 
 
 def _sources() -> list[Path]:

@@ -73,6 +73,8 @@ def components(cluster: Cluster, node: Path, port: int) -> tuple[Component, ...]
             f"--cert-dir={state / 'kubelet/pki'}",
             f"--hostname-override={cluster.name}",
             f"--node-ip={NODE_IP}",
+            # cAdvisor looks for containers' names there and not where the kubelet is told to.
+            f"--containerd={cluster.containerd_socket}",
         ),
         with_api("coredns", "-conf", str(cluster.config("Corefile"))),
         with_api(

@@ -41,6 +41,10 @@ class Team:
     def kubectl(self, *arguments: str, text: str | None = None, check: bool = True) -> str:
         return kubectl("-n", self.namespace, *arguments, text=text, check=check)
 
+    def make_volume(self, storage_class: str = "standard", size: str = "100Mi") -> None:
+        """The claim for finished reports."""
+        self.kubectl("apply", "-f", "-", text=_claim(storage_class, size))
+
     def apply(self, name: str, **spec: Any) -> None:
         """Apply a ReportSchedule that never comes due by itself, with these changes of its spec."""
         self.apply_unobserved(name, **spec)
@@ -200,8 +204,9 @@ def make_team() -> Iterator[Callable[..., Team]]:
         kubectl("create", "namespace", name)
         made.append(name)
         kubectl("label", "ns", name, "pod-security.kubernetes.io/enforce=restricted")
-        kubectl("-n", name, "apply", "-f", "-", text=_claim(storage_class, size))
-        return Team(name)
+        team = Team(name)
+        team.make_volume(storage_class, size)
+        return team
 
     yield make
     for name in made:

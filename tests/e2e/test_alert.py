@@ -1,6 +1,6 @@
 """From a report that fails to the page, with the operator in its pod, and the dashboards beside it.
 
-Real rules, Prometheus and Alertmanager.
+Real rules, Prometheus and Alertmanager; `make test-monitoring` has the Prometheus operator as well.
 """
 
 from __future__ import annotations

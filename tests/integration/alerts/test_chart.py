@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 from typing import Any
 
@@ -229,3 +231,32 @@ def test_shell_of_the_runbook_can_be_read() -> None:
         assert done.code == 0, block + done.err
         assert not re.search(r"(?<![\"'\w])https?://[^\s\"']*&", block), block
         assert not re.search(r"[\";a-z]>$", block, re.MULTILINE), block
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({}, "There are no alerts: monitoring.enabled is auto, and the cluster has no CRDs"),
+        ({"enabled": False}, "There are no alerts: monitoring.enabled is false."),
+        ({"enabled": True}, "Alerts come only where a Prometheus selects"),
+        ({"enabled": True, "ruleLabels": {"release": "a"}}, "Alerts come only where"),
+        (
+            {
+                "enabled": True,
+                "ruleLabels": {"release": "a"},
+                "serviceMonitorLabels": {"release": "a"},
+            },
+            None,
+        ),
+    ],
+)
+def test_notes_say_where_nobody_may_be_told(values: Values, said: str | None) -> None:
+    done = run(
+        "helm", "install", RELEASE, str(CHART), "--namespace", RELEASE, "--dry-run=client",
+        "--kubeconfig", os.devnull, "--values", "-", "--set", "storePasswords=anew",
+        text=json.dumps({"monitoring": values, "teamNamespaces": ["reports"]}),
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    notes = done.out.rpartition("\nNOTES:\n")[2]
+    assert "kubectl get reportschedules" in notes
+    assert (said in notes) if said else (" alerts" not in notes and "Alerts" not in notes)
