@@ -20,7 +20,8 @@ from admin_api.auth.proxy import (
     proxied_refusal,
 )
 from admin_api.auth.tokens import Denied, User
-from report_operator.config import ApiProxyConfig
+from admin_api.main import main
+from report_operator.config import EXIT_CONFIG, ApiProxyConfig
 from tests.support.asgi import reply_of
 
 SECRET = "s" * 20 + "0123456789ab"
@@ -207,3 +208,26 @@ class Denying:
     async def authenticate(self, authorization: str | None, *_: str) -> Any:
         self.asked.append(authorization)
         return Denied(401, "no")
+
+
+@pytest.mark.parametrize(
+    ("secret", "flags", "said"),
+    [
+        (None, ["--network"], "secret: No such file"),
+        ("short", ["--network"], "needs at least 32 characters"),
+        (SECRET, [], "apiProxy: needs --network"),
+    ],
+)
+def test_without_a_good_secret_the_api_does_not_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], secret: str | None, flags: list[str],
+    said: str,
+) -> None:  # fmt: skip
+    if secret is not None:
+        (tmp_path / "secret").write_text(secret)
+    config = tmp_path / "config.yaml"
+    proxy = {"secret": str(tmp_path), "hosts": [HOST]}
+    config.write_text(
+        json.dumps({"runner": {"image": "a:1"}, "watchNamespaces": ["a"], "apiProxy": proxy})
+    )
+    assert main([f"--config={config}", *flags]) == EXIT_CONFIG
+    assert said in capsys.readouterr().err

@@ -2,129 +2,13 @@
 
 from __future__ import annotations
 
-import http.client
 import re
-import socket
-import subprocess
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import urlencode
 
-import pytest
-
-from hack.testbed.admin_api import SCHEDULER, Answer, Api, ApiProcess, fail_once
-from hack.testbed.controlplane import ControlPlane, free_port
-from hack.testbed.namespace import CORE, Namespace
-from hack.testbed.operator import OperatorProcess
-from hack.testbed.programs import project_program
+from hack.testbed.admin_api import SCHEDULER, Api, fail_once
+from hack.testbed.namespace import CORE
 from hack.testbed.waiting import wait_for
-from report_operator.api.v1alpha1.resource import GROUP, PLURAL
-
-RBAC = "/apis/rbac.authorization.k8s.io/v1"
-HOST = "reports.example.com"
-SECRET = "0123456789abcdef" * 2
-STATUS = f"{SCHEDULER}/status"
-NAMED = ("X-Report-Proxy-Secret", SECRET)
-Pairs = list[tuple[str, str]]
-
-
-@dataclass(frozen=True)
-class Behind:
-    """Calls from another address than loopback, where it is not said otherwise."""
-
-    namespace: Namespace
-    process: ApiProcess
-
-    def send(
-        self, method: str, path: str, pairs: Pairs, body: str | None = None,
-        *, host: str = HOST, address: str | None = None,
-    ) -> Answer:  # fmt: skip
-        connection = http.client.HTTPConnection(
-            address or own_address(), self.process.api.port, timeout=30
-        )
-        try:
-            connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
-            for name, value in [("Host", host), ("Accept", "*/*"), *pairs]:
-                connection.putheader(name, value)
-            if body is not None:
-                connection.putheader("Content-Type", "application/x-www-form-urlencoded")
-                connection.putheader("Content-Length", str(len(body)))
-            connection.endheaders(None if body is None else body.encode())
-            answer = connection.getresponse()
-            told = {name.lower(): value for name, value in answer.getheaders()}
-            return Answer(answer.status, "", answer.read().decode(), told)
-        finally:
-            connection.close()
-
-    def by(self, user: str, method: str = "GET", path: str = STATUS, **more: str) -> Answer:
-        """As the proxy sends it for a user; `groups`, `origin`, `cookie`, `body`."""
-        pairs = [NAMED, ("X-Forwarded-User", user), ("X-Forwarded-Email", f"{user}@example.com")]
-        for name, header in (
-            ("groups", "X-Forwarded-Groups"), ("origin", "Origin"), ("cookie", "Cookie")
-        ):  # fmt: skip
-            if name in more:
-                pairs.append((header, more[name]))
-        return self.send(method, path, pairs, more.get("body"))
-
-
-def own_address() -> str:
-    """An address of this machine that is not loopback; nothing is sent."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(("192.0.2.254", 9))
-        address = str(probe.getsockname()[0])
-    assert not address.startswith("127."), "this machine has no address but loopback"
-    return address
-
-
-def bind(namespace: Namespace, subject: str, verbs: list[str], *, files: bool = False) -> None:
-    """Rights of a group that the proxy names, as docs/installing.md binds them."""
-    name = f"{namespace.name}-{subject}".replace(":", "-")
-    rules: list[dict[str, list[str]]] = [
-        {"nonResourceURLs": ["/report-scheduler/*"], "verbs": verbs}
-    ]
-    if files:
-        rules.append({"apiGroups": [GROUP], "resources": [f"{PLURAL}/files"], "verbs": ["get"]})
-    metadata, group = {"name": name}, "rbac.authorization.k8s.io"
-    namespace.call("POST", f"{RBAC}/clusterroles", {"metadata": metadata, "rules": rules})
-    namespace.call(
-        "POST",
-        f"{RBAC}/clusterrolebindings",
-        {
-            "metadata": metadata,
-            "subjects": [{"kind": "Group", "name": subject, "apiGroup": group}],
-            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": name},
-        },
-    )
-
-
-@pytest.fixture
-def team(namespace: Namespace) -> str:
-    """A name that no other test binds rights to."""
-    return namespace.name
-
-
-@pytest.fixture
-def behind(
-    plane: ControlPlane,
-    namespace: Namespace,
-    make_operator: Callable[..., OperatorProcess],
-    tmp_path: Path,
-) -> Iterator[Behind]:
-    mounted = tmp_path / "proxy"
-    mounted.mkdir()
-    (mounted / "secret").write_text(SECRET)
-    operator = make_operator(
-        metricsPort=free_port(), apiProxy={"secret": str(mounted), "hosts": [HOST]}
-    )
-    operator.start(same_lease=True)
-    operator.wait_until_leading()
-    process = ApiProcess(
-        plane.kubeconfig, namespace.name, operator.config_file, tmp_path / "api.log", network=True
-    )
-    process.start()
-    yield Behind(namespace, process)
-    process.end()
+from tests.support.behind import HOST, NAMED, SECRET, STATUS, Behind, Pairs, bind
 
 
 def test_who_is_let_in_may_do_what_is_bound_to_his_name_or_groups(
@@ -252,17 +136,3 @@ def test_forms_hold_behind_the_proxy_and_the_record_has_the_name(behind: Behind,
     assert any("requested by oidc:kim" in message for message in events), events
     (job,) = [job for job in own.jobs() if job["requested_by"]]
     assert job["requested_by"] == "oidc:kim"
-
-
-def test_without_a_secret_it_does_not_start(
-    plane: ControlPlane, namespace: Namespace, make_operator: Callable[..., OperatorProcess],
-    tmp_path: Path,
-) -> None:  # fmt: skip
-    operator = make_operator(apiProxy={"secret": str(tmp_path / "none"), "hosts": [HOST]})
-    operator.start()
-    command = [project_program("report-scheduler-api"), f"--config={operator.config_file}"]
-    for flags, said in ((["--network"], "none/secret"), ([], "apiProxy: needs --network")):
-        done = subprocess.run(
-            [*command, "--health-port=0", *flags], capture_output=True, text=True, check=False
-        )
-        assert (done.returncode, said in done.stderr) == (78, True), done.stderr
