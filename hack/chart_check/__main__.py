@@ -33,8 +33,9 @@ GO_TOOLS = (
     "github.com/yannh/kubeconform/cmd/kubeconform",
     "github.com/zegl/kube-score/cmd/kube-score",
 )
-# The API server of the check does not serve these; alerts are tested with the real operator's own.
-FOREIGN = "ServiceMonitor,PrometheusRule"
+# The API server of the check does not serve these; alerts are tested with the real operator's own,
+# routes with the CRDs of the Gateway API.
+FOREIGN = "ServiceMonitor,PrometheusRule,HTTPRoute"
 # What is there by default, and with all that can be switched on.
 VALUES: dict[str, dict[str, Any]] = {
     "default": {"teamNamespaces": ["team-a"]},
@@ -42,7 +43,14 @@ VALUES: dict[str, dict[str, Any]] = {
         "teamNamespaces": ["team-a"],
         "replicas": 2,
         "image": {"digest": f"sha256:{'0' * 64}"},
-        "adminApi": {"network": True, "replicas": 2},
+        "adminApi": {
+            "network": True,
+            "replicas": 2,
+            "proxy": {"enabled": True, "existingSecret": "own", "hosts": ["reports.test"]},
+            "tokenHosts": ["api.reports.test"],
+            "ingress": {"enabled": True, "tlsSecret": "own", "tokenTlsSecret": "own"},
+            "httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}]},
+        },
         "output": {"fileServer": {"enabled": True}},
         "podDisruptionBudget": {"enabled": True},
         "networkPolicy": {"runEgress": {"enabled": True}, "egress": {"enabled": True}},
@@ -112,7 +120,8 @@ def output(program: str | Path, *arguments: str) -> str:
 def render(values: dict[str, Any]) -> str:
     helm = clients(this_cluster(os.environ), Progress()) / "helm"
     return subprocess.run(
-        [helm, "template", RELEASE, CHART, "--namespace", RELEASE, "--values", "-"],
+        [helm, "template", RELEASE, CHART, "--namespace", RELEASE, "--values", "-",
+         "--set", "storePasswords=anew"],
         input=json.dumps(values), text=True, capture_output=True, check=True,
     ).stdout  # fmt: skip
 

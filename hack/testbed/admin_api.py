@@ -70,13 +70,15 @@ class ApiProcess:
     config_file: Path
     log_file: Path
     api: Api = field(default_factory=lambda: Api(free_port()))
+    network: bool = False  # listen beyond loopback
     _process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it and wait until it answers."""
         program = project_program("report-scheduler-api")
         command = [
-            program, f"--port={self.api.port}", "--health-port=0", f"--config={self.config_file}"
+            program, f"--port={self.api.port}", "--health-port=0",
+            f"--config={self.config_file}", *(["--network"] if self.network else []),
         ]  # fmt: skip
         environment = {
             **os.environ, "KUBECONFIG": str(self.kubeconfig), "POD_NAMESPACE": self.namespace

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from admin_api.auth.access import AccessMiddleware
 from admin_api.auth.answer_policy import FAILED, AnswerPolicy
+from admin_api.auth.proxy import Proxy
 from admin_api.auth.tokens import Tokens
 from admin_api.dependencies import Exposition, Services
 from admin_api.errors import PROBLEM, UNREACHABLE, RefusedError, reason_of, refused_by_cluster
@@ -105,14 +106,19 @@ def make_app(
     limits: AdmissionLimits,
     start_grace: timedelta,
     runbook_url: str = "",
+    proxy: Proxy | None = None,
 ) -> FastAPI:
-    """`limits` and `start_grace` are the operator's; see AccessMiddleware for `tokens`."""
+    """`limits` and `start_grace` are the operator's; AccessMiddleware has `tokens` and `proxy`.
+
+    Raises ProxySecretError.
+    """
     app = _routes_alone()
-    app.add_middleware(AccessMiddleware, tokens=tokens)
+    app.add_middleware(AccessMiddleware, tokens=tokens, proxy=proxy)
     _add_error_handlers(app)
     app.state.services = _make_services(
-        attempts, backends, file_servers, exposition, limits, start_grace, runbook_url
-    )
+        attempts, backends, file_servers, exposition, limits, start_grace, runbook_url,
+        Forms() if proxy is None else Forms(proxy.form_key()),
+    )  # fmt: skip
     return app
 
 
@@ -142,6 +148,7 @@ def _make_services(
     limits: AdmissionLimits,
     start_grace: timedelta,
     runbook_url: str,
+    forms: Forms,
 ) -> Services:
     cluster, history, clock = attempts.cluster, attempts.history, attempts.clock
     queue_view = QueueView(cluster, clock, limits, start_grace)
@@ -159,7 +166,7 @@ def _make_services(
         exposition=exposition,
         clock=clock,
         pages=Pages(clock, runbook_url),
-        forms=Forms(),
+        forms=forms,
         snapshots=SnapshotCache(cluster, backends, queue_view, clock),
     )
 

@@ -17,6 +17,7 @@ import uvicorn
 from prometheus_client import CollectorRegistry
 
 from admin_api.app import make_app
+from admin_api.auth.proxy import Proxy, ProxySecretError
 from admin_api.auth.tokens import Tokens
 from admin_api.errors import UNREACHABLE, RefusedError, reason_of
 from admin_api.services.attempts import AttemptService
@@ -69,17 +70,31 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         config = load_config(args.config)
-    except ConfigError as error:
+        proxy = _proxy(config, network=args.network)
+    except (ConfigError, ProxySecretError) as error:
         print(f"report-scheduler-api: {error}", file=sys.stderr)
         return EXIT_CONFIG
     set_up_logging(config, args.log_format)
     # uvicorn raises the signal that ended it again after its shutdown: ignore it then.
     signal.signal(signal.SIGTERM, lambda *_: None)
-    asyncio.run(_serve(config, args.port, args.health_port, network=args.network))
+    asyncio.run(_serve(config, proxy, args.port, args.health_port, network=args.network))
     return 0
 
 
-async def _serve(config: OperatorConfig, port: int, health_port: int, *, network: bool) -> None:
+def _proxy(config: OperatorConfig, *, network: bool) -> Proxy | None:
+    """Raises ConfigError, or ProxySecretError before anything is served."""
+    if config.api_proxy is None:
+        return None
+    if not network:
+        raise ConfigError("apiProxy: needs --network, with the rights to ask who may do what")
+    proxy = Proxy.of(config.api_proxy)
+    proxy.secrets()
+    return proxy
+
+
+async def _serve(
+    config: OperatorConfig, proxy: Proxy | None, port: int, health_port: int, *, network: bool
+) -> None:
     servers: list[uvicorn.Server] = []
     async with (
         await KubeClient.connect() as kube,
@@ -133,6 +148,7 @@ async def _serve(config: OperatorConfig, port: int, health_port: int, *, network
             limits=config.admission_limits(),
             start_grace=timedelta(seconds=config.admission.start_grace_seconds),
             runbook_url=config.runbook_url,
+            proxy=proxy,
         )
         # kubectl port-forward ends on loopback.
         host = EVERYWHERE if network else LOOPBACK

@@ -208,6 +208,40 @@ class TracingConfig(_Section):
     endpoint: str = Field(default="", max_length=300, pattern=ENDPOINT)
 
 
+# Of proxies' own making: a name of HTTP's could be one that something on the way writes as well.
+HeaderName = Annotated[str, StringConstraints(max_length=64, pattern=r"^[Xx](-[A-Za-z0-9]+)+$")]
+HostName = Annotated[
+    str,
+    StringConstraints(
+        max_length=253, to_lower=True, pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$"
+    ),
+]
+
+
+class ApiProxyConfig(_Section):
+    """An authenticating proxy before the admin API, as oauth2-proxy is one."""
+
+    secret: Path  # the directory where its Secret is mounted, with the key `secret`
+    secret_header: HeaderName = "X-Report-Proxy-Secret"  # noqa: S105  (a name)
+    user_header: HeaderName = "X-Forwarded-User"
+    groups_header: HeaderName | Literal[""] = "X-Forwarded-Groups"  # separated by commas
+    # Before names of users and groups, so that none is one of the cluster's own.
+    prefix: str = Field(default="oidc:", max_length=64, pattern=r"^[a-z0-9][a-z0-9.-]*[:/#]$")
+    hosts: list[HostName] = Field(min_length=1, max_length=20)  # as the browser's address has them
+
+    @model_validator(mode="after")
+    def _is_unambiguous(self) -> Self:
+        names = [self.secret_header, self.user_header, self.groups_header]
+        told = [name.lower() for name in names if name]
+        if len(set(told)) < len(told) or "x-on-call" in told:
+            raise ValueError(
+                "secretHeader, userHeader and groupsHeader: three different ones, not X-On-Call"
+            )
+        if self.prefix.startswith("system"):
+            raise ValueError("prefix: names that begin with system are the cluster's own")
+        return self
+
+
 class HistoryConfig(_Section):
     """Finished Jobs that stay for `kubectl logs`, and outcomes that stay in status."""
 
@@ -261,6 +295,8 @@ class OperatorConfig(_Section):
     lease_seconds: int = Field(default=10, ge=5)
     health_port: int = Field(default=8080, ge=0, le=65535)
     metrics_port: int = Field(default=9090, ge=0, le=65535)
+    # Whose headers the admin API believes, and on what condition; absent: nobody's.
+    api_proxy: ApiProxyConfig | None = None
     # Where the admin API reads the operator's metrics: its own pod's loopback without it.
     metrics_url: str | None = Field(default=None, pattern="^https?://")
 

@@ -134,3 +134,26 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
 {{- join " && " $checks }} ? string({{ $at }}.name) : ''
 {{- end }}
+
+{{- /* Where the admin API finds the secret of the proxy before it. */}}
+{{- define "scheduler.proxyDirectory" -}}
+/etc/report-scheduler-secrets/proxy
+{{- end }}
+
+{{- /* The section of the configuration about that proxy; empty where there is none. */}}
+{{- define "scheduler.apiProxy" -}}
+{{- $proxy := .Values.adminApi.proxy }}
+{{- if and .Values.adminApi.enabled $proxy.enabled }}
+{{- if not .Values.adminApi.network }}
+{{- fail "adminApi.proxy.enabled needs adminApi.network: the proxy is another pod" }}
+{{- end }}
+{{- if not $proxy.existingSecret }}
+{{- fail "adminApi.proxy.existingSecret is empty: without a secret everybody could name himself in a header; make one: kubectl create secret generic report-proxy --from-literal=secret=$(openssl rand -hex 32)" }}
+{{- end }}
+{{- if not $proxy.hosts }}
+{{- fail "adminApi.proxy.hosts is empty: name the hosts of the page as the browser's address has them, such as [reports.example.com]" }}
+{{- end }}
+{{- $section := pick $proxy "secretHeader" "userHeader" "groupsHeader" "prefix" "hosts" }}
+{{- dict "apiProxy" (set $section "secret" (include "scheduler.proxyDirectory" .)) | toYaml }}
+{{- end }}
+{{- end }}

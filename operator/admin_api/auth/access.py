@@ -3,7 +3,8 @@
 `kubectl port-forward` ends on loopback, and Kubernetes has checked its user. What remains to refuse
 there are requests of other sites' pages in the user's browser: DNS rebinding shows in the Host
 header, a form of another site in Origin. From the network a bearer token is needed, which a page of
-another site cannot have.
+another site cannot have. An authenticating proxy (auth/proxy.py) names the user instead; what comes
+from it is judged as that wherever it comes from, loopback too.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from admin_api.auth.caller import Caller, claimed_name
+from admin_api.auth.proxy import Proxied, Proxy, proxied_refusal
 from admin_api.auth.request_bounds import (
     Refusal,
     header_refusal,
@@ -26,7 +28,7 @@ from admin_api.auth.request_bounds import (
     read_body,
     replay,
 )
-from admin_api.auth.tokens import ALL_NAMESPACES, FILES_RIGHT, Denied, Tokens
+from admin_api.auth.tokens import ALL_NAMESPACES, FILES_RIGHT, Denied, Tokens, User
 from admin_api.errors import UNREACHABLE
 from admin_api.web.html import error_text, wants_html
 
@@ -42,10 +44,14 @@ CHECKED_ELSEWHERE = ("/api/", "/docs", "/openapi.json", "/static/", "/favicon.ic
 class AccessMiddleware:
     """ASGI middleware: bounds and authenticates a request before the application sees it."""
 
-    def __init__(self, app: ASGIApp, tokens: Tokens | None) -> None:
-        """Without `tokens` every request from the network is refused."""
+    def __init__(self, app: ASGIApp, tokens: Tokens | None, proxy: Proxy | None = None) -> None:
+        """Without `tokens` every request from the network is refused.
+
+        Without `proxy` headers of one mean nothing.
+        """
         self._app = app
         self._tokens = tokens
+        self._proxy = proxy
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The body is read first, whatever the answer will be (see read_body)."""
@@ -72,17 +78,25 @@ class AccessMiddleware:
 
     async def _caller_refusal(self, scope: Scope, headers: dict[str, str]) -> Refusal | None:
         state = scope.setdefault("state", {})
-        if is_loopback(scope.get("client")):
+        proxied = None if self._proxy is None else self._proxy.judge(scope["headers"])
+        if isinstance(proxied, tuple):
+            return proxied
+        if proxied is None and is_loopback(scope.get("client")):
             state["caller"] = Caller(claimed_name(headers))
             return browser_refusal(scope["method"], headers)
+        if self._proxy is not None and proxied is not None:
+            method, is_user = scope["method"], proxied.user is not None
+            refusal = proxied_refusal(method, headers, self._proxy.hosts, is_user=is_user)
+            if refusal := refusal or cross_site_refusal(method, headers):
+                return refusal
         if self._tokens is None:
             return 403, "only kubectl port-forward comes in here"
         verb, path = "get" if scope["method"] in ("GET", "HEAD") else "post", scope["path"]
         try:
-            user = await self._tokens.authenticate(headers.get("authorization"), verb, path)
+            user = await self._user(self._tokens, proxied, headers, verb, path)
             if isinstance(user, Denied):
                 return user.status, user.detail
-            caller = Caller(user.name, user, self._tokens)
+            caller = Caller(user.name, user, self._tokens, in_browser=proxied is not None)
             if not path.startswith(CHECKED_ELSEWHERE) and not await caller.may_see(ALL_NAMESPACES):
                 return 403, f"the pages show all teams' reports: {user.name} may not {FILES_RIGHT}"
         except UNREACHABLE as error:
@@ -90,6 +104,14 @@ class AccessMiddleware:
             return 503, "the Kubernetes API does not review the token"
         state["caller"] = caller
         return None
+
+    @staticmethod
+    async def _user(
+        tokens: Tokens, proxied: Proxied | None, headers: dict[str, str], verb: str, path: str
+    ) -> User | Denied:
+        if proxied is not None and proxied.user is not None:
+            return await tokens.authorize(proxied.user, verb, path)
+        return await tokens.authenticate(headers.get("authorization"), verb, path)
 
 
 def is_loopback(client: tuple[str, int] | None) -> bool:
@@ -102,16 +124,21 @@ def is_loopback(client: tuple[str, int] | None) -> bool:
 
 
 def browser_refusal(method: str, headers: dict[str, str]) -> tuple[int, str] | None:
-    """Refuses requests of other sites' pages, by Host, Origin and Sec-Fetch headers.
-
-    Links from other sites are allowed: the answer is shown to the user, not to the site.
-    """
+    """Refuses requests of other sites' pages, by Host, Origin and Sec-Fetch headers."""
     host = headers.get("host", "")
     if not LOOPBACK_HOST.fullmatch(host):
         return 421, f"Host {host or 'is missing'}: call http://localhost (kubectl port-forward)"
     origin = headers.get("origin")
     if origin is not None and _netloc(origin) != host:
         return 403, f"Origin {origin}: other sites may not call this API"
+    return cross_site_refusal(method, headers)
+
+
+def cross_site_refusal(method: str, headers: dict[str, str]) -> Refusal | None:
+    """Refuses by Sec-Fetch headers.
+
+    Links from other sites are allowed: the answer is shown to the user, not to the site.
+    """
     followed_link = (
         method in ("GET", "HEAD")
         and headers.get("sec-fetch-mode") == "navigate"

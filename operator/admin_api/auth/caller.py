@@ -17,6 +17,7 @@ class Caller:
     name: str  # as actions are recorded
     user: User | None = None  # None over loopback
     tokens: Tokens | None = None
+    in_browser: bool = False  # behind an authenticating proxy, over HTTPS
 
     async def may_see(self, namespace: str) -> bool:
         """Whether the caller may read files, messages, logs and recipients of a namespace.

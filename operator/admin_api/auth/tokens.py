@@ -1,4 +1,4 @@
-"""Bearer tokens of callers from the network, reviewed by the API server.
+"""Callers from the network: tokens and rights, reviewed by the API server.
 
 As kube-rbac-proxy does it: TokenReview, then SubjectAccessReview for a non-resource URL, `get` to
 read and `post` to act. The URL has a prefix of its own, because the ClusterRole system:discovery
@@ -33,7 +33,10 @@ FILES_RIGHT = f"get {PLURAL}/{SUBRESOURCE} ({GROUP})"  # in messages
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """The user of a TokenReview; `groups` and `extra` are JSON, so that a User can be hashed."""
+    """Of a TokenReview or of an authenticating proxy.
+
+    `groups` and `extra` are JSON, so that a User can be hashed.
+    """
 
     name: str
     uid: str = ""
@@ -65,11 +68,13 @@ class Tokens:
 
     kube: KubeClient
     _reviews: TTLCache[tuple[str, str, str], User | Denied] = field(init=False)
+    _permits: TTLCache[tuple[User, str, str], User | Denied] = field(init=False)
     _rights: TTLCache[tuple[User, str], bool] = field(init=False)
     _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(REVIEWS))
 
     def __post_init__(self) -> None:
         self._reviews = TTLCache(lambda key: self._review(*key), REVIEW_SECONDS)
+        self._permits = TTLCache(lambda key: self._permit(*key), REVIEW_SECONDS)
         self._rights = TTLCache(lambda key: self._review_files(*key), REVIEW_SECONDS)
 
     async def authenticate(self, authorization: str | None, verb: str, path: str) -> User | Denied:
@@ -83,12 +88,15 @@ class Tokens:
             )
         return await self._reviews.get((token.strip(), verb, path))
 
+    async def authorize(self, user: User, verb: str, path: str) -> User | Denied:
+        """The user, whom somebody else has authenticated, if it may `verb` the path."""
+        return await self._permits.get((user, verb, path))
+
     async def may_read(self, user: User, namespace: str) -> bool:
         """Whether the user may read the reports of a namespace, or of ALL_NAMESPACES."""
         return await self._rights.get((user, namespace))
 
     async def _review(self, token: str, verb: str, path: str) -> User | Denied:
-        url = f"{PREFIX}{path}"
         review = await self._create_review(TOKEN_REVIEWS, "TokenReview", {"token": token})
         if not review.get("authenticated"):
             return Denied(401, "the bearer token is not valid, or no longer")
@@ -99,6 +107,10 @@ class Tokens:
             json.dumps(reviewed.get("groups") or []),
             json.dumps(reviewed.get("extra") or {}),
         )
+        return await self._permit(user, verb, path)
+
+    async def _permit(self, user: User, verb: str, path: str) -> User | Denied:
+        url = f"{PREFIX}{path}"
         if not await self._is_allowed(user, nonResourceAttributes={"path": url, "verb": verb}):
             return Denied(
                 403,

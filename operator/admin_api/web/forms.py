@@ -1,7 +1,8 @@
 """Queries of forms, and their protection against cross-site requests.
 
 The browser sends the cookie to this site only, and only from its own pages (SameSite=Strict). A
-form's token is an HMAC of the cookie, with a key that lives as long as the process.
+form's token is an HMAC of the cookie and the caller, with a key that lives as long as the process;
+behind an authenticating proxy all replicas have the same key.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import ImmutableMultiDict
 
+from admin_api.auth.caller import Caller
 from admin_api.errors import RefusedError
 
 COOKIE = "report-scheduler-visitor"
@@ -45,30 +47,37 @@ class Visitor:
     cookie: str
     token: str
     new: bool
+    secure: bool  # the browser is to send it over HTTPS only
 
     def remember(self, response: Response) -> Response:
         """Set the cookie where the browser has none."""
         if self.new:
-            response.set_cookie(COOKIE, self.cookie, httponly=True, samesite="strict")
+            response.set_cookie(
+                COOKIE, self.cookie, httponly=True, samesite="strict", secure=self.secure
+            )
         return response
 
 
 @dataclass(frozen=True, slots=True)
 class Forms:
-    """Tokens of the forms of this process."""
+    """Tokens of forms."""
 
     key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
 
     def visitor(self, request: Request) -> Visitor:
         known = request.cookies.get(COOKIE)
         cookie = known or secrets.token_urlsafe(24)
-        return Visitor(cookie, self._token(cookie), known is None)
+        caller: Caller = request.state.caller
+        return Visitor(cookie, self._token(cookie, caller), known is None, caller.in_browser)
 
     async def read(self, request: Request) -> Form:
         """Raises RefusedError where the form has not the token of the browser's cookie."""
         form = Form(parse_qsl((await request.body()).decode(errors="replace")))
         token, cookie = form.get(TOKEN) or "", request.cookies.get(COOKIE)
-        if not cookie or not hmac.compare_digest(token.encode(), self._token(cookie).encode()):
+        caller: Caller = request.state.caller
+        if not cookie or not hmac.compare_digest(
+            token.encode(), self._token(cookie, caller).encode()
+        ):
             raise RefusedError(
                 403,
                 "this form was not filled in on a page of this process: nothing was done. "
@@ -76,5 +85,6 @@ class Forms:
             )
         return form
 
-    def _token(self, cookie: str) -> str:
-        return hmac.new(self.key, cookie.encode(), hashlib.sha256).hexdigest()
+    def _token(self, cookie: str, caller: Caller) -> str:
+        who = "" if caller.user is None else caller.user.name  # over loopback a name is a claim
+        return hmac.new(self.key, f"{cookie}\n{who}".encode(), hashlib.sha256).hexdigest()

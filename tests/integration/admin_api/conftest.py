@@ -11,6 +11,7 @@ from hack.testbed.admin_api import Api, ApiProcess
 from hack.testbed.controlplane import ControlPlane, free_port
 from hack.testbed.namespace import Namespace
 from hack.testbed.operator import OperatorProcess
+from tests.support.behind import HOST, SECRET, Behind
 from tests.support.cli import Cli
 
 
@@ -42,3 +43,32 @@ def api(api_process: ApiProcess) -> Api:
 def cli(api: Api) -> Cli:
     """`report-scheduler` with this API."""
     return Cli(f"http://localhost:{api.port}")
+
+
+@pytest.fixture
+def team(namespace: Namespace) -> str:
+    """A name that no other test binds rights to."""
+    return namespace.name
+
+
+@pytest.fixture
+def behind(
+    plane: ControlPlane,
+    namespace: Namespace,
+    make_operator: Callable[..., OperatorProcess],
+    tmp_path: Path,
+) -> Iterator[Behind]:
+    mounted = tmp_path / "proxy"
+    mounted.mkdir()
+    (mounted / "secret").write_text(SECRET)
+    operator = make_operator(
+        metricsPort=free_port(), apiProxy={"secret": str(mounted), "hosts": [HOST]}
+    )
+    operator.start(same_lease=True)
+    operator.wait_until_leading()
+    process = ApiProcess(
+        plane.kubeconfig, namespace.name, operator.config_file, tmp_path / "api.log", network=True
+    )
+    process.start()
+    yield Behind(namespace, process)
+    process.end()

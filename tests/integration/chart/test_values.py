@@ -56,7 +56,7 @@ def test_values_reach_the_operator(tmp_path: Path) -> None:
 def test_a_change_of_configuration_restarts_the_operator() -> None:
     first, again, changed = (
         operators(render(values))["spec"]["template"]
-        for values in ({}, {"replicas": 2}, {"config": {"resyncSeconds": 60}})
+        for values in ({}, {"adminApi": {"replicas": 2}}, {"config": {"resyncSeconds": 60}})
     )
     assert first == again
     assert first != changed
