@@ -34,7 +34,8 @@ class Attempt:
     # Values by name, for declared parameters of the report.
     parameters: Mapping[str, Any] = field(default_factory=dict)
     inherits: bool = False  # a retry: has the parameters of the attempt before
-    overridden: bool = False  # the attempt before had some, or was sent again: its Job has to tell
+    # The attempt before had some, or was sent again: its Job has to tell. None: nobody knows.
+    overridden: bool | None = False
     resend: str = ""  # to whom it is sent again, as in report_runner.contract.resend
     instead_of_slot: bool = False  # the slot is still to come, and has no other run
 
