@@ -21,6 +21,7 @@ from report_operator.domain.runs.attempts import (
     Attempt,
     DayToComeError,
     days_span,
+    known_overridden,
     slot_of_date,
 )
 from report_operator.domain.runs.run import Run
@@ -59,15 +60,8 @@ def decide_retry(
         priority,
         resend=resend,
         inherits=True,
-        overridden=_overridden(newest),
+        overridden=known_overridden(newest.overridden, newest.requested_by, newest.backfill),
     )
-
-
-def _overridden(job: Job) -> bool | None:
-    """Only a request can give a run parameters of its own, or have it sent again."""
-    if job.overridden is None and job.requested_by is None and job.backfill is None:
-        return False
-    return job.overridden
 
 
 def decide_generate(

@@ -9,7 +9,7 @@ from admin_api.errors import RefusedError
 from admin_api.schemas.attempts import GenerateRequest
 from admin_api.schemas.jobs import Job
 from report_operator.domain import names
-from report_operator.domain.runs.attempts import Attempt, read_parameters
+from report_operator.domain.runs.attempts import Attempt, lost_request, read_parameters
 from report_operator.domain.runs.run import Run
 from report_operator.domain.schedules.problems import recipients_in
 from report_runner.contract.mailbox import mailbox_identity
@@ -45,24 +45,11 @@ def check_inherited(attempt: Attempt, before: str, spec: Body) -> None:
 
     `before` is that Job's name, `spec` the schedule's as it is declared now.
     """
-    if attempt.overridden is None:
-        report = spec.get("report") or {}
-        if not report.get("declaredParameters") and not recipients_in(spec):
-            return  # there is nothing that could have been asked for
-        said = (
-            "whether the attempt before had parameters of its own, or was sent again to those who "
-            f"had it, is not known: an older version recorded it, and its Job {before} is gone: "
-            "ask for the report anew, with them if it had any,"
-        )
-    elif attempt.overridden:
-        said = (
-            "the attempt before had parameters of its own, or was sent again to those who had it, "
-            f"and its Job {before}, which says with which, is gone: ask for the report with them "
-            "anew"
-        )
-    else:
-        return
-    raise RefusedError(409, f"{said} by POST /api/admin/reports/generate")
+    declared = (spec.get("report") or {}).get("declaredParameters")
+    adjustable = bool(declared or recipients_in(spec))
+    why = lost_request(attempt.overridden, before, adjustable=adjustable)
+    if why:
+        raise RefusedError(409, why)
 
 
 def check_same_parameters(given: Mapping[str, str], run: Run) -> None:

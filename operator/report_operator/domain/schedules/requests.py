@@ -15,7 +15,13 @@ from typing import Any
 from report_operator.api.v1alpha1.spec import Priority
 from report_operator.api.v1alpha1.status import HandledRequest, RecentRun
 from report_operator.domain import names
-from report_operator.domain.runs.attempts import Attempt, read_parameters, slot_of_date
+from report_operator.domain.runs.attempts import (
+    Attempt,
+    known_overridden,
+    lost_request,
+    read_parameters,
+    slot_of_date,
+)
 from report_operator.domain.runs.run import Run
 from report_operator.domain.schedules.observation import Observation, RunRequests
 from report_operator.domain.texts import MESSAGE_LIMIT, cut
@@ -152,6 +158,16 @@ def _retry(
         )
     if observation.cronjob is None:
         return None
+    spec = observation.spec
+    if live is None:
+        why = lost_request(
+            known_overridden(entry.overridden, entry.requested_by, entry.backfill),
+            entry.job,
+            adjustable=spec is None
+            or bool(spec.report.declared_parameters or spec.delivery.email is not None),
+        )
+        if why:
+            return _handled(observation, value, None, f"is not retried: {why}")
     attempt = Attempt(
         entry.slot,
         entry.report_date,
