@@ -35,6 +35,8 @@ OWN = {
         "report_runner/contract/__init__.py", "report_runner/contract/mailbox.py",
     ),
 }  # fmt: skip
+# Of an installation, not of the library: they name the directory that it was made in.
+INSTALLED = ("RECORD", "INSTALLER", "REQUESTED")
 APP = "kubectl-reports.pyz"  # by its first letters the command knows that it is a plugin
 MAIN = "import sys\n\nfrom admin_cli.main import main\n\nsys.exit(main())\n"
 LAUNCHER = f"""\
@@ -115,7 +117,9 @@ def make_app(libraries: Path) -> bytes:
     files |= {
         path.relative_to(libraries).as_posix(): path.read_bytes()
         for path in libraries.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts and path.parts[-2] != "bin"
+        if path.is_file()
+        and not {"__pycache__", "bin"} & set(path.parts[-2:-1])
+        and path.name not in INSTALLED
     }
     made = io.BytesIO()
     at = datetime.fromtimestamp(EPOCH, UTC)

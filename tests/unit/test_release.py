@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tarfile
 import time
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -246,6 +247,10 @@ def plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in LIBRARIES:
         source = Path(importlib.import_module(name).__file__ or "").parent
         shutil.copytree(source, root / "libraries" / name)
+    installed = root / "libraries" / "idna-1.dist-info"
+    installed.mkdir()
+    for name in ("RECORD", "LICENSE"):
+        (installed / name).write_text(str(root))
     store = root / "store"
     store.mkdir()
     (store / APP).write_bytes(make_app(root / "libraries"))
@@ -273,6 +278,10 @@ def test_the_plugin_needs_nothing_but_python(plugin: Path) -> None:
     assert run_plugin(isolated) == (0, "")
     again = make_app(plugin / "libraries")
     assert again == (plugin / "store" / APP).read_bytes()
+    with zipfile.ZipFile(io.BytesIO(again)) as archive:
+        # The file that names the directory of an installation would be another each time.
+        told = {name for name in archive.namelist() if "dist-info" in name}
+    assert told == {"idna-1.dist-info/LICENSE"}
 
 
 def test_the_plugin_speaks_as_kubectl_calls_it(plugin: Path) -> None:
