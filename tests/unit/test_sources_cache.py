@@ -116,12 +116,6 @@ def spec(query: str = SQL, ttl: str = "1h", name: str = "report-db") -> SourceSp
     )
 
 
-@pytest.fixture(autouse=True)
-def _room(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However full the disk of this machine is."""
-    monkeypatch.setattr("report_runner.sources.cache.FULL_PERCENT", 100)
-
-
 @pytest.fixture
 def ask(tmp_path: Path) -> Callable[..., Fetched]:
     secrets = tmp_path / "secrets"
