@@ -16,6 +16,7 @@ from report_runner.contract.result import OutputFile
 from report_runner.inputs import about, email_subject, render_input
 from report_runner.judge import Judgement, judge
 from report_runner.manifest import Input, Manifest
+from report_runner.models import RunError
 from report_runner.note import write_note
 from report_runner.progress import RunProgress
 from report_runner.render.documents import render
@@ -55,7 +56,8 @@ def make(
     begun = run.resend is not None or (earlier is not None and is_begun(earlier.deliveries))
     not_ready = ask_for_data(context, clock(), begun=begun)
     progress.asking = None
-    fetched = fetch_all(context, Cache(output_paths.root, clock()))
+    cache = Cache(output_paths.root, clock())
+    fetched = fetch_all(context, cache)
     progress.cacheable = sum(source.cache is not None for source in definition.report.sources)
     progress.cached = sum(found.cached_at is not None for found in fetched.values())
     for name, found in fetched.items():
@@ -64,10 +66,14 @@ def make(
     progress.enter("checks")
     tables = {name: found.table for name, found in fetched.items()}
     overrides = progress.overrides
-    judgement = judge(
-        definition, run, tables, output_paths, clock(),
-        begun=begun, overridden=bool(overrides), not_ready=not_ready,
-    )  # fmt: skip
+    try:
+        judgement = judge(
+            definition, run, tables, output_paths, clock(),
+            begun=begun, overridden=bool(overrides), not_ready=not_ready,
+        )  # fmt: skip
+    except RunError:
+        cache.forget(context)
+        raise
     progress.enter("render")
     warnings = [*([not_ready] if not_ready else []), *judgement.warnings]
     data = render_input(definition, run, fetched, clock(), warnings)

@@ -1,9 +1,10 @@
 """`python3 -m hack.release`: everything that a release has, in one directory.
 
-Images as OCI archives, the chart, an SBOM of each image (CycloneDX), the licences, a statement of
-provenance (in-toto, SLSA 1), and SHA256SUMS over all of them, which is signed where a key is given:
-whoever checks its signature and then the sums has checked everything. Two runs of one commit give
-the same bytes, where the registries give the same packages.
+Images as OCI archives, the chart, kubectl's plugin with its manifest for Krew, an SBOM of each
+image (CycloneDX), the licences, a statement of provenance (in-toto, SLSA 1), and SHA256SUMS over
+all of them, which is signed where a key is given: whoever checks its signature and then the sums
+has checked everything. Two runs of one commit give the same bytes, where the registries give the
+same packages.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from hack.localcluster.cluster import ClusterError, this_cluster
 from hack.localcluster.progress import Progress as ClusterProgress
 from hack.release.inventory import Component, read_image
 from hack.release.licences import SHIPPED, texts
+from hack.release.plugin import make_plugin, manifest
 from hack.release.sbom import make_sbom
 
 CHART = ROOT / "charts" / "adaf-report-scheduler"
@@ -45,10 +47,18 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=ROOT / "dist")
     parser.add_argument("--gpg-key", help="sign with this key of gpg")
     parser.add_argument("--cosign-key", help="sign with this key of cosign (a file, or a KMS URI)")
+    parser.add_argument(
+        "--download-url", default="", metavar="URL",
+        help="the directory that the files will be fetched from: Krew's manifest names it",
+    )  # fmt: skip
     parser.add_argument("--allow-dirty", action="store_true", help="of uncommitted changes too")
     arguments = parser.parse_args()
     try:
-        made = release(arguments.output, allow_dirty=arguments.allow_dirty)
+        made = release(
+            arguments.output,
+            allow_dirty=arguments.allow_dirty,
+            download_url=arguments.download_url,
+        )
         signature = sign(arguments.output, arguments.gpg_key, arguments.cosign_key)
     except (ReleaseError, BuildError, ClusterError) as error:
         print(f"release: {error}", file=sys.stderr)
@@ -62,7 +72,7 @@ class ReleaseError(Exception):
     """The message says what is missing."""
 
 
-def release(output: Path, *, allow_dirty: bool) -> list[str]:
+def release(output: Path, *, allow_dirty: bool, download_url: str = "") -> list[str]:
     """The names of the files made, without the sums'. Raises ReleaseError, BuildError."""
     commit, dirty = _git("rev-parse", "HEAD"), bool(_git("status", "--porcelain"))
     if dirty and not allow_dirty:
@@ -85,6 +95,7 @@ def release(output: Path, *, allow_dirty: bool) -> list[str]:
         _write(output / f"{name}.cdx.json", bom)
     (output / "licences.txt").write_text(texts(contents))
     _chart(output)
+    _plugin(output, download_url)
     subjects = sorted(path.name for path in output.iterdir())
     _write(output / STATEMENT, statement(output, subjects, commit, dirty=dirty))
     names = [*subjects, STATEMENT]
@@ -158,6 +169,14 @@ def _chart(output: Path) -> None:
         raise ReleaseError(f"helm package: {done.stderr.strip()}")
     (archive,) = output.glob("*.tgz")
     archive.write_bytes(same_every_time(archive.read_bytes()))
+
+
+def _plugin(output: Path, download_url: str) -> None:
+    """Without a URL the manifest names the file alone, to be installed with `--archive`."""
+    name = f"kubectl-reports-{version()}.tar.gz"
+    (output / name).write_bytes(make_plugin())
+    uri = f"{download_url.rstrip('/')}/{name}" if download_url else name
+    (output / "reports.yaml").write_text(manifest(version(), uri, _sha256(output / name)))
 
 
 def same_every_time(packed: bytes) -> bytes:

@@ -62,8 +62,9 @@ FAILURES: dict[Reason, Remedy] = {
         "The message names the stage and the field: make it faster, or raise that",
     ),
     Reason.DATA_CHECK_FAILED: Remedy(
-        "The data did not pass the report's own checks",
-        "Do not force it: tell the owner of the data",
+        "The data did not pass the report's own checks, at any try: `spec.retry` has given them"
+        " time to arrive",
+        "Do not force it: tell the owner of the data, and run it again when they are mended",
     ),
     Reason.DATA_NOT_READY: Remedy(
         "The data that the report waits for were not ready by its deadline",
@@ -71,13 +72,15 @@ FAILURES: dict[Reason, Remedy] = {
         "they are there",
     ),
     Reason.DATA_CORRUPTED: Remedy(
-        "A source's database says that its data are damaged: a page, an index",
+        "A source's database says that its data are damaged: a page, an index. It is"
+        " not tried again",
         "Do not run it again before the database's owner has mended them: escalate"
         " ([ReportSchedulerDataCorrupted](#reportschedulerdatacorrupted))",
     ),
     Reason.EMPTY_REPORT: Remedy(
-        "No source had a row",
-        "Is the data loaded? If that is right for the day, `spec.report.allowEmpty`",
+        "No source had a row, at any try",
+        "Is the data loaded? Run it again when it is. If that is right for the day,"
+        " `spec.report.allowEmpty`",
     ),
     Reason.DELIVERY_FAILED: Remedy(
         "The report exists, some recipients did not get it",

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from admin_cli.bundle_rules import Scrubber
 from admin_cli.client import SCHEDULER, SCHEDULES, Client, RefusedError, UnreachableError, job_path
 from admin_cli.forward import Installation
 
@@ -80,8 +81,6 @@ class Bundle:
 
 def report(client: Client, args: Namespace) -> None:
     """Collects, leaves out, writes the file, and says what could not be read."""
-    from admin_cli.bundle_rules import Scrubber  # pydantic takes a while
-
     bundle, scrubber = Bundle(["--context", args.context] if args.context else []), Scrubber()
     _ask_api(bundle, client, args)
     namespaces = _namespaces(bundle, args)

@@ -55,8 +55,10 @@ def main(argv: list[str] | None = None) -> int:
     if argv and argv[0] == completion.COMMAND:
         return completion.complete(_parser(), argv[1:])
     if argv and argv[0] in OPERATOR_COMMANDS:
-        from report_operator.main import main as operate
-
+        try:
+            from report_operator.main import main as operate
+        except ModuleNotFoundError:  # kubectl's plugin has what on-call needs
+            return _end(Exception(f"{argv[0]}: the operator is in the image alone"), EXIT_REFUSED)
         return operate(argv)
     parser = _parser()
     args = parser.parse_args(argv)

@@ -13,6 +13,7 @@ from report_operator.adapters.kube.past_runs import StoredPastRuns
 from report_operator.adapters.kube.recorder import Recorder
 from report_operator.adapters.kube.skipped import SkippedObject
 from report_operator.adapters.kube.store import Store
+from report_operator.adapters.lineage import LineageExport
 from report_operator.adapters.postgres.database import Database
 from report_operator.adapters.postgres.past_runs import PostgresPastRuns
 from report_operator.adapters.postgres.writer import HistoryWriter
@@ -73,6 +74,7 @@ class App:
     queues: Queues
     history: History | None
     traces: TraceExport
+    lineage: LineageExport
 
 
 def utc_now() -> datetime:
@@ -112,6 +114,7 @@ def build(kube: KubeClient, config: OperatorConfig, identity: str, namespace: st
     metrics.follow_admission(admission.queue, lambda: admission.refusals)
     history = _build_history(kube, config, store, metrics, enqueue_schedule)
     traces = TraceExport(config.tracing.endpoint, version(DISTRIBUTION))
+    lineage = LineageExport(config.lineage.url, config.lineage.namespace, version(DISTRIBUTION))
     metrics.follow_traces(traces.counts)
     archive = history.archiver if history else NoArchive()
     schedules = ScheduleController(
@@ -135,6 +138,7 @@ def build(kube: KubeClient, config: OperatorConfig, identity: str, namespace: st
         history=archive,
         teams=config.team_names(),
         traces=traces,
+        lineage=lineage,
         clock=utc_now,
         views=schedule_views,
     )
@@ -169,6 +173,7 @@ def build(kube: KubeClient, config: OperatorConfig, identity: str, namespace: st
         queues=queues,
         history=history,
         traces=traces,
+        lineage=lineage,
     )
 
 

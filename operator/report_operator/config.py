@@ -242,6 +242,17 @@ class ApiProxyConfig(_Section):
         return self
 
 
+class LineageConfig(_Section):
+    """Where OpenLineage events of runs go; no author has a say in it."""
+
+    # The whole URL that takes events, such as http://marquez.lineage.svc:5000/api/v1/lineage.
+    url: str = Field(default="", max_length=300, pattern=ENDPOINT)
+    # Of all jobs, and of the datasets that have no place known outside of the cluster.
+    namespace: str = Field(
+        default="report-scheduler", max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$"
+    )
+
+
 class HistoryConfig(_Section):
     """Finished Jobs that stay for `kubectl logs`, and outcomes that stay in status."""
 
@@ -269,6 +280,7 @@ class OperatorConfig(_Section):
     history: HistoryConfig = Field(default_factory=HistoryConfig)
     logging: LoggingConfig = Field(default_factory=LoggingConfig)
     tracing: TracingConfig = Field(default_factory=TracingConfig)
+    lineage: LineageConfig = Field(default_factory=LineageConfig)
     # Names of Secrets that a run may mount, as shell patterns: an allowlist.
     allowed_secrets: list[str] = Field(default_factory=lambda: ["report-*"])
     # By namespace; without an entry the team has the namespace's name.

@@ -99,6 +99,7 @@ async def _run(config: OperatorConfig) -> int:
             finally:
                 waiting.cancel()
         app.traces.close()
+        app.lineage.close()
     logger.info("stopped")
     return 0
 

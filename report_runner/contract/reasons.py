@@ -68,11 +68,13 @@ EXIT_CODES: dict[Reason, int] = {
 # check. sysexits(3) ends at 78.
 EXIT_NOT_READY_YET = 79
 
-# A retry cannot mend these: the Job fails at the first attempt. Data that were not ready at the
-# deadline have been waited for long enough.
+# A further try cannot mend these: the Job fails at the first one. Data that were not ready at the
+# deadline have been waited for long enough; a damaged database is not to be read again. A failed
+# check and an empty report are tried again: the data may still be loading.
 PERMANENT_EXIT_CODES: tuple[int, ...] = (
     EXIT_USAGE,
     EXIT_CODES[Reason.DATA_NOT_READY],
+    EXIT_CODES[Reason.DATA_CORRUPTED],
     EXIT_CODES[Reason.CONFIGURATION_ERROR],
 )
 

@@ -73,6 +73,15 @@ class Cache:
             self._keep(path, key, fetched)
         return fetched
 
+    def forget(self, context: SourceContext) -> None:
+        """Remove the entries of rows that no report may be made of: the next try asks anew."""
+        for source in context.definition.report.sources:
+            if source.cache is not None:
+                path = self.root / FOLDER / f"{cache_key(source, context)}.rows.gz"
+                with self._locked(path) as usable, suppress(OSError):
+                    if usable:
+                        path.unlink(missing_ok=True)
+
     @contextmanager
     def _locked(self, path: Path) -> Iterator[bool]:
         """One run at a time for this entry; the kernel frees it when a run dies.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from admin_api.services.cache import Snapshot
-from admin_api.services.jobs import ScheduleSummary, dead_letters_of, jobs_of, newest_first
+from admin_api.services.job_lists import dead_letters_of, newest_first
+from admin_api.services.jobs import ScheduleSummary, jobs_of
 from report_operator.domain.runs.run import Run
 
 

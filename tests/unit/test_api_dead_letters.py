@@ -8,7 +8,7 @@ from admin_api.schemas.dead_letters import RETRY_LIMIT, RetryAll, RetryThese
 from admin_api.schemas.jobs import Job, JobStatus
 from admin_api.services.cache import Snapshot
 from admin_api.services.dead_letters import choose
-from admin_api.services.jobs import dead_letters_of
+from admin_api.services.job_lists import dead_letters_of
 from report_operator.domain.names import job_id
 
 SLOT = datetime(2026, 11, 24, 5, tzinfo=UTC)

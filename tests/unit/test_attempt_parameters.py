@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from factories import SLOT, job_body, make_schedule
+from factories import SLOT, job_body, make_schedule, schedule_body
 
 from admin_api.errors import RefusedError
 from admin_api.schemas.attempts import GenerateRequest
-from admin_api.services.attempt_rules import check_parameters, check_same_parameters
+from admin_api.services.attempt_rules import decide_retry
 from admin_api.services.cluster import Cluster
+from admin_api.services.idempotency import IdempotencyEntry
+from admin_api.services.jobs import read_schedule
+from admin_api.services.override_rules import check_parameters, check_same_parameters
+from report_operator.adapters.kube.resources import SCHEDULES
 from report_operator.api.v1alpha1.spec import Priority
 from report_operator.domain import names
 from report_operator.domain.runs.attempts import (
@@ -22,6 +26,7 @@ from report_operator.domain.runs.attempts import (
 from report_operator.domain.runs.run import observe_job
 from report_operator.domain.schedules.desired import desired_cronjob, freeze_definition
 from report_operator.domain.schedules.pods import PodSettings
+from report_operator.domain.times import format_time
 from report_runner.contract import pod as podcontract
 from report_runner.contract.parameters import OVERRIDES_LIMIT
 from report_runner.environment import read_overrides
@@ -131,13 +136,15 @@ def test_a_run_under_way_with_other_parameters_is_no_answer() -> None:
 
 
 class Kube:
-    """An API server with the CronJob and the Job of one attempt."""
+    """An API server with the CronJob, the Job of one attempt, and the schedule of this spec."""
 
-    def __init__(self, job: dict[str, Any] | None) -> None:
-        self.job = job
+    def __init__(self, job: dict[str, Any] | None, spec: dict[str, Any]) -> None:
+        self.job, self.spec = job, spec
         self.created: list[dict[str, Any]] = []
 
-    async def get(self, _: object, namespace: str, name: str) -> dict[str, Any] | None:
+    async def get(self, kind: object, namespace: str, name: str) -> dict[str, Any] | None:
+        if kind is SCHEDULES:
+            return {"spec": self.spec}
         if self.job is not None and name == self.job["metadata"]["name"]:
             return self.job
         return cronjob() if name == cronjob()["metadata"]["name"] else None
@@ -154,8 +161,10 @@ class Schedule:
     namespace, name, status = "reports", "daily", Status
 
 
-async def made(before: dict[str, Any] | None, wanted: Attempt) -> dict[str, str]:
-    cluster, kube = object.__new__(Cluster), Kube(before)
+async def made(
+    before: dict[str, Any] | None, wanted: Attempt, spec: dict[str, Any] | None = None
+) -> dict[str, str]:
+    cluster, kube = object.__new__(Cluster), Kube(before, spec or {})
     object.__setattr__(cluster, "kube", kube)
     await cluster.create_attempt(Schedule, wanted, "kim")  # type: ignore[arg-type]
     (job,) = kube.created
@@ -185,4 +194,55 @@ async def test_a_retry_never_guesses_the_parameters_of_a_job_that_is_gone() -> N
     plain["metadata"] |= {
         "uid": "j1", "resourceVersion": "1", "creationTimestamp": "2026-11-24T06:00:00Z"
     }  # fmt: skip
-    assert not observe_job(plain).identity.overridden
+    assert observe_job(plain).identity.overridden is False
+
+
+@pytest.mark.parametrize(
+    ("spec", "harmless"),
+    [
+        (SCHEDULE["spec"], False),
+        ({"delivery": {"email": {"to": ["a@example.com"]}}}, False),  # it may have been sent again
+        ({"report": {"parameters": {"top": 5}}}, True),
+    ],
+)
+async def test_what_an_older_version_did_not_record_is_not_guessed(
+    spec: dict[str, Any], harmless: bool
+) -> None:
+    """Only where there is nothing that could have been asked for, the answer does not matter."""
+    before = job_of_attempt(cronjob(), attempt({"top": "5"}), "kim")
+    retry = Attempt(SLOT, SLOT.date(), 3, Priority.HIGH, inherits=True, overridden=None)
+    assert await made(before, retry, spec) == {"top": "5"}
+    if harmless:
+        assert await made(None, retry, spec) == {}
+    else:
+        with pytest.raises(RefusedError, match="is not known: an older version recorded it"):
+            await made(None, retry, spec)
+
+
+@pytest.mark.parametrize(
+    ("asked", "overridden"),
+    [({}, False), ({"requestedBy": "kim"}, None), ({"backfill": "june"}, None)],
+)
+def test_only_a_request_gives_a_run_parameters_of_its_own(
+    asked: dict[str, str], overridden: bool | None
+) -> None:
+    """Status as an older version wrote it: the slot's own run had none, whoever recorded it."""
+    entry = {
+        "job": "daily-1", "uid": "j1", "slot": format_time(SLOT), "outcome": "Failed",
+        "finishedAt": format_time(SLOT), **asked,
+    }  # fmt: skip
+    (failed,) = read_schedule({**schedule_body(), "status": {"recentRuns": [entry]}}).ended.values()
+    assert failed.overridden is None
+    decision = decide_retry(failed, [failed])
+    assert isinstance(decision, Attempt)
+    assert decision.overridden is overridden
+
+
+def test_a_key_keeps_that_nobody_knows() -> None:
+    entry = IdempotencyEntry(
+        at=SLOT, request="r", namespace="reports", schedule="daily", slot=SLOT, number=3,
+        priority=Priority.HIGH, inherits=True, overridden=None,
+    )  # fmt: skip
+    for known in (None, True, False):
+        text = entry.model_copy(update={"overridden": known}).model_dump_json(exclude_none=True)
+        assert IdempotencyEntry.model_validate_json(text).attempt.overridden is known

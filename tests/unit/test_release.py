@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import importlib
 import io
 import json
 import os
 import re
 import shutil
 import subprocess
+import sys
 import tarfile
 import time
+import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import yaml
 
 from hack.image.oci import ImageConfig, layer_of_tree, write_archive
 from hack.image.recipe import HERE, ROOT, SERVICES
@@ -23,6 +28,7 @@ from hack.release import __main__ as release
 from hack.release.audit import make_database
 from hack.release.inventory import debian_licences, read_image
 from hack.release.licences import TABLE, table, texts
+from hack.release.plugin import APP, LAUNCHER, LAUNCHERS, LIBRARIES, make_app, manifest
 from hack.release.sbom import make_sbom
 
 STATUS = """\
@@ -229,3 +235,82 @@ def test_the_table_of_licences_has_all_that_is_locked() -> None:
 def test_the_table_is_of_one_line_for_each_package(tmp_path: Path) -> None:
     components = read_image(image(tmp_path))
     assert table([*components, *components]).count("| libfoo1 |") == 1
+
+
+# --- the plugin of kubectl --------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As Krew installs it: the files of the archive, and a link to the launcher elsewhere."""
+    root = tmp_path_factory.mktemp("krew")
+    for name in LIBRARIES:
+        source = Path(importlib.import_module(name).__file__ or "").parent
+        shutil.copytree(source, root / "libraries" / name)
+    installed = root / "libraries" / "idna-1.dist-info"
+    installed.mkdir()
+    for name in ("RECORD", "LICENSE"):
+        (installed / name).write_text(str(root))
+    store = root / "store"
+    store.mkdir()
+    (store / APP).write_bytes(make_app(root / "libraries"))
+    (root / "bin").mkdir()
+    for name in LAUNCHERS:
+        (store / name).write_text(LAUNCHER)
+        (store / name).chmod(0o755)
+        (root / "bin" / name).symlink_to(Path("..", "store", name))
+    return root
+
+
+def run_plugin(command: Sequence[str | Path], path: str = "/usr/bin:/bin") -> tuple[int, str]:
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, env={"PATH": path}, timeout=60
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_the_plugin_needs_nothing_but_python(plugin: Path) -> None:
+    """Every module of the command, without one package of this machine."""
+    modules = sorted(path.stem for path in (ROOT / "operator" / "admin_cli").glob("*.py"))
+    names = ", ".join(f"admin_cli.{name}" for name in modules if name != "__init__")
+    code = f"import sys; sys.path.insert(0, sys.argv[1]); import {names}"
+    isolated = [sys.executable, "-I", "-S", "-c", code, str(plugin / "store" / APP)]
+    assert run_plugin(isolated) == (0, "")
+    again = make_app(plugin / "libraries")
+    assert again == (plugin / "store" / APP).read_bytes()
+    with zipfile.ZipFile(io.BytesIO(again)) as archive:
+        # The file that names the directory of an installation would be another each time.
+        told = {name for name in archive.namelist() if "dist-info" in name}
+    assert told == {"idna-1.dist-info/LICENSE"}
+
+
+def test_the_plugin_speaks_as_kubectl_calls_it(plugin: Path) -> None:
+    path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+    command, complete = (plugin / "bin" / name for name in LAUNCHERS)
+    code, text = run_plugin([command, "--help"], path)
+    assert (code, text.split()[:3]) == (0, ["usage:", "kubectl", "reports"])
+    code, text = run_plugin([complete, "ret"], path)
+    assert (code, text.split("\t")[0]) == (0, "retry")
+    code, text = run_plugin([command, "--url", "http://127.0.0.1:9", "status"], path)
+    assert (code, text.startswith("kubectl reports: ")) == (69, True)
+    code, text = run_plugin([command, "run"], path)
+    assert (code, text) == (1, "kubectl reports: run: the operator is in the image alone\n")
+
+
+def test_the_plugin_says_which_python_it_needs(plugin: Path, tmp_path: Path) -> None:
+    """macOS has a Python of its own that is older."""
+    for name in ("readlink", "dirname", "basename", "sh"):
+        (tmp_path / name).symlink_to(shutil.which(name) or name)
+    (tmp_path / "python3").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "python3").chmod(0o755)
+    code, text = run_plugin([plugin / "bin" / LAUNCHERS[0], "status"], str(tmp_path))
+    assert code == 69
+    assert "needs Python 3.11 or newer" in text
+
+
+def test_the_manifest_of_krew_names_the_archive_and_its_sum() -> None:
+    made = yaml.safe_load(manifest("0.1.0", "https://example.com/a.tar.gz", "0" * 64))
+    (platform,) = made["spec"]["platforms"]
+    assert (platform["uri"], platform["sha256"]) == ("https://example.com/a.tar.gz", "0" * 64)
+    assert (made["metadata"]["name"], platform["bin"]) == ("reports", LAUNCHERS[0])
+    assert made["spec"]["version"] == "v0.1.0"

@@ -9,8 +9,10 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from report_runner import mounted
+from report_runner import mounted, redaction
+from report_runner.contract.delivery import Delivery, EmailDelivery
 from report_runner.contract.result import DeliveryResult, DeliveryStatus, Outcome, RunResult
+from report_runner.contract.sources import SourceSpec
 from report_runner.models import RunError
 from report_runner.mounted import Secrets
 from report_runner.pod_run import redacted
@@ -153,3 +155,10 @@ def test_the_result_is_safe_and_can_be_written() -> None:
     text = redacted(result, redactor("CANARYpw")).model_dump_json()
     assert "CANARY" not in text
     assert text.count("[Secret report-db key password]") == 2
+
+
+def test_the_names_of_fields_are_those_of_the_models() -> None:
+    """`postgres` in spec.report.sources[a].postgres is kept although a user is called so."""
+    for model in (EmailDelivery, SourceSpec, Delivery):
+        names = {info.alias or name for name, info in model.model_fields.items()}
+        assert names <= set(redaction._WORDS)

@@ -119,7 +119,7 @@ def test_cronjob() -> None:
                     "onExitCodes": {
                         "containerName": "report",
                         "operator": "In",
-                        "values": [64, 72, 78],
+                        "values": [64, 72, 73, 78],
                     },
                 },
             ]

@@ -6,7 +6,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from factories import LIVE_CRONJOB, MINUTE, SLOT, active_run, make_entry, make_observation, make_run
+from factories import (
+    LIVE_CRONJOB,
+    MINUTE,
+    SLOT,
+    active_run,
+    make_entry,
+    make_observation,
+    make_run,
+    make_schedule,
+)
 
 from report_operator.api.v1alpha1.spec import Priority
 from report_operator.api.v1alpha1.status import HandledRequest, ReportScheduleStatus
@@ -161,6 +170,32 @@ def test_retry_without_the_values_of_the_attempt_before_makes_nothing() -> None:
     assert handled(found.retry) == ("daily-bad", None)
     assert found.retry is not None
     assert "generate" in found.retry.message
+
+
+@pytest.mark.parametrize(
+    ("changes", "declares", "word"),
+    [
+        ({"overridden": True}, False, "which says with which, is gone"),
+        ({"requested_by": "kim"}, True, "is not known: an older version recorded it"),
+        ({"requested_by": "kim"}, False, None),
+        ({}, True, None),  # the slot's own run
+        ({"requested_by": "kim", "overridden": False}, True, None),
+    ],
+)
+def test_retry_never_guesses_the_values_of_a_job_that_is_gone(
+    changes: dict[str, Any], declares: bool, word: str | None
+) -> None:
+    declared = {"declaredParameters": [{"name": "top", "default": "a"}]} if declares else {}
+    spec = make_schedule({"report": declared}).spec
+    spec = spec.model_copy(update={"delivery": type(spec.delivery)()})  # it mails nobody
+    failed = make_entry("bad", Reason.DATABASE_UNAVAILABLE, **changes)
+    found = decide((failed,), requests=RETRY, spec=spec)
+    if word is None:
+        assert len(found.make) == 1
+    else:
+        assert not found.make
+        assert found.retry is not None
+        assert word in found.retry.message
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ from report_runner.mounted import Secrets
 from report_runner.progress import RunProgress
 from report_runner.rows_digest import canonical, key_digest
 from report_runner.run import make_report
+from tests.support.http_api import Reply, http_api
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 DATE = MomentKind.DATE
@@ -80,6 +81,7 @@ class Runs:
     to: list[str] = field(default_factory=lambda: ["a@example.com", "b@example.com"])
     retention: str = "3650d"
     attempt: int = 1
+    environment: dict[str, str] = field(default_factory=dict)
 
     @property
     def volume(self) -> Path:
@@ -124,6 +126,7 @@ class Runs:
             pod.ENV_RUN_ID: f"positions.{slot:%Y%m%dT%H%M%SZ}.{self.attempt}",
             pod.ENV_DEFINITION_SHA256: hashlib.sha256(paths.definition.read_bytes()).hexdigest(),
         }
+        stamps |= self.environment
         if overrides is not None:
             stamps[pod.ENV_PARAMETERS] = parameters_text(overrides)
         made_at = now or slot + timedelta(minutes=1)
@@ -210,6 +213,28 @@ def test_a_failed_check_keeps_the_rows_in_a_file_and_sends_nothing(runs: Runs) -
     assert (runs.post.sent, runs.files()) == ([], [])
     runs.run(rows[1:], checks=[PRICED])  # the retry, with right rows
     assert (len(runs.post.sent), runs.files("csv")) == (2, [])
+
+
+def test_a_try_after_a_failed_check_asks_the_source_anew(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Data that were still loading must not be kept for as long as the cache's `ttl`."""
+    monkeypatch.setattr("report_runner.sources.cache.FULL_PERCENT", 100)
+    runs.environment[pod.ENV_EGRESS_ALLOW] = "127.0.0.1/32"
+    with http_api() as api:
+        source = {"name": "facts", "http": {"url": f"{api.url}/rows"}, "cache": {"ttl": "1h"}}
+        given: dict[str, Any] = {
+            "sources": [source], "checks": [{"name": "all", "source": "facts", "rows": {"min": 2}}]
+        }  # fmt: skip
+        api.on("/rows", Reply([{"a": 1}]))
+        with pytest.raises(RunError) as caught:
+            runs.run([], **given)
+        assert caught.value.reason is Reason.DATA_CHECK_FAILED
+        api.on("/rows", Reply([{"a": 1}, {"a": 2}]))
+        assert runs.run([], **given).cache_misses == 1
+        later = NOON + timedelta(minutes=30)
+        assert runs.run([], later, **given).cache_hits == 1  # right rows are kept
+        assert len(api.requests) == 2
 
 
 def test_all_checks_that_fail_are_told(runs: Runs) -> None:

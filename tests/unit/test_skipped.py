@@ -22,16 +22,8 @@ from test_runner_retention import reports, run_for
 
 from admin_api.schemas.jobs import JobsQuery, JobStatus
 from admin_api.services.attempt_rules import decide_retry
-from admin_api.services.jobs import (
-    dead_letters_of,
-    job_of_record,
-    jobs_of,
-    measure,
-    newest_first,
-    read_schedule,
-    recent,
-    select,
-)
+from admin_api.services.job_lists import dead_letters_of, measure, newest_first, recent, select
+from admin_api.services.jobs import job_of_record, jobs_of, read_schedule
 from admin_api.web.schedule_page import SlotState, strip_of
 from report_operator.api.v1alpha1.status import ReportScheduleStatus, ScheduleHealth
 from report_operator.domain.runs.answers import standing_failure, unanswered_since

@@ -136,6 +136,7 @@ def ask(tmp_path: Path) -> Callable[..., Fetched]:
         name: str = "positions",
         namespace: str = "reports",
         zone: str = "Europe/Madrid",
+        forget: bool = False,
         **parameters: Any,
     ) -> Fetched:
         source = source or spec()
@@ -156,13 +157,32 @@ def ask(tmp_path: Path) -> Callable[..., Fetched]:
         )
         run = RunStamps(slot, day, "run.1", attempt, "")
         context = SourceContext(definition, run, Secrets(secrets))
-        return Cache(volume, at).fetch(source, context, database.fetch)
+        cache = Cache(volume, at)
+        fetched = cache.fetch(source, context, database.fetch)
+        if forget:
+            cache.forget(context)
+        return fetched
 
     return made
 
 
 def entries(tmp_path: Path) -> list[Path]:
     return sorted((tmp_path / "volume" / FOLDER).glob("*.rows.gz"))
+
+
+def test_rows_that_no_report_may_be_made_of_are_forgotten(
+    ask: Callable[..., Fetched], tmp_path: Path
+) -> None:
+    database = Database()
+    ask(database)
+    ask(database, desk="b")
+    mine, other = entries(tmp_path)
+    ask(database, forget=True)
+    assert len(entries(tmp_path)) == 1
+    assert ask(database).cached_at is None
+    assert ask(database, desk="b").cached_at == NOW
+    assert sorted(entries(tmp_path)) == sorted([mine, other])
+    assert database.asked == 3
 
 
 def test_another_schedule_that_asks_for_the_same_uses_the_rows(ask: Callable[..., Fetched]) -> None:

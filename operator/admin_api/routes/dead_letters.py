@@ -24,7 +24,7 @@ from admin_api.schemas.dead_letters import (
 from admin_api.schemas.jobs import JobsQuery
 from admin_api.services.dead_letter_clearing import clear
 from admin_api.services.dead_letters import retry_dead_letters
-from admin_api.services.jobs import select
+from admin_api.services.job_lists import select
 
 router = APIRouter()
 

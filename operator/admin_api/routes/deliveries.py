@@ -13,7 +13,7 @@ from admin_api.schemas.common import NoQuery
 from admin_api.schemas.deliveries import Deliveries, DeliveriesQuery
 from admin_api.schemas.verifications import Verification, VerifyRequest
 from admin_api.services.deliveries import list_deliveries
-from admin_api.services.jobs import schedule_of
+from admin_api.services.job_lists import schedule_of
 from admin_api.services.verifications import no_look
 
 router = APIRouter()

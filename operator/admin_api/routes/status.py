@@ -23,7 +23,7 @@ from admin_api.paths import SCHEDULER
 from admin_api.schemas.common import NoQuery
 from admin_api.schemas.status import DatabaseHealth, Health, PerformanceMetrics, SchedulerStatus
 from admin_api.services.history_client import NOT_CONFIGURED
-from admin_api.services.jobs import METRICS_SPAN, measure, recent
+from admin_api.services.job_lists import METRICS_SPAN, measure, recent
 from admin_api.services.status import (
     check_cluster,
     describe_database,

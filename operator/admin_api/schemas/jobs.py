@@ -55,9 +55,10 @@ class Job(BaseModel):
     definition: str | None = Field(
         default=None, description="The ConfigMap with the definition that it used."
     )
-    overridden: bool = Field(
-        default=False,
-        description="Asked for with parameters of its own, or sent again to those who had it.",
+    overridden: bool | None = Field(
+        default=None,
+        description="Asked for with parameters of its own, or sent again to those who had it; null "
+        "where an older version recorded the run, which did not say.",
     )
     created_at: Instant | None = Field(default=None, description="When its Job was made.")
     admitted_at: Instant | None = Field(default=None, description="When it was admitted to start.")

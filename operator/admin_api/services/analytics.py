@@ -18,7 +18,7 @@ from admin_api.schemas.analytics import (
 )
 from admin_api.services.cluster import Cluster
 from admin_api.services.history_client import HistoryClient
-from admin_api.services.jobs import recent
+from admin_api.services.job_lists import recent
 from report_operator.adapters.ttl_cache import TTLCache
 from report_operator.domain import statistics
 from report_operator.domain.statistics import Failures, Granularity, Performance

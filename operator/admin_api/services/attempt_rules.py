@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from typing import Any
 
 from admin_api.errors import RefusedError
 from admin_api.schemas.attempts import GenerateRequest
 from admin_api.schemas.jobs import Job, JobStatus
-from admin_api.services.jobs import DONE, ScheduleSummary, order_of
+from admin_api.services.job_lists import order_of
+from admin_api.services.jobs import DONE, ScheduleSummary
 from admin_api.services.known_names import KNOWN_LIMIT, unknown_name
+from admin_api.services.override_rules import resend_of
 from report_operator.api.v1alpha1.spec import Priority
 from report_operator.domain import names
 from report_operator.domain.admission.limits import PRIORITIES
@@ -19,15 +21,11 @@ from report_operator.domain.runs.attempts import (
     Attempt,
     DayToComeError,
     days_span,
-    read_parameters,
+    known_overridden,
     slot_of_date,
 )
 from report_operator.domain.runs.run import Run
 from report_operator.domain.times import format_time
-from report_runner.contract.mailbox import mailbox_identity
-from report_runner.contract.parameters import ParameterType, read_override
-from report_runner.contract.resend import Resend, resend_to
-from report_runner.contract.words import listed, nearest, shortened
 
 Body = dict[str, Any]
 
@@ -62,7 +60,7 @@ def decide_retry(
         priority,
         resend=resend,
         inherits=True,
-        overridden=newest.overridden,
+        overridden=known_overridden(newest.overridden, newest.requested_by, newest.backfill),
     )
 
 
@@ -82,72 +80,6 @@ def decide_generate(
         request.parameters,
         resend=resend.text if resend is not None else "",
         instead_of_slot=request.instead_of_slot,
-    )
-
-
-def check_parameters(given: Mapping[str, str], schedule: Body) -> None:
-    """Whether a ReportSchedule declares these parameters, as such values. Raises RefusedError."""
-    report = schedule["spec"].get("report") or {}
-    types = {
-        declared.get("name"): declared.get("type", ParameterType.TEXT)
-        for declared in report.get("declaredParameters") or ()
-    }
-    for name, value in given.items():
-        if name not in types:
-            known = sorted(map(str, types))
-            near = nearest(name, known) or f"; there is {listed(known) or 'none'}"
-            raise RefusedError(
-                422, f"parameters: the schedule declares no parameter {shortened(name)}{near}"
-            )
-        try:
-            read_override(value, ParameterType(types[name]))
-        except ValueError as error:
-            raise RefusedError(422, f"parameters.{name}: {error}") from None
-
-
-def check_same_parameters(given: Mapping[str, str], run: Run) -> None:
-    """Whether the run under way is what was asked for. Raises RefusedError."""
-    known = read_parameters(run.parameters)
-    if dict(given) != known:
-        shown = ", ".join(f"{name}={value}" for name, value in known.items())[:200] or "none"
-        raise RefusedError(
-            409,
-            f"{names.job_id(run.namespace, run.schedule, run.slot, run.attempt)} is under way with "
-            f"other parameters ({shown}): ask again when it has ended",
-        )
-
-
-def resend_of(request: GenerateRequest) -> Resend | None:
-    """To whom the report is sent again; None where to nobody."""
-    if request.resend is None:
-        return None
-    return Resend() if isinstance(request.resend, str) else resend_to(request.resend)
-
-
-def check_resend(wanted: Resend | None, name: str, recipients: Collection[str]) -> None:
-    """Raises RefusedError where somebody is named who is no recipient of the schedule's mails."""
-    if wanted is None:
-        return
-    if not recipients:
-        raise RefusedError(422, f"resend: {name} mails nobody (it has no spec.delivery.email)")
-    known = {mailbox_identity(recipient) for recipient in recipients}
-    unknown = [who for who in wanted.names if mailbox_identity(who) not in known]
-    if unknown:
-        raise RefusedError(
-            422,
-            f"resend: {', '.join(unknown)} is no recipient of {name}: write all, or recipients as "
-            "spec.delivery.email has them",
-        )
-
-
-def check_under_way(job: Job, run: Run | None, wanted: Resend | None) -> None:
-    """Raises RefusedError where the attempt under way does not send again what is asked for."""
-    if wanted is None or (run is not None and run.resend == wanted.text):
-        return
-    raise RefusedError(
-        409,
-        f"resend: {job.id} is {job.status.value} already, and does not send the report again to "
-        f"{wanted.words}: ask again when it has ended",
     )
 
 

@@ -14,7 +14,7 @@ from http import HTTPStatus
 from admin_api.errors import RefusedError
 from admin_api.schemas.attempts import Attempted, GenerateRequest
 from admin_api.schemas.jobs import Job, JobStatus
-from admin_api.services import attempt_rules
+from admin_api.services import attempt_rules, override_rules
 from admin_api.services.audit import Audit, AuditAction, ObjectReference
 from admin_api.services.cache import Snapshot
 from admin_api.services.cluster import Cluster
@@ -25,7 +25,8 @@ from admin_api.services.idempotency import (
     Reservation,
     digest,
 )
-from admin_api.services.jobs import ScheduleSummary, find_job, schedule_of
+from admin_api.services.job_lists import find_job, schedule_of
+from admin_api.services.jobs import ScheduleSummary
 from report_operator.adapters.kube.client import ApiError
 from report_operator.adapters.kube.resources import SCHEDULES
 from report_operator.api.v1alpha1.resource import API_VERSION, KIND
@@ -92,22 +93,22 @@ class AttemptService:
         slot = attempt_rules.slot_of(schedule, wanted.date, now)
         if wanted.instead_of_slot:
             slot = attempt_rules.slot_to_come(schedule, wanted.date, now)
-        resend = attempt_rules.resend_of(wanted)
+        resend = override_rules.resend_of(wanted)
         if resend is not None:
             name = f"{schedule.namespace}/{schedule.name}"
-            attempt_rules.check_resend(resend, name, await self.cluster.recipients_of(schedule))
+            override_rules.check_resend(resend, name, await self.cluster.recipients_of(schedule))
         snapshot = await self.history.with_slot(snapshot, schedule, slot)
         decision = attempt_rules.decide_generate(wanted, schedule, slot, snapshot.jobs)
         if isinstance(decision, Job):
             run = _run_of(decision, snapshot)
             if run is not None:
-                attempt_rules.check_same_parameters(wanted.parameters, run)
-            attempt_rules.check_under_way(decision, run, resend)
+                override_rules.check_same_parameters(wanted.parameters, run)
+            override_rules.check_under_way(decision, run, resend)
         await self._raise_priority(wanted, snapshot, schedule, decision, requested_by)
         job = await self._execute(request, schedule, decision)
         if resend is not None and not isinstance(decision, Job):  # another request may be first
             made = await self.cluster.snapshot()
-            attempt_rules.check_under_way(job, _run_of(job, made), resend)
+            override_rules.check_under_way(job, _run_of(job, made), resend)
         warnings = attempt_rules.warnings_of(wanted, schedule, job, snapshot.jobs, now)
         return Attempted(**job.model_dump(), warnings=warnings)
 

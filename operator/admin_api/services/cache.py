@@ -10,13 +10,8 @@ from itertools import chain
 from typing import Any
 
 from admin_api.schemas.jobs import Job
-from admin_api.services.jobs import (
-    ScheduleSummary,
-    dead_letters_of,
-    jobs_of,
-    newest_first,
-    read_schedule,
-)
+from admin_api.services.job_lists import dead_letters_of, newest_first
+from admin_api.services.jobs import ScheduleSummary, jobs_of, read_schedule
 from report_operator.adapters.kube.lease import LastClearing
 from report_operator.adapters.kube.run_store import RunStore
 from report_operator.adapters.kube.skipped import Skipped

@@ -13,10 +13,11 @@ from typing import Any
 
 from admin_api.errors import RefusedError
 from admin_api.schemas.jobs import Job
-from admin_api.services.attempt_rules import check_parameters, priority_patch, release_patch
+from admin_api.services.attempt_rules import priority_patch, release_patch
 from admin_api.services.cache import ClusterCache, Snapshot
 from admin_api.services.cleanup_rules import purge_patch
 from admin_api.services.jobs import ScheduleSummary
+from admin_api.services.override_rules import check_inherited, check_parameters
 from report_operator.adapters.kube.client import ApiError, KubeClient
 from report_operator.adapters.kube.lease import (
     ANNOTATION_SHUTDOWN_REQUESTED,
@@ -240,13 +241,9 @@ class Cluster:
                 cronjob["metadata"]["name"], attempt.slot, attempt.number - 1
             )
             job = await self.kube.get(JOBS, schedule.namespace, before)
-            if job is None and attempt.overridden:
-                raise RefusedError(
-                    409,
-                    f"the attempt before had parameters of its own, or was sent again to those who "
-                    f"had it, and its Job {before}, which says with which, is gone: ask for the "
-                    "report with them anew by POST /api/admin/reports/generate",
-                )
+            if job is None:
+                spec = await self.spec_of(schedule.namespace, schedule.name)
+                check_inherited(attempt, before, spec)
             annotations = (job or {}).get("metadata", {}).get("annotations") or {}
             known = read_parameters(annotations.get(names.ANNOTATION_PARAMETERS, ""))
             attempt = replace(attempt, parameters=known)

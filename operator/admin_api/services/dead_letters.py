@@ -12,7 +12,7 @@ from admin_api.services import attempt_rules
 from admin_api.services.attempts import AttemptService, known_schedule
 from admin_api.services.audit import AuditAction
 from admin_api.services.cache import Snapshot
-from admin_api.services.jobs import find_job
+from admin_api.services.job_lists import find_job
 from report_operator.adapters.kube.client import ApiError
 from report_operator.api.v1alpha1.spec import Priority
 from report_operator.domain.names import schedule_of_job_id

@@ -11,14 +11,8 @@ from typing import TypeVar
 from admin_api.errors import RefusedError
 from admin_api.schemas.jobs import Job, JobsQuery
 from admin_api.services.cache import Snapshot
-from admin_api.services.jobs import (
-    OUTCOMES,
-    ScheduleSummary,
-    job_of_record,
-    merge_jobs,
-    read_cursor,
-    unknown_job,
-)
+from admin_api.services.job_lists import merge_jobs, read_cursor, unknown_job
+from admin_api.services.jobs import OUTCOMES, ScheduleSummary, job_of_record
 from report_operator.adapters.postgres.database import HistoryUnavailableError
 from report_operator.adapters.postgres.reader import HistoryReader, PageQuery, StoredRun
 

@@ -53,7 +53,7 @@ class IdempotencyEntry(BaseModel):
     priority: Priority
     parameters: dict[str, str] = Field(default_factory=dict)
     inherits: bool = False
-    overridden: bool = False
+    overridden: bool | None = None  # absent where it is not known
     resend: str = ""
     instead_of_slot: bool = False
     answer: Job | None = None

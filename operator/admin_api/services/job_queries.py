@@ -18,7 +18,8 @@ from admin_api.schemas.jobs import (
 from admin_api.services.attempt_rules import attempts_of
 from admin_api.services.cluster import Cluster
 from admin_api.services.history_client import HistoryClient
-from admin_api.services.jobs import job_of_record, merge_jobs, select
+from admin_api.services.job_lists import merge_jobs, select
+from admin_api.services.jobs import job_of_record
 from report_operator.adapters.kube.errors import API_ERRORS, ApiError
 from report_operator.adapters.postgres.reader import StoredRun
 from report_operator.domain.runs.run import Run

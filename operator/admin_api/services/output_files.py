@@ -13,7 +13,7 @@ from admin_api.errors import UNREACHABLE, RefusedError
 from admin_api.schemas.jobs import Job, JobDetail, OutputFile, OutputState
 from admin_api.services.cluster import Cluster
 from admin_api.services.history_client import HistoryClient
-from admin_api.services.jobs import newest_first
+from admin_api.services.job_lists import newest_first
 
 SECONDS = 3.0  # for all files of a run
 CHECKED = 20  # files of a run; more than there are formats

@@ -13,7 +13,8 @@ from admin_api.services.attempts import known_schedule, reference_to
 from admin_api.services.audit import Audit, AuditAction
 from admin_api.services.cluster import Cluster
 from admin_api.services.history_client import HistoryClient
-from admin_api.services.jobs import ScheduleSummary, find_job, schedule_of
+from admin_api.services.job_lists import find_job, schedule_of
+from admin_api.services.jobs import ScheduleSummary
 from report_operator.domain.names import run_id
 from report_operator.domain.runs.verification import (
     VerificationJob,

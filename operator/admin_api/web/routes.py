@@ -25,8 +25,8 @@ from admin_api.services.attempt_rules import attempts_of
 from admin_api.services.cluster import Cluster
 from admin_api.services.files import FileServers
 from admin_api.services.history_client import HistoryClient
+from admin_api.services.job_lists import find_job, select
 from admin_api.services.job_queries import detail_of, get_job, list_jobs
-from admin_api.services.jobs import find_job, select
 from admin_api.services.output_files import with_states
 from admin_api.web import view
 from admin_api.web.forms import read_query

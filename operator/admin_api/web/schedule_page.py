@@ -10,7 +10,8 @@ from statistics import median
 from zoneinfo import ZoneInfo
 
 from admin_api.schemas.jobs import Job, JobStatus
-from admin_api.services.jobs import DONE, ScheduleSummary, order_of
+from admin_api.services.job_lists import order_of
+from admin_api.services.jobs import DONE, ScheduleSummary
 from report_operator.api.v1alpha1.status import ReportScheduleStatus
 from report_operator.domain.cron.schedule import (
     CronSchedule,

@@ -15,7 +15,8 @@ from admin_api.errors import UNREACHABLE, RefusedError, reason_of
 from admin_api.schemas.jobs import Job, JobsQuery
 from admin_api.services.cluster import Cluster
 from admin_api.services.history_client import HistoryClient
-from admin_api.services.jobs import ScheduleSummary, merge_jobs
+from admin_api.services.job_lists import merge_jobs
+from admin_api.services.jobs import ScheduleSummary
 from admin_api.web import schedule_list, schedule_page
 from admin_api.web.definition_text import definition_text
 from admin_api.web.forms import read_query

@@ -14,6 +14,7 @@ from report_operator.adapters.kube.recorder import Recorder
 from report_operator.adapters.kube.resources import JOBS, SCHEDULES
 from report_operator.adapters.kube.skipped import REASON_LIMIT, printable
 from report_operator.adapters.kube.store import Store
+from report_operator.adapters.lineage import LineageExport
 from report_operator.adapters.template_checks import CheckPendingError
 from report_operator.adapters.traces import TraceExport
 from report_operator.api.v1alpha1.conditions import ReadyReason
@@ -33,6 +34,7 @@ from report_operator.controllers.owned_resources import OwnedResources
 from report_operator.domain import names
 from report_operator.domain.runs.attempts import job_of_attempt
 from report_operator.domain.runs.data_wait import wait_patch
+from report_operator.domain.runs.lineage import lineage_of
 from report_operator.domain.runs.refusals import NO_JOB, explain_refusal, is_refusal
 from report_operator.domain.runs.spans import about_entry, about_job, about_run, spans_of
 from report_operator.domain.schedules.decision import (
@@ -78,6 +80,7 @@ class ScheduleController:
     history: OutcomeArchive
     teams: Teams
     traces: TraceExport
+    lineage: LineageExport
     clock: Callable[[], datetime]
     views: dict[Key, ScheduleView] = field(default_factory=dict)
     _counted: set[str] = field(default_factory=set)  # uids of schedules whose past is in metrics
@@ -273,15 +276,22 @@ class ScheduleController:
         self.views[key] = view
         for entry in status.recent_runs:
             if entry.uid not in observation.recorded:
-                self._tell(key, body, entry)
+                self._tell(key, body, entry, None if observation.problem else status.definition)
 
-    def _tell(self, key: Key, body: dict[str, Any], entry: RecentRun) -> None:
-        """Of a run whose outcome has just been recorded: in log and trace."""
+    def _tell(
+        self, key: Key, body: dict[str, Any], entry: RecentRun, definition: str | None
+    ) -> None:
+        """Of a run whose outcome has just been recorded: in log, trace and lineage."""
         why = f": {entry.reason.value}" if entry.reason else ""
         outcome = entry.outcome.value.lower()
         extra = about_entry(key.namespace, key.name, entry)
         logger.info("%s/%s %s%s", key.namespace, entry.job, outcome, why, extra=extra)
-        self.traces.add(spans_of(key.namespace, key.name, body["spec"], entry))
+        spec = body["spec"]
+        self.traces.add(spans_of(key.namespace, key.name, spec, entry))
+        if self.lineage.names is not None:
+            self.lineage.add(
+                lineage_of(self.lineage.names, key.namespace, key.name, spec, entry, definition)
+            )
 
     def _forget(self, key: Key) -> None:
         self.views.pop(key, None)

@@ -69,14 +69,18 @@ async def test_upgrade_keeps_who_asked_for_a_run_and_serves_the_version_before(
                           "AS SELECT '0001'::varchar(32) AS version_num"):  # fmt: skip
             connection.execute(statement)
         insert_as_before(connection, old)
+        insert_as_before(connection, make_record(job_uid="own"))  # the slot's own run
     await writer.prepare()
     with psycopg.connect(conninfo) as connection:
         while_rolled_out = make_record(job_uid="between", requested_by="kim")
         insert_as_before(connection, while_rolled_out)
     await add(writer, make_record(job_uid="new", requested_by="lee"))
     page = await HistoryReader(writer.database).page(PageQuery(10))
-    asked = {"old": "jane", "between": "kim", "new": "lee"}
+    asked = {"old": "jane", "own": None, "between": "kim", "new": "lee"}
     assert {record.job_uid: record.requested_by for record in page} == asked
+    # Who was asked for may have had parameters of its own, which that version did not record.
+    overridden = {"old": None, "own": False, "between": None, "new": False}
+    assert {record.job_uid: record.overridden for record in page} == overridden
     with psycopg.connect(conninfo) as connection:
         read = connection.execute("SELECT job_uid, asked_by FROM report_scheduler.runs")
         assert dict(read.fetchall()) == asked

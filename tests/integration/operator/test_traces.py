@@ -6,13 +6,14 @@ import json
 from collections.abc import Callable
 
 from hack.testbed.collector import collector
-from hack.testbed.namespace import Namespace
+from hack.testbed.namespace import Namespace, report
 from hack.testbed.operator import OperatorProcess
 from hack.testbed.waiting import wait_for
 from report_operator.domain import names
 from report_runner.contract import pod, traces
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import Outcome, RunResult, dump_result
+from tests.support.http_api import Reply, http_api
 
 SAID = RunResult(
     outcome=Outcome.FAILED, reason=Reason.CONFIGURATION_ERROR, message="canary@example.com"
@@ -22,11 +23,15 @@ SAID = RunResult(
 def test_a_run_has_one_trace_and_its_lines_have_its_id(
     namespace: Namespace, make_operator: Callable[..., OperatorProcess]
 ) -> None:
-    with collector() as receiving:
-        operator = make_operator(tracing={"endpoint": receiving.endpoint})
+    with collector() as receiving, http_api() as api:
+        api.on("/api/v1/lineage", Reply("", 201))
+        operator = make_operator(
+            tracing={"endpoint": receiving.endpoint}, lineage={"url": f"{api.url}/api/v1/lineage"}
+        )
         operator.start()
         operator.wait_until_leading()
-        namespace.apply("daily")
+        source = {"name": "facts", "http": {"url": "https://api.example.com/canary"}}
+        namespace.apply("daily", report=report(sources=[source]))
         namespace.wait_until_observed("daily")
         namespace.start("daily", "run-1")
         body = namespace.pod_of("run-1")
@@ -52,6 +57,13 @@ def test_a_run_has_one_trace_and_its_lines_have_its_id(
         # The parent that the runner of this run names, without having been told.
         assert spans["pod"].wire["spanId"] == traces.span_id(identity, traces.POD)
         assert b"canary" not in b"".join(receiving.bodies)
+        wait_for("events of lineage", lambda: len(api.requests) == 2, 30)
+        events = [json.loads(request.body) for request in api.requests]
+        assert [event["eventType"] for event in events] == ["START", "FAIL"]
+        for event in events:
+            (read,) = event["inputs"]
+            assert (read["namespace"], read["name"]) == ("https://api.example.com", "facts")
+        assert "canary" not in json.dumps(events)
         lines = [json.loads(line) for line in operator.log_file.read_text().splitlines()]
         told = {line["message"].split()[-1] for line in lines if line.get("run") == run}
         assert {"admitted", "ConfigurationError"} <= told

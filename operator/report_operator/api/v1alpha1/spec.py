@@ -86,7 +86,8 @@ class Retry(Model):
         default=3,
         ge=0,
         le=10,
-        description="Further tries of a run, with growing pauses; a configuration error has none.",
+        description="Further tries of a run, with growing pauses. A configuration error, data that "
+        "were not ready by their deadline and a damaged database have none.",
     )
 
 

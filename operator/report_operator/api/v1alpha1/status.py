@@ -164,10 +164,10 @@ class ActiveRun(StatusModel):
     priority: str | None = Field(default=None, description="Its order in the queue.")
     requested_by: str | None = Field(default=None, description="Who asked for it, if anybody did.")
     definition: str | None = Field(default=None, description="The ConfigMap that it used.")
-    overridden: bool = Field(
-        default=False,
+    overridden: bool | None = Field(
+        default=None,
         description="Asked for with parameters of its own, or sent again to who had it: its Job "
-        "alone says with which.",
+        "alone says with which. Absent of runs that an older version recorded.",
     )
     created_at: Instant | None = Field(default=None, description="When its Job was made.")
     admitted_at: Instant | None = Field(default=None, description="When it was let start.")

@@ -34,7 +34,8 @@ class Attempt:
     # Values by name, for declared parameters of the report.
     parameters: Mapping[str, Any] = field(default_factory=dict)
     inherits: bool = False  # a retry: has the parameters of the attempt before
-    overridden: bool = False  # the attempt before had some, or was sent again: its Job has to tell
+    # The attempt before had some, or was sent again: its Job has to tell. None: nobody knows.
+    overridden: bool | None = False
     resend: str = ""  # to whom it is sent again, as in report_runner.contract.resend
     instead_of_slot: bool = False  # the slot is still to come, and has no other run
 
@@ -45,6 +46,39 @@ class BackfillMark:
 
     name: str
     uid: str
+
+
+def known_overridden(
+    overridden: bool | None, requested_by: str | None, backfill: str | None
+) -> bool | None:
+    """Whether a run had parameters of its own or was sent again; None where nobody knows.
+
+    Only a request can give a run any, so that the slots' own runs had none, whoever recorded them.
+    """
+    asked = requested_by is not None or backfill is not None
+    return overridden if overridden is not None or asked else False
+
+
+def lost_request(overridden: bool | None, before: str, *, adjustable: bool) -> str:
+    """Why a retry cannot be what was asked for, as the Job `before` is gone; '' where it is.
+
+    `adjustable` says whether the schedule leaves anything to ask for: it declares parameters, or
+    mails somebody, to whom a report can be sent again.
+    """
+    anew = "by POST /api/admin/reports/generate (report-scheduler generate)"
+    if overridden:
+        return (
+            "the attempt before had parameters of its own, or was sent again to those who had it, "
+            f"and its Job {before}, which says with which, is gone: ask for the report with them "
+            f"anew {anew}"
+        )
+    if overridden is None and adjustable:
+        return (
+            "whether the attempt before had parameters of its own, or was sent again to those who "
+            f"had it, is not known: an older version recorded it, and its Job {before} is gone: "
+            f"ask for the report anew, with them if it had any, {anew}"
+        )
+    return ""
 
 
 def days_span(zone: ZoneInfo, first: date, last: date) -> tuple[datetime, datetime]:

@@ -33,7 +33,8 @@ class RunIdentity:
     backfill: str | None  # name and uid of its ReportBackfill
     backfill_uid: str | None
     definition: str | None
-    overridden: bool  # asked for with parameters of its own, or sent again to who had it
+    # Asked for with parameters of its own, or sent again to who had it; None of older versions.
+    overridden: bool | None
     created_at: datetime | None
     admitted_at: datetime | None
 

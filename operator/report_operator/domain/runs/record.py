@@ -63,7 +63,7 @@ class RunRecord:
     backfill_uid: str | None
     job: str
     definition: str | None
-    overridden: bool
+    overridden: bool | None
     outcome: Outcome
     reason: Reason | None
     message: str

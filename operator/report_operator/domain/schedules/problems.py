@@ -28,7 +28,8 @@ from report_runner.contract.words import counted
 
 EXPLANATION_LIMIT = 4000  # characters
 OWNER_LIMIT = 200
-# A further attempt comes to the same while the schedule or the data are as they are.
+# A further attempt comes to the same while the schedule or the data are as they are. The tries of
+# the run itself (spec.retry) are over by then, and have given the data some time.
 NOT_BY_RETRY = (
     Reason.CONFIGURATION_ERROR,
     Reason.DATA_CHECK_FAILED,

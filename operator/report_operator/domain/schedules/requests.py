@@ -15,7 +15,13 @@ from typing import Any
 from report_operator.api.v1alpha1.spec import Priority
 from report_operator.api.v1alpha1.status import HandledRequest, RecentRun
 from report_operator.domain import names
-from report_operator.domain.runs.attempts import Attempt, read_parameters, slot_of_date
+from report_operator.domain.runs.attempts import (
+    Attempt,
+    known_overridden,
+    lost_request,
+    read_parameters,
+    slot_of_date,
+)
 from report_operator.domain.runs.run import Run
 from report_operator.domain.schedules.observation import Observation, RunRequests
 from report_operator.domain.texts import MESSAGE_LIMIT, cut
@@ -142,16 +148,18 @@ def _retry(
     newest = _newest(observation, recent, entry.slot)
     if newest is not None and newest.attempt > entry.attempt:
         return _handled(observation, value, _job(newest), "is the further attempt of its slot")
-    if live is None and entry.overridden:
-        return _handled(
-            observation,
-            value,
-            None,
-            "had parameters of its own, or was sent again, and the Job that says how is gone: "
-            "no run was made; `report-scheduler generate` with --parameter and --resend makes one",
-        )
     if observation.cronjob is None:
         return None
+    spec = observation.spec
+    if live is None:
+        why = lost_request(
+            known_overridden(entry.overridden, entry.requested_by, entry.backfill),
+            entry.job,
+            adjustable=spec is None
+            or bool(spec.report.declared_parameters or spec.delivery.email is not None),
+        )
+        if why:
+            return _handled(observation, value, None, f"is not retried: {why}")
     attempt = Attempt(
         entry.slot,
         entry.report_date,
