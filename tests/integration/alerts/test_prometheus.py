@@ -81,10 +81,12 @@ def test_failure_alert_lasts_until_a_success(
         "reportschedule": "daily",
         "tier": "critical",
         "reason": "failed",
+        "cause": "DatabaseUnavailable",
+        "team": namespace.name,
         "severity": "sev3",
     }
     said = failing["annotations"]
-    assert said["summary"] == f"Report {namespace.name}/daily failed"
+    assert said["summary"] == f"Report {namespace.name}/daily failed: DatabaseUnavailable"
     assert f"kubectl -n {namespace.name} describe" in said["description"]
 
     succeed(namespace)
