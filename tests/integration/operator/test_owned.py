@@ -418,9 +418,10 @@ def apply(namespace: Namespace, name: str, spec: Body) -> None:
 
 
 def test_a_field_that_is_taken_out_leaves_nothing_behind(
-    namespace: Namespace, operator: OperatorProcess
+    namespace: Namespace, make_operator: Callable[..., OperatorProcess]
 ) -> None:
     """Set and removed alone, each leaf leaves the CronJob that a fresh schedule would have."""
+    make_operator(kueue={"enabled": True}).start()
     texts = {"template.html.j2": "<p>one</p>", "other": "<p>two</p>"}
     texts |= {"dates": "2026-12-24", "days": "2026-12-25"}
     body = {"metadata": {"name": "texts"}, "data": texts}
