@@ -74,6 +74,7 @@ integration: venv ## against the real cluster (brought up if it is not), end to 
 	trap finish EXIT
 	python3 hack/up.py
 	$(BIN)/python hack/examples.py
+	$(BIN)/python -m hack.testbed.go_programs
 	eval "$$($(LOCAL) env)"
 	# What waits for whole minutes runs beside the rest, whose two workers it hardly slows down.
 	minutes=$$(mktemp)

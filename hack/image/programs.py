@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import subprocess
@@ -72,7 +73,10 @@ def build(wanted: GoProgram) -> Path:
 
 
 def module_directory(module: Path, path: str) -> Path:
-    """Where Go keeps the files of another module, of which `module`'s go.mod names the version."""
-    command = ["go", "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", path]
+    """Where Go keeps the files of another module, of which `module`'s go.mod names the version.
+
+    They are fetched where they are not there yet.
+    """
+    command = ["go", "mod", "download", "-json", path]
     done = subprocess.run(command, cwd=module, check=True, capture_output=True, text=True)
-    return Path(done.stdout.strip())
+    return Path(json.loads(done.stdout)["Dir"])

@@ -16,14 +16,14 @@ from urllib.parse import urlencode
 import pytest
 import yaml
 
-from hack.image.programs import go_program
+from hack.image.programs import build
 from hack.testbed.admin_api import SCHEDULER, Api, fail_once
 from hack.testbed.controlplane import free_port
+from hack.testbed.go_programs import OAUTH2_PROXY
 from hack.testbed.waiting import wait_for
 from tests.support.behind import HOST, SECRET, STATUS, Behind, bind, own_address
-from tests.support.docs import ROOT, blocks
+from tests.support.docs import blocks
 
-PACKAGE = "github.com/oauth2-proxy/oauth2-proxy/v7"
 MOUNTED = "/etc/report-proxy/secret"  # in the docs
 USER, WORD = "kim", "a-password-of-the-tests"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -82,7 +82,7 @@ def visit(behind: Behind, team: str, tmp_path: Path) -> Iterator[Visit]:
     digest = base64.b64encode(hashlib.sha1(WORD.encode()).digest()).decode()  # noqa: S324
     words.write_text(f"{USER}:{{SHA}}{digest}\n")
     command = [
-        go_program(ROOT / "hack" / "oauth2proxy", PACKAGE), f"--alpha-config={config}",
+        build(OAUTH2_PROXY), f"--alpha-config={config}",
         f"--cookie-secret={'0' * 32}", "--email-domain=*", f"--htpasswd-file={words}",
         f"--htpasswd-user-group={team}-on-call", "--htpasswd-user-group=others",
         f"--redirect-url=https://{HOST}/oauth2/callback",
