@@ -27,7 +27,7 @@ import yaml
 
 from hack.bench.schedules import MANIFEST, is_ready, memory_mb
 from hack.testbed.admin_api import SCHEDULER, ApiProcess
-from hack.testbed.controlplane import ControlPlane
+from hack.testbed.controlplane import ControlPlane, control_plane
 from hack.testbed.operator import OperatorProcess
 from report_operator.adapters.kube.client import KubeClient
 from report_operator.adapters.kube.resources import SCHEDULES
@@ -141,9 +141,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         directory = Path(scratch)
         (directory / "plane").mkdir()
-        plane = ControlPlane(directory / "plane")
-        try:
-            plane.start()
+        with control_plane(directory / "plane") as plane:
             os.environ["KUBECONFIG"] = str(plane.kubeconfig)
             plane.api.call("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
             start = time.monotonic()
@@ -151,8 +149,6 @@ def main() -> int:
             took = time.monotonic() - start
             print(f"{args.schedules} schedules of {args.outcomes} outcomes, made in {took:.0f} s")
             return _compare(plane, directory, args.schedules, args.requests)
-        finally:
-            plane.stop()
 
 
 def _compare(plane: ControlPlane, directory: Path, schedules: int, requests: int) -> int:

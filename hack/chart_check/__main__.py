@@ -22,7 +22,7 @@ from hack.image.recipe import cache_dir
 from hack.localcluster.clients import clients
 from hack.localcluster.cluster import this_cluster
 from hack.localcluster.progress import Progress
-from hack.testbed.controlplane import ControlPlane
+from hack.testbed.controlplane import control_plane
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -128,12 +128,8 @@ def render(values: dict[str, Any]) -> str:
 
 def write_schemas(work: Path, known: Path) -> int:
     (work / "plane").mkdir()
-    plane = ControlPlane(work / "plane")
-    try:
-        plane.start()
+    with control_plane(work / "plane") as plane:
         return schemas.write(plane.api, known)
-    finally:
-        plane.stop()
 
 
 def go_tools(log: Progress) -> dict[str, Path]:

@@ -11,6 +11,8 @@ import os
 import signal
 import socket
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -185,3 +187,14 @@ class ControlPlane:
             "contexts": [{"name": "tests", "context": {"cluster": "tests", "user": "tests"}}],
             "current-context": "tests",
         }
+
+
+@contextmanager
+def control_plane(directory: Path) -> Iterator[ControlPlane]:
+    """A running one, whose state is in the directory; it is ended with the block."""
+    made = ControlPlane(directory)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()

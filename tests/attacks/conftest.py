@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from hack.testbed.controlplane import ControlPlane
+from hack.testbed.controlplane import control_plane
 from tests.attacks.accepted import ACCEPTED
 from tests.attacks.arena import Arena
 from tests.attacks.vectors import Attacks
@@ -23,14 +23,10 @@ def attacks(record_property: Callable[[str, object], None]) -> Attacks:
 @pytest.fixture(scope="session")
 def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
     """The control plane with chart and teams; its operator is started by `running`."""
-    plane = ControlPlane(tmp_path_factory.mktemp("plane"))
-    try:
-        plane.start()
+    with control_plane(tmp_path_factory.mktemp("plane")) as plane:
         made = Arena(plane, tmp_path_factory.mktemp("arena"))
         made.install()
         yield made
-    finally:
-        plane.stop()
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hack.testbed.controlplane import ControlPlane
+from hack.testbed.controlplane import ControlPlane, control_plane
 from hack.testbed.namespace import CORE, Namespace
 from hack.testbed.operator import OperatorProcess
 from tests.support.proxy import Proxy
@@ -17,12 +17,8 @@ from tests.support.proxy import Proxy
 
 @pytest.fixture(scope="session")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    made = ControlPlane(tmp_path_factory.mktemp("plane"))
-    try:
-        made.start()
+    with control_plane(tmp_path_factory.mktemp("plane")) as made:
         yield made
-    finally:
-        made.stop()
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ import pytest
 import yaml
 
 from hack.testbed.admin_api import ApiProcess
-from hack.testbed.controlplane import ControlPlane, free_port
+from hack.testbed.controlplane import ControlPlane, control_plane, free_port
 from hack.testbed.namespace import CORE, MERGE, SCHEDULES, Namespace
 from hack.testbed.operator import OperatorProcess
 from hack.testbed.programs import project_program
@@ -79,12 +79,8 @@ class Shell:
 
 @pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    made = ControlPlane(tmp_path_factory.mktemp("plane"))
-    try:
-        made.start()
+    with control_plane(tmp_path_factory.mktemp("plane")) as made:
         yield made
-    finally:
-        made.stop()
 
 
 @pytest.fixture(scope="module")

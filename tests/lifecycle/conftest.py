@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from hack.testbed.controlplane import ControlPlane
+from hack.testbed.controlplane import ControlPlane, control_plane
 from tests.e2e.conftest import kubectl
 from tests.lifecycle.release import Images, load_images, use_cluster
 
@@ -14,12 +14,8 @@ from tests.lifecycle.release import Images, load_images, use_cluster
 @pytest.fixture
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """One for each test: thousands of objects are deleted for a while afterwards."""
-    made = ControlPlane(tmp_path_factory.mktemp("plane"))
-    try:
-        made.start()
+    with control_plane(tmp_path_factory.mktemp("plane")) as made:
         yield made
-    finally:
-        made.stop()
 
 
 @pytest.fixture(scope="session")

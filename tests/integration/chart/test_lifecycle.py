@@ -13,7 +13,7 @@ import yaml
 
 from hack.testbed.admin_api import SCHEDULER, ApiProcess
 from hack.testbed.apiserver import Answer, ApiServer
-from hack.testbed.controlplane import ControlPlane, free_port
+from hack.testbed.controlplane import ControlPlane, control_plane, free_port
 from hack.testbed.namespace import Namespace
 from hack.testbed.operator import OperatorProcess
 from hack.testbed.waiting import wait_for
@@ -29,14 +29,10 @@ DEPLOYMENTS = f"/apis/apps/v1/namespaces/{RELEASE}/deployments"
 
 @pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    made = ControlPlane(tmp_path_factory.mktemp("plane"))
-    try:
-        made.start()
+    with control_plane(tmp_path_factory.mktemp("plane")) as made:
         for name in (RELEASE, "team", "other"):
             made.api.call("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
         yield made
-    finally:
-        made.stop()
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import yaml
 
 from admin_cli.sweep import ANNOTATION_CHECKED
 from hack.testbed.apiserver import Answer, ApiServer
-from hack.testbed.controlplane import ControlPlane
+from hack.testbed.controlplane import ControlPlane, control_plane
 from hack.testbed.namespace import MERGE
 from hack.testbed.waiting import wait_for
 from tests.support.chart import CHART, CRDS, NAME, RELEASE, Done, run
@@ -62,9 +62,7 @@ def schedule(name: str, *databases: str, mail: str = "", pages: str = "") -> Bod
 @pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """With the chart, and a schedule that was there before it."""
-    made_ = ControlPlane(tmp_path_factory.mktemp("plane"))
-    try:
-        made_.start()
+    with control_plane(tmp_path_factory.mktemp("plane")) as made_:
         for name in (RELEASE, TEAM):
             made(made_.api.call("POST", "/api/v1/namespaces", {"metadata": {"name": name}}))
         older = schedule("older", "report-db", mail="report-smtp", pages="pages")
@@ -76,8 +74,6 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
         assert done.code == 0, done.err
         wait_for("the policy is in force", lambda: refused(made_, "report-unreadable"))
         yield made_
-    finally:
-        made_.stop()
 
 
 def refused(plane: ControlPlane, secret: str) -> bool:

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from hack.testbed.apiserver import Answer, ApiServer
-from hack.testbed.controlplane import ControlPlane
+from hack.testbed.controlplane import ControlPlane, control_plane
 from hack.testbed.namespace import MERGE
 from hack.testbed.operator import OperatorProcess
 from hack.testbed.waiting import wait_for
@@ -118,9 +118,7 @@ def made(answer: Answer) -> Body:
 @pytest.fixture(scope="module")
 def stolen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stolen]:
     directory = tmp_path_factory.mktemp("stolen")
-    plane = ControlPlane(tmp_path_factory.mktemp("plane"))
-    try:
-        plane.start()
+    with control_plane(tmp_path_factory.mktemp("plane")) as plane:
         for name in (RELEASE, TEAM, OTHER):
             made(plane.api.call("POST", "/api/v1/namespaces", {"metadata": {"name": name}}))
         done = run(
@@ -129,8 +127,6 @@ def stolen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stolen]:
         )  # fmt: skip
         assert done.code == 0, done.err
         yield _work(plane, directory)
-    finally:
-        plane.stop()
 
 
 def _work(plane: ControlPlane, directory: Path) -> Stolen:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from hack.testbed.apiserver import CRDS as CRD_PATH
-from hack.testbed.controlplane import CRDS, ControlPlane
+from hack.testbed.controlplane import CRDS, ControlPlane, control_plane
 from hack.testbed.namespace import BATCH, CORE, MERGE, SCHEDULES, Body, Namespace, report
 from hack.testbed.operator import OperatorProcess
 from hack.testbed.waiting import wait_for
@@ -56,12 +56,8 @@ def older() -> Body:
 @pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """One of its own: other tests need the CRDs as they are."""
-    made = ControlPlane(tmp_path_factory.mktemp("plane"))
-    try:
-        made.start()
+    with control_plane(tmp_path_factory.mktemp("plane")) as made:
         yield made
-    finally:
-        made.stop()
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from hack.testbed.admin_api import ApiProcess
-from hack.testbed.controlplane import ControlPlane
+from hack.testbed.controlplane import ControlPlane, control_plane
 from hack.testbed.history import fill
 from hack.testbed.namespace import CORE, Body, Namespace
 from hack.testbed.operator import OperatorProcess
@@ -137,12 +137,8 @@ def test_an_older_dump_and_no_dump_at_all(
 
 @pytest.fixture
 def empty_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    made = ControlPlane(tmp_path_factory.mktemp("empty"))
-    try:
-        made.start()
+    with control_plane(tmp_path_factory.mktemp("empty")) as made:
         yield made
-    finally:
-        made.stop()
 
 
 def manifest(body: Body) -> Body:
