@@ -15,9 +15,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from hack.testbed.controlplane import free_port
-from hack.testbed.waiting import wait_for
 from tests.support.chart import ROOT, Object
-from tests.support.monitoring import program
+from tests.support.monitoring_server import MonitoringServer
 
 EXAMPLES = ROOT / "docs" / "examples" / "alertmanager"
 PLACEHOLDER = "http://pager.example.com"
@@ -68,12 +67,13 @@ class Pager:
 
 
 @dataclass
-class AlertmanagerProcess:
+class AlertmanagerProcess(MonitoringServer):
     """Notifies the pager, by an example of the docs with shorter waits."""
 
     directory: Path
     example: str
     pager: Pager
+    name: str = "prometheus-alertmanager"
     port: int = field(default_factory=free_port)
     _process: subprocess.Popen[bytes] | None = None
 
@@ -84,50 +84,15 @@ class AlertmanagerProcess:
             text = text.replace(old, new)
         path = self.directory / "alertmanager.yaml"
         path.write_text(text)
-        with self.log_file.open("wb") as log:
-            self._process = subprocess.Popen(
-                [
-                    program("prometheus-alertmanager"),
-                    f"--config.file={path}",
-                    f"--storage.path={self.directory / 'alertmanager'}",
-                    f"--web.listen-address=127.0.0.1:{self.port}",
-                    "--cluster.listen-address=",
-                ],
-                stdout=log, stderr=log,
-            )  # fmt: skip
-        wait_for("Alertmanager is ready", self._ready, 60, self.log)
-
-    def stop(self) -> None:
-        if self._process is not None and self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
-
-    @property
-    def log_file(self) -> Path:
-        return self.directory / "alertmanager.log"
-
-    def log(self) -> str:
-        return self.log_file.read_text()[-3000:]
+        storage = self.directory / "alertmanager"
+        self.launch(
+            f"--config.file={path}", f"--storage.path={storage}", "--cluster.listen-address="
+        )
 
     def alerts(self, state: str, **labels: str) -> list[Object]:
         """Alerts with these labels that are `active`, or `suppressed` by another."""
         filters = [("filter", f'{name}="{value}"') for name, value in labels.items()]
         query = urllib.parse.urlencode(filters)
-        with self._open(f"/api/v2/alerts?{query}") as answer:
+        with self.open(f"/api/v2/alerts?{query}") as answer:
             found: list[Object] = json.load(answer)
         return [alert for alert in found if alert["status"]["state"] == state]
-
-    def _open(self, path: str) -> Any:
-        return urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10)
-
-    def _ready(self) -> bool:
-        assert self._process is not None
-        assert self._process.poll() is None, self.log()
-        try:
-            with self._open("/-/ready"):
-                return True
-        except urllib.error.HTTPError as error:
-            error.close()
-            return False
-        except OSError:
-            return False

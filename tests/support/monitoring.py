@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import urllib.error
 import urllib.parse
@@ -17,6 +16,7 @@ import yaml
 from hack.testbed.controlplane import free_port
 from hack.testbed.waiting import wait_for
 from tests.support.chart import CHART, RELEASE, Done, Object, Values, run
+from tests.support.monitoring_server import LoopbackServer, MonitoringServer
 
 CRDS = ("monitoring.coreos.com/v1/ServiceMonitor", "monitoring.coreos.com/v1/PrometheusRule")
 KINDS = ("ServiceMonitor", "PrometheusRule")
@@ -53,14 +53,8 @@ def alert_rules(monitoring: Values | None = None) -> list[Object]:
     ]
 
 
-def program(name: str) -> str:
-    found = shutil.which(name)
-    assert found, f"no `{name}` on PATH: run `make packages`"
-    return found
-
-
 @dataclass
-class PrometheusApi:
+class PrometheusApi(LoopbackServer):
     """The HTTP API of a Prometheus on loopback."""
 
     port: int
@@ -82,22 +76,20 @@ class PrometheusApi:
         found = self.get("query", query=expression)["result"]
         return [float(sample["value"][1]) for sample in found]
 
-    def open(self, path: str) -> Any:
-        return urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10)
-
     def get(self, what: str, **parameters: str) -> Any:
         with self.open(f"/api/v1/{what}?{urllib.parse.urlencode(parameters)}") as answer:
             return json.load(answer)["data"]
 
 
 @dataclass(kw_only=True)
-class PrometheusProcess(PrometheusApi):
+class PrometheusProcess(PrometheusApi, MonitoringServer):
     """Scrapes one operator on loopback, with the intervals of the chart's ServiceMonitor."""
 
     directory: Path
     target: int  # the operator's metrics port
     alertmanager: int | None = None  # its port
     interval: str = "500ms"  # longer where a scrape may take that long
+    name: str = "prometheus"
     port: int = field(default_factory=free_port)
     _process: subprocess.Popen[bytes] | None = None
 
@@ -125,29 +117,7 @@ class PrometheusProcess(PrometheusApi):
         )
         path = self.directory / "prometheus.yaml"
         path.write_text(yaml.safe_dump(config))
-        with self.log_file.open("wb") as log:
-            self._process = subprocess.Popen(
-                [
-                    program("prometheus"),
-                    f"--config.file={path}",
-                    f"--storage.tsdb.path={self.directory / 'tsdb'}",
-                    f"--web.listen-address=127.0.0.1:{self.port}",
-                ],
-                stdout=log, stderr=log,
-            )  # fmt: skip
-        wait_for("Prometheus is ready", self._ready, 60, self.log)
-
-    def stop(self) -> None:
-        if self._process is not None and self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
-
-    @property
-    def log_file(self) -> Path:
-        return self.directory / "prometheus.log"
-
-    def log(self) -> str:
-        return self.log_file.read_text()[-3000:]
+        self.launch(f"--config.file={path}", f"--storage.tsdb.path={self.directory / 'tsdb'}")
 
     def wait_for_evaluations(self, count: int = 3) -> None:
         """Wait until the rules were evaluated this often since the call."""
@@ -162,18 +132,6 @@ class PrometheusProcess(PrometheusApi):
         found = [float(line.split()[-1]) for line in lines if line.startswith(metric)]
         assert found, metric
         return sum(found)
-
-    def _ready(self) -> bool:
-        assert self._process is not None
-        assert self._process.poll() is None, self.log()
-        try:
-            with self.open("/-/ready"):
-                return True
-        except urllib.error.HTTPError as error:
-            error.close()
-            return False
-        except OSError:
-            return False
 
 
 def sample(port: int, name: str) -> float | None:
