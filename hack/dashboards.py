@@ -367,7 +367,6 @@ DASHBOARDS = (OVERVIEW_DASHBOARD, SCHEDULE_DASHBOARD, RUNS_DASHBOARD)
 
 
 def render(dashboard: Dashboard) -> str:
-    """Grafana's JSON."""
     body: Object = {
         "uid": dashboard.uid,
         "title": dashboard.title,

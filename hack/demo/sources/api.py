@@ -65,8 +65,6 @@ def page_of(name: str, query: dict[str, list[str]]) -> dict[str, Any]:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers GET."""
-
     protocol_version = "HTTP/1.1"
     token = os.environ.get("TOKEN", "")
 

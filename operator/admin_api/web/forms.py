@@ -60,7 +60,7 @@ class Visitor:
 
 @dataclass(frozen=True, slots=True)
 class Forms:
-    """Tokens of forms."""
+    """Tokens of a visitor's forms; `key` signs them, so replicas with one key take each other's."""
 
     key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
 
