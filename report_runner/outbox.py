@@ -28,8 +28,6 @@ FIRST_PAUSE, LAST_PAUSE = 0.5, 30.0  # after a failure; doubled each time
 TRIES = 5  # of one batch
 RETRYABLE = (408, 429, 502, 503, 504)  # as OTLP/HTTP has it
 
-_CONNECTIONS = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
-
 logger = logging.getLogger(__name__)
 
 
