@@ -32,6 +32,19 @@ def kubectl(*arguments: str, text: str | None = None, check: bool = True) -> str
     return done.stdout if check else done.stdout + done.stderr
 
 
+def operator_log() -> str:
+    """The newest lines of each operator's pod, wherever it is installed."""
+    selector = "app.kubernetes.io/name=adaf-report-scheduler"
+    listed = kubectl(
+        "get", "pods", "-A", "-l", selector, "-o",
+        "jsonpath={range .items[*]}{.metadata.namespace} {.metadata.name}{\"\\n\"}{end}",
+    )  # fmt: skip
+    return "\n".join(
+        f"{pod}:\n{kubectl('-n', namespace, 'logs', pod, '--tail=20', check=False)}"
+        for namespace, pod in (line.split() for line in listed.splitlines())
+    )
+
+
 @dataclass(frozen=True)
 class Team:
     """A namespace with a report volume."""
@@ -83,6 +96,7 @@ class Team:
             f"{name} is reconciled",
             lambda: self.get(name).get("status", {}).get("observedGeneration") == generation,
             SECONDS,
+            lambda: f"{self.status(name)}\n{operator_log()}",
         )
 
     def get(self, name: str) -> dict[str, Any]:

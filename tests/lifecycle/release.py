@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import subprocess
@@ -20,16 +19,17 @@ from tests.e2e.conftest import Team, kubectl
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "adaf-report-scheduler"
-(BEFORE,) = (ROOT / "tests" / "data" / "charts").glob("*.tgz")
+ARCHIVES = ROOT / "tests" / "data" / "charts"
+(BEFORE,) = ARCHIVES.glob("*.tgz")
+(SOURCE_BEFORE,) = ARCHIVES.glob("*-source.tar.xz")
 RELEASE = "report-scheduler"
 NAME = f"{RELEASE}-{CHART.name}"
 TEAM = "reports"
 SECONDS = 300.0  # for what takes some on a machine of its own
-INDEX, MANIFEST = "index.json", "manifest.json"
 
 
-def program(*command: str) -> str:
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+def program(*command: str, checkout: Path = ROOT) -> str:
+    done = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{' '.join(command)}: {done.stdout[-2000:]}{done.stderr[-4000:]}"
     return done.stdout
 
@@ -40,7 +40,7 @@ def helm(*arguments: str) -> str:
 
 @dataclass(frozen=True)
 class Images:
-    """Names that the node has. `before` has the same content under another name."""
+    """Names that the node has; `before` is the operator and the runner of BEFORE."""
 
     now: str
     before: str
@@ -59,30 +59,23 @@ class Images:
 
 
 def load_images() -> Images:
-    """Build the images and bring them onto the node."""
-    built = {}
-    for short in ("runner", "services"):
-        built[short] = program(sys.executable, "-m", "hack.image", "build", short).split()
-    (now, archive), (services, other) = built["runner"], built["services"]
-    before = f"{now.rpartition(':')[0]}:before"
+    """Build the images, that of the release before from its own source, and load them."""
+    now, archive = build_image("runner")
+    services, other = build_image("services")
     with tempfile.TemporaryDirectory() as directory:
-        renamed = Path(directory, "before.tar")
-        rename(Path(archive), now, before, renamed)
-        program(sys.executable, "hack/localcluster", "load", archive, other, str(renamed))
+        with tarfile.open(SOURCE_BEFORE) as source:
+            source.extractall(directory, filter="data")
+        (checkout,) = Path(directory).iterdir()
+        before, older = build_image("runner", checkout)
+    program(sys.executable, "hack/localcluster", "load", archive, other, older)
     return Images(now, before, services)
 
 
-def rename(archive: Path, name: str, other: str, target: Path) -> None:
-    """The image of an OCI archive under another name."""
-    tags = name.rpartition(":")[2], other.rpartition(":")[2]
-    with tarfile.open(archive) as source, tarfile.open(target, "w") as written:
-        for member in source:
-            content = source.extractfile(member)
-            if content is not None and member.name in (INDEX, MANIFEST):
-                text = content.read().decode().replace(name, other)
-                data = text.replace(f'"{tags[0]}"', f'"{tags[1]}"').encode()
-                member.size, content = len(data), io.BytesIO(data)
-            written.addfile(member, content)
+def build_image(short: str, checkout: Path = ROOT) -> tuple[str, str]:
+    """Name and archive."""
+    built = program(sys.executable, "-m", "hack.image", "build", short, checkout=checkout)
+    name, archive = built.split()
+    return name, archive
 
 
 def namespaces() -> None:
