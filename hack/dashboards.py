@@ -208,6 +208,14 @@ OVERVIEW_DASHBOARD = Dashboard(
                 "{{resource}}",
             )],
         ),
+        Panel(
+            "Traces and lineage", "Spans and events in an hour that their receiver did not take.",
+            [(
+                "sum by (signal) "
+                '(increase(report_scheduler_export_items_total{result="dropped"}[1h])) '
+                "or on () vector(0)", "{{signal}}",
+            )],
+        ),
     ],
     ("namespace",),
     (("Schedule", f"{OVERVIEW}-schedule"), ("Runs", f"{OVERVIEW}-runs")),

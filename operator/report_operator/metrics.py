@@ -20,7 +20,7 @@ from report_operator.domain.teams import Teams
 from report_runner.cgroup import cpu_limit, memory_limit
 from report_runner.contract.reasons import FAILURE_REASONS, SKIP_REASONS
 from report_runner.contract.result import Outcome
-from report_runner.outbox import Counts as SpanCounts
+from report_runner.outbox import Counts as ExportCounts
 
 PREFIX = "report_scheduler"
 SCHEDULE_LABELS = ("namespace", "reportschedule", "tier")
@@ -252,18 +252,21 @@ class _LimitsCollector(Collector):
         yield from (memory, cpus)
 
 
-class _TracesCollector(Collector):
-    """Spans of runs, by whether the collector took them."""
+class _ExportsCollector(Collector):
+    """What runs left behind for other systems, by whether these took it."""
 
-    def __init__(self, counts: SpanCounts) -> None:
+    def __init__(self, counts: Mapping[str, ExportCounts]) -> None:
         self._counts = counts
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         family = CounterMetricFamily(
-            f"{PREFIX}_trace_spans", "Spans of traces that were to be exported.", labels=("result",)
+            f"{PREFIX}_export_items",
+            "Spans of traces and events of lineage that were to be sent, where that is configured.",
+            labels=("signal", "result"),
         )
-        family.add_metric(("sent",), self._counts.sent)
-        family.add_metric(("dropped",), self._counts.dropped)
+        for signal, counts in self._counts.items():
+            family.add_metric((signal, "sent"), counts.sent)
+            family.add_metric((signal, "dropped"), counts.dropped)
         yield family
 
 
@@ -342,10 +345,9 @@ class Metrics:
         """Both are called at each scrape."""
         self.registry.register(_AdmissionCollector(queue, refusals, self._teams))
 
-    def follow_traces(self, counts: SpanCounts | None) -> None:
-        """None: traces are off."""
-        if counts is not None:
-            self.registry.register(_TracesCollector(counts))
+    def follow_exports(self, counts: Mapping[str, ExportCounts]) -> None:
+        """`counts` are by signal, of those that are configured; they are read at each scrape."""
+        self.registry.register(_ExportsCollector(counts))
 
     def run_recorded(self, namespace: str, name: str, tier: str, run: RecentRun) -> None:
         """Adds the stage times of a finished run, and how often the cache served it."""
