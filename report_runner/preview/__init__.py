@@ -76,6 +76,7 @@ def _render(definition: Definition, directory: Path, out: Path, slot: datetime) 
     zone = ZoneInfo(definition.time_zone)
     run = RunStamps(slot, slot.astimezone(zone).date(), "preview", 1, "")
     definition = with_parameters(definition, run)
+    definition = definition.model_copy(update={"report": definition.report.reported()})
     fetched = _fetch(definition, directory, run)
     now = datetime.now(UTC).replace(microsecond=0)
     tables = {name: found.table for name, found in fetched.items()}

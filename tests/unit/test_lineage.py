@@ -36,6 +36,7 @@ SOURCES = [
     {"name": "notes", "inline": {"rows": [{"a": CANARY}]}},
     {"name": "joined", "query": {"sql": f"SELECT '{CANARY}'"}},
 ]
+ORDERS = "reports.daily.orders"
 SPEC: dict[str, Any] = {"reportType": "positions", "report": {"sources": SOURCES}}
 
 
@@ -82,6 +83,17 @@ def test_datasets_have_a_place_where_it_is_in_plain_sight() -> None:
         ("reporting", "reports.daily.broken"),
         ("s3://lake", "day={{ report_date }}/*.parquet"),
     ]
+
+
+def test_a_source_that_is_only_waited_for_is_no_input() -> None:
+    report = {"sources": SOURCES, "waitFor": {"source": "orders", "excludeSource": True}}
+    found = lineage_of(NAMES, "reports", "daily", {**SPEC, "report": report}, entry(), "d1")
+    assert [item["name"] for item in found[1]["inputs"]] == [
+        item["name"] for item in events(entry())[1]["inputs"] if item["name"] != ORDERS
+    ]
+    report["waitFor"] = {"source": "orders"}
+    asked = lineage_of(NAMES, "reports", "daily", {**SPEC, "report": report}, entry(), "d1")
+    assert ORDERS in [item["name"] for item in asked[1]["inputs"]]
 
 
 @pytest.mark.parametrize("current", ["d2", None])
