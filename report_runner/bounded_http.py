@@ -227,10 +227,10 @@ class BoundedProtocol(H11Protocol):
             "Content-Length": str(len(body)),
             "Connection": "close",
         }
-        told = h11.Response(
+        response = h11.Response(
             status_code=status, headers=list(headers.items()), reason=status.phrase.encode()
         )
-        for event in (told, h11.Data(data=body), h11.EndOfMessage()):
+        for event in (response, h11.Data(data=body), h11.EndOfMessage()):
             self.transport.write(self.conn.send(event) or b"")
         self._refused = True
         if self.transport.can_write_eof():

@@ -10,6 +10,7 @@ import pytest
 import uvicorn
 
 from hack.testbed.controlplane import free_port
+from hack.testbed.waiting import until
 from report_runner.bounded_http import BoundedProtocol, Connections, Limits, Wait
 
 CHUNK = b"x" * 65536
@@ -29,10 +30,10 @@ async def app(scope: Message, _receive: object, send: Callable[[Message], Awaita
 
 
 async def eventually(what: str, holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not holds():  # noqa: ASYNC110  (uvicorn and the sockets have no event for it)
-            await asyncio.sleep(0.01)
-    assert holds(), what
+    async def held() -> bool:
+        return holds()
+
+    await until(what, held)
 
 
 async def ask(port: int, path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
