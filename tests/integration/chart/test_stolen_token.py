@@ -32,7 +32,7 @@ from report_runner.contract.pod import (
     ENV_LOG_LEVEL,
     ENV_OTLP_ENDPOINT,
 )
-from tests.support.chart import API, CHART, NAME, RELEASE, run
+from tests.support.chart import API, CHART, NAME, RELEASE, helm_at, run
 
 Body = dict[str, Any]
 TEAM, OTHER = "team", "other"
@@ -131,11 +131,7 @@ def stolen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stolen]:
     with control_plane(tmp_path_factory.mktemp("plane")) as plane:
         for name in (RELEASE, TEAM, OTHER):
             made(plane.api.call("POST", "/api/v1/namespaces", {"metadata": {"name": name}}))
-        done = run(
-            "helm", "install", RELEASE, str(CHART), "--kubeconfig", str(plane.kubeconfig),
-            "--namespace", RELEASE, "--take-ownership", "--values", "-", text=json.dumps(VALUES),
-        )  # fmt: skip
-        assert done.code == 0, done.err
+        helm_at(plane.kubeconfig, "install", RELEASE, str(CHART), "--take-ownership", values=VALUES)
         yield _work(plane, directory)
 
 
