@@ -24,7 +24,9 @@ from typing import Any, Protocol
 
 import vl_convert
 
-from hack.dashboards import DASHBOARDS, ROOT, WIDTH, Dashboard, Panel, filled_in, positions
+from hack.dashboards.grafana import WIDTH, filled_in, positions
+from hack.dashboards.model import ROOT, Dashboard, Panel
+from hack.dashboards.panels import DASHBOARDS
 from hack.steps import log, use_cluster, wait_for
 from hack.up import demo_runs
 

@@ -71,7 +71,7 @@ class Connections:
 
     def add(self, one: BoundedProtocol) -> None:
         """Note a connection; another one ends where there are too many."""
-        self._trim(one.loop.time())
+        self._trim(one.loop.time(), self.limits.connections - 1)
         if len(self._open) >= self.limits.connections * BURST:
             one.transport.abort()
             return
@@ -80,10 +80,13 @@ class Connections:
         if self._timer is None:
             self._timer = one.loop.call_later(TICK, self._look, one.loop)
 
-    def _trim(self, now: float) -> None:
-        """Those that are being answered stay, and are counted again once they wait for a peer."""
-        while len(self._open) >= self.limits.connections:
-            victim = self._victim(now)
+    def _trim(self, now: float, most: int, waiting_for: float = 0) -> None:
+        """End connections that have waited for their peer for so many seconds.
+
+        Those that are being answered stay, and are counted again once they wait.
+        """
+        while len(self._open) > most:
+            victim = self._victim(now, waiting_for)
             if victim is None:
                 return
             self.remove(victim)
@@ -97,19 +100,20 @@ class Connections:
             if not self._of_peer[one.peer]:
                 del self._of_peer[one.peer]
 
-    def _victim(self, now: float) -> BoundedProtocol | None:
+    def _victim(self, now: float, waiting_for: float) -> BoundedProtocol | None:
         """Of the address that holds most, if one of its connections waits for it."""
         most = self._of_peer.most_common(1)[0][0]
-        return _longest(c for c in self._open if c.peer == most and c.look(now)) or _longest(
-            c for c in self._open if c.look(now)
-        )
+        waiting = [one for one in self._open if one.look(now) and now - one.since >= waiting_for]
+        return _longest(one for one in waiting if one.peer == most) or _longest(waiting)
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
         for one in tuple(self._open):
             if one.look(now) and now > one.deadline:
                 one.give_up()
-        self._trim(now)
+        # Whoever was accepted a moment ago may have asked already, and is only not read yet: to
+        # close then would reset the connection of a peer that has waited for nothing.
+        self._trim(now, self.limits.connections, TICK)
         self._timer = loop.call_later(TICK, self._look, loop) if self._open else None
 
 
@@ -223,10 +227,10 @@ class BoundedProtocol(H11Protocol):
             "Content-Length": str(len(body)),
             "Connection": "close",
         }
-        told = h11.Response(
+        response = h11.Response(
             status_code=status, headers=list(headers.items()), reason=status.phrase.encode()
         )
-        for event in (told, h11.Data(data=body), h11.EndOfMessage()):
+        for event in (response, h11.Data(data=body), h11.EndOfMessage()):
             self.transport.write(self.conn.send(event) or b"")
         self._refused = True
         if self.transport.can_write_eof():

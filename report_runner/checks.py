@@ -60,10 +60,10 @@ class Finding:
 
     def message(self, name: str) -> str:
         """For a person: it holds figures, and no row."""
-        told = f"check {name}: expected {self.expected}, found {self.found}"
+        message = f"check {name}: expected {self.expected}, found {self.found}"
         verb = "breaks" if self.broken_count == 1 else "break"
         rows = f"; {counted(self.broken_count, 'row')} {verb} it" if self.broken_count else ""
-        return told + rows + (f" ({self.note})" if self.note else "")
+        return message + rows + (f" ({self.note})" if self.note else "")
 
 
 def run_check(check: DataCheck, context: CheckContext) -> Finding:

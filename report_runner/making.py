@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,9 @@ def make(
     begun = run.resend is not None or (earlier is not None and is_begun(earlier.deliveries))
     not_ready = ask_for_data(context, clock(), begun=begun)
     progress.asking = None
+    # From here on a source that was only waited for is not there.
+    definition = definition.model_copy(update={"report": definition.report.reported()})
+    context = replace(context, definition=definition)
     cache = Cache(output_paths.root, clock())
     fetched = fetch_all(context, cache)
     progress.cacheable = sum(source.cache is not None for source in definition.report.sources)

@@ -165,9 +165,9 @@ class Files:
         answer = await self._answer_to(scope)
         try:
             headers = STRICT_HEADERS | answer.headers | {"Content-Length": str(answer.length)}
-            told = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+            raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
             await send(
-                {"type": "http.response.start", "status": answer.status.value, "headers": told}
+                {"type": "http.response.start", "status": answer.status.value, "headers": raw}
             )
             if scope["method"] == "GET" and answer.descriptor is not None:
                 await self._copy(answer.descriptor, answer.length, gone, send)

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 from prometheus_client.metrics_core import Metric
 
+from report_operator.adapters.exports import SIGNALS
 from report_operator.api.v1alpha1.status import RecentRun
 from report_operator.domain.admission.queue import Queue
 from report_operator.domain.backfills.status import BackfillView
@@ -100,7 +101,7 @@ def families() -> Iterator[Metric]:
     backfill = BackfillView("reports", "january", {"done": 1})
     metrics = Metrics(lambda: [schedule], lambda: [backfill], {"jobs": 1})
     metrics.follow_admission(lambda: Queue((), taken=0, places=1), lambda: 0)
-    metrics.follow_traces(Counts())
+    metrics.follow_exports({signal: Counts() for signal in SIGNALS})
     metrics.dependency("postgres", up=True)
     run = RecentRun.model_construct(
         None,

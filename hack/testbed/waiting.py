@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -29,3 +30,12 @@ def wait_for(
             told = f"\n{describe()}" if describe else ""
             raise UnexpectedError(f"not within {seconds:.0f} s: {what}{told}")
         time.sleep(0.1)
+
+
+async def until(what: str, holds: Callable[[], Awaitable[object]], seconds: float = 60.0) -> None:
+    """`wait_for` in a coroutine: others go on meanwhile."""
+    deadline = time.monotonic() + seconds
+    while not await holds():
+        if time.monotonic() > deadline:
+            raise UnexpectedError(f"not within {seconds:.0f} s: {what}")
+        await asyncio.sleep(0.02)

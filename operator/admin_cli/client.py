@@ -68,7 +68,7 @@ class Client:
             raw = answer.read(ANSWER_LIMIT)
         except (OSError, http.client.HTTPException) as error:
             raise UnreachableError(
-                f"{self.url} does not answer ({error or type(error).__name__}): {self.remedy}"
+                f"{self.url} does not answer ({str(error) or type(error).__name__}): {self.remedy}"
             ) from error
         except ValueError as error:  # a token or key with a line break
             raise RefusedError(str(error)) from error

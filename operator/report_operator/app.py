@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from typing import Any
 
+from report_operator.adapters.exports import Export, lineage_export, trace_export
 from report_operator.adapters.kube.client import KubeClient
 from report_operator.adapters.kube.past_runs import StoredPastRuns
 from report_operator.adapters.kube.recorder import Recorder
 from report_operator.adapters.kube.skipped import SkippedObject
 from report_operator.adapters.kube.store import Store
-from report_operator.adapters.lineage import LineageExport
 from report_operator.adapters.postgres.database import Database
 from report_operator.adapters.postgres.past_runs import PostgresPastRuns
 from report_operator.adapters.postgres.writer import HistoryWriter
 from report_operator.adapters.redis.lists import RedisLists
 from report_operator.adapters.template_checks import TemplateChecks
-from report_operator.adapters.traces import TraceExport
 from report_operator.api.v1alpha1.resource import Key
 from report_operator.config import OperatorConfig
 from report_operator.controllers.admission import AdmissionController
@@ -73,8 +72,7 @@ class App:
     redis_mirror: RedisMirror
     queues: Queues
     history: History | None
-    traces: TraceExport
-    lineage: LineageExport
+    exports: Sequence[Export[Any]]
 
 
 def utc_now() -> datetime:
@@ -113,9 +111,8 @@ def build(kube: KubeClient, config: OperatorConfig, identity: str, namespace: st
     )
     metrics.follow_admission(admission.queue, lambda: admission.refusals)
     history = _build_history(kube, config, store, metrics, enqueue_schedule)
-    traces = TraceExport(config.tracing.endpoint, version(DISTRIBUTION))
-    lineage = LineageExport(config.lineage.url, config.lineage.namespace, version(DISTRIBUTION))
-    metrics.follow_traces(traces.counts)
+    exports = _build_exports(config)
+    metrics.follow_exports({export.signal: export.counts for export in exports})
     archive = history.archiver if history else NoArchive()
     schedules = ScheduleController(
         kube=kube,
@@ -137,8 +134,7 @@ def build(kube: KubeClient, config: OperatorConfig, identity: str, namespace: st
         limits=_schedule_limits(config),
         history=archive,
         teams=config.team_names(),
-        traces=traces,
-        lineage=lineage,
+        exports=exports,
         clock=utc_now,
         views=schedule_views,
     )
@@ -172,8 +168,7 @@ def build(kube: KubeClient, config: OperatorConfig, identity: str, namespace: st
         ),
         queues=queues,
         history=history,
-        traces=traces,
-        lineage=lineage,
+        exports=exports,
     )
 
 
@@ -189,6 +184,16 @@ def _schedule_limits(config: OperatorConfig) -> ScheduleLimits:
             config.history.keep_outcomes,
         ),
     )
+
+
+def _build_exports(config: OperatorConfig) -> list[Export[Any]]:
+    found: list[Export[Any]] = []
+    if config.tracing.endpoint:
+        found.append(trace_export(config.tracing.endpoint, version(DISTRIBUTION)))
+    if config.lineage.url:
+        names = config.lineage.namespace
+        found.append(lineage_export(config.lineage.url, names, version(DISTRIBUTION)))
+    return found
 
 
 def _build_history(

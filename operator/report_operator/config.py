@@ -232,8 +232,8 @@ class ApiProxyConfig(_Section):
     @model_validator(mode="after")
     def _is_unambiguous(self) -> Self:
         names = [self.secret_header, self.user_header, self.groups_header]
-        told = [name.lower() for name in names if name]
-        if len(set(told)) < len(told) or "x-on-call" in told:
+        lower = [name.lower() for name in names if name]
+        if len(set(lower)) < len(lower) or "x-on-call" in lower:
             raise ValueError(
                 "secretHeader, userHeader and groupsHeader: three different ones, not X-On-Call"
             )

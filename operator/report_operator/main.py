@@ -98,8 +98,8 @@ async def _run(config: OperatorConfig) -> int:
                 return EXIT_RESTART
             finally:
                 waiting.cancel()
-        app.traces.close()
-        app.lineage.close()
+        for export in app.exports:
+            export.close()
     logger.info("stopped")
     return 0
 

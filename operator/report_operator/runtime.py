@@ -139,7 +139,7 @@ class Runtime:
         try:
             changed = await self.app.resync.run()
         except API_ERRORS as error:
-            logger.warning("resync: %s", error or type(error).__name__)
+            logger.warning("resync: %s", str(error) or type(error).__name__)
             return False
         except WatchBlindError:
             raise

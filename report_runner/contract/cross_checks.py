@@ -27,7 +27,7 @@ def expressions_of(report: Report) -> Iterator[tuple[str, str]]:
 
 
 def _problems(report: Report) -> Iterator[tuple[str, str]]:
-    sources = [source.name for source in report.sources]
+    sources = [source.name for source in report.reported().sources]
     for field, text in expressions_of(report):
         problem = unknown_name(parse_expression(text), sources, list(raw_values(report)))
         if problem is not None:

@@ -261,6 +261,19 @@ class Report(Model):
         "and the run is Skipped.",
     )
 
+    def excluded_source(self) -> str | None:
+        """The source that is only waited for."""
+        wait = self.wait_for
+        return wait.source if wait is not None and wait.exclude_source else None
+
+    def reported(self) -> Report:
+        """The report without the source that is only waited for."""
+        excluded = self.excluded_source()
+        if excluded is None:
+            return self
+        kept = [source for source in self.sources if source.name != excluded]
+        return self.model_copy(update={"sources": kept})
+
     def sources_of(self, name: str) -> list[str] | None:
         """The sources that the options of a data format name; None where they name none."""
         options = self.format_options.of(name) if self.format_options else None

@@ -40,10 +40,10 @@ class Rule:
     def check(self, value: Any) -> Any:
         """The value itself. Raises PydanticCustomError where the rule does not hold."""
         if not self.holds(value):
-            raise PydanticCustomError("rule", "{message}", self._told())
+            raise PydanticCustomError("rule", "{message}", self._context())
         return value
 
-    def _told(self) -> dict[str, Any]:
+    def _context(self) -> dict[str, Any]:
         return {"message": self.message, "path": self.path}
 
     def to_schema(self) -> dict[str, str]:
@@ -68,8 +68,8 @@ class Rule:
 
 def with_rules(schema: dict[str, Any], rules: tuple[Rule, ...]) -> dict[str, Any]:
     """A JSON schema with more rules."""
-    told = [rule.to_schema() for rule in rules if rule.cel is not None]
-    return {**schema, VALIDATIONS: schema.get(VALIDATIONS, []) + told} if told else schema
+    more = [rule.to_schema() for rule in rules if rule.cel is not None]
+    return {**schema, VALIDATIONS: schema.get(VALIDATIONS, []) + more} if more else schema
 
 
 def quoted(text: str) -> str:

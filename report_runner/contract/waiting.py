@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from enum import StrEnum
+from typing import Any
 
 from pydantic import Field
 
 from report_runner.contract.expression import ExpressionText, parse_expression, unknown_name
-from report_runner.contract.model import Identifier, Model, WaitDuration
+from report_runner.contract.format_options import DATA_FORMATS
+from report_runner.contract.model import Boolean, Identifier, Model, WaitDuration
 from report_runner.contract.rules import Rule, at_least, parse_duration
 
 
@@ -18,6 +20,10 @@ class OnDeadline(StrEnum):
     FAIL = "Fail"
     SKIP = "Skip"
     SEND_MARKED = "SendMarked"
+
+
+def _absent(value: object) -> bool:
+    return not value
 
 
 class WaitFor(Model):
@@ -37,6 +43,12 @@ class WaitFor(Model):
         description="What is true of the source when its data are ready: an expression in the "
         "language of templates over the source's name, such as positions | length > 0."
     )
+    exclude_source: Boolean | None = Field(
+        default=None,
+        exclude_if=_absent,  # definitions from before this field stay the same
+        description="Whether the source is there to be asked alone: then its rows are no part of "
+        "the report, and nothing but until may name it.",
+    )
     every: WaitDuration = Field(
         default="5m",
         description="Time between two checks. From the sixth check on it is ten minutes at least: "
@@ -55,6 +67,37 @@ class WaitFor(Model):
     )
 
 
+def _named_sources(report: Any) -> set[str]:
+    """The sources that something of the report names, but for expressions and queries."""
+    named = {chart.source for chart in report.charts}
+    for check in report.checks:
+        named |= {check.source} if check.source else set()
+        named |= {check.reconciles.against.source} if check.reconciles else set()
+    if report.only_if_changed is not None:
+        named |= set(report.only_if_changed.sources)
+    for name in DATA_FORMATS:
+        named |= set(report.sources_of(name) or ())
+    return named
+
+
+_EXCLUDES = (
+    "!has(self.waitFor) || !has(self.waitFor.excludeSource) || !self.waitFor.excludeSource || "
+)
+_NOT_NAMED = (
+    "(!has(self.charts) || self.charts.all(c, c.source != self.waitFor.source))",
+    "(!has(self.checks) || self.checks.all(c, "
+    "(!has(c.source) || c.source != self.waitFor.source) && "
+    "(!has(c.reconciles) || c.reconciles.against.source != self.waitFor.source)))",
+    "(!has(self.onlyIfChanged) || !(self.waitFor.source in self.onlyIfChanged.sources))",
+    *(
+        f"(!has(self.formatOptions) || !has(self.formatOptions.{name}) || "
+        f"!has(self.formatOptions.{name}.sources) || "
+        f"!(self.waitFor.source in self.formatOptions.{name}.sources))"
+        for name in DATA_FORMATS
+    ),
+)
+
+# Of a report with waitFor.
 WAIT_RULES = (
     Rule(
         "!has(self.waitFor) || self.sources.exists(s, s.name == self.waitFor.source)",
@@ -64,6 +107,29 @@ WAIT_RULES = (
             or report.wait_for.source in {source.name for source in report.sources}
         ),
         path="waitFor.source",
+    ),
+    Rule(
+        f"{_EXCLUDES}self.sources.exists(s, s.name != self.waitFor.source)",
+        "waitFor.excludeSource leaves no source for the report: declare another one",
+        lambda report: {source.name for source in report.sources} != {report.excluded_source()},
+        path="waitFor.excludeSource",
+    ),
+    Rule(
+        f"{_EXCLUDES}({' && '.join(_NOT_NAMED)})",
+        "waitFor.excludeSource leaves the source out of the report: charts, checks, onlyIfChanged "
+        "and formatOptions cannot name it",
+        lambda report: report.excluded_source() not in _named_sources(report),
+        path="waitFor.excludeSource",
+    ),
+    Rule(
+        f"{_EXCLUDES}self.sources.all(s, s.name != self.waitFor.source || !has(s.cache))",
+        "a source that is only waited for is read anew by each check: take its cache out",
+        lambda report: all(
+            source.cache is None
+            for source in report.sources
+            if source.name == report.excluded_source()
+        ),
+        path="waitFor.excludeSource",
     ),
 )
 

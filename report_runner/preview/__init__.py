@@ -54,7 +54,7 @@ class _Manifest:
                 return dict(one.body)
         return None
 
-    def told(self, field: str, message: str) -> str:
+    def placed(self, field: str, message: str) -> str:
         return f"{self.document.place(field)} {field}: {message}"
 
 
@@ -76,6 +76,7 @@ def _render(definition: Definition, directory: Path, out: Path, slot: datetime) 
     zone = ZoneInfo(definition.time_zone)
     run = RunStamps(slot, slot.astimezone(zone).date(), "preview", 1, "")
     definition = with_parameters(definition, run)
+    definition = definition.model_copy(update={"report": definition.report.reported()})
     fetched = _fetch(definition, directory, run)
     now = datetime.now(UTC).replace(microsecond=0)
     tables = {name: found.table for name, found in fetched.items()}
@@ -181,14 +182,14 @@ def _definition(found: _Manifest, directory: Path) -> tuple[Definition, Template
 
     refused = problems(found.body, datetime.now(UTC))
     if refused:
-        raise wrong("\n".join(found.told(field, message) for field, message in refused[:10]))
+        raise wrong("\n".join(found.placed(field, message) for field, message in refused[:10]))
     spec, meta = found.body["spec"], found.body["metadata"]
     report = Report.model_validate(spec["report"])
     template = _template(report, found, directory)
     calendar, wrong_dates = calendar_of(spec, found.config_map)
     if wrong_dates:
         field, _, message = wrong_dates.partition(": ")
-        raise wrong(found.told(field, message.replace("in this namespace", f"in {directory}")))
+        raise wrong(found.placed(field, message.replace("in this namespace", f"in {directory}")))
     definition = Definition(
         namespace=str(meta.get("namespace", "default")),
         name=str(meta.get("name", found.path.stem)),
@@ -205,7 +206,7 @@ def _definition(found: _Manifest, directory: Path) -> tuple[Definition, Template
         definition.namespace, definition.name, spec, definition.template_text
     )
     if problem is not None:
-        raise wrong(found.told("spec.report", problem))
+        raise wrong(found.placed("spec.report", problem))
     return definition, template
 
 
@@ -216,7 +217,7 @@ def _template(report: Report, found: _Manifest, directory: Path) -> TemplateText
     try:
         return read_template(reference, found.siblings, directory)
     except LookupError as error:
-        raise wrong(found.told("spec.report.template.configMapRef", str(error))) from None
+        raise wrong(found.placed("spec.report.template.configMapRef", str(error))) from None
 
 
 def _placed(message: str, found: _Manifest, template: TemplateText | None) -> str:
@@ -226,5 +227,5 @@ def _placed(message: str, found: _Manifest, template: TemplateText | None) -> st
         return message
     line = re.match(r"spec\.report\.template: line (\d+)\b(?! of the page)", message)
     if line and template is not None:
-        return template.told(int(line[1]), message)
+        return template.placed(int(line[1]), message)
     return f"{found.document.place(field[0])} {message}"

@@ -25,7 +25,7 @@ class TemplateText:
     name: str
     place: Callable[[int, int], str]  # line and column, from 1
 
-    def told(self, line: int, message: str) -> str:
+    def placed(self, line: int, message: str) -> str:
         """The message after `file:line:column` of what it is about."""
         return f"{self.place(line, self._column(line, message))}: {message}"
 
@@ -61,7 +61,7 @@ def read_template(
         )
     problem = compile_problem(found.text)
     if problem is not None:
-        raise wrong(found.told(problem.line, f"{found.name}: {problem}"))
+        raise wrong(found.placed(problem.line, f"{found.name}: {problem}"))
     return found
 
 

@@ -84,7 +84,7 @@ def _connect(
             program_name=f"report-scheduler/{context.run.run_id}"[:200],
         )
     except (err.Error, OSError, ssl.SSLError) as error:
-        code, text = _told(error)
+        code, text = _code_and_text(error)
         if code in _UNAVAILABLE and "CERTIFICATE_VERIFY_FAILED" not in text:
             raise access.unavailable(text, context.secrets.redact) from error
         raise access.no_login(text, context.secrets.redact) from error
@@ -105,7 +105,7 @@ def _prepare_session(
     try:
         cursor.execute("SET SESSION time_zone = %s", ("+00:00" if zone in _UTC else zone,))
     except err.Error as error:
-        if _told(error)[0] != _NO_ZONE:
+        if _code_and_text(error)[0] != _NO_ZONE:
             raise
         raise RunError(
             Reason.CONFIGURATION_ERROR,
@@ -242,7 +242,7 @@ def _query_errors(source: SqlSource, access: SqlAccess, redact: Redactor) -> Ite
     try:
         yield
     except (err.Error, OSError) as error:
-        code, text = _told(error)
+        code, text = _code_and_text(error)
         seconds = parse_duration(source.timeout).total_seconds()
         lost = code == _LOST and time.monotonic() - begin >= seconds
         if code in _OUT_OF_TIME or lost:
@@ -255,7 +255,7 @@ def _query_errors(source: SqlSource, access: SqlAccess, redact: Redactor) -> Ite
         raise access.refused(said) from error
 
 
-def _told(error: Exception) -> tuple[int, str]:
+def _code_and_text(error: Exception) -> tuple[int, str]:
     """The number and the words of an error."""
     if error.args and isinstance(error.args[0], int):
         return error.args[0], str(error.args[1] if len(error.args) > 1 else "")

@@ -98,7 +98,7 @@ class _Bucket:
         folder = folder.rpartition("/")[0]
         found: list[str] = []
         looked = 0
-        with self._told(pattern):
+        with self._explained(pattern):
             for batch in obstore.list(self.store, prefix=folder or None):
                 looked += len(batch)
                 found += [meta["path"] for meta in batch if expression.fullmatch(meta["path"])]
@@ -120,7 +120,7 @@ class _Bucket:
 
     def content(self, key: str, limit: int) -> bytes:
         """A whole object of at most so many bytes. Raises RunError."""
-        with self._told(key):
+        with self._explained(key):
             result = obstore.get(self.store, key)
             if result.meta["size"] > limit:
                 raise self.wrong(
@@ -133,7 +133,7 @@ class _Bucket:
             return content
 
     @contextmanager
-    def _told(self, key: str) -> Iterator[None]:
+    def _explained(self, key: str) -> Iterator[None]:
         """Errors of the client as those of a run; its texts have addresses and bodies."""
         server = urlsplit(self.source.endpoint).netloc
         try:

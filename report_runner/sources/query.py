@@ -52,7 +52,9 @@ def fetch(name: str, source: QuerySource, context: SourceContext) -> Fetched:
     field = f"spec.report.sources[{name}].query"
     sql, parameters = _statement(source, context, field)
     zone = context.definition.time_zone
-    with QueryProcess(field, _later_sources(name, context)) as process:
+    with QueryProcess(
+        field, _later_sources(name, context), context.definition.report.excluded_source()
+    ) as process:
         process.open(zone)
         columns = [
             column

@@ -31,10 +31,11 @@ _LINE = re.compile(r"\s*LINE (\d+):.*", re.DOTALL)
 class QueryProcess(WorkerProcess):
     """The process; see sources.query_worker."""
 
-    def __init__(self, field: str, later: Sequence[str]) -> None:
+    def __init__(self, field: str, later: Sequence[str] = (), excluded: str | None = None) -> None:
         self.field = field
         self.deadline = time.monotonic() + _LOAD_SECONDS
         self._later = later  # sources that come after this one
+        self._excluded = excluded  # the source that is only waited for
         self._memory = share_of_memory(MEMORY_LIMIT, 0.5)
         self._left = self._memory  # bytes of the result
         # Nothing of this process's environment, where other software may keep what is secret.
@@ -108,6 +109,11 @@ class QueryProcess(WorkerProcess):
         elif kind == "CatalogException":
             missing = next((name for name in self._later if f"name {name} " in text), None)
             remedy = f"; {_REMEDY}"
+            if self._excluded and f"name {self._excluded} " in text:
+                remedy = (
+                    f"; the source {self._excluded} is only waited for: take out "
+                    "waitFor.excludeSource to report its rows"
+                )
             if missing:
                 remedy = f"; the source {missing} comes later: put it before this one"
         return RunError(

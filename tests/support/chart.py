@@ -101,6 +101,17 @@ def run(*command: str, text: str | None = None) -> Done:
     return Done(done.returncode, done.stdout, done.stderr)
 
 
+def helm_at(kubeconfig: Path, *arguments: str, values: Values | None = None) -> str:
+    """The output of `helm`, which works on the release at this API server."""
+    with_values = [] if values is None else ["--values", "-"]
+    done = run(
+        "helm", *arguments, "--kubeconfig", str(kubeconfig), "--namespace", RELEASE,
+        *with_values, text=None if values is None else json.dumps(values),
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    return done.out
+
+
 def with_namespace(values: Values) -> Values:
     """The values, with a team namespace where they do not say what is to be watched."""
     config = values.get("config")

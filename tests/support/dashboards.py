@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from hack.dashboards import filled_in
+from hack.dashboards.grafana import filled_in
 from hack.testbed.waiting import wait_for
 from tests.support.chart import CHART, Object
 from tests.support.monitoring import PrometheusApi

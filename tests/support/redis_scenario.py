@@ -24,7 +24,7 @@ def wait_for_list(server: RedisServer, name: str, *schedules: str) -> list[dict[
     wait_for(
         f"{name}: {schedules}",
         lambda: [e["schedule"] for e in server.elements(name)] == list(schedules),
-        30,
+        60,
         lambda: server.elements(name),
     )
     return server.elements(name)

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from hack.dashboard_pictures import Series, legend, numbers, picture, rows_of, shown
-from hack.dashboards import DASHBOARDS, Dashboard, Panel
+from hack.dashboards.model import Dashboard, Panel
+from hack.dashboards.panels import DASHBOARDS
 
 START, END = 1_700_000_000.0, 1_700_000_900.0
 

@@ -6,12 +6,15 @@ import re
 
 import pytest
 
-from hack.dashboards import DASHBOARDS, WIDTH, render
+from hack.dashboards.grafana import WIDTH, render
+from hack.dashboards.panels import DASHBOARDS
 from tests.support.chart import ROOT, Object
 from tests.support.dashboards import dashboards, queries
 
 RULES = (ROOT / "charts/adaf-report-scheduler/files/rules.yaml").read_text()
-METRICS = (ROOT / "operator/report_operator/metrics.py").read_text()
+METRICS = "".join(
+    (ROOT / f"operator/report_operator/{name}.py").read_text() for name in ("metrics", "collectors")
+)
 
 
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda d: d.uid)

@@ -403,6 +403,31 @@ def test_names_that_a_run_has_are_no_problem() -> None:
     assert until_problem(WaitFor(source="positions", until=until), []) is None
 
 
+@pytest.mark.parametrize("field", ["sendIf", "checks"])
+def test_an_expression_does_not_know_a_source_that_is_only_waited_for(field: str) -> None:
+    condition = "loads | length > 0"
+    named = {"sendIf": condition, "checks": [{"name": "some", "expression": condition}]}
+    report: dict[str, Any] = {
+        "title": "A test",
+        "sources": [
+            {"name": name, "inline": {"rows": [{"a": 1}]}} for name in ("loads", "positions")
+        ],
+        "template": {"builtin": "executive_dashboard"},
+        "waitFor": {"source": "loads", "until": condition, "excludeSource": True},
+    }
+
+    def said() -> str:
+        spec = make_schedule({"report": report}).spec
+        found = check_spec(SpecObservation("", spec, SLOT, lambda _: True, NamespacePolicy()))
+        return found.message if found else ""
+
+    assert said() == ""
+    report[field] = named[field]
+    assert "there is no 'loads'" in said()
+    report["waitFor"] = {"source": "loads", "until": condition}
+    assert said() == ""
+
+
 def test_schedule_with_a_typo_is_not_ready() -> None:
     report = {
         "title": "A test",

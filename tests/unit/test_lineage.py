@@ -11,7 +11,7 @@ import pytest
 from factories import MINUTE, SLOT, make_entry
 
 from hack.testbed.waiting import wait_for
-from report_operator.adapters.lineage import LineageExport
+from report_operator.adapters.exports import RecordedRun, lineage_export
 from report_operator.api.v1alpha1.status import RecentRun
 from report_operator.config import ENDPOINT, LineageConfig
 from report_operator.domain.runs.lineage import LineageNames, lineage_of
@@ -36,6 +36,7 @@ SOURCES = [
     {"name": "notes", "inline": {"rows": [{"a": CANARY}]}},
     {"name": "joined", "query": {"sql": f"SELECT '{CANARY}'"}},
 ]
+ORDERS = "reports.daily.orders"
 SPEC: dict[str, Any] = {"reportType": "positions", "report": {"sources": SOURCES}}
 
 
@@ -84,6 +85,17 @@ def test_datasets_have_a_place_where_it_is_in_plain_sight() -> None:
     ]
 
 
+def test_a_source_that_is_only_waited_for_is_no_input() -> None:
+    report = {"sources": SOURCES, "waitFor": {"source": "orders", "excludeSource": True}}
+    found = lineage_of(NAMES, "reports", "daily", {**SPEC, "report": report}, entry(), "d1")
+    assert [item["name"] for item in found[1]["inputs"]] == [
+        item["name"] for item in events(entry())[1]["inputs"] if item["name"] != ORDERS
+    ]
+    report["waitFor"] = {"source": "orders"}
+    asked = lineage_of(NAMES, "reports", "daily", {**SPEC, "report": report}, entry(), "d1")
+    assert ORDERS in [item["name"] for item in asked[1]["inputs"]]
+
+
 @pytest.mark.parametrize("current", ["d2", None])
 def test_a_run_of_another_definition_names_no_inputs(current: str | None) -> None:
     assert [event["inputs"] for event in events(entry(), current)] == [[], []]
@@ -109,22 +121,19 @@ def test_a_run_that_never_started_does_not_begin_after_its_end(changes: dict[str
 
 
 def test_events_arrive_in_order_and_a_lost_receiver_stops_nothing() -> None:
+    recorded = RecordedRun("reports", "daily", SPEC, entry(), "d1")
     with http_api() as api:
         api.on("/api/v1/lineage", Reply("", 503), Reply("", 201))
-        export = LineageExport(f"{api.url}/api/v1/lineage", "reporting", "0.1.0")
-        export.add(events(entry()))
+        export = lineage_export(f"{api.url}/api/v1/lineage", "reporting", "0.1.0")
+        export.add(recorded)
         wait_for("both events", lambda: export.counts.sent == 2, 30)
         bodies = [json.loads(request.body) for request in api.requests]
         assert [body["eventType"] for body in bodies] == ["START", "START", "COMPLETE"]
         export.close()
-    lost = LineageExport("http://127.0.0.1:9/api/v1/lineage", "reporting", "0.1.0")
-    lost.add(events(entry()))
+    lost = lineage_export("http://127.0.0.1:9/api/v1/lineage", "reporting", "0.1.0")
+    lost.add(recorded)
     lost.close()
-    assert lost.counts.sent == 0
-    off = LineageExport("", "reporting", "0.1.0")
-    off.add(events(entry()))
-    assert off.names is None
-    off.close()
+    assert (lost.counts.sent, lost.counts.dropped) == (0, 2)
 
 
 def test_the_operator_alone_says_where_events_go() -> None:

@@ -21,6 +21,7 @@ from report_operator.domain.schedules.view import (
 )
 from report_operator.metrics import Metrics
 from report_runner.contract.reasons import FAILURE_REASONS, SKIP_REASONS, Reason
+from report_runner.outbox import Counts as ExportCounts
 
 RUN_LABELS = {"namespace": "reports", "reportschedule": "daily", "tier": "critical"}
 LABELS = {**RUN_LABELS, "team": "finance"}
@@ -240,6 +241,18 @@ def test_places_and_what_holds_the_queue() -> None:
     assert value(metrics, "held_runs", hold="ScheduleBusy") == 0
     assert value(metrics, "held_runs", hold="OverallLimit") == 1
     assert value(metrics, "admission_refusals_total") == 3
+
+
+def test_what_is_exported_is_counted_alike_for_each_signal() -> None:
+    assert not any(name == "export_items_total" for name, _ in scrape(metrics_of([])))
+    traces, lineage = ExportCounts(), ExportCounts()
+    metrics = metrics_of([])
+    metrics.follow_exports({"traces": traces, "lineage": lineage})
+    assert value(metrics, "export_items_total", signal="lineage", result="dropped") == 0
+    traces.sent, lineage.dropped = 7, 2
+    for signal, sent, dropped in (("traces", 7, 0), ("lineage", 0, 2)):
+        assert value(metrics, "export_items_total", signal=signal, result="sent") == sent
+        assert value(metrics, "export_items_total", signal=signal, result="dropped") == dropped
 
 
 def test_memory_is_that_of_the_newest_run_that_told() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,11 @@ class Counting:
 
 
 def run_at(
-    now: datetime, root: Path, rows: list[dict[str, Any]] | None = None, **wait: Any
+    now: datetime,
+    root: Path,
+    rows: list[dict[str, Any]] | None = None,
+    reported: Sequence[dict[str, Any]] = ({"a": 1},),
+    **wait: Any,
 ) -> tuple[RunResult, int]:
     """The result and the exit code of a pod that starts at `now`."""
     definition = {
@@ -95,7 +100,7 @@ def run_at(
         "report": {
             "title": "Positions",
             "sources": [
-                {"name": "other", "inline": {"rows": [{"a": 1}]}},
+                {"name": "other", "inline": {"rows": list(reported)}},
                 {"name": "positions", "inline": {"rows": rows or []}},
             ],
             "template": {"configMapRef": {"name": "positions"}},
@@ -280,6 +285,34 @@ def test_check_reads_its_source_alone(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setitem(SOURCES, "inline", lambda: counting)
     run_at(SLOT, tmp_path)
     assert counting.names == ["positions"]
+
+
+def test_a_source_that_is_only_waited_for_is_no_part_of_the_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counting = Counting()
+    monkeypatch.setitem(SOURCES, "inline", lambda: counting)
+    result, code = run_at(SLOT, tmp_path, excludeSource=True)
+    assert code == EXIT_NOT_READY_YET
+    assert result.not_ready is not None
+    assert result.not_ready.answer == ANSWER
+    result, code = run_at(SLOT, tmp_path, [{"canary": 4711}, {"canary": 4712}], excludeSource=True)
+    assert code == EXIT_OK
+    assert counting.names == ["positions", "positions", "other"]
+    assert result.rows == {"other": 1}
+    (path,) = (tmp_path / "volume").rglob("*.manifest.json")
+    assert set(Manifest.model_validate_json(path.read_bytes()).inputs) == {"other"}
+    written = [file for file in (tmp_path / "volume").rglob("*") if file.is_file()]
+    assert len(written) > 1
+    assert not any(b"4711" in file.read_bytes() for file in written)
+
+
+def test_a_report_is_empty_whatever_its_wait_found(tmp_path: Path) -> None:
+    """The load's mark is no row that a reader gets."""
+    result, _ = run_at(SLOT, tmp_path, [{"a": 1}], reported=[], excludeSource=True)
+    assert result.reason is Reason.EMPTY_REPORT
+    result, _ = run_at(SLOT, tmp_path, [{"a": 1}], reported=[])
+    assert result.outcome is Outcome.SUCCEEDED
 
 
 @pytest.mark.parametrize("before", [0, ANSWER_LIMIT - len("DatabaseUnavailable: ") - 7])

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from factories import PATIENT
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -593,6 +594,7 @@ def test_equal_values_and_no_others_have_one_digest(same: list[Any]) -> None:
     assert key_digest([same[0], "a"]) != key_digest([same[0]])
 
 
+@PATIENT
 @given(st.lists(VALUES, min_size=2, max_size=2), st.lists(VALUES, min_size=2, max_size=2))
 def test_the_cells_of_a_row_do_not_run_together(one: list[Any], other: list[Any]) -> None:
     equal = [canonical(value) for value in one] == [canonical(value) for value in other]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +15,7 @@ from report_runner.contract.definition import Definition
 from report_runner.contract.moments import FarMoment, MomentKind, SessionOffset
 from report_runner.contract.reasons import Reason
 from report_runner.contract.values import plain_text
+from report_runner.contract.waiting import WaitFor
 from report_runner.environment import RunStamps
 from report_runner.models import ColumnType, RunError, Table
 from report_runner.mounted import Secrets
@@ -302,6 +304,22 @@ def test_what_is_wrong_is_said_with_its_place_and_remedy(sql: str, part: str) ->
     assert raised.value.reason is Reason.CONFIGURATION_ERROR
     assert raised.value.message.startswith("spec.report.sources[q].query.sql")
     assert part in raised.value.message
+
+
+def test_a_query_does_not_read_a_source_that_is_only_waited_for() -> None:
+    made = context(
+        [
+            {"name": "loads", "inline": {"rows": [{"a": 1}]}},
+            {"name": "q", "query": {"sql": "SELECT a FROM loads"}},
+        ]
+    )
+    report = made.definition.report
+    wait = WaitFor(source="loads", until="loads | length > 0", exclude_source=True)
+    reported = report.model_copy(update={"wait_for": wait}).reported()
+    definition = made.definition.model_copy(update={"report": reported})
+    with pytest.raises(RunError, match="the source loads is only waited for") as raised:
+        fetch_all(replace(made, definition=definition))
+    assert raised.value.reason is Reason.CONFIGURATION_ERROR
 
 
 def test_a_query_reads_every_kind_of_source_before_it() -> None:

@@ -100,7 +100,7 @@ class AccessMiddleware:
             if not path.startswith(CHECKED_ELSEWHERE) and not await caller.may_see(ALL_NAMESPACES):
                 return 403, f"the pages show all teams' reports: {user.name} may not {FILES_RIGHT}"
         except UNREACHABLE as error:
-            logger.warning("token review: %s", error or type(error).__name__)
+            logger.warning("token review: %s", str(error) or type(error).__name__)
             return 503, "the Kubernetes API does not review the token"
         state["caller"] = caller
         return None

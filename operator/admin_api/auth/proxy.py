@@ -97,11 +97,11 @@ class Proxy:
         refusal = self._ambiguity(headers)
         if refusal is not None:
             return refusal
-        told = {name.decode("latin-1").lower(): value for name, value in headers}
-        sent = sorted(self._watched & told.keys())
+        known = {name.decode("latin-1").lower(): value for name, value in headers}
+        sent = sorted(self._watched & known.keys())
         if not sent:
             return None
-        if self.secret_header not in told:
+        if self.secret_header not in known:
             return 403, (
                 f"{', '.join(sent)}: believed of the authenticating proxy alone, which shows its "
                 f"secret in {self.secret_header}; leave the header out"
@@ -111,9 +111,9 @@ class Proxy:
         except ProxySecretError as error:
             logger.error("the proxy is not believed: %s", error)  # noqa: TRY400
             return 503, "the secret of the authenticating proxy cannot be read; the log has why"
-        if not is_among(told[self.secret_header], secrets):
+        if not is_among(known[self.secret_header], secrets):
             return 403, f"{self.secret_header}: not the secret of the authenticating proxy"
-        return self._proxied(told)
+        return self._proxied(known)
 
     @property
     def _watched(self) -> frozenset[str]:
@@ -130,8 +130,8 @@ class Proxy:
         twice = sorted(name for name, count in Counter(alike).items() if count > 1)
         return (400, f"{', '.join(twice)}: send the header once") if twice else None
 
-    def _proxied(self, told: dict[str, bytes]) -> Proxied | Refusal:
-        user, groups = _text(told.get(self.user_header)), _text(told.get(self.groups_header))
+    def _proxied(self, headers: dict[str, bytes]) -> Proxied | Refusal:
+        user, groups = _text(headers.get(self.user_header)), _text(headers.get(self.groups_header))
         if user is None or groups is None or len(user) > USER_CHARACTERS:
             return 400, (
                 f"{self.user_header}, {self.groups_header}: UTF-8 without control characters, "
@@ -141,7 +141,7 @@ class Proxy:
             if groups:
                 return 401, f"{self.user_header} is missing: the proxy names groups and no user"
             return Proxied(None)
-        if "authorization" in told and told["authorization"][:7].lower() == b"bearer ":
+        if "authorization" in headers and headers["authorization"][:7].lower() == b"bearer ":
             return 400, (
                 f"Authorization and {self.user_header} may name two callers: have the proxy pass "
                 "one of them"

@@ -111,7 +111,7 @@ def describe_failures(
 def describe_performance(
     period: Period, since: datetime, found: Performance, degraded: list[str]
 ) -> PerformanceAnalytics:
-    """In milliseconds."""
+    """`found` has seconds, the answer milliseconds."""
     return PerformanceAnalytics(
         period=period,
         since=since,

@@ -272,11 +272,10 @@ class Cluster:
         return [job for job in found if job is not None]
 
     async def create_verification(self, body: dict[str, Any]) -> None:
-        """Create the Job, unless it exists."""
+        """A Job of this name that is there already is success."""
         await self.kube.create(JOBS, body["metadata"]["namespace"], body)
 
     async def pod_of_verification(self, job: VerificationJob) -> Pod | None:
-        """The newest one."""
         pods = [observe_pod(body) for body in await self._pods(job.namespace, job.uid)]
         return max(pods, key=lambda pod: pod.created_at, default=None)
 
@@ -346,5 +345,4 @@ class Cluster:
         await self.kube.patch(SCHEDULES, schedule.namespace, schedule.name, body)
 
     async def set_priority(self, run: Run, priority: Priority) -> None:
-        """Move a waiting run in the queue."""
         await self.kube.patch(JOBS, run.namespace, run.name, priority_patch(run, priority))

@@ -64,7 +64,7 @@ class CrdGuard:
         try:
             openapi = await self._openapi()
         except API_ERRORS as error:  # a cluster may keep its schema from us
-            logger.warning("the CRDs cannot be compared: %s", error or type(error).__name__)
+            logger.warning("the CRDs cannot be compared: %s", str(error) or type(error).__name__)
             return False
         missing = await asyncio.to_thread(missing_fields, openapi)
         problem = describe_missing(missing) if missing else ""

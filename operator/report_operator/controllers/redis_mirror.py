@@ -116,7 +116,7 @@ class RedisMirror:
         try:
             self._cleared = await read_cleared(self.kube, self.namespace, self.lease)
         except API_ERRORS as error:
-            logger.warning("the lease could not be read: %s", error or type(error).__name__)
+            logger.warning("the lease could not be read: %s", str(error) or type(error).__name__)
             return False
         return True
 
@@ -205,7 +205,7 @@ class RedisMirror:
         except API_ERRORS as error:
             logger.warning(
                 "the dead letters stay deleted, though not yet for good: %s",
-                error or type(error).__name__,
+                str(error) or type(error).__name__,
             )
             return
         if written is None:
@@ -234,7 +234,7 @@ class RedisMirror:
         try:
             lease = await self.kube.get(LEASES, self.namespace, self.lease)
         except API_ERRORS as error:
-            logger.warning("the lease could not be read: %s", error or type(error).__name__)
+            logger.warning("the lease could not be read: %s", str(error) or type(error).__name__)
             return
         if lease is not None:
             event = events_of_lease(gone, clearing.through, at)

@@ -8,15 +8,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from report_operator.adapters.exports import Export, RecordedRun
 from report_operator.adapters.kube.client import ApiError, KubeClient
 from report_operator.adapters.kube.errors import API_ERRORS
 from report_operator.adapters.kube.recorder import Recorder
 from report_operator.adapters.kube.resources import JOBS, SCHEDULES
 from report_operator.adapters.kube.skipped import REASON_LIMIT, printable
 from report_operator.adapters.kube.store import Store
-from report_operator.adapters.lineage import LineageExport
 from report_operator.adapters.template_checks import CheckPendingError
-from report_operator.adapters.traces import TraceExport
 from report_operator.api.v1alpha1.conditions import ReadyReason
 from report_operator.api.v1alpha1.lost_fields import refuse_lost_fields
 from report_operator.api.v1alpha1.resource import (
@@ -34,9 +33,8 @@ from report_operator.controllers.owned_resources import OwnedResources
 from report_operator.domain import names
 from report_operator.domain.runs.attempts import job_of_attempt
 from report_operator.domain.runs.data_wait import wait_patch
-from report_operator.domain.runs.lineage import lineage_of
 from report_operator.domain.runs.refusals import NO_JOB, explain_refusal, is_refusal
-from report_operator.domain.runs.spans import about_entry, about_job, about_run, spans_of
+from report_operator.domain.runs.spans import about_entry, about_job, about_run
 from report_operator.domain.schedules.decision import (
     Decision,
     OverdueRun,
@@ -79,8 +77,7 @@ class ScheduleController:
     limits: ScheduleLimits
     history: OutcomeArchive
     teams: Teams
-    traces: TraceExport
-    lineage: LineageExport
+    exports: Sequence[Export[Any]]
     clock: Callable[[], datetime]
     views: dict[Key, ScheduleView] = field(default_factory=dict)
     _counted: set[str] = field(default_factory=set)  # uids of schedules whose past is in metrics
@@ -281,17 +278,14 @@ class ScheduleController:
     def _tell(
         self, key: Key, body: dict[str, Any], entry: RecentRun, definition: str | None
     ) -> None:
-        """Of a run whose outcome has just been recorded: in log, trace and lineage."""
+        """Log and export a run whose outcome has just been recorded."""
         why = f": {entry.reason.value}" if entry.reason else ""
         outcome = entry.outcome.value.lower()
         extra = about_entry(key.namespace, key.name, entry)
         logger.info("%s/%s %s%s", key.namespace, entry.job, outcome, why, extra=extra)
-        spec = body["spec"]
-        self.traces.add(spans_of(key.namespace, key.name, spec, entry))
-        if self.lineage.names is not None:
-            self.lineage.add(
-                lineage_of(self.lineage.names, key.namespace, key.name, spec, entry, definition)
-            )
+        run = RecordedRun(key.namespace, key.name, body["spec"], entry, definition)
+        for export in self.exports:
+            export.add(run)
 
     def _forget(self, key: Key) -> None:
         self.views.pop(key, None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -14,6 +13,7 @@ from admin_api.auth.access import AccessMiddleware
 from admin_api.auth.tokens import ALL_NAMESPACES, Tokens, User
 from hack.testbed.controlplane import ControlPlane
 from hack.testbed.namespace import CORE, Namespace
+from hack.testbed.waiting import until
 from report_operator.adapters.kube.client import KubeClient
 from report_operator.api.v1alpha1.resource import GROUP, PLURAL
 from tests.support.asgi import Reply, reply_of
@@ -125,9 +125,7 @@ async def test_report_contents_need_a_right_in_the_namespace(
         async def bound() -> bool:  # the API server's own view of roles lags a little
             return await Tokens(kube).may_read(user, namespace.name)
 
-        async with asyncio.timeout(60):
-            while not await bound():  # noqa: ASYNC110  (nobody is told)
-                await asyncio.sleep(0.1)
+        await until("the binding counts", bound)
         assert await tokens.may_read(user, namespace.name)
         assert not await tokens.may_read(user, "default")
         assert not await tokens.may_read(user, ALL_NAMESPACES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from hack.testbed.namespace import Namespace
 from hack.testbed.operator import OperatorProcess
 from hack.testbed.waiting import wait_for
 from report_operator.domain.schedules.desired import job_for_slot
-from tests.support.chart import API, CHART, NAME, RELEASE, Values, run
+from tests.support.chart import API, CHART, NAME, RELEASE, Values, helm_at, run
 
 SCHEDULES = "/apis/reports.adaf.io/v1alpha1/namespaces/team/reportschedules"
 ROLES = "/apis/rbac.authorization.k8s.io/v1"
@@ -37,16 +38,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
 
 @pytest.fixture(scope="module")
 def helm(plane: ControlPlane) -> Callable[..., str]:
-    def call(*arguments: str, values: Values | None = None) -> str:
-        with_values = [] if values is None else ["--values", "-"]
-        done = run(
-            "helm", *arguments, "--kubeconfig", str(plane.kubeconfig), "--namespace", RELEASE,
-            *with_values, text=json.dumps(values),
-        )  # fmt: skip
-        assert done.code == 0, done.err
-        return done.out
-
-    return call
+    return partial(helm_at, plane.kubeconfig)
 
 
 def install(helm: Callable[..., str], values: Values) -> str:

@@ -18,7 +18,7 @@ from hack.testbed.apiserver import Answer, ApiServer
 from hack.testbed.controlplane import ControlPlane, control_plane
 from hack.testbed.namespace import MERGE
 from hack.testbed.waiting import wait_for
-from tests.support.chart import CHART, CRDS, NAME, RELEASE, Done, run
+from tests.support.chart import CHART, CRDS, NAME, RELEASE, Done, helm_at
 
 Body = dict[str, Any]
 TEAM = "reports"
@@ -67,11 +67,8 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
             made(made_.api.call("POST", "/api/v1/namespaces", {"metadata": {"name": name}}))
         older = schedule("older", "report-db", mail="report-smtp", pages="pages")
         made(made_.api.call("POST", SCHEDULES, older))
-        done = run(
-            "helm", "install", RELEASE, str(CHART), "--kubeconfig", str(made_.kubeconfig),
-            "--namespace", RELEASE, "--take-ownership", f"--set=teamNamespaces={{{TEAM}}}",
-        )  # fmt: skip
-        assert done.code == 0, done.err
+        values = {"teamNamespaces": [TEAM]}
+        helm_at(made_.kubeconfig, "install", RELEASE, str(CHART), "--take-ownership", values=values)
         wait_for("the policy is in force", lambda: refused(made_, "report-unreadable"))
         yield made_
 

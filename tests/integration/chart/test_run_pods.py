@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from hack.testbed.controlplane import ControlPlane
+from report_operator.config import OperatorConfig
 from tests.support.chart import (
     FULL,
     NAME,
@@ -79,6 +80,46 @@ def test_a_thief_of_the_token_opens_no_address() -> None:
         assert len(with_environment) >= 2
         assert all(expected in text for text in with_environment)
         assert all(("REPORT_EGRESS_ALLOW" in text) is bool(given) for text in with_environment)
+
+
+def test_traces_go_from_runs_as_well_and_lineage_from_the_operator_alone(tmp_path: Path) -> None:
+    collector, receiver = "http://collector.otel.svc:4318", "https://marquez.svc/api/v1/lineage"
+    given: Values = {
+        "config": {
+            "tracing": {"endpoint": collector},
+            "lineage": {"url": receiver, "namespace": "reporting"},
+        }
+    }
+    objects = render(given)
+    config = config_of(objects, tmp_path)
+    assert config.pod_settings().otlp_endpoint == config.tracing.endpoint == collector
+    assert (config.lineage.url, config.lineage.namespace) == (receiver, "reporting")
+    knowing = {
+        where: {
+            (found["kind"], found["metadata"]["name"]) for found in objects if where in str(found)
+        }
+        for where in (collector, receiver)
+    }
+    assert knowing[receiver] == {("ConfigMap", NAME)}
+    policies = {("ValidatingAdmissionPolicy", f"{NAME}-own-{of}") for of in ("jobs", "cronjobs")}
+    assert knowing[collector] == {("ConfigMap", NAME), *policies}
+    plain = config_of(render({}), tmp_path)
+    assert (plain.tracing.endpoint, plain.lineage.url) == ("", "")
+    assert plain.lineage == type(plain.lineage)()
+
+
+@pytest.mark.parametrize(
+    "url", ["file:///etc/passwd", "collector:4318", "http://a b", "http://u:p@a/", "http://a/?k=v"]
+)
+def test_where_telemetry_goes_is_a_plain_url(url: str) -> None:
+    given = {"tracing": {"endpoint": url}, "lineage": {"url": url}}
+    done = helm_template(with_namespace({"config": given}))
+    assert done.code != 0
+    for name, section in given.items():
+        (field,) = section
+        assert f"/config/{name}/{field}" in done.err
+        with pytest.raises(ValueError, match=field):
+            OperatorConfig.model_validate({"runner": {"image": "x"}, name: section})
 
 
 def test_runs_pull_with_the_secrets_of_the_release_unless_they_have_their_own(

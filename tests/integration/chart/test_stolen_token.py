@@ -26,7 +26,13 @@ from report_operator.api.v1alpha1.spec import Priority
 from report_operator.domain.runs.attempts import Attempt, job_of_attempt
 from report_operator.domain.runs.verification import VerificationTarget, job_of_verification
 from report_operator.domain.schedules.desired import job_for_slot
-from tests.support.chart import API, CHART, NAME, RELEASE, run
+from report_runner.contract.pod import (
+    ENV_EGRESS_ALLOW,
+    ENV_LOG_FORMAT,
+    ENV_LOG_LEVEL,
+    ENV_OTLP_ENDPOINT,
+)
+from tests.support.chart import API, CHART, NAME, RELEASE, helm_at, run
 
 Body = dict[str, Any]
 TEAM, OTHER = "team", "other"
@@ -48,7 +54,11 @@ VALUES: Body = {
             "priorityClassName": "reports",
             "nodeSelector": {"pool": "reports"},
             "tolerations": [{"key": "pool", "operator": "Exists"}],
+            "egress": {"allow": ["10.1.0.0/16"]},
         },
+        "logging": {"format": "text", "level": "debug"},
+        "tracing": {"endpoint": "http://127.0.0.1:9/collector"},
+        "lineage": {"url": "http://127.0.0.1:9/lineage"},
     },
     "adminApi": {"network": True},
 }
@@ -121,11 +131,7 @@ def stolen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stolen]:
     with control_plane(tmp_path_factory.mktemp("plane")) as plane:
         for name in (RELEASE, TEAM, OTHER):
             made(plane.api.call("POST", "/api/v1/namespaces", {"metadata": {"name": name}}))
-        done = run(
-            "helm", "install", RELEASE, str(CHART), "--kubeconfig", str(plane.kubeconfig),
-            "--namespace", RELEASE, "--take-ownership", "--values", "-", text=json.dumps(VALUES),
-        )  # fmt: skip
-        assert done.code == 0, done.err
+        helm_at(plane.kubeconfig, "install", RELEASE, str(CHART), "--take-ownership", values=VALUES)
         yield _work(plane, directory)
 
 
@@ -217,6 +223,15 @@ def _work(plane: ControlPlane, directory: Path) -> Stolen:
 def test_a_run_may_be_made(stolen: Stolen, who: str) -> None:
     caller: ApiServer = getattr(stolen, who)
     made(caller.call("POST", f"{space(TEAM, BATCH)}/jobs?dryRun=All", stolen.job()))
+
+
+def test_runs_know_the_collector_of_traces_and_nothing_of_lineage(stolen: Stolen) -> None:
+    (container,) = stolen.job()["spec"]["template"]["spec"]["containers"]
+    values = {item["name"]: item.get("value") for item in container["env"]}
+    assert values[ENV_OTLP_ENDPOINT] == VALUES["config"]["tracing"]["endpoint"]
+    assert values[ENV_EGRESS_ALLOW] == "10.1.0.0/16"
+    assert (values[ENV_LOG_FORMAT], values[ENV_LOG_LEVEL]) == ("text", "debug")
+    assert VALUES["config"]["lineage"]["url"] not in json.dumps(stolen.cronjob)
 
 
 @pytest.mark.parametrize("who", ["operator", "api"])
@@ -470,6 +485,13 @@ SHAPES: dict[str, tuple[Callable[[Body], object], str]] = {
     ),
     "addresses inside of the cluster": (
         environment(name="REPORT_EGRESS_ALLOW", value="0.0.0.0/0,127.0.0.1"), "environment",
+    ),
+    "another collector of traces": (
+        environment(name="REPORT_OTLP_ENDPOINT", value="http://evil.test"), "environment",
+    ),
+    "the receiver of lineage, as a collector": (
+        environment(name="REPORT_OTLP_ENDPOINT", value=VALUES["config"]["lineage"]["url"]),
+        "environment",
     ),
     "code by the environment": (environment(name="PYTHONPATH", value="/x"), "environment"),
     "a Secret of a registry": (pod(imagePullSecrets=[{"name": "payroll"}]), "imagePullSecrets"),

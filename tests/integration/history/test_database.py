@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from hack.testbed.postgres import PostgresServer, write_secret
+from hack.testbed.waiting import until
 from report_operator.adapters.postgres.database import (
     Database,
     HistoryUnavailableError,
@@ -396,11 +397,11 @@ async def test_reconnects_after_a_server_restart(tmp_path: Path) -> None:
 
 
 async def until_it_serves(reader: HistoryReader) -> None:
-    import asyncio
+    async def serves() -> bool:
+        try:
+            await reader.ping()
+        except HistoryUnavailableError:
+            return False
+        return True
 
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                return await reader.ping()
-            except HistoryUnavailableError:
-                await asyncio.sleep(0.1)
+    await until("PostgreSQL serves", serves, 30)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from hack.testbed.postgres import PostgresServer
+from hack.testbed.waiting import until
 from report_operator.adapters.kube.client import ApiError, KubeClient
 from report_operator.adapters.kube.store import Store
 from report_operator.adapters.postgres.database import Database
@@ -75,9 +76,10 @@ class Scene:
         return self.historian.pending(schedule, list(uids))
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
-            while not holds():  # noqa: ASYNC110  (many things make it hold)
-                await asyncio.sleep(0.02)
+        async def held() -> bool:
+            return holds()
+
+        await until("it holds", held, 20)
 
 
 @asynccontextmanager
@@ -184,9 +186,11 @@ async def test_records_deleted_by_retention_stay_deleted(writer: HistoryWriter) 
     async with scene(writer, Logs(), timedelta(days=30)) as it:
         it.offer(old, entry("new"), entry("newer"))
         await it.until(lambda: not it.waits("old", "new", "newer"))
-        async with asyncio.timeout(20):
-            while await kept_uids(it) != {"new", "newer"}:  # noqa: ASYNC110  (the database is elsewhere)
-                await asyncio.sleep(0.02)
+
+        async def only_new_ones() -> bool:
+            return await kept_uids(it) == {"new", "newer"}
+
+        await until("the old one is gone", only_new_ones, 20)
 
 
 async def kept_uids(it: Scene) -> set[str]:

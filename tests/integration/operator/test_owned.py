@@ -35,6 +35,7 @@ PLACES: dict[str, Body] = {
     "httpPut": {"httpPut": {"url": "https://files.example.com"}},
 }
 TEMPLATE = {"configMapRef": {"name": "texts"}}
+TWO = [{"name": name, "inline": {"rows": [{"a": 1}]}} for name in ("facts", "more")]
 WAIT_FOR = {"source": "facts", "until": "facts | length > 0"}
 TOLERATION = {"key": "a", "operator": "Equal", "effect": "NoExecute"}
 
@@ -258,6 +259,10 @@ LEAVES: dict[str, tuple[Body, Body]] = {
         )
         for name, value in (("every", "7m"), ("deadline", "5h"), ("onDeadline", "Skip"))
     },
+    "report.waitFor.excludeSource": (
+        {"report": report(sources=TWO, waitFor={**WAIT_FOR, "excludeSource": True})},
+        {"report": report(sources=TWO, waitFor=WAIT_FOR)},
+    ),
     "report.allowEmpty": ({"report": report(allowEmpty=True)}, {}),
     "report.sendIf": ({"report": report(sendIf="facts | length > 0")}, {}),
     "report.onlyIfChanged.ignore": (

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 
 from hack.testbed.collector import collector
+from hack.testbed.controlplane import free_port
 from hack.testbed.namespace import Namespace, report
 from hack.testbed.operator import OperatorProcess
 from hack.testbed.waiting import wait_for
@@ -14,10 +15,16 @@ from report_runner.contract import pod, traces
 from report_runner.contract.reasons import Reason
 from report_runner.contract.result import Outcome, RunResult, dump_result
 from tests.support.http_api import Reply, http_api
+from tests.support.monitoring import sample
 
 SAID = RunResult(
     outcome=Outcome.FAILED, reason=Reason.CONFIGURATION_ERROR, message="canary@example.com"
 )
+
+
+def exported(operator: OperatorProcess, signal: str, result: str) -> float | None:
+    name = f'report_scheduler_export_items_total{{result="{result}",signal="{signal}"}}'
+    return sample(operator.settings["metricsPort"], name)
 
 
 def test_a_run_has_one_trace_and_its_lines_have_its_id(
@@ -26,7 +33,9 @@ def test_a_run_has_one_trace_and_its_lines_have_its_id(
     with collector() as receiving, http_api() as api:
         api.on("/api/v1/lineage", Reply("", 201))
         operator = make_operator(
-            tracing={"endpoint": receiving.endpoint}, lineage={"url": f"{api.url}/api/v1/lineage"}
+            tracing={"endpoint": receiving.endpoint},
+            lineage={"url": f"{api.url}/api/v1/lineage"},
+            metricsPort=free_port(),
         )
         operator.start()
         operator.wait_until_leading()
@@ -64,26 +73,50 @@ def test_a_run_has_one_trace_and_its_lines_have_its_id(
             (read,) = event["inputs"]
             assert (read["namespace"], read["name"]) == ("https://api.example.com", "facts")
         assert "canary" not in json.dumps(events)
+        # A span or an event is counted once its receiver has answered, shortly after it has it.
+        for signal, count in (("lineage", 2), ("traces", len(spans))):
+            wait_for(
+                f"{signal} in the metrics",
+                lambda signal=signal, count=count: exported(operator, signal, "sent") == count,
+                30,
+            )
+        assert exported(operator, "traces", "dropped") == 0
         lines = [json.loads(line) for line in operator.log_file.read_text().splitlines()]
         told = {line["message"].split()[-1] for line in lines if line.get("run") == run}
         assert {"admitted", "ConfigurationError"} <= told
         assert {line["trace_id"] for line in lines if line.get("run") == run} == {trace}
 
 
-def test_a_lost_collector_keeps_no_outcome_back(
+def test_lost_receivers_keep_no_outcome_back_and_are_told_of(
     namespace: Namespace, make_operator: Callable[..., OperatorProcess]
 ) -> None:
-    operator = make_operator(tracing={"endpoint": "http://127.0.0.1:1"})
-    operator.start()
-    operator.wait_until_leading()
-    namespace.apply("daily")
-    namespace.wait_until_observed("daily")
-    namespace.start("daily", "run-1")
-    namespace.end_pod(namespace.pod_of("run-1"), 78, dump_result(SAID))
-    wait_for("the outcome", lambda: namespace.status("daily").get("lastFailure"), 60)
-    wait_for(
-        "a line about it",
-        lambda: "spans of traces are not taken" in operator.log_file.read_text(),
-        30,
-    )
+    with http_api() as api:
+        api.on("/api/v1/lineage", Reply("", 400))
+        operator = make_operator(
+            tracing={"endpoint": "http://127.0.0.1:1"},
+            lineage={"url": f"{api.url}/api/v1/lineage"},
+            metricsPort=free_port(),
+        )
+        operator.start()
+        operator.wait_until_leading()
+        assert exported(operator, "lineage", "dropped") == 0
+        namespace.apply("daily")
+        namespace.wait_until_observed("daily")
+        namespace.start("daily", "run-1")
+        namespace.end_pod(namespace.pod_of("run-1"), 78, dump_result(SAID))
+        wait_for("the outcome", lambda: namespace.status("daily").get("lastFailure"), 60)
+        for signal, what in (("lineage", "events of lineage"), ("traces", "spans of traces")):
+            wait_for(
+                f"a line about {what}",
+                lambda what=what: f"{what} are not taken" in operator.log_file.read_text(),
+                30,
+            )
+            wait_for(
+                f"{signal} in the metrics",
+                lambda signal=signal: exported(operator, signal, "dropped"),
+                30,
+                lambda: (operator.log(), api.requests),
+            )
+            assert exported(operator, signal, "sent") == 0
+        assert exported(operator, "lineage", "dropped") == 2
     assert operator.terminate() == 0

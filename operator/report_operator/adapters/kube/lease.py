@@ -104,7 +104,9 @@ class Lease:
             async with asyncio.timeout(self.seconds / 3):
                 return await self._acquire_or_renew()
         except API_ERRORS as error:
-            logger.warning("lease %s/%s: %s", self.namespace, self.name, error or "timed out")
+            logger.warning(
+                "lease %s/%s: %s", self.namespace, self.name, str(error) or type(error).__name__
+            )
             return False
 
     async def _acquire_or_renew(self) -> bool:

@@ -111,7 +111,7 @@ class Reflector:
                 if not both[0].cancelled():
                     both[0].result()
         except API_ERRORS as error:
-            logger.info("watch of %s: %s", self.kind.plural, error or type(error).__name__)
+            logger.info("watch of %s: %s", self.kind.plural, str(error) or type(error).__name__)
 
     async def _apply(self, events: AsyncGenerator[tuple[str, Body]]) -> None:
         async for kind, body in events:

@@ -94,7 +94,7 @@ class WorkQueue(Generic[K]):
                     key,
                     failures,
                     delay,
-                    error or type(error).__name__,
+                    str(error) or type(error).__name__,
                     exc_info=None if expected else error,
                 )
                 self.add_after(key, delay)

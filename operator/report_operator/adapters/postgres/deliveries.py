@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -33,6 +34,12 @@ class StoredDelivery:
     message_id: str | None
     error: str | None
     position: int
+
+
+def where(conditions: Mapping[str, object]) -> str:
+    """The clause of those conditions whose value is not None; empty without one."""
+    filters = [text for text, value in conditions.items() if value is not None]
+    return f" WHERE {' AND '.join(filters)}" if filters else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +78,10 @@ class DeliveryQuery:
             "(run.finished_at, run.job_id, run.job, -found.position) < "
             "(%(at)s, %(id)s, %(job)s, -%(position)s::int)": self.before,
         }
-        filters = [text for text, value in conditions.items() if value is not None]
-        where = f" WHERE {' AND '.join(filters)}" if filters else ""
         at, identity, job, position = self.before or (None, None, None, None)
         return (
             f"SELECT {_COLUMNS} FROM {SCHEMA}.runs AS run "  # noqa: S608
-            f"JOIN {SCHEMA}.deliveries AS found USING (job_uid){where} "
+            f"JOIN {SCHEMA}.deliveries AS found USING (job_uid){where(conditions)} "
             "ORDER BY run.finished_at DESC, run.job_id DESC, run.job DESC, found.position "
             "LIMIT %(limit)s",
             {

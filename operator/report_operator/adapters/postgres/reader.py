@@ -17,7 +17,7 @@ from report_operator.adapters.postgres.database import (
     HistoryUnavailableError,
     one_line,
 )
-from report_operator.adapters.postgres.deliveries import DeliveryQuery, StoredDelivery
+from report_operator.adapters.postgres.deliveries import DeliveryQuery, StoredDelivery, where
 from report_operator.adapters.postgres.writer import COLUMNS
 from report_operator.domain.runs.record import RunRecord, StoredOutput
 from report_operator.domain.statistics import (
@@ -125,11 +125,10 @@ class PageQuery:
             "finished_at < %(until)s": self.until,
             "(finished_at, job_id, job) < (%(at)s, %(id)s, %(job)s)": self.before,
         }
-        filters = [text for text, value in conditions.items() if value is not None]
-        where = f" WHERE {' AND '.join(filters)}" if filters else ""
         at, identity, job = self.before or (None, None, None)
         return (
-            f"{RUNS}{where} ORDER BY finished_at DESC, job_id DESC, job DESC LIMIT %(limit)s",
+            f"{RUNS}{where(conditions)} "
+            "ORDER BY finished_at DESC, job_id DESC, job DESC LIMIT %(limit)s",
             {
                 "outcome": self.outcome,
                 "report_type": self.report_type,

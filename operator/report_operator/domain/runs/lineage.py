@@ -130,12 +130,18 @@ def _tags(schedule: str, spec: Mapping[str, Any], entry: RecentRun) -> list[Even
 def _inputs(
     names: LineageNames, namespace: str, schedule: str, spec: Mapping[str, Any]
 ) -> list[Event]:
-    """What is made of other sources, or stands in the ReportSchedule itself, is no dataset."""
-    sources = (spec.get("report") or {}).get("sources") or ()
+    """What is made of other sources, or stands in the ReportSchedule itself, is no dataset.
+
+    Nor is a source that is only waited for: nothing of it is in the report.
+    """
+    report = spec.get("report") or {}
+    sources = report.get("sources") or ()
+    wait = report.get("waitFor") or {}
+    excluded = wait.get("source") if wait.get("excludeSource") else None
     return [
         {"namespace": place, "name": name, "facets": {}}
         for source in sources
-        if "inline" not in source and "query" not in source
+        if "inline" not in source and "query" not in source and source["name"] != excluded
         for place, name in [
             _place(source) or (names.namespace, f"{namespace}.{schedule}.{source['name']}")
         ]

@@ -53,9 +53,9 @@ def explain_pending(pod: Pod | None, events: Sequence[EventNote]) -> PendingReas
         cause = explain_refused(open_events, "no pod could be made")
         return None if cause is None else PendingReason(cause)
     if pod.waiting_reason in IMAGE_REASONS:
-        return _told(pod.waiting_reason, f"{pod.waiting_reason}: {pod.waiting_message}", pod)
+        return _reason_of(pod.waiting_reason, f"{pod.waiting_reason}: {pod.waiting_message}", pod)
     if pod.waiting_reason in CONTAINER_REASONS:
-        return _told(pod.waiting_reason, f"{pod.waiting_reason}: {pod.waiting_message}", pod)
+        return _reason_of(pod.waiting_reason, f"{pod.waiting_reason}: {pod.waiting_message}", pod)
     if pod.unschedulable:
         return PendingReason(explain_unschedulable(pod.unschedulable))
     return _of_events(pod, open_events)
@@ -89,13 +89,13 @@ def _of_events(pod: Pod, events: Sequence[EventNote]) -> PendingReason | None:
     for event in reversed(events):
         table = table_of(_kind(event))
         if table is not None and first_match(event.message, table[0]):
-            return _told(_kind(event), event.message, pod)
+            return _reason_of(_kind(event), event.message, pod)
     if not events:
         return None
     newest = events[-1]
     if newest.reason == FAILED_SCHEDULING:
         return PendingReason(explain_unschedulable(newest.message))
-    return _told(_kind(newest), newest.message, pod)
+    return _reason_of(_kind(newest), newest.message, pod)
 
 
 def _kind(event: EventNote) -> str:
@@ -104,7 +104,7 @@ def _kind(event: EventNote) -> str:
     return event.reason
 
 
-def _told(kind: str, text: str, pod: Pod) -> PendingReason:
+def _reason_of(kind: str, text: str, pod: Pod) -> PendingReason:
     rules, otherwise, general = table_of(kind) or (
         (*VOLUMES, *CONTAINERS),
         Reason.CONTAINER_NOT_STARTED,

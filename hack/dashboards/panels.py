@@ -1,60 +1,15 @@
-"""The chart's Grafana dashboards: `python3 -m hack.dashboards` writes them, `--check` compares.
-
-Every query stands here once; tests run each against a Prometheus that has the chart's rules.
-"""
+"""What the dashboards show: every panel with its queries, each of which stands here once."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import re
-import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from hack.dashboards.model import Dashboard, Panel
 
-ROOT = Path(__file__).resolve().parents[1]
-DIRECTORY = ROOT / "charts" / "adaf-report-scheduler" / "files" / "dashboards"
 OVERVIEW = "report-scheduler"  # of the runbook: /d/report-scheduler/report-scheduler-overview
-SOURCE = {"type": "prometheus", "uid": "${datasource}"}
-WIDTH = 24
-Object = dict[str, Any]
-
 NAMESPACES = 'namespace=~"$namespace"'
 SCHEDULE = 'namespace=~"$namespace", reportschedule=~"$reportschedule"'
 LATE_AT = "reportschedule:report_scheduler_late_at_timestamp_seconds:last"
 FAILED = "report_scheduler_last_run_failed"
 RUN_SECONDS = "report_scheduler_run_stage_seconds_bucket"
-
-
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """`queries` are pairs of PromQL and legend; `height` and `width` in Grafana's grid."""
-
-    title: str
-    description: str
-    queries: Sequence[tuple[str, str]]
-    kind: str = "timeseries"  # stat, table
-    unit: str = "short"
-    width: int = 12
-    height: int = 8
-    bad: float | None = None  # from here on a stat is red
-    stacked: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Dashboard:
-    uid: str
-    title: str
-    description: str
-    panels: Sequence[Panel]
-    variables: Sequence[str] = ()
-    links: Sequence[tuple[str, str]] = field(default_factory=tuple)  # title, uid
-
-    @property
-    def path(self) -> Path:
-        return DIRECTORY / f"{self.uid}.json"
 
 
 def _stat(title: str, text: str, query: str, bad: float | None = 1, unit: str = "short") -> Panel:
@@ -206,6 +161,14 @@ OVERVIEW_DASHBOARD = Dashboard(
             [(
                 "sum by (resource) (rate(report_scheduler_api_writes_total[$__rate_interval]))",
                 "{{resource}}",
+            )],
+        ),
+        Panel(
+            "Traces and lineage", "Spans and events in an hour that their receiver did not take.",
+            [(
+                "sum by (signal) "
+                '(increase(report_scheduler_export_items_total{result="dropped"}[1h])) '
+                "or on () vector(0)", "{{signal}}",
             )],
         ),
     ],
@@ -364,135 +327,3 @@ RUNS_DASHBOARD = Dashboard(
 )  # fmt: skip
 
 DASHBOARDS = (OVERVIEW_DASHBOARD, SCHEDULE_DASHBOARD, RUNS_DASHBOARD)
-
-
-def render(dashboard: Dashboard) -> str:
-    body: Object = {
-        "uid": dashboard.uid,
-        "title": dashboard.title,
-        "description": dashboard.description,
-        "tags": ["report-scheduler"],
-        "schemaVersion": 39,
-        "version": 1,
-        "editable": False,
-        "timezone": "browser",
-        "refresh": "30s",
-        "time": {"from": "now-6h", "to": "now"},
-        "links": [
-            {"type": "link", "title": title, "url": f"/d/{uid}", "keepTime": True,
-             "includeVars": True}
-            for title, uid in dashboard.links
-        ],
-        "templating": {"list": [_source(), *map(_variable, dashboard.variables)]},
-        "panels": [
-            _panel(panel, number, {"x": x, "y": y, "w": panel.width, "h": panel.height})
-            for number, (panel, (x, y)) in enumerate(positions(dashboard.panels), 1)
-        ],
-    }  # fmt: skip
-    return json.dumps(body, indent=1) + "\n"
-
-
-def _source() -> Object:
-    return {
-        "name": "datasource",
-        "label": "Data source",
-        "type": "datasource",
-        "query": "prometheus",
-    }
-
-
-def _variable(name: str) -> Object:
-    metric = "report_scheduler_schedule_ready"
-    within = f"{{{NAMESPACES}}}" if name != "namespace" else ""
-    query = f"label_values({metric}{within}, {name})"
-    return {
-        "name": name,
-        "label": {"namespace": "Namespace", "reportschedule": "Schedule"}[name],
-        "type": "query",
-        "datasource": SOURCE,
-        "definition": query,
-        "query": {"query": query, "refId": "A"},
-        "refresh": 2,
-        "sort": 1,
-        "multi": True,
-        "includeAll": True,
-        "allValue": ".+",
-        "current": {"text": "All", "value": "$__all"},
-    }
-
-
-def positions(panels: Sequence[Panel]) -> list[tuple[Panel, tuple[int, int]]]:
-    """Each panel with its left and top, in Grafana's grid."""
-    placed, x, y, row = [], 0, 0, 0
-    for panel in panels:
-        if x + panel.width > WIDTH:
-            x, y, row = 0, y + row, 0
-        placed.append((panel, (x, y)))
-        x, row = x + panel.width, max(row, panel.height)
-    return placed
-
-
-def filled_in(expression: str, variables: Mapping[str, str]) -> str:
-    """A query as Grafana sends it. Raises ValueError for a variable without a value."""
-    text = expression
-    for name, value in {"__rate_interval": "5m", **variables}.items():
-        text = re.sub(rf"\$(\{{{name}\}}|{name}\b)", lambda _, v=value: v, text)
-    if "$" in text:
-        raise ValueError(f"a variable has no value: {text}")
-    return text
-
-
-def _panel(panel: Panel, number: int, at: Object) -> Object:
-    table = panel.kind == "table"
-    steps: list[Object] = [{"color": "green", "value": None}]
-    if panel.bad is not None:
-        steps.append({"color": "red", "value": panel.bad})
-    defaults: Object = {"unit": panel.unit, "thresholds": {"mode": "absolute", "steps": steps}}
-    if panel.kind == "timeseries":
-        defaults["min"] = 0
-        if panel.stacked:
-            defaults["custom"] = {"stacking": {"mode": "normal"}, "fillOpacity": 30}
-    body: Object = {
-        "id": number,
-        "type": panel.kind,
-        "title": panel.title,
-        "description": panel.description,
-        "datasource": SOURCE,
-        "gridPos": at,
-        "fieldConfig": {"defaults": defaults, "overrides": []},
-        "targets": [
-            {
-                "refId": chr(ord("A") + index),
-                "datasource": SOURCE,
-                "expr": query,
-                "legendFormat": legend,
-                "instant": table or panel.kind == "stat",
-                "range": not (table or panel.kind == "stat"),
-                **({"format": "table"} if table else {}),
-            }
-            for index, (query, legend) in enumerate(panel.queries)
-        ],
-    }
-    if table:
-        hidden = {"Time": True, "Value": True}
-        body["transformations"] = [{"id": "organize", "options": {"excludeByName": hidden}}]
-    if panel.kind == "stat":
-        body["options"] = {"reduceOptions": {"calcs": ["lastNotNull"]}, "colorMode": "background"}
-    return body
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python3 -m hack.dashboards", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="fail where a file differs")
-    check = parser.parse_args().check
-    stale = [d for d in DASHBOARDS if not d.path.exists() or d.path.read_text() != render(d)]
-    for dashboard in stale:
-        if check:
-            print(f"{dashboard.path.relative_to(ROOT)} differs: python3 -m hack.dashboards")
-        else:
-            dashboard.path.write_text(render(dashboard))
-    return int(check and bool(stale))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

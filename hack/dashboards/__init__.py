@@ -1,0 +1,1 @@
+"""The chart's Grafana dashboards; every query is run by tests against a real Prometheus."""
