@@ -37,7 +37,10 @@ _NO_RULES = "*mangle\nCOMMIT\n"
 
 @contextmanager
 def policy_engine(cluster: Cluster) -> Iterator[Path]:
-    """NetworkPolicies count on this node meanwhile, for connections that begin; the engine's log."""
+    """NetworkPolicies count on this node meanwhile; the engine's log.
+
+    Connections that were open before stay open, as on other networks.
+    """
     inside = ("nsenter", f"--net={cluster.netns}", "--")
     log = cluster.logs("netpol")
     command = (

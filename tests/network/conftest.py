@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -35,7 +34,6 @@ from tests.network.vantage import (
     pod,
 )
 
-ROOT = Path(__file__).resolve().parents[2]
 Found = Mapping[str, Mapping[str, str]]
 
 
@@ -65,6 +63,7 @@ VALUES: dict[str, Any] = {
                     _pods("demo", "postgres", 5432),
                     _pods("demo", "mail", 2525),
                     _pods("demo", "s3", 8080),
+                    {"cidr": "0.0.0.0/0", "ports": [80]},  # opens no metadata
                 ],
                 NEIGHBOUR: [_pods(NEIGHBOUR, "ledger", LISTENS)],
             },
@@ -121,11 +120,10 @@ def _dns(image: str, program: Path) -> None:
 
 def _object_store() -> None:
     """The S3 store of `make examples`."""
-    _, archive = up.run(
-        sys.executable, "-m", "hack.image", "build", examples.IMAGE, quiet=False
-    ).split()
+    build = (sys.executable, "-m", "hack.image", "build", examples.IMAGE)
+    image, archive = up.run(*build, quiet=False).split()
     up.load([archive])
-    examples.deploy(_)
+    examples.deploy(image)
 
 
 def _pods_of_ours(image: str) -> None:
@@ -184,11 +182,3 @@ def no_policies(enforced: Path) -> Iterator[None]:
     upgrade({"networkPolicy": off})
     yield
     upgrade(VALUES)
-
-
-def clients_environment() -> dict[str, str]:
-    return dict(os.environ)
-
-
-def run_program(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from hack.testbed.waiting import wait_for
 from tests.network.conftest import Found, all_tries
 from tests.network.vantage import VANTAGES, addresses, expected
+from tests.support.docs import commands
 
 
 def test_without_enforcement_every_connection_opens(unenforced: Found) -> None:
@@ -31,10 +33,24 @@ def test_only_what_is_meant_to_connect_does(name: str, enforced: Path) -> None:
 
 def _differences(meant: dict[str, str], found: dict[str, str]) -> str:
     return "\n".join(
-        f"{name}: {found[name]}, meant {meant[name]}" for name in meant if found[name] != meant[name]
+        f"{name}: {found[name]}, not {result}"
+        for name, result in meant.items()
+        if found[name] != result
     )
 
 
+def test_what_the_documentation_tries_gets_no_answer(enforced: Path) -> None:
+    assert "no response" in _knock()
+
+
+def _knock() -> str:
+    """What the command of docs/installing.md prints."""
+    (command,) = (found.text for found in commands() if " run knock " in found.text)
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr
+
+
 def test_it_is_the_policies_that_close(no_policies: None) -> None:
+    assert "accepting connections" in _knock()
     for name, found in all_tries().items():
         assert set(found.values()) == {"open"}, f"{name}: {found}"

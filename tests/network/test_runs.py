@@ -56,8 +56,8 @@ def test_a_run_is_delivered_recorded_and_shown(enforced: Path) -> None:
     assert outcome["outcome"] == "Succeeded", outcome
     newest = [mail.fetch(name)[1] for name in mail.names()[:5]]
     assert any(found["To"] == "enforced@example.com" for found in newest), newest
-    stored = kubectl("-n", "demo", "exec", "deploy/s3", "--", "sh", "-c", "cat $0/*.pdf | head -c 5",
-                     "/var/lib/demo/s3/archive/enforced")  # fmt: skip
+    begins = "cat /var/lib/demo/s3/archive/enforced/*.pdf | head -c 5"
+    stored = kubectl("-n", "demo", "exec", "deploy/s3", "--", "sh", "-c", begins)
     assert stored == "%PDF-"
     health = json.loads(_get("/api/admin/scheduler/health"))
     assert health["status"] == "healthy", health

@@ -50,7 +50,7 @@ def _in_bash(addresses: Addresses) -> str:
     """The same where there is no Python; GNU timeout ends with 124 when the time is over."""
     tries = [
         f"(timeout {SECONDS} bash -c {shlex.quote(f': </dev/tcp/{host}/{port}')} 2>/dev/null; "
-        f"case $? in 0) echo {name} open;; 124) echo {name} silent;; *) echo {name} refused;; esac) &"
+        f"case $? in 0) r=open;; 124) r=silent;; *) r=refused;; esac; echo {name} $r) &"
         for name, (host, port) in addresses.items()
     ]
     lines = " ".join([*tries, "wait"])
