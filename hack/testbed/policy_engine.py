@@ -63,8 +63,10 @@ def policy_engine(cluster: Cluster) -> Iterator[Path]:
             yield log
             assert it.poll() is None, log.read_text()[-4000:]
         finally:
-            _lay(inside, _NO_RULES)
-            it.terminate()
+            try:
+                _lay(inside, _NO_RULES)
+            finally:
+                it.terminate()
 
 
 def _listens(inside: tuple[str, ...]) -> bool:
