@@ -96,7 +96,7 @@ test-lifecycle: packages venv ## upgrade, rollback, uninstall, drain, dead leade
 	eval "$$($(LOCAL) env)"
 	pytest -q -s -n 0 --timeout 1800 tests/lifecycle
 
-test-network: packages venv ## NetworkPolicies enforced: who gets through and who does not, a cluster of its own (5 minutes; the engine is built at first)
+test-network: packages venv ## NetworkPolicies enforced: who gets through and who does not, a cluster of its own (8 minutes, the first time more)
 	@export ADAF_CLUSTER=$${ADAF_CLUSTER:-network} DOCKER_HOST=unix:///dev/null  # the local node, not kind
 	trap '$(LOCAL) down' EXIT
 	$(BIN)/python hack/up.py --no-demo

@@ -94,6 +94,11 @@ def test_a_run_does_not_reach_the_database_of_the_release(enforced: Path) -> Non
     assert "timeout" in failure["message"].lower(), failure
 
 
+def test_helm_test_makes_its_report(enforced: Path) -> None:
+    """It has the API server to ask, and no policy of its own."""
+    up.run("helm", "test", RELEASE, "--namespace", RELEASE, "--timeout", "400s")
+
+
 def test_the_operator_is_led_by_one_who_reaches_all(enforced: Path) -> None:
     """A new operator pod, all of whose connections begin under the policies."""
     kubectl("-n", RELEASE, "rollout", "restart", f"deployment/{OPERATOR}")
