@@ -15,13 +15,13 @@ IMAGE_LOCK := $(LOCK) --python-version 3.11.2 --python-platform linux
 APT_UP := mmdebstrap openssl golang-go
 APT := postgresql postgresql-client mariadb-server mariadb-client pgbouncer redis-server redis-tools prometheus prometheus-alertmanager jq sysstat procps \
        poppler-utils libreoffice-calc-nogui libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 \
-       fonts-dejavu-core fonts-liberation2 fonts-symbola openssh-sftp-server chromium chromium-driver npm
+       fonts-dejavu-core fonts-liberation2 fonts-symbola openssh-sftp-server chromium chromium-driver npm iptables
 # For tests that need a Docker engine, where none answers.
 ENGINE := docker.io slirp4netns
 
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help up examples up-cluster down mail forward test test-docker check docs crontable unit integration test-lifecycle test-kueue venv packages lock image reproducible licences release audit logs demo env bench fmt fuzz chart-check test-monitoring pictures
+.PHONY: help up examples up-cluster down mail forward test test-docker check docs crontable unit integration test-lifecycle test-network test-kueue venv packages lock image reproducible licences release audit logs demo env bench fmt fuzz chart-check test-monitoring pictures
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -95,6 +95,13 @@ test-lifecycle: packages venv ## upgrade, rollback, uninstall, drain, dead leade
 	$(LOCAL) up
 	eval "$$($(LOCAL) env)"
 	pytest -q -s -n 0 --timeout 1800 tests/lifecycle
+
+test-network: packages venv ## NetworkPolicies enforced: who gets through and who does not, a cluster of its own (8 minutes, the first time more)
+	@export ADAF_CLUSTER=$${ADAF_CLUSTER:-network} DOCKER_HOST=unix:///dev/null  # the local node, not kind
+	trap '$(LOCAL) down' EXIT
+	$(BIN)/python hack/up.py --no-demo
+	eval "$$($(LOCAL) env)"
+	pytest -q -s -n 0 tests/network
 
 test-kueue: packages venv ## runs that a real Kueue lets start, on a control plane of its own (6 minutes to build at first)
 	@pytest -q -n 0 tests/kueue

@@ -10,6 +10,7 @@ from hack.localcluster.cluster import Cluster
 from hack.localcluster.network import (
     API_PORT,
     DNS_SERVICE_IP,
+    METADATA_IP,
     NODE_IP,
     POD_SUBNET,
     SERVICE_SUBNET,
@@ -77,7 +78,7 @@ def cni(cluster: Cluster) -> str:
         "dataDir": str(cluster.state / "addresses"),
         # No default route: what is not in the cluster is refused at once. The way to other
         # pods the plugin adds itself.
-        "routes": [{"dst": to} for to in (SERVICE_SUBNET, f"{NODE_IP}/32")],
+        "routes": [{"dst": to} for to in (SERVICE_SUBNET, f"{NODE_IP}/32", f"{METADATA_IP}/32")],
     }
     return _json(
         {

@@ -14,6 +14,8 @@ SERVICE_SUBNET = "10.96.0.0/16"
 API_SERVICE_IP = "10.96.0.1"
 DNS_SERVICE_IP = "10.96.0.10"
 API_PORT = 6443
+# Pods have a route to it, as in a cloud; nothing has the address.
+METADATA_IP = "169.254.169.254"
 
 # A bridge without ports carries the node's address: a dummy device is not in every kernel.
 # A Service's address needs some route before it is translated; all the world's are refused at once.

@@ -41,7 +41,7 @@ class AddressKind(StrEnum):
 
 
 # Each is opened by an entry for itself alone, never by a wide network such as 0.0.0.0/0.
-_METADATA = frozenset(
+METADATA = frozenset(
     ipaddress.ip_address(text)
     for text in (
         "169.254.169.254",  # AWS, Google, Azure, OpenStack, DigitalOcean, Oracle
@@ -95,7 +95,7 @@ def _judged(address: Address) -> Address:
 def address_kind(address: Address) -> AddressKind:
     """The strictest kind that an address, or the one inside of it, is."""
     address = _judged(address)
-    if address in _METADATA:
+    if address in METADATA:
         return AddressKind.METADATA
     if address.is_unspecified:
         return AddressKind.UNSPECIFIED

@@ -16,6 +16,12 @@ EXECUTED = frozenset(
 )
 # Commands of documentation that no test executes, and why.
 NOT_EXECUTED = {
+    'kubectl -n default run knock --restart=Never --rm -i --image="$(kubectl -n report-scheduler '
+    "get pod postgres-0 -o jsonpath='{.spec.containers[0].image}')\" -- pg_isready -t 5 -h "
+    "postgres.report-scheduler.svc": (
+        "the node of `make up` enforces no policies; tests/network/test_policies.py runs it on one "
+        "that does"
+    ),
     "kubectl krew install --manifest=reports.yaml --archive=kubectl-reports-0.1.0.tar.gz": (
         "Krew is in no package here, and the archive is of a release; tests/unit has its manifest"
     ),

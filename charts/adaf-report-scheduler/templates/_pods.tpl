@@ -169,7 +169,7 @@
     {{- if .cidr }}
     - ipBlock:
         cidr: {{ .cidr | quote }}
-        {{- with .except }}
+        {{- with concat (.except | default list) (include "scheduler.metadataWithin" .cidr | fromYamlArray) | uniq }}
         except: {{- toYaml . | nindent 10 }}
         {{- end }}
     {{- else }}
@@ -185,6 +185,31 @@
     {{- range .ports }}
     - {protocol: {{ $protocol }}, port: {{ . }}}
     {{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* Where clouds tell their machines keys and names, as in report_runner/contract/egress.py: what a
+network holds of it beside other things, a YAML list. Of IPv6 the networks that are written most. */}}
+{{- define "scheduler.metadataWithin" -}}
+{{- $bits := splitList "/" . | last | int }}
+{{- $octets := splitList "/" . | first | splitList "." }}
+{{- if and (eq (len $octets) 4) (le $bits 32) }}
+{{- $size := 1 }}
+{{- range until (int (sub 32 $bits)) }}{{ $size = mul $size 2 }}{{ end }}
+{{- $number := 0 }}
+{{- range $octets }}{{ $number = add (mul $number 256) (int .) }}{{ end }}
+{{- range $inner := list (list "169.254.0.0/16" 2851995648 16) (list "168.63.129.16/32" 2822734096 32) (list "100.100.100.200/32" 1684301000 32) (list "192.0.0.192/32" 3221225664 32) }}
+{{- if and (lt $bits (index $inner 2)) (eq (div $number $size) (div (index $inner 1) $size)) }}
+- {{ first $inner }}
+{{- end }}
+{{- end }}
+{{- else if has (lower .) (list "::/0" "fc00::/7" "fd00::/8") }}
+- fd00:ec2::254/128
+- fd00:ec2::23/128
+- fd20:ce::254/128
+{{- if eq . "::/0" }}
+- fe80::/10
+{{- end }}
 {{- end }}
 {{- end }}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import uuid
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from hack.testbed.controlplane import ControlPlane
 from report_operator.config import OperatorConfig
+from report_runner.contract.egress import METADATA
 from tests.support.chart import (
     FULL,
     NAME,
@@ -184,7 +186,7 @@ def test_destinations_of_all_teams_and_of_one() -> None:
                 {"namespace": "databases", "podLabels": {"app": "postgres"}, "ports": [5432]},
                 {"namespace": "7", "ports": [53], "protocol": "UDP"},
             ],
-            toByNamespace={"2024": [{"cidr": "fd00::/8", "ports": [587]}]},
+            toByNamespace={"2024": [{"cidr": "fd12::/16", "ports": [587]}]},
         )
     )
     shared = [
@@ -212,11 +214,28 @@ def test_destinations_of_all_teams_and_of_one() -> None:
         },
     ]  # fmt: skip
     mine = {
-        "to": [{"ipBlock": {"cidr": "fd00::/8"}}],
+        "to": [{"ipBlock": {"cidr": "fd12::/16"}}],
         "ports": [{"protocol": "TCP", "port": 587}],
     }
     assert found["team-a"]["spec"]["egress"] == shared
     assert found["2024"]["spec"]["egress"] == [*shared, mine]
+
+
+def test_a_wide_network_opens_no_metadata() -> None:
+    """As `config.runner.egress.allow`, whose list it is."""
+    wide = ["0.0.0.0/0", "160.0.0.0/4", "100.64.0.0/10", "::/0", "FD00::/8"]
+    for cidr in wide:
+        (policy, _) = policies(egress(to=[{"cidr": cidr, "ports": [443]}])).values()
+        block = policy["spec"]["egress"][-1]["to"][0]["ipBlock"]
+        network = ipaddress.ip_network(cidr)
+        holes = [ipaddress.ip_network(hole) for hole in block["except"]]
+        assert all(hole.version == network.version and hole.subnet_of(network) for hole in holes)
+        for address in METADATA:
+            if address in network:
+                assert any(address in hole for hole in holes), f"{cidr} opens {address}"
+    for cidr in ("169.254.169.254/32", "169.254.0.0/16", "10.0.0.0/8", "128.0.0.0/3", "fd12::/16"):
+        (policy, _) = policies(egress(to=[{"cidr": cidr, "ports": [80]}])).values()
+        assert policy["spec"]["egress"][-1]["to"] == [{"ipBlock": {"cidr": cidr}}]
 
 
 @pytest.mark.parametrize(
