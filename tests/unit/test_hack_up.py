@@ -89,3 +89,29 @@ def test_container_is_not_given_what_this_machine_lacks(tmp_path: Path, option: 
         "ambient": [],
     }
     assert given["args"] == ["true"]
+
+
+@pytest.mark.parametrize(
+    ("docker", "code", "said"),
+    [
+        (None, 1, ""),
+        ("echo of the server; echo 'WARNING: no swap' >&2", 0, ""),
+        ("echo of the client; printf 'ERROR: permission denied: sock\\nerrors\\n' >&2; exit 1", 1,
+         "docker is installed, but no engine answers; going on without one: "
+         "ERROR: permission denied: sock\n"),
+        ("exit 1", 1, "docker is installed, but no engine answers; going on without one: \n"),
+    ],
+)  # fmt: skip
+def test_engine_that_does_not_answer_is_told(
+    docker: str | None, code: int, said: str, tmp_path: Path
+) -> None:
+    for tool in ("sh", "grep"):
+        (tmp_path / tool).symlink_to(f"/bin/{tool}")
+    if docker is not None:
+        (tmp_path / "docker").write_text(f"#!/bin/sh\n{docker}\n")
+        (tmp_path / "docker").chmod(0o755)
+    done = subprocess.run(
+        [str(ROOT / "hack" / "with-docker")],
+        env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", said)
