@@ -30,7 +30,7 @@ help: ## this list
 up: ## cluster, image, chart, demo data, and a real report at the end
 	@hack/with-docker || hack/packages $(APT_UP); exec python3 hack/up.py
 
-examples: packages venv up ## the reports of docs/examples on that cluster: an HTTP API, Parquet from S3, waiting, days off, a check
+examples: venv up ## the reports of docs/examples on that cluster: an HTTP API, Parquet from S3, waiting, days off, a check
 	$(BIN)/python hack/examples.py
 
 up-cluster: ## the local cluster alone
@@ -42,7 +42,7 @@ mail: ## the demo's mails again, the newest one whole
 down: ## remove the local cluster and all that belongs to it
 	$(LOCAL) down
 
-forward: packages venv ## admin API, Redis and Postgres on localhost: 3000, 6379, 5432
+forward: venv ## admin API, Redis and Postgres on localhost: 3000, 6379, 5432
 	@$(BIN)/python hack/forward.py
 
 test-docker: packages venv ## `make up` over a Docker engine and kind, the end-to-end tests there; an engine of its own where none answers
@@ -122,7 +122,7 @@ venv: $(STAMP) ## the development environment
 
 $(STAMP): requirements/dev.txt pyproject.toml
 	@echo "making $(VENV)"
-	[ -x $(BIN)/python ] || python3 -m venv $(VENV)
+	[ -x $(BIN)/pip ] || { hack/packages python3-venv; python3 -m venv --clear $(VENV); }
 	[ -x $(BIN)/uv ] || $(BIN)/pip install --quiet uv
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements/dev.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .

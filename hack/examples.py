@@ -20,7 +20,7 @@ from typing import Any
 
 from hack import up
 from hack.finished import copy_out
-from hack.steps import ROOT, apply, kubectl, log, rolled_out, run, use_cluster, wait_for
+from hack.steps import ROOT, apply, built_image, kubectl, log, rolled_out, use_cluster, wait_for
 
 IMAGE = "demo-sources"
 MADE = ("jobs-and-stocks", "weather-archive")  # their reports are made
@@ -165,9 +165,9 @@ def mark_command(day: str) -> str:
 
 
 def main() -> int:
-    image, archive = run(sys.executable, "-m", "hack.image", "build", IMAGE, quiet=False).split()
+    image, loadable = built_image(IMAGE)
     use_cluster()
-    up.load([archive])
+    up.load([loadable])
     log("the image of the servers is on the node")
     deploy(image)
     log("the HTTP API and the S3 store run")

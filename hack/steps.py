@@ -48,6 +48,12 @@ def run(*command: str, text: str | None = None, quiet: bool = True) -> str:
     return done.stdout
 
 
+def built_image(short: str) -> tuple[str, str]:
+    """Build an image, by its short name; its name, and what `localcluster load` takes for it."""
+    name, archive = run(sys.executable, "-m", "hack.image", "build", short, quiet=False).split()
+    return name, name if archive == "-" else archive  # a Docker engine has it itself
+
+
 def kubectl(*arguments: str, text: str | None = None) -> str:
     return run("kubectl", *arguments, text=text)
 

@@ -32,6 +32,7 @@ from hack.steps import (
     RELEASE,
     ROOT,
     apply,
+    built_image,
     doing,
     kubectl,
     log,
@@ -61,11 +62,8 @@ def secret(namespace: str, name: str, values: dict[str, str]) -> dict[str, Any]:
 
 def images() -> dict[str, tuple[str, str]]:
     """Build all images; of each, by its short name, the name and what `load` takes for it."""
-    found: dict[str, tuple[str, str]] = {}
-    for short in ("runner", "services", "demo-postgres", "demo-mail"):
-        name, archive = run(sys.executable, "-m", "hack.image", "build", short, quiet=False).split()
-        found[short] = (name, name if archive == "-" else archive)
-    return found
+    wanted = ("runner", "services", "demo-postgres", "demo-mail")
+    return {short: built_image(short) for short in wanted}
 
 
 def cluster_and_images() -> dict[str, tuple[str, str]]:

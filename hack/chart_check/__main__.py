@@ -21,6 +21,7 @@ from hack.chart_check import findings, schemas
 from hack.image.recipe import cache_dir
 from hack.localcluster.clients import clients
 from hack.localcluster.cluster import this_cluster
+from hack.localcluster.golang import go_command
 from hack.localcluster.progress import Progress
 from hack.testbed.controlplane import control_plane
 
@@ -141,7 +142,7 @@ def go_tools(log: Progress) -> dict[str, Path]:
     for package in GO_TOOLS:
         if not (directory / package.rpartition("/")[2]).exists():
             log(f"building {package}")
-            build = ["go", "build", "-p", "1", "-o", f"{directory}/", package]
+            build = [go_command(), "build", "-p", "1", "-o", f"{directory}/", package]
             subprocess.run(build, cwd=source, check=True)
     return {path.name: path for path in directory.iterdir()}
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from hack.engine.daemon import Engine
 from hack.image.rootfs import SUITE, host_apt_options, host_sources
 from hack.localcluster.cluster import ClusterError, cache_base
+from hack.localcluster.golang import go_command
 from hack.localcluster.progress import Progress, run_logged
 from hack.localcluster.tools import content_key
 from hack.localcluster.versions import GO
@@ -44,12 +45,10 @@ def ensure_go(engine: Engine, log: Progress) -> None:
     image = f"golang:{GO}"
     if engine.has_image(image) or not engine.own or _pulled(engine, image):
         return
-    done = subprocess.run(["go", "env", "GOROOT"], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise ClusterError(f"no registry has {image} to give, and there is no `go` on PATH")
     log(f"no registry has {image} to give: making it of this machine's Go")
+    root = subprocess.check_output([go_command(), "env", "GOROOT"], text=True).strip()
     dockerfile = f"FROM {BASE}\nCOPY . /usr/local/go\nENV PATH=/usr/local/go/bin:/usr/bin:/bin\n"
-    command = ["docker", "build", "--quiet", f"--tag={image}", "--file=-", done.stdout.strip()]
+    command = ["docker", "build", "--quiet", f"--tag={image}", "--file=-", root]
     with tempfile.TemporaryFile("w+") as file:
         file.write(dockerfile)
         file.seek(0)

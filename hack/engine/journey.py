@@ -113,10 +113,12 @@ def _tests(journey: _Journey, kubeconfig: str) -> None:
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     path = os.pathsep.join([python, clients.stdout.strip(), os.environ["PATH"]])
+    changes = {"PATH": path, "KUBECONFIG": kubeconfig}
+    journey.do("make examples, on that cluster", ["python", "hack/examples.py"], changes)
     pytest = ["pytest", "-q", "-p", "no:cacheprovider"]
     for folder in ("tests/e2e", "tests/runbook"):
         workers = ["-n", "2", "--dist", "worksteal"] if folder == "tests/e2e" else []
-        journey.do(folder, [*pytest, *workers, folder], {"PATH": path, "KUBECONFIG": kubeconfig})
+        journey.do(folder, [*pytest, *workers, folder], changes)
 
 
 def _check_pdf(journey: _Journey, out: Path) -> None:

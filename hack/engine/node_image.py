@@ -21,6 +21,7 @@ from pathlib import Path
 from hack.engine.daemon import Engine
 from hack.localcluster.clients import clients, kind_program
 from hack.localcluster.cluster import HACK, Cluster
+from hack.localcluster.golang import go_command
 from hack.localcluster.progress import Progress, repeating, run_logged
 from hack.localcluster.tools import content_key, node_programs
 from hack.localcluster.versions import KIND, KUBERNETES
@@ -84,7 +85,8 @@ def _key() -> str:
 
 def _kind_module(cluster: Cluster, log: Progress) -> _Kind:
     log_file = cluster.logs("kind-module")
-    run_logged(["go", "mod", "download", "-json", _KIND_MODULE], log_file, log, "fetching kind")
+    fetch = [go_command(), "mod", "download", "-json", _KIND_MODULE]
+    run_logged(fetch, log_file, log, "fetching kind")
     module = Path(json.loads(log_file.read_text())["Dir"])
     dockerfile = (module / "images/base/Dockerfile").read_text()
     files = module / "images/base/files"
@@ -121,11 +123,12 @@ def _programs(cluster: Cluster, kind: _Kind, log: Progress) -> Path:
     environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "", "GOBIN": str(partial)}
     flags = ["-trimpath", "-ldflags=-s -w"]
     log("compiling containerd, kubeadm and the volume provisioner (2 minutes; the result is kept)")
-    kubeadm = ["go", "build", *flags, "-o", str(partial), "k8s.io/kubernetes/cmd/kubeadm"]
+    go = go_command()
+    kubeadm = [go, "build", *flags, "-o", str(partial), "k8s.io/kubernetes/cmd/kubeadm"]
     commands = [
         (kubeadm, HACK / "node"),
-        (["go", "install", *flags, _STORAGE], None),
-        (["go", "install", *flags,
+        ([go, "install", *flags, _STORAGE], None),
+        ([go, "install", *flags,
           *(f"{_CONTAINERD}/cmd/{name}@{kind.containerd}"
             for name in ("containerd", "containerd-shim-runc-v2", "ctr"))], None),
     ]  # fmt: skip

@@ -44,7 +44,7 @@ def main() -> int:
                 try:
                     with repeating(log.repeat):
                         image = known[short].build(log)
-                except BuildError as error:
+                except (BuildError, ClusterError) as error:
                     print(f"image {short}: {error}", file=sys.stderr)
                     return 1
         print(f"{image.name} {'-' if docker else image.archive}")

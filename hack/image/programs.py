@@ -5,12 +5,12 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from hack.localcluster.cluster import cache_base
+from hack.localcluster.golang import go_command
 from hack.localcluster.tools import content_key
 
 RCLONE = Path(__file__).resolve().parents[1] / "services" / "rclone"
@@ -47,7 +47,7 @@ def go_program(module: Path, package: str = ".", tags: str = "") -> Path:
 
 
 def build(wanted: GoProgram) -> Path:
-    """The static program, from the cache or built."""
+    """The static program, from the cache or built. Raises ClusterError where there is no Go."""
     name, module = wanted.name, wanted.module
     cache = cache_base(os.environ) / module.name
     content = {path.name: path.read_bytes() for path in wanted.files()}
@@ -60,8 +60,7 @@ def build(wanted: GoProgram) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if program.exists():
             return program  # another checkout has built it meanwhile
-        go = shutil.which("go")
-        assert go, f"{name} is built with Go, and there is no `go` on PATH"
+        go = go_command()
         place.mkdir(parents=True, exist_ok=True)
         made = place / f".{name}.tmp"
         command = [go, "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w"]
@@ -77,6 +76,6 @@ def module_directory(module: Path, path: str) -> Path:
 
     They are fetched where they are not there yet.
     """
-    command = ["go", "mod", "download", "-json", path]
+    command = [go_command(), "mod", "download", "-json", path]
     done = subprocess.run(command, cwd=module, check=True, capture_output=True, text=True)
     return Path(json.loads(done.stdout)["Dir"])

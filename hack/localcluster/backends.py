@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from hack.localcluster.progress import Progress, run_logged
 from hack.localcluster.versions import KIND_IMAGE
 
 _KIND_CONFIG = HACK / "kind.yaml"
+_OWN_TAG = re.compile(r":dev-[0-9a-f]{12}$")
 
 
 def user_up(cluster: Cluster, context: str, log: Progress) -> None:
@@ -92,7 +94,8 @@ def kind_load(cluster: Cluster, name: str, images: Sequence[str], log: Progress)
     """
     kind = str(kind_program(cluster, log))
     archives = [image for image in images if Path(image).is_file()]
-    named = [image for image in images if image not in archives]
+    there = _loaded(kind, name)
+    named = [image for image in images if image not in {*archives, *there}]
     log_file = cluster.logs("kind-load")
     if named:
         what = f"loading {len(named)} images ({megabytes(named)} MB) into kind"
@@ -102,6 +105,23 @@ def kind_load(cluster: Cluster, name: str, images: Sequence[str], log: Progress)
         what = f"loading {Path(archive).name} into kind"
         log(what)
         run_logged([kind, "load", "image-archive", archive, f"--name={name}"], log_file, log, what)
+
+
+def _loaded(kind: str, name: str) -> set[str]:
+    """Images of ours that every node has. kind itself compares ids, which engines make differently.
+
+    The tag of such an image changes with what is in it, so the name is enough.
+    """
+    nodes = _output([kind, "get", "nodes", f"--name={name}"], "kind failed").split()
+    listing = ("ctr", "--namespace=k8s.io", "images", "list", "--quiet")
+    listed = [
+        subprocess.run(
+            ["docker", "exec", node, *listing], capture_output=True, text=True, check=False
+        ).stdout.split()
+        for node in nodes
+    ]
+    common = set.intersection(*map(set, listed)) if listed else set()
+    return {image for image in common if _OWN_TAG.search(image)}
 
 
 def _output(command: Sequence[str], problem: str) -> str:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from hack.localcluster.cluster import HACK, Cluster, ClusterError
 from hack.localcluster.docker import docker_answers
+from hack.localcluster.golang import go_command
 from hack.localcluster.pip import installed_pip, present_pip
 from hack.localcluster.progress import Progress, run_logged
 from hack.localcluster.tools import content_key, locked
@@ -81,7 +82,7 @@ def kind_program(cluster: Cluster, log: Progress) -> Path:
         return _compile(cluster, "kind", log) / "kind"
     log(f"building kind {KIND}")
     environment = {**os.environ, "GOBIN": str(place), "GOFLAGS": ""}
-    command = ["go", "install", f"sigs.k8s.io/kind@{KIND}"]
+    command = [go_command(), "install", f"sigs.k8s.io/kind@{KIND}"]
     run_logged(command, cluster.logs("kind-build"), log, "building kind", env=environment)
     return program
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hack.localcluster.cluster import HACK, Cluster, ClusterError
+from hack.localcluster.golang import go_command
 from hack.localcluster.progress import Progress, run_logged
-from hack.localcluster.versions import GO, KUBERNETES
+from hack.localcluster.versions import KUBERNETES
 
 _NODE_SOURCE = HACK / "node"
 # Program or file -> Debian package.
@@ -107,13 +108,13 @@ def node_programs(cluster: Cluster, log: Progress) -> NodePrograms:
     programs = NodePrograms(place / "node", place / "pause")
     if place.is_dir():
         return programs
-    go = shutil.which("go")
-    if not go:
+    try:
+        go = go_command()
+    except ClusterError as error:
         raise ClusterError(
-            f"the node is built with Go, and there is no `go` on PATH: install Go {GO} or newer "
-            "(any from 1.21 on fetches the right one), or use a cluster of your own: "
-            "KUBECONTEXT=<context>"
-        )
+            f"the node is built with Go: {error}\n"
+            "Without Go: install Docker, or name a cluster of your own by KUBECONTEXT=<context>"
+        ) from error
     with locked(cluster.base / "node.lock"):
         if place.is_dir():
             return programs  # another checkout has built it meanwhile

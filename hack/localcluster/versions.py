@@ -49,6 +49,8 @@ def parse_go(go_mod: str) -> str:
 
 KUBERNETES = parse_kubernetes(GO_MOD.read_text())
 GO = parse_go(GO_MOD.read_text())
+# Fetched where the Go of this machine is older; no go.mod here asks for a newer one.
+GO_TOOLCHAIN = "1.26.8"
 
 # The wheel carries the unchanged kubectl and Helm, for Linux on x86-64; its name has the minor
 # version of kubectl, its version is the packagers' own.

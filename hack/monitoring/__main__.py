@@ -15,6 +15,7 @@ from hack.steps import (
     RELEASE,
     ROOT,
     apply,
+    built_image,
     doing,
     kubectl,
     log,
@@ -110,10 +111,8 @@ def wait_until_it_runs() -> None:
 
 def main() -> None:
     use_cluster()
-    monitoring, archive = run(
-        sys.executable, "-m", "hack.image", "build", "monitoring", quiet=False
-    ).split()
-    load([monitoring if archive == "-" else archive])
+    monitoring, loadable = built_image("monitoring")
+    load([loadable])
     log("the image is on the node")
     with doing("installing the Prometheus operator"):
         install_operator(monitoring)

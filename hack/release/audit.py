@@ -17,6 +17,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from hack.localcluster.golang import go_command
+
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / "hack" / "release" / "vuln"
 GO_DATABASE = "https://vuln.go.dev"
@@ -63,7 +65,7 @@ def audit_go() -> int:
         for module in sorted(set(ROOT.glob("hack/**/go.mod")) - {TOOL / "go.mod"}):
             name = module.parent.relative_to(ROOT).as_posix()
             print(f"-- {name}", flush=True)
-            command = ["go", "tool", "govulncheck", "-db", database, "-scan", "module"]
+            command = [go_command(), "tool", "govulncheck", "-db", database, "-scan", "module"]
             done = subprocess.run([*command, "-C", module.parent], check=False, cwd=TOOL)
             codes.append(done.returncode)
         return FOUND if any(codes) else 0
@@ -80,7 +82,7 @@ def _answers(url: str) -> bool:
 def _downloaded() -> Path | None:
     """The reports of the newest version of the database's module."""
     done = subprocess.run(
-        ["go", "mod", "download", "-json", DATABASE_MODULE],
+        [go_command(), "mod", "download", "-json", DATABASE_MODULE],
         check=False, capture_output=True, text=True, cwd=tempfile.gettempdir(),
         env=os.environ | {"GOFLAGS": "-mod=mod"},
     )  # fmt: skip

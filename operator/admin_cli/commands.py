@@ -130,6 +130,11 @@ def backfill(client: Client, args: Namespace) -> None:
     given = {name: value for name, value in wanted.items() if value is not None}
     body = client.post(f"{REPORTS}/backfill", given, key=args.key)
     show_answer(args, body, lambda show: show.backfills(body))
+    for refused in body.get("refused", ()):
+        text = f"no backfill in {refused['namespace']}: {refused['reason']}"
+        print(_printable(text), file=sys.stderr)
+    if body.get("refused"):
+        raise RefusedError(f"{len(body['refused'])} namespaces took no backfill")
 
 
 def queue(client: Client, args: Namespace) -> None:

@@ -421,10 +421,11 @@ class RecordedBackfills:
 
     async def make(
         self, wanted: BackfillRequest, requested_by: str, key: str | None
-    ) -> list[SimpleNamespace]:
+    ) -> SimpleNamespace:
         self.requests.append((wanted.model_dump(mode="json"), requested_by))
         self.keys.append(key)
-        return [SimpleNamespace(namespace="reports", name="backfill-1")]
+        made = SimpleNamespace(namespace="reports", name="backfill-1")
+        return SimpleNamespace(backfills=[made], refused=[SimpleNamespace(namespace="leaving")])
 
 
 def test_backfill_form_is_reviewed_before_it_is_sent(site: Site) -> None:
@@ -446,7 +447,8 @@ def test_backfill_form_is_reviewed_before_it_is_sent(site: Site) -> None:
         site.app, "POST", "/backfill", body=urlencode(fields), cookie=cookie,
         **{"content-type": "application/x-www-form-urlencoded", "x-on-call": "ana"},
     )  # fmt: skip
-    assert (done.status, done.headers["location"]) == (303, "/backfill?made=reports%2Fbackfill-1")
+    place = "/backfill?made=reports%2Fbackfill-1&refused=leaving"
+    assert (done.status, done.headers["location"]) == (303, place)
     assert recorded.keys == [dict(fields)["key"]]
     assert recorded.requests == [
         (
@@ -463,7 +465,9 @@ def test_backfill_form_is_reviewed_before_it_is_sent(site: Site) -> None:
             "claimed: ana (loopback)",
         )
     ]
-    assert "backfill-1 is created" in site.get(done.headers["location"]).text
+    told = site.get(done.headers["location"]).text
+    assert "backfill-1 is created" in told
+    assert "No ReportBackfill in leaving" in told
     for wrong, said in [
         ({"end_date": "2026-11-19"}, "is before start_date"),
         ({"report_types": []}, "report_types"),

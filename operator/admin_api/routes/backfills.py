@@ -14,6 +14,7 @@ from admin_api.schemas.backfills import (
     BackfillsQuery,
     CancelBackfill,
     CancelledBackfill,
+    RequestedBackfills,
 )
 from admin_api.schemas.common import NoQuery
 
@@ -40,9 +41,9 @@ async def backfill(
     caller: CallerDep,
     service: BackfillsDep,
     key: OccasionKey = None,
-) -> Backfills:
+) -> RequestedBackfills:
     """A ReportBackfill in each namespace concerned; repeated on the same day, the same ones."""
-    return Backfills(backfills=await service.make(wanted, caller.name, key))
+    return await service.make(wanted, caller.name, key)
 
 
 @router.get(BACKFILLS, tags=["read"])

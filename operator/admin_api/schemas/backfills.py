@@ -93,6 +93,21 @@ class Backfills(BaseModel):
     )
 
 
+class RefusedNamespace(BaseModel):
+    """A namespace in which Kubernetes takes no ReportBackfill, such as one that is deleted."""
+
+    namespace: str
+    reason: str
+
+
+class RequestedBackfills(Backfills):
+    """The ReportBackfills of a request."""
+
+    refused: list[RefusedNamespace] = Field(
+        description="Namespaces concerned that have none: nothing is made for their schedules."
+    )
+
+
 class BackfillsQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 

@@ -65,6 +65,7 @@ async def fill_in(
         types=sorted({schedule.report_type for schedule in schedules})[:SUGGESTED],
         choices=list(Reprocess),
         made=request.query_params.getlist("made"),
+        refused=request.query_params.getlist("refused"),
         done=read_query(CancelledQuery, request),
         token=visitor.token,
         listed=LISTED,
@@ -98,10 +99,11 @@ async def review_or_send(
         token = forms.visitor(request).token
         return pages.show("backfill_confirm.html", wanted=wanted, key=new_key(), token=token)
     made = await backfills.make(wanted, caller.name, form.get(KEY) or new_key())
-    names = [f"{backfill.namespace}/{backfill.name}" for backfill in made]
-    return RedirectResponse(
-        f"/backfill?{urlencode({'made': names}, doseq=True)}", HTTPStatus.SEE_OTHER
-    )
+    told = {
+        "made": [f"{backfill.namespace}/{backfill.name}" for backfill in made.backfills],
+        "refused": [refused.namespace for refused in made.refused],
+    }
+    return RedirectResponse(f"/backfill?{urlencode(told, doseq=True)}", HTTPStatus.SEE_OTHER)
 
 
 @router.get("/backfills/{namespace}/{name}/cancel")

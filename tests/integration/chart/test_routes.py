@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +157,6 @@ def test_what_would_let_anybody_in_or_lead_nowhere_is_refused(values: Values, wo
 
 
 def test_a_real_api_server_takes_them(plane: ControlPlane) -> None:
-    subprocess.run(["go", "mod", "download", GATEWAY_API], cwd=KUEUE, check=True)
     crds = module_directory(KUEUE, GATEWAY_API) / "config" / "crd" / "standard"
     plane.api.serve(
         yaml.safe_load((crds / "gateway.networking.k8s.io_httproutes.yaml").read_text())
