@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -19,6 +19,7 @@ from report_operator.controllers.resync import WatchBlindError
 logger = logging.getLogger(__name__)
 
 FINISH_SECONDS = 5.0  # at a stop, for what is being written
+CANCEL_AGAIN_SECONDS = 6.0  # more than a task takes to clean up
 STALE_RESYNCS = 4  # resyncs that may fail before the process counts as hung
 RESYNC_RETRY_SECONDS = 5.0
 RECONCILES_A_SECOND = 200  # of what a resync finds
@@ -54,9 +55,7 @@ class Runtime:
                 await self.app.queues.finish(FINISH_SECONDS)
                 await self.app.recorder.finish(FINISH_SECONDS)
         finally:
-            for task in (*tasks, stopping):
-                task.cancel()
-            await asyncio.gather(*tasks, stopping, return_exceptions=True)
+            await end_tasks({*tasks, stopping})
             await self.app.templates.close()
         for task in ended:
             task.result()
@@ -165,3 +164,12 @@ class Runtime:
             queues.schedules.add_after(key, random.uniform(0, spread))  # noqa: S311
         for key in self.app.backfills.known():
             queues.enqueue_backfill(key)
+
+
+async def end_tasks(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Cancels until all have ended: a library may swallow one cancellation, as redis-py does."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_SECONDS)

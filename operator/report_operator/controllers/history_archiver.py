@@ -154,7 +154,8 @@ class HistoryArchiver:
                 await self._check_witnesses()
             self._changed.clear()
             try:
-                await asyncio.wait_for(self._changed.wait(), ASK_SECONDS)
+                async with asyncio.timeout(ASK_SECONDS):
+                    await self._changed.wait()
             except TimeoutError:
                 self._forget_deleted()
 

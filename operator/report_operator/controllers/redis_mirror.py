@@ -15,7 +15,7 @@ from report_operator.adapters.kube.errors import API_ERRORS
 from report_operator.adapters.kube.lease import LEASES, LastClearing, read_cleared, write_cleared
 from report_operator.adapters.kube.recorder import Recorder
 from report_operator.adapters.kube.store import Store
-from report_operator.adapters.redis.client import UNAVAILABLE, describe
+from report_operator.adapters.redis.client import UNAVAILABLE, describe, end_if_cancelled
 from report_operator.adapters.redis.lists import RedisLists
 from report_operator.api.v1alpha1.resource import Key, parse_status
 from report_operator.domain.admission.queue import Queue
@@ -95,7 +95,8 @@ class RedisMirror:
         """Returns when something changed; checks Redis meanwhile."""
         while True:
             try:
-                await asyncio.wait_for(self.store.news.wait(), CHECK_SECONDS)
+                async with asyncio.timeout(CHECK_SECONDS):
+                    await self.store.news.wait()
             except TimeoutError:
                 if await self._refresh_cleared():
                     self._count()
@@ -189,6 +190,7 @@ class RedisMirror:
         else:
             self._failures = 0
             self._report(up=True)
+        end_if_cancelled()
 
     async def _publish_dead_letters(self, redis: RedisLists) -> None:
         deleted = await redis.publish_dead_letters(

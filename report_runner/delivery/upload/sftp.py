@@ -241,4 +241,5 @@ async def _rename(
 
 
 async def _in_time(step: Awaitable[Any]) -> Any:
-    return await asyncio.wait_for(step, STALL_SECONDS)
+    async with asyncio.timeout(STALL_SECONDS):
+        return await step

@@ -109,7 +109,8 @@ class Recorder:
     async def finish(self, seconds: float) -> None:
         """Wait until what was recorded is written, at most this long."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._waiting.join(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._waiting.join()
 
     async def events_about(self, kind: str, namespace: str, name: str) -> list[EventNote]:
         """Events about a Pod, Job or CronJob, newest last; at most 5 s old."""

@@ -61,7 +61,8 @@ class Reflector:
             if loop.time() - begun > LAST_RETRY_SECONDS:
                 delay = FIRST_RETRY_SECONDS
             try:
-                await asyncio.wait_for(self._asked.wait(), delay)
+                async with asyncio.timeout(delay):
+                    await self._asked.wait()
                 delay = FIRST_RETRY_SECONDS
             except TimeoutError:
                 delay = min(2 * delay, LAST_RETRY_SECONDS)

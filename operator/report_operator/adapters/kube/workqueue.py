@@ -75,7 +75,8 @@ class WorkQueue(Generic[K]):
         self._closing.set()
         if self._running:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._all_ended.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await self._all_ended.wait()
 
     async def _worker(self) -> None:
         while not self._closing.is_set():

@@ -99,3 +99,13 @@ def describe(error: BaseException) -> str:
     if isinstance(cause, ConnectionError) and cause.errno:  # redis-py tells its number only
         message = f"{message}: {os.strerror(cause.errno)}"
     return message or "no answer in time"
+
+
+def end_if_cancelled() -> None:
+    """Raises CancelledError after calls that were cancelled and ended as if they were not.
+
+    What connects (redis-py over uvloop) may swallow a cancellation.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
