@@ -41,8 +41,10 @@ def apply(team: Team, name: str, **changes: Any) -> dict[str, Any]:
     return body
 
 
-def read(team: Team, run: dict[str, Any], source: str) -> list[dict[str, str]]:
-    (path,) = (path for path in run["outputs"] if path.endswith(f"-{source}.csv"))
+def read(team: Team, run: dict[str, Any], source: str = "") -> list[dict[str, str]]:
+    """The CSV file of a source, or the only one."""
+    ending = f"-{source}.csv" if source else ".csv"
+    (path,) = (path for path in run["outputs"] if path.endswith(ending))
     text = (team.volume() / path).read_text(encoding="utf-8-sig")
     return list(csv.DictReader(io.StringIO(text)))
 
@@ -199,7 +201,7 @@ def test_report_is_sent_once_the_loader_has_put_its_mark(examples_team: Team) ->
     newest = {symbol: (day, price) for symbol, day, price in stock_prices()}
     assert {
         row["symbol"]: (date.fromisoformat(row["as_of"]), Decimal(row["price"]))
-        for row in read(team, run, "closing")
+        for row in read(team, run)
     } == newest
 
 
