@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from hack.testbed.admin_api import SCHEDULER, Api, fail_once
 from hack.testbed.namespace import CORE, Namespace
 from hack.testbed.waiting import wait_for
@@ -109,6 +111,7 @@ def test_generate_before_todays_slot_warns(namespace: Namespace, api: Api, cli: 
     assert "makes the report again" in made.err
 
 
+@pytest.mark.minutes
 def test_generate_in_place_of_a_slot_is_that_slots_run(
     namespace: Namespace, api: Api, cli: Cli
 ) -> None:

@@ -54,6 +54,7 @@ def uids(namespace: Namespace) -> set[str]:
     return {job["metadata"]["uid"] for job in namespace.jobs()}
 
 
+@pytest.mark.minutes
 def test_run_waits_for_the_next_business_day_in_no_place(
     namespace: Namespace, operator: OperatorProcess
 ) -> None:

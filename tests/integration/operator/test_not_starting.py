@@ -217,6 +217,7 @@ def test_what_scheduler_and_kubelet_say(namespace: Namespace, operator: Operator
     assert namespace.condition("daily", "Ready")["reason"] == "SecretNotFound"
 
 
+@pytest.mark.minutes
 @pytest.mark.parametrize("policy_of_missed", ["RunLatest", "RunAll"])
 def test_a_slot_whose_job_is_refused_says_so(
     namespace: Namespace, operator: OperatorProcess, policy_of_missed: str
